@@ -1,0 +1,23 @@
+"""Errorbook makes a small language model better by learning from its own errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from errorbook.ledger import open_ledger
+    from errorbook.loop import run
+
+__all__ = ["open_ledger", "run"]
+__version__ = "0.1.0"
+
+_LAZY = {"run": "errorbook.loop", "open_ledger": "errorbook.ledger"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the two public functions on first use, so that `import errorbook` stays light."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'errorbook' has no attribute '{name}'")

@@ -1,0 +1,52 @@
+"""The error tree. Every message is one sentence that names the fix.
+
+    ErrorbookError
+    +-- UserError            the user must fix something: exit code 2, nothing lost
+    |   +-- ConfigError      the run file
+    |   +-- DataError        a dataset
+    |   +-- PluginError      a plugin that is unknown, doubled or broken
+    |   +-- ModelError       a model folder or name, or a missing runtime
+    |   +-- LedgerError      a ledger that is not this run's, is busy, or cannot be written
+    |   `-- BudgetError      a cap that would be overshot, or a price that is not known
+    `-- StageError           a stage broke its contract (empty training set, unchanged adapter): exit code 1
+
+A bad item (one response, one draft) is never an exception: it is a record with a reason.
+"""
+
+from __future__ import annotations
+
+
+class ErrorbookError(Exception):
+    """Root of all errors that Errorbook raises on purpose."""
+
+
+class UserError(ErrorbookError):
+    """Something that the user must fix; the CLI prints the sentence and exits with 2."""
+
+
+class ConfigError(UserError):
+    """The run file is missing, malformed or inconsistent."""
+
+
+class DataError(UserError):
+    """A dataset is missing, empty or malformed."""
+
+
+class PluginError(UserError):
+    """A plugin is unknown, defined twice, or failed to load."""
+
+
+class ModelError(UserError):
+    """A model cannot be found or loaded."""
+
+
+class LedgerError(UserError):
+    """The ledger belongs to another run, is in use, or cannot be written."""
+
+
+class BudgetError(UserError):
+    """A budget is used up, or cannot be enforced because a price is unknown."""
+
+
+class StageError(ErrorbookError):
+    """A stage broke its contract; the run stops, what was recorded stays."""

@@ -1,0 +1,1 @@
+"""Instructors: one per file, and a scripted fake."""

@@ -1,0 +1,154 @@
+"""The protocols that plugins implement. One small interface per kind; behaviour lives in the adapters.
+
+Factories are found by entry point (see `plugins`) and called with the options of the run file as keywords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from errorbook.records import (
+        Assignment,
+        Call,
+        Checkpoint,
+        Completion,
+        Diagnosis,
+        Draft,
+        Example,
+        Failure,
+        Generation,
+        Lesson,
+        Mistake,
+        Recipe,
+        Score,
+        Split,
+        Training,
+    )
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) as work finishes; totals may be estimates."""
+
+
+class Task(Protocol):
+    """A source of examples with splits, a prompt format and the name of its scorer."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def scorer(self) -> str:
+        """Name of the scorer plugin that judges this task's responses."""
+        ...
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Cap on one response, in tokens, generous enough that a right answer is not cut off."""
+        ...
+
+    def examples(self, split: Split, n: int | None, seed: int) -> Sequence[Example]:
+        """The split's examples in a fixed order, the first `n` of them; the same seed gives the same examples."""
+        ...
+
+    def prompt(self, question: str, choices: Sequence[str] = ()) -> str:
+        """The user message for one question, before the chat template."""
+        ...
+
+    def completion(self, solution: str, answer: str) -> str:
+        """The assistant message that a sample teaches: the worked solution and the answer in the task's format."""
+        ...
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """A task that can recompute the answer of a question by itself, independently of any instructor."""
+
+    def solve(self, question: str) -> str | None:
+        """The answer, or None where the question is not one that this task understands."""
+        ...
+
+
+class Scorer(Protocol):
+    """Judges one response. Never raises on odd text: what it cannot read is `unscorable`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def score(self, example: Example, text: str) -> Score: ...
+
+
+class Target(Protocol):
+    """The model being improved, behind one generation engine."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of base weights, chat template and engine; part of every evaluation's identity."""
+        ...
+
+    @property
+    def base(self) -> str:
+        """The base model's name or path, as the run file gives it."""
+        ...
+
+    def use(self, checkpoint: Checkpoint, root: Path) -> None:
+        """Answer as `checkpoint` from now on; its folder is relative to `root`. Raises ModelError."""
+        ...
+
+    def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
+        """Completions in the order in which they finish; each carries its prompt's index."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One vector a text, shape (len(texts), width), unit length: mean-pooled hidden states (no extra model)."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory. Using the target again loads it again."""
+        ...
+
+
+class Instructor(Protocol):
+    """Diagnoses mistakes and writes drafts. Streams: a finished item is yielded at once, in any order."""
+
+    @property
+    def name(self) -> str: ...
+
+    def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]: ...
+
+    def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
+        """Drafts for each assignment; equal assignments give equal drafts."""
+        ...
+
+
+class Trainer(Protocol):
+    """Changes weights."""
+
+    def train(
+        self,
+        parent: Checkpoint,
+        lessons: Sequence[Lesson],
+        recipe: Recipe,
+        root: Path,
+        progress: Progress,
+    ) -> Training:
+        """Train `parent` on the lessons, completion tokens only, and write the result below `root`/checkpoints.
+
+        Resumes exactly from its last saved step after a kill. Raises StageError where nothing is trainable, no
+        lesson is left, or the weights did not change.
+        """
+        ...
+
+
+class Retriever(Protocol):
+    """Finds, for each query, the nearest candidates."""
+
+    def nearest(
+        self, queries: Sequence[Example], candidates: Sequence[Example], k: int
+    ) -> Sequence[Sequence[tuple[int, float]]]:
+        """For each query up to `k` pairs (candidate index, similarity in [-1, 1]), nearest first."""
+        ...

@@ -1,0 +1,330 @@
+"""Every record that crosses a stage: frozen, typed, and named by the hash of its content.
+
+A record holds content only. Times and costs that differ between two identical runs live elsewhere in the ledger,
+so that a run that was killed and resumed ends with the same records as one that was not. This module imports
+nothing of ours and knows nothing of files, models or SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+Split = Literal["train", "dev", "test"]
+Role = Literal["learn", "guard"]
+Verdict = Literal["right", "wrong", "unscorable"]
+Outcome = Literal["accept", "reject", "stop"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """Base of every record: immutable, JSON-serialisable, and addressed by `hash`."""
+
+    @cached_property
+    def hash(self) -> str:
+        """128-bit BLAKE2b of the record's type and content, as 32 hexadecimal digits."""
+        return digest(type(self).__name__, msgspec.json.encode(self))
+
+
+def digest(*parts: str | bytes) -> str:
+    """128-bit BLAKE2b over the parts, each preceded by its length, as 32 hexadecimal digits."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "big"))
+        state.update(data)
+    return state.hexdigest()
+
+
+class Example(Record, frozen=True, kw_only=True):
+    """One question with its gold answer. `id` is unique within the task; `tests` is for code, `choices` for options."""
+
+    id: str
+    task: str
+    split: Split
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+    tests: str = ""
+    solution: str = ""
+    skill: str = ""
+    difficulty: int = 0
+
+
+class Generation(Record, frozen=True, kw_only=True):
+    """Settings of one generation: greedy where `temperature` is 0; `max_new_tokens` caps each response."""
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
+class Completion(Record, frozen=True, kw_only=True):
+    """What a target wrote for one prompt. `index` is the prompt's place in the request."""
+
+    index: int
+    text: str
+    tokens: int
+    truncated: bool
+    prompt_hash: str
+
+
+class Score(Record, frozen=True, kw_only=True):
+    """A scorer's verdict with the answer that it extracted and the name of the method that found it."""
+
+    verdict: Verdict
+    extracted: str = ""
+    method: str = ""
+    evidence: str = ""
+
+
+class Evaluation(Record, frozen=True, kw_only=True):
+    """The identity of one evaluation: which checkpoint answers which examples, and how.
+
+    `target` is the fingerprint of weights, chat template and engine; `examples` the digest of the example hashes.
+    Two evaluations may be compared only where everything but `checkpoint` is equal.
+    """
+
+    checkpoint: str
+    task: str
+    split: Split
+    target: str
+    examples: str
+    n: int
+    generation: Generation
+    scorer: str
+
+
+class Response(Record, frozen=True, kw_only=True):
+    """The target's output for one example, with its score."""
+
+    evaluation: str
+    example: str
+    task: str
+    split: Split
+    prompt_hash: str
+    text: str
+    tokens: int
+    truncated: bool
+    score: Score
+
+
+class Contrast(Record, frozen=True, kw_only=True):
+    """A question near a mistake that the target answered right: the other half of Learning from Error by Contrast."""
+
+    example: Example
+    response: Response
+    similarity: float
+
+
+class Mistake(Record, frozen=True, kw_only=True):
+    """One wrong response as the instructor sees it; `contrasts` is empty in Learning from Error."""
+
+    example: Example
+    response: Response
+    strategy: str
+    contrasts: tuple[Contrast, ...] = ()
+
+
+class Call(Record, frozen=True, kw_only=True):
+    """One request to an instructor: what was asked (by hash), of whom, and what it cost."""
+
+    instructor: str
+    purpose: Literal["diagnose", "write", "verify"]
+    subject: str
+    prompt_hash: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    reply: str = ""
+
+
+class Diagnosis(Record, frozen=True, kw_only=True):
+    """The instructor's analysis of one wrong response.
+
+    `first_wrong_step` quotes the response; `border` says what separates the mistake from the contrasts (LEC only).
+    """
+
+    response: str
+    example: str
+    task: str
+    strategy: str
+    error_kind: str
+    misconception: str
+    skill: str
+    first_wrong_step: str = ""
+    border: str = ""
+    difficulty: int = 0
+    contrasts: tuple[str, ...] = ()
+    call: str = ""
+
+
+class Assignment(Record, frozen=True, kw_only=True):
+    """What the instructor is asked to write: `count` drafts against one diagnosis, or undirected where it is None.
+
+    `index` tells assignments apart that are otherwise equal; `round` counts the attempts to fill the quota.
+    """
+
+    task: str
+    index: int
+    count: int
+    round: int = 0
+    mistake: Mistake | None = None
+    diagnosis: Diagnosis | None = None
+
+
+class Draft(Record, frozen=True, kw_only=True):
+    """A training sample as the instructor wrote it, unchecked. `assignment` is the hash of the one it answers."""
+
+    assignment: str
+    diagnosis: str
+    index: int
+    task: str
+    question: str
+    answer: str
+    solution: str
+    choices: tuple[str, ...] = ()
+    tests: str = ""
+    skill: str = ""
+    difficulty: int = 0
+    call: str = ""
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """Work that an instructor could not do: recorded with its reason, never swallowed."""
+
+    subject: str
+    stage: Literal["diagnose", "instruct", "verify"]
+    reason: str
+
+
+class Sample(Record, frozen=True, kw_only=True):
+    """A draft that passed every check. Only samples (and replayed right responses) are trained on."""
+
+    draft: str
+    task: str
+    question: str
+    answer: str
+    solution: str
+    choices: tuple[str, ...] = ()
+    skill: str = ""
+    difficulty: int = 0
+    checks: tuple[str, ...] = ()
+
+
+class Rejection(Record, frozen=True, kw_only=True):
+    """A draft that failed a check. `reason` is a short fixed word, `detail` the evidence (the matching span, say)."""
+
+    draft: str
+    task: str
+    reason: str
+    detail: str = ""
+
+
+class Lesson(Record, frozen=True, kw_only=True):
+    """One training pair: a user prompt before the chat template, and the completion that carries the loss.
+
+    `source` is the hash of the sample or, for replay, of the right response.
+    """
+
+    prompt: str
+    completion: str
+    source: str
+    replay: bool = False
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """How weights change. `replay` is the share of lessons that rehearse the target's own right responses."""
+
+    method: Literal["lora", "full"] = "lora"
+    rank: int = 32
+    alpha: int = 64
+    learning_rate: float = 5e-4
+    epochs: float = 2.0
+    batch_size: int = 8
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    max_tokens: int = 512
+    replay: float = 0.15
+    start: Literal["continue", "restart"] = "continue"
+    seed: int = 0
+
+
+class Checkpoint(Record, frozen=True, kw_only=True):
+    """A base model plus an adapter or weights. `folder` is relative to the run's folder and empty for the base."""
+
+    base: str
+    base_fingerprint: str
+    parent: str = ""
+    method: Literal["base", "lora", "full"] = "base"
+    folder: str = ""
+    weights_hash: str = ""
+    training_set: str = ""
+    recipe: str = ""
+    scale: float = 1.0
+
+
+class Training(Record, frozen=True, kw_only=True):
+    """What one training did: counts, not times. `losses` is the mean completion-token loss of each step, in nats."""
+
+    training_set: str
+    parent: str
+    lessons: int
+    replayed: int
+    trainable_parameters: int
+    steps: int
+    tokens: int
+    truncated: int
+    losses: tuple[float, ...]
+    folder: str
+    weights_hash: str
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """Two evaluations of the same examples, paired. Bounds are of the difference in accuracy (after - before).
+
+    `p_value` is of the test that decides: exact McNemar for a task to learn, non-inferiority for a guard.
+    """
+
+    task: str
+    split: Split
+    role: Role
+    before: str
+    after: str
+    n: int
+    right_before: int
+    right_after: int
+    fixed: int
+    broken: int
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    margin: float = 0.0
+    passed: bool = False
+
+
+class Rule(Record, frozen=True, kw_only=True):
+    """The gate's rule, fixed and recorded before the first cycle.
+
+    `alpha` is the error rate of the whole run; each of the `tests` applications (cycles x candidates) gets
+    `alpha / tests` (Bonferroni).
+    """
+
+    alpha: float
+    tests: int
+    learn: tuple[str, ...]
+    guards: tuple[tuple[str, float], ...]
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """What the gate said about one cycle and why; `checkpoint` is the one that the next cycle starts from."""
+
+    cycle: int
+    outcome: Outcome
+    reason: str
+    checkpoint: str
+    candidate: str = ""
+    comparisons: tuple[Comparison, ...] = ()

@@ -1,0 +1,1 @@
+"""Scorers: one way of judging a response per file."""

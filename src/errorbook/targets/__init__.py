@@ -1,0 +1,1 @@
+"""Targets: one generation engine per file, and a scripted fake."""

@@ -1,0 +1,1 @@
+"""Tasks: one source of examples per file."""

@@ -1,0 +1,1 @@
+"""Trainers: one way of changing weights per file, and a scripted fake."""
