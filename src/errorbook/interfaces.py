@@ -39,7 +39,9 @@ class Task(Protocol):
     """A source of examples with splits, a prompt format and the name of its scorer."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The plugin's own name."""
+        ...
 
     @property
     def scorer(self) -> str:
@@ -77,9 +79,13 @@ class Scorer(Protocol):
     """Judges one response. Never raises on odd text: what it cannot read is `unscorable`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The plugin's own name."""
+        ...
 
-    def score(self, example: Example, text: str) -> Score: ...
+    def score(self, example: Example, text: str) -> Score:
+        """The verdict on one response to `example`."""
+        ...
 
 
 class Target(Protocol):
@@ -116,9 +122,13 @@ class Instructor(Protocol):
     """Diagnoses mistakes and writes drafts. Streams: a finished item is yielded at once, in any order."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The plugin's own name."""
+        ...
 
-    def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]: ...
+    def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
+        """One diagnosis, or the reason why there is none, for each mistake (paper section 2.3)."""
+        ...
 
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """Drafts for each assignment; equal assignments give equal drafts."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import msgspec
 
-from errorbook.errors import ConfigError, ErrorbookError, PluginError
+from errorbook.errors import ConfigError, PluginError
 
 Kind = Literal["tasks", "scorers", "targets", "instructors", "trainers", "retrievers"]
 
@@ -53,35 +53,68 @@ def origin(kind: Kind, name: str) -> Origin:
     return Origin(kind=kind, name=name, distribution=_distribution(entry), version=version)
 
 
+def load(kind: Kind, name: str) -> Any:
+    """The plugin's factory. Raises PluginError where it cannot be imported."""
+    try:
+        return find(kind, name).load()
+    except ImportError as error:
+        raise PluginError(f"The {kind[:-1]} '{name}' could not be loaded ({error}); run 'errorbook doctor'.") from error
+
+
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Load the plugin and call its factory with `options` as keywords.
 
-    Raises PluginError where it cannot be loaded, ConfigError where an option is unknown or missing.
+    Raises PluginError where it cannot be loaded, ConfigError where an option is unknown, missing or of a wrong type.
     """
-    entry = find(kind, name)
-    try:
-        factory = entry.load()
-    except ErrorbookError:
-        raise
-    except ImportError as error:
-        raise PluginError(f"The {kind[:-1]} '{name}' could not be loaded ({error}); run 'errorbook doctor'.") from error
-    chosen = dict(options or {})
-    _check_options(kind, name, factory, chosen)
-    return factory(**chosen)
+    chosen = check(kind, name, options or {})
+    return load(kind, name)(**chosen)
 
 
-def _check_options(kind: Kind, name: str, factory: Any, options: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(factory).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    for key in options:
-        if key not in parameters:
-            close = difflib.get_close_matches(key, parameters, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(parameters) or 'none'}."
-            raise ConfigError(f"The {kind[:-1]} '{name}' has no option '{key}'; {hint}")
+def accepted(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
+    """The options that a plugin's factory takes, by name."""
+    return dict(inspect.signature(load(kind, name)).parameters)
+
+
+def check(kind: Kind, name: str, options: Mapping[str, Any] | None, also: Collection[str] = ()) -> dict[str, Any]:
+    """Check options against the plugin's own signature and return those it takes.
+
+    None checks only that the plugin is there. `also` names keys of the run file that a misspelt option may have
+    meant. `model` is dropped where the factory takes none.
+    """
+    if options is None:
+        load(kind, name)
+        return {}
+    parameters = accepted(kind, name)
+    chosen = {key: value for key, value in options.items() if key in parameters or key != "model"}
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for key in chosen:
+            if key not in parameters:
+                raise ConfigError(f"The {kind[:-1]} '{name}' has no key '{key}'; {_nearest(key, parameters, also)}")
     for key, parameter in parameters.items():
-        if parameter.default is parameter.empty and key not in options:
-            raise ConfigError(f"The {kind[:-1]} '{name}' needs the option '{key}'; add it to the run file.")
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if required and key not in chosen:
+            raise ConfigError(f"The {kind[:-1]} '{name}' needs the key '{key}'; add it to the run file.")
+    return {key: _convert(kind, name, key, value) for key, value in chosen.items()}
+
+
+def _nearest(key: str, parameters: Mapping[str, object], also: Collection[str]) -> str:
+    known = sorted({*parameters, *also} - {"options"})
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}."
+
+
+def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
+    factory = load(kind, name)
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    hint = get_type_hints(function).get(key)
+    if hint is None:
+        return value
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"The key '{key}' of the {kind[:-1]} '{name}' has a wrong value: {error}.") from None
+    except (TypeError, NameError):  # an annotation that msgspec cannot check, such as a protocol
+        return value
 
 
 def _distribution(entry: EntryPoint) -> str:

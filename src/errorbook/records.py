@@ -164,12 +164,13 @@ class Diagnosis(Record, frozen=True, kw_only=True):
 class Assignment(Record, frozen=True, kw_only=True):
     """What the instructor is asked to write: `count` drafts against one diagnosis, or undirected where it is None.
 
-    `index` tells assignments apart that are otherwise equal; `round` counts the attempts to fill the quota.
+    `index` and `cycle` tell assignments apart that are otherwise equal; `round` counts the attempts to fill the quota.
     """
 
     task: str
     index: int
     count: int
+    cycle: int = 1
     round: int = 0
     mistake: Mistake | None = None
     diagnosis: Diagnosis | None = None
@@ -294,6 +295,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     before: str
     after: str
     n: int
+    unscorable_before: int = 0
+    unscorable_after: int = 0
     right_before: int
     right_after: int
     fixed: int

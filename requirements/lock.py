@@ -1,0 +1,50 @@
+"""Prints a new lock file: the newest versions that pyproject.toml allows, as pip resolves them on this machine.
+
+`make lock` runs it. It does not install anything, and it does not pin the weights of the embedded model (the Makefile
+does) nor the libraries that a GPU build of PyTorch brings along: those follow from the build that pip finds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+HEADER = """\
+# Every version that this project is developed and tested with: run time, the 'local' extra and the dev tools.
+# Made by `make lock` from pyproject.toml; read by `make setup`. Do not edit by hand.
+#
+# PyTorch comes first and without a build suffix such as '+cpu': pip takes the build that its own configuration offers
+# for this machine. There are no hashes for that reason, and no GPU libraries: a GPU build of PyTorch asks for its own.
+"""
+GPU_LIBRARY = re.compile(r"nvidia-|cuda-|triton")
+
+
+def requirements(project: Path) -> list[str]:
+    """Everything that a developer's environment needs, as pyproject.toml asks for it."""
+    data = tomllib.loads(project.read_text(encoding="utf-8"))
+    extras = data["project"]["optional-dependencies"].values()
+    groups = [*extras, data["dependency-groups"]["dev"], data["build-system"]["requires"]]
+    return [*data["project"]["dependencies"], *(item for group in groups for item in group)]
+
+
+def resolve(wanted: list[str]) -> dict[str, str]:
+    """Name and version of each distribution that pip would install into an empty environment."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+    reply = subprocess.run([*command, *wanted], check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    found = (item["metadata"] for item in json.loads(reply.stdout)["install"])
+    return {re.sub(r"[-_.]+", "-", item["name"]).lower(): item["version"].split("+")[0] for item in found}
+
+
+def main() -> None:
+    """Write the lock file to stdout."""
+    versions = resolve(requirements(Path(__file__).parent.parent / "pyproject.toml"))
+    names = sorted((name for name in versions if not GPU_LIBRARY.match(name)), key=lambda name: (name != "torch", name))
+    sys.stdout.write(HEADER + "".join(f"{name}=={versions[name]}\n" for name in names))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Config -> the parts of a run: plugins created, examples selected, the gate's rule written down.
+
+The one place where names of the run file become objects. It runs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from errorbook import plugins
+from errorbook.config import Config, TaskSection
+from errorbook.interfaces import Instructor, Retriever, Scorer, Target, Task, Trainer
+from errorbook.records import Example, Role, Rule, Split
+from errorbook.select import select
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+class Course(NamedTuple):
+    """One task of the run with everything that evaluating it takes."""
+
+    task: Task
+    scorer: Scorer
+    role: Role
+    margin: float
+    examples: dict[Split, tuple[Example, ...]]
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+
+class Parts(NamedTuple):
+    """The plugins and examples of a run."""
+
+    target: Target
+    instructor: Instructor
+    trainer: Trainer
+    retriever: Retriever
+    courses: tuple[Course, ...]
+
+    def learnt(self) -> tuple[Course, ...]:
+        """The tasks that are learnt from."""
+        return tuple(course for course in self.courses if course.role == "learn")
+
+
+def assemble(config: Config) -> Parts:
+    """Create every plugin and select every example; models load later, on first use.
+
+    Raises:
+        UserError: A plugin, an option or a dataset is wrong.
+    """
+    target: Target = create_target(config)
+    return Parts(
+        target=target,
+        instructor=plugins.create("instructors", config.instructor.kind, _seeded(config)),
+        trainer=plugins.create("trainers", config.train.method, _trainer_options(config)),
+        retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
+        courses=tuple(_course(section, config.run.seed) for section in config.tasks),
+    )
+
+
+def create_target(config: Config) -> Target:
+    """The target alone."""
+    options = {"model": config.target.model, **config.target.options}
+    target: Target = plugins.create("targets", config.target.engine, options)
+    return target
+
+
+def rule_of(config: Config) -> Rule:
+    """The gate's rule: several learnt tasks also guard each other."""
+    learn = config.learn()
+    guarding = (*config.guards(), *(learn if len(learn) > 1 else ()))
+    return Rule(
+        alpha=config.gate.alpha,
+        tests=config.run.cycles * len(config.train.scales),
+        learn=tuple(section.name for section in learn),
+        guards=tuple((section.name, section.margin) for section in guarding),
+    )
+
+
+def plugin_origins(config: Config) -> list[plugins.Origin]:
+    """Name and version of every plugin that the run uses."""
+    used: set[tuple[plugins.Kind, str]] = {
+        ("targets", config.target.engine),
+        ("instructors", config.instructor.kind),
+        ("trainers", config.train.method),
+        ("retrievers", config.strategy.retriever),
+        *(("tasks", section.plugin) for section in config.tasks),
+    }
+    return [plugins.origin(kind, name) for kind, name in sorted(used)]
+
+
+def _course(section: TaskSection, seed: int) -> Course:
+    options = dict(section.options)
+    if section.kind and "name" in plugins.accepted("tasks", section.plugin):
+        options["name"] = section.name
+    task: Task = plugins.create("tasks", section.plugin, options)
+    sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
+    return Course(
+        task=task,
+        scorer=plugins.create("scorers", task.scorer),
+        role=section.role,
+        margin=section.margin,
+        examples={split: select(task, split, sizes[split], seed) for split in SPLITS},
+    )
+
+
+def _seeded(config: Config) -> dict[str, object]:
+    options = dict(config.instructor.options)
+    if "seed" in plugins.accepted("instructors", config.instructor.kind):
+        options.setdefault("seed", config.run.seed)
+    return options
+
+
+def _trainer_options(config: Config) -> dict[str, object]:
+    """The trainer loads the same model on the same device as the target."""
+    shared = {"model": config.target.model, **config.target.options}
+    takes = plugins.accepted("trainers", config.train.method)
+    return {key: value for key, value in shared.items() if key in takes}
+
+
+def _retriever_options(config: Config, target: Target) -> dict[str, object]:
+    return {"target": target} if "target" in plugins.accepted("retrievers", config.strategy.retriever) else {}

@@ -1,0 +1,97 @@
+"""The fake instructor for tests and plugin authors: it says what its script says, and fails where it is told to.
+
+Without a script it restates the mistake, which is enough to drive a loop but teaches nothing. It understands no task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
+
+
+class ScriptedInstructor:
+    """Implements `Instructor` from given replies.
+
+    `script` maps the id of an example (empty for undirected assignments) to pairs of question and answer, or triples
+    with a solution; they are dealt in turn, over `Assignment.index`, and start again when used up. `fail` lists ids
+    of examples whose diagnosis, and `fail_writing` those whose writing, becomes a Failure.
+    """
+
+    def __init__(
+        self,
+        script: Mapping[str, Sequence[Sequence[str]]] | None = None,
+        fail: Sequence[str] = (),
+        fail_writing: Sequence[str] = (),
+    ) -> None:
+        self._script = dict(script or {})
+        self._fail = frozenset(fail)
+        self._fail_writing = frozenset(fail_writing)
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return "scripted"
+
+    def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
+        """Calls every mistake "scripted", quoting the first line of the response."""
+        for mistake in mistakes:
+            example, response = mistake.example, mistake.response
+            call = Call(instructor=self.name, purpose="diagnose", subject=response.hash)
+            if example.id in self._fail:
+                yield mistake, Failure(subject=response.hash, stage="diagnose", reason="The script says so."), call
+                continue
+            diagnosis = Diagnosis(
+                response=response.hash,
+                example=example.hash,
+                task=example.task,
+                strategy=mistake.strategy,
+                error_kind="scripted",
+                misconception="A scripted misconception.",
+                skill=example.skill,
+                first_wrong_step=next(iter(response.text.splitlines()), ""),
+                border="A scripted border." if mistake.contrasts else "",
+                difficulty=example.difficulty,
+                contrasts=tuple(contrast.response.hash for contrast in mistake.contrasts),
+                call=call.hash,
+            )
+            yield mistake, diagnosis, call
+
+    def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
+        """The scripted drafts, or the mistake restated; nothing for an undirected assignment without a script."""
+        for assignment in assignments:
+            call = Call(instructor=self.name, purpose="write", subject=assignment.hash)
+            example = assignment.mistake.example if assignment.mistake else None
+            if example is not None and example.id in self._fail_writing:
+                yield assignment, Failure(subject=assignment.hash, stage="instruct", reason="The script says so."), call
+            else:
+                yield assignment, self._drafts(assignment, example, call.hash), call
+
+    def _drafts(self, assignment: Assignment, example: Example | None, call: str) -> list[Draft]:
+        drafts = []
+        for index in range(assignment.count):
+            reply = self._reply(assignment.index * assignment.count + index, example)
+            if reply is not None:
+                question, answer, *solution = reply
+                draft = Draft(
+                    assignment=assignment.hash,
+                    diagnosis=assignment.diagnosis.hash if assignment.diagnosis else "",
+                    index=index,
+                    task=assignment.task,
+                    question=question,
+                    answer=answer,
+                    solution=solution[0] if solution else "",
+                    skill=example.skill if example else "",
+                    difficulty=example.difficulty if example else 0,
+                    call=call,
+                )
+                drafts.append(draft)
+        return drafts
+
+    def _reply(self, position: int, example: Example | None) -> Sequence[str] | None:
+        replies = self._script.get(example.id if example else "", ())
+        if replies:
+            return replies[position % len(replies)]
+        if example is None:
+            return None
+        return f"Practice {position + 1}: {example.question}", example.answer, example.solution

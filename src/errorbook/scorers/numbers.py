@@ -1,0 +1,206 @@
+r"""Numbers as people and models write them, read exactly: no floating point, no guessing.
+
+Understood: thousands separators, currency, signs, decimals, fractions and mixed numbers, scientific notation, percent
+and units (ignored), number words below a million, "million" and its kin, "7 remainder 3", LaTeX such as \frac{3}{4}.
+What has more than one reading ("3,5", "12:30", "1.2.3") is found but has no value, so that the caller can refuse it
+instead of taking a part of it for the whole. Not covered: unit conversion, roots, powers, symbols, evaluating "3 + 4".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+from typing import NamedTuple
+
+_LONGEST = 1000
+_LARGEST_EXPONENT = 400
+_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_TEENS = ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SMALL = {word: n for n, word in enumerate(_UNITS + _TEENS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
+
+_CURRENCY = r"(?:US\$|[$\u20ac\u00a3\u00a5\u20b9]|\b(?:USD|EUR|GBP|INR|Rs\.?))"
+_SIGN = r"(?<![\w)\]}%.])(?<![0-9)%] )[-+]"
+_RUN = r"(?:[0-9]+(?:[.,:][0-9]+)*|(?<![0-9])\.[0-9]+)"
+_DIGITS = re.compile(
+    rf"(?P<sign>{_SIGN})?(?:(?P<money>{_CURRENCY}) ?(?P<inner>[-+])?)?(?P<run>{_RUN})"
+    r"(?:[eE](?P<exp>[-+]?[0-9]{1,4})(?!\w)| ?[x\u00d7*] ?10 ?\^ ?[{(]?(?P<pow>[-+]?[0-9]{1,4})[})]?)?"
+    rf"(?:(?: and)? (?P<top>[0-9]{{1,9}})/(?P<bottom>[0-9]{{1,9}})(?![\w/])| ?/ ?(?P<under>{_RUN}))?"
+)
+_SMALLS = "|".join(sorted(_SMALL, key=len, reverse=True))
+_WORDS = re.compile(
+    rf"(?<![\w-])(?P<words>(?:{_SMALLS})\b(?:(?:[ -]| and )(?:{_SMALLS}|hundred|thousand)\b)*)(?! of the\b)",
+    re.IGNORECASE,
+)
+_NEGATIVE = re.compile(r"\bnegative \Z|(?:^|[^\w)%] ?|\b(?:is|was|equals|to) )(?P<minus>minus \Z)", re.IGNORECASE)
+_SCALE = re.compile(r" (?P<scale>thousand|million|billion|trillion)\b", re.IGNORECASE)
+_AND_PART = re.compile(r" and (?:a|one)[ -](?P<part>half|third|quarter)\b", re.IGNORECASE)
+_PARTS_OF = re.compile(r"[ -](?P<part>half|halves|thirds?|quarters?)\b", re.IGNORECASE)
+_REMAINDER = re.compile(
+    r"(?: ?[a-z]{1,15})?(?: [a-z]{1,15})?[.,;\n]? ?\(?(?:and |with )?(?:a |the )?"
+    r"(?:remainder|rem\.?)(?: of| is| ?[=:])* ?"
+    r"| ?r\.? ?(?=[0-9])",
+    re.IGNORECASE,
+)
+_ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
+_PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
+
+_LATEX = [
+    (re.compile(r"\\[dt]?frac ?\{([^{}]{1,60})\} ?\{([^{}]{1,60})\}"), r" \1/\2 "),
+    (re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]{0,60})\}"), r" \1 "),
+    (re.compile(r"\\(?:times|cdot)\b"), "*"),
+    (re.compile(r"\\div\b"), "/"),
+    (re.compile(r"\\!"), ""),
+    (re.compile(r"\{,\}|(?<=[0-9])\\,(?=[0-9]{3})"), ","),
+    (re.compile(r"\\([$%#&])"), r"\1"),
+    (re.compile(r"\\(?:left|right)(?![a-z])|\\[()\[\],;: ]|\\(?:quad|approx)\b"), " "),
+]
+_THIN_SPACE = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3})")
+_TYPOGRAPHIC = str.maketrans(
+    {"\u2212": "-", "\u2013": "-", "\ufe63": "-", "\uff0d": "-", "\u2044": "/", "\u00f7": "/", "\uff04": "$"}
+    | {"\u066c": ",", "\uff0c": ",", "\uff0e": ".", "\uff05": "%", "\u00d7": "*", "\u00b7": "*"}
+    | {"\u00bd": " 1/2", "\u00bc": " 1/4", "\u00be": " 3/4", "\u2153": " 1/3", "\u2154": " 2/3"}
+    | {power: f"^{digit}" for digit, power in enumerate("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")}
+)
+
+
+class Quantity(NamedTuple):
+    """An exact number; `remainder` is not zero only in answers such as "7 remainder 3"."""
+
+    value: Fraction
+    remainder: Fraction = Fraction(0)
+
+
+class Reading(NamedTuple):
+    """One number found in a text, at text[start:end]; `quantity` is None where it cannot be read in one way only."""
+
+    quantity: Quantity | None
+    text: str
+    start: int
+    end: int
+
+
+def plain(text: str) -> str:
+    """`text` with typographic and LaTeX forms of numbers written in ASCII."""
+    if not text.isascii():
+        text = _THIN_SPACE.sub("", text).translate(_TYPOGRAPHIC)
+        text = "".join(_digit(letter) for letter in text)
+    if "\\" in text or "{,}" in text:
+        for pattern, replacement in _LATEX:
+            text = pattern.sub(replacement, text)
+    return re.sub(r" {2,}", " ", text)
+
+
+def quantity(text: str) -> Quantity | None:
+    """The one number in a short text such as a gold answer, units aside; None where there is none, or more than one."""
+    found = readings(plain(" ".join(text.split())))
+    return found[0].quantity if len(found) == 1 else None
+
+
+def readings(text: str) -> list[Reading]:
+    """Every number of a `plain` text in order, digits and words; powers, ordinals and identifiers (x2) left out."""
+    matches = sorted([*_WORDS.finditer(text), *filter(_is_number, _DIGITS.finditer(text))], key=re.Match.start)
+    found: list[Reading] = []
+    for match in matches:
+        if not found or match.start() >= found[-1].end:
+            found.append(_with_remainder(text, _reading(match)))
+    return found
+
+
+def _digit(letter: str) -> str:
+    if letter.isascii() or not letter.isdecimal():
+        return letter
+    return str(unicodedata.decimal(letter))
+
+
+def _is_number(match: re.Match[str]) -> bool:
+    """Whether digits stand for a number: not in a name (x2), a power (m^2) or an ordinal (3rd)."""
+    at = match.start("run")
+    before = match.string[max(0, at - 2) : at]
+    if not match["money"] and (before[-1:].isalpha() or before.endswith(("_", "^", "^{"))):
+        return False
+    return not _ORDINAL.match(match.string, match.end())
+
+
+def _reading(match: re.Match[str]) -> Reading:
+    """The reading of a match of _DIGITS or _WORDS, with its sign and what may follow it ("million", "and a half")."""
+    text, start, end = match.string, match.start(), match.end()
+    spelt = match.re is _WORDS
+    value = _spelt(match["words"].lower()) if spelt else _value(match)
+    if scale := _SCALE.match(text, end):
+        end = scale.end()
+        value = value and value * _SCALES[scale["scale"].lower()]
+    if part := _AND_PART.match(text, end):
+        end = part.end()
+        value = value and value + Fraction(1 if value > 0 else -1, _PARTS[part["part"].lower()])
+    elif spelt and (part := _PARTS_OF.match(text, end)):
+        end = part.end()
+        value = value and value / _PARTS[part["part"].lower()]
+    if negative := _NEGATIVE.search(text[max(0, start - 20) : start]):
+        start -= len("minus " if negative["minus"] else "negative ")
+        value = value and -value
+    found = None if value is None else Quantity(value)
+    return Reading(found, " ".join(text[start:end].split()), start, end)
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    """The number that one match of _DIGITS spells, None where it has more than one reading or is out of range."""
+    value = _decimal(match["run"])
+    exponent = int(match["exp"] or match["pow"] or 0)
+    if value is None or abs(exponent) > _LARGEST_EXPONENT:
+        return None
+    value *= Fraction(10) ** exponent
+    for whole, top, bottom in ((value, match["top"], match["bottom"]), (Fraction(0), None, match["under"])):
+        if bottom:
+            under = _decimal(bottom)
+            if not under:
+                return None
+            value = whole + Fraction(int(top)) / under if top else value / under
+    return -value if "-" in {match["sign"], match["inner"]} else value
+
+
+def _decimal(run: str) -> Fraction | None:
+    if len(run) > _LONGEST:
+        return None
+    if _PLAIN.fullmatch(run):
+        return Fraction(run)
+    return Fraction(run.replace(",", "")) if _GROUPED.fullmatch(run) else None
+
+
+def _spelt(phrase: str) -> Fraction | None:
+    """The value of "two hundred and five", or None for what is not one number ("two three")."""
+    total, group, last = 0, 0, 10**9
+    for word in re.split(r"[ -]", phrase):
+        if word == "and":
+            continue
+        if word == "thousand":
+            if total or not group:
+                return None
+            total, group, last = group * 1000, 0, 10**9
+        elif word == "hundred":
+            if not 0 < group < 10:
+                return None
+            group, last = group * 100, 100
+        else:
+            size = _SMALL[word]
+            if last < 20 or size >= last or (last < 100 and not 0 < size < 10):
+                return None
+            group, last = group + size, size
+    return Fraction(total + group)
+
+
+def _with_remainder(text: str, whole: Reading) -> Reading:
+    """`whole` joined to the number after "remainder", where there is one."""
+    link = _REMAINDER.match(text, whole.end)
+    match = link and (_DIGITS.match(text, link.end()) or _WORDS.match(text, link.end()))
+    if not match:
+        return whole
+    rest = _reading(match)
+    both = None
+    if whole.quantity is not None and rest.quantity is not None:
+        both = Quantity(whole.quantity.value, rest.quantity.value)
+    return Reading(both, " ".join(text[whole.start : rest.end].split()), whole.start, rest.end)

@@ -1,0 +1,44 @@
+"""Step 1, data selection: Task -> Examples that probe the ability to improve (paper section 2.2).
+
+Checks that what a task hands over is usable. It does not decide which question is in which split: the task does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from errorbook.errors import DataError
+from errorbook.interfaces import Task
+from errorbook.records import Example, Split
+
+
+def select(task: Task, split: Split, n: int, seed: int) -> tuple[Example, ...]:
+    """The first `n` examples of a split, in the task's own fixed order; the same in every cycle.
+
+    Asking the same train questions again in each cycle is what makes the fate of a mistake (fixed, stubborn,
+    relapsed, newly broken) a fact instead of an estimate.
+
+    Raises:
+        DataError: The split is empty, an id occurs twice, or an example is of another split or task.
+    """
+    if n == 0:
+        return ()
+    examples = tuple(task.examples(split, n, seed))
+    if not examples:
+        raise DataError(f"The {split} split of '{task.name}' is empty; give it examples or set {split} = 0.")
+    _refuse_duplicates(examples, task.name)
+    for example in examples:
+        if example.split != split or example.task != task.name:
+            raise DataError(
+                f"Example '{example.id}' of '{task.name}' says {example.task}/{example.split}, but was asked for as"
+                f" {task.name}/{split}; correct the task plugin."
+            )
+    return examples
+
+
+def _refuse_duplicates(examples: Sequence[Example], name: str) -> None:
+    seen: set[str] = set()
+    for example in examples:
+        if example.id in seen:
+            raise DataError(f"The id '{example.id}' occurs twice in '{name}'; give each example its own id.")
+        seen.add(example.id)

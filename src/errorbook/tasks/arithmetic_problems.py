@@ -1,0 +1,262 @@
+"""Procedural arithmetic problems with worked steps: thirteen skills at three levels.
+
+`make` draws one problem; equal random states give equal problems. The steps are short equations that a model of
+135 million parameters can imitate (a solution is at most about 60 of its tokens). Splits and prompts are the
+task's (`arithmetic`), and the recomputation of answers from the text is `arithmetic_solver`'s.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from fractions import Fraction
+from math import gcd, lcm
+
+import msgspec
+
+from errorbook.tasks import arithmetic_words as words
+from errorbook.tasks.arithmetic_steps import (
+    Sketch,
+    add_columns,
+    borrows,
+    carries,
+    long_division,
+    partial_products,
+    subtract_columns,
+    tree_key,
+)
+
+LEVELS = (1, 2, 3)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One problem with its answer and worked steps.
+
+    `key` is what is calculated, whatever the wording and the skill: problems with equal keys are the same problem.
+    `answer` is a whole number, a reduced fraction as in `3/4`, or a quotient with remainder as in `7 remainder 5`.
+    """
+
+    skill: str
+    level: int
+    question: str
+    answer: str
+    steps: tuple[str, ...]
+    key: str
+
+
+def make(skill: str, level: int, rng: random.Random) -> Problem:
+    """Draw one problem of a skill (one of `SKILLS`) and level (one of `LEVELS`)."""
+    sketch = _MAKERS[skill](level, rng)
+    return Problem(skill=skill, level=level, **sketch._asdict())
+
+
+def _add(level: int, rng: random.Random, wanted: range, digits: int) -> Sketch:
+    while True:
+        a, b = (rng.randint(10 ** (digits - 1) + 1, 10**digits - 1) for _ in range(2))
+        if level == 1 and rng.random() < 0.2:
+            b = rng.randint(2, 9)
+        if carries(a, b) in wanted:
+            return Sketch(words.fill(words.ADD, rng, a=a, b=b), str(a + b), add_columns(a, b), tree_key(("+", a, b)))
+
+
+def _subtract(level: int, rng: random.Random, wanted: range, digits: int) -> Sketch:
+    while True:
+        a, b = (rng.randint(10 ** (digits - 1) + 1, 10**digits - 1) for _ in range(2))
+        if level == 1 and rng.random() < 0.2:
+            b = rng.randint(2, 9)
+        if a > b + 1 and borrows(a, b) in wanted:
+            question = words.fill(words.SUBTRACT, rng, a=a, b=b)
+            return Sketch(question, str(a - b), subtract_columns(a, b), tree_key(("-", a, b)))
+
+
+def _add_no_carry(level: int, rng: random.Random) -> Sketch:
+    return _add(level, rng, range(1), level + 1)
+
+
+def _add_carry(level: int, rng: random.Random) -> Sketch:
+    return _add(level, rng, (range(1, 3), range(1, 2), range(2, 4))[level - 1], (2, 3, 3)[level - 1])
+
+
+def _subtract_no_borrow(level: int, rng: random.Random) -> Sketch:
+    return _subtract(level, rng, range(1), level + 1)
+
+
+def _subtract_borrow(level: int, rng: random.Random) -> Sketch:
+    return _subtract(level, rng, (range(1, 2), range(1, 2), range(2, 3))[level - 1], (2, 3, 3)[level - 1])
+
+
+def _multiply(level: int, rng: random.Random) -> Sketch:
+    low, high, first, last = ((11, 99, 2, 5), (11, 99, 6, 9), (101, 499, 2, 9))[level - 1]
+    a, b = rng.randint(low, high), rng.randint(first, last)
+    return Sketch(words.fill(words.MULTIPLY, rng, a=a, b=b), str(a * b), partial_products(a, b), tree_key(("*", a, b)))
+
+
+def _division(level: int, rng: random.Random) -> tuple[int, int]:
+    """A quotient and a divisor."""
+    low, high, first, last = ((2, 20, 2, 9), (21, 60, 2, 9), (21, 99, 6, 19))[level - 1]
+    return rng.randint(low, high), rng.randint(first, last)
+
+
+def _divide(level: int, rng: random.Random) -> Sketch:
+    quotient, b = _division(level, rng)
+    a = quotient * b
+    return Sketch(words.fill(words.DIVIDE, rng, a=a, b=b), str(quotient), long_division(a, b), tree_key(("/", a, b)))
+
+
+def _divide_remainder(level: int, rng: random.Random) -> Sketch:
+    quotient, b = _division(level, rng)
+    remainder = rng.randint(1, b - 1)
+    a = quotient * b + remainder
+    question = words.fill(words.REMAINDER, rng, a=a, b=b)
+    return Sketch(question, f"{quotient} remainder {remainder}", long_division(a, b), f"divmod:{a}:{b}")
+
+
+def _fractions(level: int, rng: random.Random) -> Sketch:
+    if rng.random() < 1 / 3:
+        return _fraction_of(level, rng)
+    if level > 1 and rng.random() < 1 / 3:
+        return _fraction_product(level, rng)
+    return _fraction_sum(level, rng)
+
+
+def _fraction_of(level: int, rng: random.Random) -> Sketch:
+    bottom = rng.randint(3, (6, 9, 12)[level - 1])
+    top = rng.randint(2, bottom - 1)
+    part = Fraction(top, bottom)
+    unit = rng.randint(2, (9, 15, 25)[level - 1])
+    n = unit * part.denominator
+    question = words.fill(words.FRACTION_OF, rng, f=part, n=n)
+    steps = (f"{n} / {part.denominator} = {unit}", f"{unit} * {part.numerator} = {part * n}")
+    return Sketch(question, str(part * n), steps, f"mul:{part}:{n}")
+
+
+def _fraction_product(level: int, rng: random.Random) -> Sketch:
+    while True:
+        x, y = (_proper(rng, 4 + 3 * level) for _ in range(2))
+        top, bottom = x.numerator * y.numerator, x.denominator * y.denominator
+        steps = [f"{x.numerator} * {y.numerator} = {top}", f"{x.denominator} * {y.denominator} = {bottom}"]
+        if x * y != Fraction(1, bottom):
+            return _fraction_sketch(("*", x, y), (top, bottom), steps, rng)
+
+
+def _fraction_sum(level: int, rng: random.Random) -> Sketch:
+    operator = rng.choice("+-")
+    while True:
+        x, y = _proper(rng, (20, 12, 12)[level - 1]), _proper(rng, (20, 12, 12)[level - 1])
+        bottom = lcm(x.denominator, y.denominator)
+        result = x + y if operator == "+" else x - y
+        related = bottom in (x.denominator, y.denominator)
+        fits = {1: x.denominator == y.denominator, 2: related and x.denominator != y.denominator, 3: not related}
+        if not fits[level] or bottom > 60 or result <= 0 or result.denominator == 1:
+            continue
+        tops = [part.numerator * (bottom // part.denominator) for part in (x, y)]
+        top = tops[0] + tops[1] if operator == "+" else tops[0] - tops[1]
+        scaled = [f"{part} = {t}/{bottom}" for part, t in zip((x, y), tops, strict=True) if part.denominator != bottom]
+        steps = [*scaled, f"{tops[0]}/{bottom} {operator} {tops[1]}/{bottom} = {top}/{bottom}"]
+        return _fraction_sketch((operator, x, y), (top, bottom), steps, rng)
+
+
+def _fraction_sketch(
+    operation: tuple[str, Fraction, Fraction], raw: tuple[int, int], steps: list[str], rng: random.Random
+) -> Sketch:
+    """Add the reducing step where the raw result is not yet in lowest terms."""
+    operator, x, y = operation
+    result = Fraction(*raw)
+    if result.denominator != raw[1]:
+        steps = [*steps, f"{raw[0]}/{raw[1]} = {result}"]
+    operands = [str(x), str(y)] if operator == "-" else sorted((str(x), str(y)))
+    key = ":".join(({"+": "add", "-": "sub", "*": "mul"}[operator], *operands))
+    return Sketch(words.fill(words.EXPRESSION, rng, e=f"{x} {operator} {y}"), str(result), tuple(steps), key)
+
+
+def _proper(rng: random.Random, largest: int) -> Fraction:
+    bottom = rng.randint(2, largest)
+    return Fraction(rng.randint(1, bottom - 1), bottom)
+
+
+def _percentages(level: int, rng: random.Random) -> Sketch:
+    choices = ((5, 10, 20, 25, 30, 40, 50), tuple(range(5, 100, 5)), (4, 5, 8, 10, 12, 15, 20, 25, 30, 40, 45, 60))
+    percent = rng.choice(choices[level - 1])
+    unit = 100 // gcd(percent, 100)
+    n = unit * rng.randint(1, max(2, (400, 600, 600)[level - 1] // unit))
+    part = percent * n // 100
+    steps = (f"{percent} * {n} = {percent * n}", f"{percent * n} / 100 = {part}")
+    if level < 3:
+        return Sketch(words.fill(words.PERCENT_OF, rng, p=percent, n=n), str(part), steps, f"percent:{percent}:{n}")
+    if rng.random() < 0.5:
+        question, sign, result, name = words.fill(words.PERCENT_UP, rng, p=percent, n=n), "+", n + part, "up"
+    else:
+        question, sign, result, name = words.fill(words.PERCENT_DOWN, rng, p=percent, n=n), "-", n - part, "down"
+    return Sketch(question, str(result), (*steps, f"{n} {sign} {part} = {result}"), f"percent-{name}:{percent}:{n}")
+
+
+_UNITS = (
+    ("hours", "minutes", 60),
+    ("minutes", "seconds", 60),
+    ("days", "hours", 24),
+    ("weeks", "days", 7),
+    ("years", "months", 12),
+    ("metres", "centimetres", 100),
+    ("centimetres", "millimetres", 10),
+    ("kilometres", "metres", 1000),
+    ("kilograms", "grams", 1000),
+    ("litres", "millilitres", 1000),
+)
+_CHAINS = (
+    (_UNITS[0], _UNITS[1]),
+    (_UNITS[2], _UNITS[0]),
+    (_UNITS[3], _UNITS[2]),
+    (_UNITS[5], _UNITS[6]),
+    (_UNITS[7], _UNITS[5]),
+)
+
+
+def _unit_conversion(level: int, rng: random.Random) -> Sketch:
+    if level == 3:
+        return _chained_conversion(rng)
+    large, small, factor = rng.choice(_UNITS)
+    n = rng.randint(2, 99 if factor in (10, 100, 1000) else 20)
+    total = n * factor
+    if level == 2:
+        rest = rng.randint(2, factor - 1)
+        question = words.fill(words.CONVERT, rng, amount=f"{n} {large} and {rest} {small}", unit=small)
+        steps: tuple[str, ...] = (f"{n} * {factor} = {total}", f"{total} + {rest} = {total + rest}")
+        return Sketch(question, str(total + rest), steps, f"convert:{n}:{large}:{rest}:{small}")
+    if rng.random() < 0.5:
+        question = words.fill(words.CONVERT, rng, amount=f"{n} {large}", unit=small)
+        return Sketch(question, str(total), (f"{n} * {factor} = {total}",), f"convert:{n}:{large}:{small}")
+    question = words.fill(words.CONVERT, rng, amount=f"{total} {small}", unit=large)
+    return Sketch(question, str(n), (f"{total} / {factor} = {n}",), f"convert:{total}:{small}:{large}")
+
+
+def _chained_conversion(rng: random.Random) -> Sketch:
+    """An amount in two units, wanted in a third and smaller one."""
+    (large, middle, first), (_, small, second) = rng.choice(_CHAINS)
+    n, rest = rng.randint(2, 9), rng.randint(2, first - 1)
+    total = n * first + rest
+    question = words.fill(words.CONVERT, rng, amount=f"{n} {large} and {rest} {middle}", unit=small)
+    steps = (
+        f"{n} * {first} = {n * first}",
+        f"{n * first} + {rest} = {total}",
+        f"{total} * {second} = {total * second}",
+    )
+    return Sketch(question, str(total * second), steps, f"convert:{n}:{large}:{rest}:{middle}:{small}")
+
+
+_MAKERS: dict[str, Callable[[int, random.Random], Sketch]] = {
+    "add_no_carry": _add_no_carry,
+    "add_carry": _add_carry,
+    "subtract": _subtract_no_borrow,
+    "subtract_borrow": _subtract_borrow,
+    "multiply": _multiply,
+    "divide": _divide,
+    "divide_remainder": _divide_remainder,
+    "order_of_operations": words.order_of_operations,
+    "fractions": _fractions,
+    "percentages": _percentages,
+    "unit_conversion": _unit_conversion,
+    "word_two_step": words.word_two_step,
+    "word_three_step": words.word_three_step,
+}
+
+SKILLS: tuple[str, ...] = tuple(_MAKERS)

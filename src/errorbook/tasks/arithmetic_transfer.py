@@ -1,0 +1,174 @@
+"""A guard task outside the domain of `arithmetic`: larger numbers, unseen wordings and combined skills.
+
+A target that only memorised the wordings or the sizes of `arithmetic` gains nothing here; one that was damaged loses.
+It plays the part of the paper's out-of-domain tests (section 4.1). No problem of it can occur in `arithmetic`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
+from typing import ClassVar
+
+from errorbook.records import Example, Split
+from errorbook.tasks import arithmetic_splits
+from errorbook.tasks.arithmetic_problems import Problem
+from errorbook.tasks.arithmetic_steps import (
+    Sketch,
+    Tree,
+    add_columns,
+    borrows,
+    carries,
+    partial_products,
+    subtract_columns,
+    tree_key,
+    tree_steps,
+    value,
+)
+
+LEVEL = 4
+"""The difficulty of all transfer problems: above the levels of `arithmetic`."""
+
+
+@dataclass(frozen=True)
+class ArithmeticTransfer:
+    """Eight combined or enlarged skills. The options are each split's size where no number is asked for."""
+
+    train: int = 800
+    dev: int = 240
+    test: int = 240
+
+    name: ClassVar[str] = "arithmetic_transfer"
+    scorer: ClassVar[str] = "numeric"
+    max_new_tokens: ClassVar[int] = 160
+
+    def examples(self, split: Split, n: int | None, seed: int) -> Sequence[Example]:
+        """The split's first `n` examples; any multiple of eight has all skills equally often. Raises DataError."""
+        size = {"train": self.train, "dev": self.dev, "test": self.test}[split] if n is None else n
+        rng = random.Random(f"{self.name}:{split}:{seed}:order")  # noqa: S311 (not for secrets)
+        cells = [(skill, LEVEL) for skill in rng.sample(TRANSFER_SKILLS, len(TRANSFER_SKILLS))]
+        return arithmetic_splits.draw(self.name, split, size, seed, cells, make_transfer)
+
+    def prompt(self, question: str, choices: Sequence[str] = ()) -> str:
+        """The same format as that of `arithmetic`."""
+        return arithmetic_splits.prompt(question)
+
+    def completion(self, solution: str, answer: str) -> str:
+        """The steps, and a last line `Answer: ...`."""
+        return arithmetic_splits.completion(solution, answer)
+
+
+def make_transfer(skill: str, level: int, rng: random.Random) -> Problem:
+    """Draw one problem of a skill (one of `TRANSFER_SKILLS`); the only level is `LEVEL`."""
+    return Problem(skill=skill, level=level, **_MAKERS[skill](rng)._asdict())
+
+
+def _large_add(rng: random.Random) -> Sketch:
+    while True:
+        a, b = rng.randint(1001, 9999), rng.randint(1001, 9999)
+        if carries(a, b):
+            question = f"A library owns {a} novels and orders {b} new ones. What is its stock after the delivery?"
+            return Sketch(question, str(a + b), add_columns(a, b), tree_key(("+", a, b)))
+
+
+def _large_subtract(rng: random.Random) -> Sketch:
+    while True:
+        a, b = rng.randint(1001, 9999), rng.randint(1001, 9999)
+        if a > b and borrows(a, b):
+            question = f"Of the {a} seats in a stadium, {b} are taken. How many are free?"
+            return Sketch(question, str(a - b), subtract_columns(a, b), tree_key(("-", a, b)))
+
+
+def _large_multiply(rng: random.Random) -> Sketch:
+    a, b = rng.randint(12, 99), rng.randint(12, 29)
+    question = f"A hall has {a} rows of chairs, {b} chairs to a row. Give the number of chairs."
+    return Sketch(question, str(a * b), partial_products(a, b), tree_key(("*", a, b)))
+
+
+def _percent_of_sum(rng: random.Random) -> Sketch:
+    percent = rng.choice((5, 10, 15, 20, 25, 30, 40, 60, 75))
+    unit = 100 // gcd(percent, 100)
+    total = unit * rng.randint(2, 500 // unit)
+    a = rng.randint(1, total - 1)
+    b, part = total - a, total * percent // 100
+    question = f"A farm keeps {a} sheep and {b} goats; {percent}% of all these animals are young. How many are young?"
+    steps = (f"{a} + {b} = {total}", f"{percent} * {total} = {percent * total}", f"{percent * total} / 100 = {part}")
+    return Sketch(question, str(part), steps, f"percent:{percent}:({tree_key(('+', a, b))})")
+
+
+def _add_then_convert(rng: random.Random) -> Sketch:
+    verb, large, small, factor = rng.choice(
+        (
+            ("runs for", "hours", "minutes", 60),
+            ("waits for", "minutes", "seconds", 60),
+            ("unrolls", "metres", "centimetres", 100),
+            ("carries", "kilograms", "grams", 1000),
+        )
+    )
+    a, b = rng.randint(2, 40), rng.randint(2, 40)
+    question = f"A robot {verb} {a} {large} before noon and {b} {large} after noon. Give the day's total in {small}."
+    tree: Tree = ("*", ("+", a, b), factor)
+    return Sketch(question, str(value(tree)), tree_steps(tree), f"convert:({tree_key(('+', a, b))}):{large}:{small}")
+
+
+def _discounted_total(rng: random.Random) -> Sketch:
+    percent = rng.choice((5, 10, 20, 25, 30, 40, 50))
+    unit = 100 // gcd(percent, 100)
+    a, b = rng.randint(3, 60), rng.randint(3, 12)
+    while a * b % unit:
+        a, b = rng.randint(3, 60), rng.randint(3, 12)
+    total, part = a * b, a * b * percent // 100
+    question = f"Chairs cost {a} dollars apiece. A cafe orders {b} and gets {percent}% off the bill. What does it pay?"
+    steps = (
+        f"{a} * {b} = {total}",
+        f"{percent} * {total} = {percent * total}",
+        f"{percent * total} / 100 = {part}",
+        f"{total} - {part} = {total - part}",
+    )
+    return Sketch(question, str(total - part), steps, f"percent-down:{percent}:({tree_key(('*', a, b))})")
+
+
+def _fraction_then_add(rng: random.Random) -> Sketch:
+    bottom = rng.randint(3, 9)
+    share = Fraction(rng.randint(1, bottom - 1), bottom)
+    unit, more = rng.randint(2, 20), rng.randint(2, 50)
+    n = unit * share.denominator
+    gone = unit * share.numerator
+    question = f"A tank of {n} litres loses {share} of its water. Then {more} litres flow in. What does it hold now?"
+    steps = (
+        f"{n} / {share.denominator} = {unit}",
+        f"{unit} * {share.numerator} = {gone}",
+        f"{n} - {gone} = {n - gone}",
+        f"{n - gone} + {more} = {n - gone + more}",
+    )
+    return Sketch(question, str(n - gone + more), steps, f"add:(sub:{n}:(mul:{share}:{n})):{more}")
+
+
+def _four_operations(rng: random.Random) -> Sketch:
+    while True:
+        a, b, c, d = (rng.randint(3, 15) for _ in range(4))
+        e = rng.randint(5, 90)
+        tree: Tree = ("-", ("+", ("*", a, b), ("*", c, d)), e)
+        if value(tree) is not None:
+            question = (
+                f"A school orders {a} crates of {b} balls and {c} crates of {d} hoops. "
+                f"Of everything delivered, {e} pieces are broken. How many pieces are usable?"
+            )
+            return Sketch(question, str(value(tree)), tree_steps(tree), tree_key(tree))
+
+
+_MAKERS: dict[str, Callable[[random.Random], Sketch]] = {
+    "large_add": _large_add,
+    "large_subtract": _large_subtract,
+    "large_multiply": _large_multiply,
+    "percent_of_sum": _percent_of_sum,
+    "add_then_convert": _add_then_convert,
+    "discounted_total": _discounted_total,
+    "fraction_then_add": _fraction_then_add,
+    "four_operations": _four_operations,
+}
+
+TRANSFER_SKILLS: tuple[str, ...] = tuple(_MAKERS)

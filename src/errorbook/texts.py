@@ -1,0 +1,32 @@
+"""How two questions are compared: words, numbers, shingles and n-grams. Pure helpers; they decide nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[+\-*/=%]")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The text's words, numbers and arithmetic signs in lower case; punctuation and layout do not count."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+def numbers(text: str) -> tuple[str, ...]:
+    """The numbers in the text, in order, without thousands separators."""
+    return tuple(found.replace(",", "") for found in _NUMBER.findall(text))
+
+
+def ngrams(sequence: Sequence[str], n: int) -> frozenset[tuple[str, ...]]:
+    """All runs of `n` words; the whole text where it is shorter."""
+    if len(sequence) <= n:
+        return frozenset({tuple(sequence)})
+    return frozenset(tuple(sequence[start : start + n]) for start in range(len(sequence) - n + 1))
+
+
+def jaccard(left: frozenset[tuple[str, ...]], right: frozenset[tuple[str, ...]]) -> float:
+    """Shared over all; 1 for two empty sets."""
+    union = len(left | right)
+    return len(left & right) / union if union else 1.0

@@ -1,0 +1,75 @@
+"""Step 4, target training: Samples (+ replay) -> Lessons for the trainer (paper section 2.4).
+
+Decides what a lesson looks like and which of the target's own right responses are rehearsed. How weights change is
+the trainer's business.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from errorbook.errors import StageError
+from errorbook.interfaces import Task
+from errorbook.records import Example, Lesson, Response, Sample, digest
+
+
+def lessons_from(
+    samples: Sequence[Sample],
+    rehearsal: Sequence[tuple[Example, Response]],
+    tasks: Mapping[str, Task],
+    replay: float,
+    seed: int,
+) -> list[Lesson]:
+    """One lesson for each sample, and so many replayed right responses that they are the share `replay` of all.
+
+    Rehearsing the target's own right responses keeps what it knows better than real data does (see
+    docs/lab-notebook.md). They are drawn evenly over (task, skill), so that no easy skill crowds out the others.
+
+    Raises:
+        StageError: There is no sample to train on.
+    """
+    if not samples:
+        raise StageError("There is no verified sample to train on; see the rejections in the report.")
+    taught = [
+        Lesson(
+            prompt=tasks[sample.task].prompt(sample.question, sample.choices),
+            completion=tasks[sample.task].completion(sample.solution, sample.answer),
+            source=sample.hash,
+        )
+        for sample in samples
+    ]
+    wanted = round(len(taught) * replay / (1 - replay))
+    rehearsed = [
+        Lesson(
+            prompt=tasks[example.task].prompt(example.question, example.choices),
+            completion=response.text.strip(),
+            source=response.hash,
+            replay=True,
+        )
+        for example, response in _draw_evenly(rehearsal, wanted, seed)
+    ]
+    return taught + rehearsed
+
+
+def training_set_hash(lessons: Sequence[Lesson]) -> str:
+    """Hash of the lessons in their order."""
+    return digest(*(lesson.hash for lesson in lessons))
+
+
+def _draw_evenly(
+    rehearsal: Sequence[tuple[Example, Response]], wanted: int, seed: int
+) -> list[tuple[Example, Response]]:
+    groups: dict[tuple[str, str], list[tuple[Example, Response]]] = {}
+    for example, response in rehearsal:
+        if response.score.verdict == "right" and not response.truncated:
+            groups.setdefault((example.task, example.skill), []).append((example, response))
+    generator = random.Random(seed)  # noqa: S311 - a seeded draw, not a secret
+    for group in groups.values():
+        generator.shuffle(group)
+    drawn: list[tuple[Example, Response]] = []
+    while len(drawn) < wanted and any(groups.values()):
+        for group in groups.values():
+            if group and len(drawn) < wanted:
+                drawn.append(group.pop())
+    return drawn

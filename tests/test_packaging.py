@@ -1,0 +1,113 @@
+"""The lock file agrees with pyproject.toml, and the wheel works where neither this tree nor PyTorch is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK = ROOT / "requirements" / "lock.txt"
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in LOCK.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    pairs = [line.split("==") for line in lines]
+    assert all(len(pair) == 2 for pair in pairs), "every line of the lock is NAME==VERSION"
+    return dict(pairs)
+
+
+def declared() -> list[Requirement]:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    dev = PROJECT.get("dependency-groups", {}).get("dev", [])
+    lists = [PROJECT["project"]["dependencies"], PROJECT["build-system"]["requires"], dev, *extras]
+    return [Requirement(item) for items in lists for item in items]
+
+
+def run(folder: Path, *command: str | Path, expect: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
+    """Run a command outside this tree, with nobody at the keyboard. Tracebacks are never acceptable."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    reply = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env={**clean, "ERRORBOOK_CACHE": str(folder / "cache")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    said = f"{' '.join(map(str, command))} ended with {reply.returncode}\n{reply.stdout[-2000:]}\n{reply.stderr[-4000:]}"
+    assert "Traceback" not in reply.stderr, said
+    assert reply.returncode in expect, said
+    return reply
+
+
+@pytest.mark.parametrize("requirement", declared(), ids=str)
+def test_the_lock_meets_every_declared_requirement(requirement: Requirement) -> None:
+    version = pins().get(canonicalize_name(requirement.name))
+
+    assert version is not None, f"{requirement.name} is not locked: run 'make lock'"
+    assert requirement.specifier.contains(version, prereleases=True)
+
+
+def test_the_lock_leaves_the_build_of_pytorch_to_the_machine() -> None:
+    versions = pins()
+
+    assert next(iter(versions)) == "torch"
+    assert not [name for name, version in versions.items() if "+" in version]
+    assert not [name for name in versions if name.startswith(("nvidia", "cuda", "triton"))]
+
+
+def test_the_makefile_and_the_lock_do_not_name_a_registry() -> None:
+    for path in (ROOT / "Makefile", LOCK, ROOT / "pyproject.toml"):
+        assert "index-url" not in path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(folder, sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT)
+    return next(folder.glob("errorbook-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """The folder of programs of an environment that holds the wheel and its declared dependencies only."""
+    environment = wheel.parent / "environment"
+    run(wheel.parent, sys.executable, "-m", "venv", environment)
+    programs = environment / "bin"
+    run(wheel.parent, programs / "python", "-m", "pip", "install", "-qq", "-c", LOCK, wheel)
+    return programs
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Path:
+    """A copy of the example that needs no model, away from this tree."""
+    return Path(tmp_path / "scripted.toml").rename(tmp_path / "run.toml") if copy_example(tmp_path) else tmp_path
+
+
+def copy_example(folder: Path) -> bool:
+    (folder / "scripted.toml").write_bytes((ROOT / "examples" / "scripted.toml").read_bytes())
+    return True
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    data = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "errorbook").rglob("*")}
+    shipped = {name for name in data if Path(ROOT / "src" / name).is_file() and "__pycache__" not in name}
+
+    assert "errorbook/py.typed" in names
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert shipped <= set(names)
+    assert not [name for name in names if name.split("/")[0] not in {"errorbook", names[-1].split("/")[0]}]
+    assert not [name for name in names if "test" in name.split("/")[0]]
