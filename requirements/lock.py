@@ -1,7 +1,8 @@
 """Prints a new lock file: the newest versions that pyproject.toml allows, as pip resolves them on this machine.
 
-`make lock` runs it. It does not install anything, and it does not pin the weights of the embedded model (the Makefile
-does) nor the libraries that a GPU build of PyTorch brings along: those follow from the build that pip finds.
+`make lock` runs it. PyTorch alone keeps its version, because a new one may lack a build for a machine that matters: to
+move it, edit its line in lock.txt first. It does not install anything, and it does not pin the weights of the embedded
+model (the Makefile does) nor the libraries that a GPU build of PyTorch brings along: those follow from the build.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 
 HEADER = """\
 # Every version that this project is developed and tested with: run time, the 'local' extra and the dev tools.
-# Made by `make lock` from pyproject.toml; read by `make setup`. Do not edit by hand.
+# Made by `make lock` from pyproject.toml; read by `make setup`. To move PyTorch, edit its line and
+# run `make lock` again; edit nothing else by hand.
 #
 # PyTorch comes first and without a build suffix such as '+cpu': pip takes the build that its own configuration offers
 # for this machine. There are no hashes for that reason, and no GPU libraries: a GPU build of PyTorch asks for its own.
@@ -31,9 +33,14 @@ def requirements(project: Path) -> list[str]:
     return [*data["project"]["dependencies"], *(item for group in groups for item in group)]
 
 
+def kept(lock: Path) -> list[str]:
+    """The line of the present lock file that stays."""
+    return [line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("torch==")]
+
+
 def resolve(wanted: list[str]) -> dict[str, str]:
     """Name and version of each distribution that pip would install into an empty environment."""
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq", "--report", "-"]
     reply = subprocess.run([*command, *wanted], check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
     found = (item["metadata"] for item in json.loads(reply.stdout)["install"])
     return {re.sub(r"[-_.]+", "-", item["name"]).lower(): item["version"].split("+")[0] for item in found}
@@ -41,7 +48,8 @@ def resolve(wanted: list[str]) -> dict[str, str]:
 
 def main() -> None:
     """Write the lock file to stdout."""
-    versions = resolve(requirements(Path(__file__).parent.parent / "pyproject.toml"))
+    here = Path(__file__).parent
+    versions = resolve(requirements(here.parent / "pyproject.toml") + kept(here / "lock.txt"))
     names = sorted((name for name in versions if not GPU_LIBRARY.match(name)), key=lambda name: (name != "torch", name))
     sys.stdout.write(HEADER + "".join(f"{name}=={versions[name]}\n" for name in names))
 

@@ -23,10 +23,8 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 STAGES = ("select", "evaluate", "diagnose", "instruct", "verify", "train", "judge")
 # What a stage never reaches, not even through a helper: it gets values and protocols, not the run nor its plugins.
-BEYOND_A_STAGE = {
-    *("cli", "config", "doctor", "ledger", "loop", "plan", "plugins", "report", "scaffold", "screen", "web"),
-    *get_args(plugins.Kind),
-}
+OF_THE_RUN = {"assemble", "cli", "config", "ledger", "loop", "opening", "plan", "plugins", "report", "scaffold", "web"}
+BEYOND_A_STAGE = OF_THE_RUN | set(get_args(plugins.Kind))
 HEAVY = {"accelerate", "gguf", "peft", "scipy", "sklearn", "torch", "transformers"}
 PLUGINS = [
     (group.removeprefix("errorbook."), name, value)

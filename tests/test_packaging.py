@@ -38,6 +38,7 @@ def run(folder: Path, *command: str | Path, expect: tuple[int, ...] = (0,)) -> s
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     reply = subprocess.run(
         [str(part) for part in command],
+        check=False,
         cwd=folder,
         env={**clean, "ERRORBOOK_CACHE": str(folder / "cache")},
         stdin=subprocess.DEVNULL,
@@ -45,7 +46,9 @@ def run(folder: Path, *command: str | Path, expect: tuple[int, ...] = (0,)) -> s
         text=True,
         timeout=400,
     )
-    said = f"{' '.join(map(str, command))} ended with {reply.returncode}\n{reply.stdout[-2000:]}\n{reply.stderr[-4000:]}"
+    said = (
+        f"{' '.join(map(str, command))} ended with {reply.returncode}\n{reply.stdout[-2000:]}\n{reply.stderr[-4000:]}"
+    )
     assert "Traceback" not in reply.stderr, said
     assert reply.returncode in expect, said
     return reply
@@ -89,25 +92,58 @@ def installed(wheel: Path) -> Path:
     return programs
 
 
-@pytest.fixture
-def scripted(tmp_path: Path) -> Path:
-    """A copy of the example that needs no model, away from this tree."""
-    return Path(tmp_path / "scripted.toml").rename(tmp_path / "run.toml") if copy_example(tmp_path) else tmp_path
+@pytest.mark.slow
+def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    files = (path for path in (ROOT / "src" / "errorbook").rglob("*") if path.is_file())
+    sources = {path.relative_to(ROOT / "src").as_posix() for path in files if path.parent.name != "__pycache__"}
+    extra = {name for name in names - sources if ".dist-info/" not in name}
 
-
-def copy_example(folder: Path) -> bool:
-    (folder / "scripted.toml").write_bytes((ROOT / "examples" / "scripted.toml").read_bytes())
-    return True
+    assert {"errorbook/py.typed", "errorbook/demo.toml"} <= names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    assert sources - names == set()
+    assert extra == set()
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
-    data = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "errorbook").rglob("*")}
-    shipped = {name for name in data if Path(ROOT / "src" / name).is_file() and "__pycache__" not in name}
+def test_the_installed_program_starts_without_pytorch(installed: Path, tmp_path: Path) -> None:
+    packages = json.loads(run(tmp_path, installed / "python", "-m", "pip", "list", "--format", "json").stdout)
+    help_text = run(tmp_path, installed / "errorbook", "--help").stdout
 
-    assert "errorbook/py.typed" in names
-    assert any(name.endswith("/licenses/LICENSE") for name in names)
-    assert shipped <= set(names)
-    assert not [name for name in names if name.split("/")[0] not in {"errorbook", names[-1].split("/")[0]}]
-    assert not [name for name in names if "test" in name.split("/")[0]]
+    assert {"torch", "transformers", "scikit-learn"} & {package["name"] for package in packages} == set()
+    for command in ("demo", "init", "plan", "run", "exam", "status", "report", "doctor"):
+        assert command in help_text
+
+
+@pytest.mark.slow
+def test_the_doctor_says_that_pytorch_is_missing_and_what_to_do(installed: Path, tmp_path: Path) -> None:
+    reply = run(tmp_path, installed / "errorbook", "doctor", expect=(0, 1))
+
+    assert "torch" in reply.stdout
+    assert "pip install" in reply.stdout
+
+
+@pytest.mark.slow
+def test_init_writes_a_run_file_that_plan_can_read(installed: Path, tmp_path: Path) -> None:
+    run(tmp_path, installed / "errorbook", "init", "--yes")
+    (run_file,) = tmp_path.glob("*.toml")
+    planned = json.loads(run(tmp_path, installed / "errorbook", "plan", run_file, "--json").stdout)
+
+    assert isinstance(planned, dict)
+    assert planned
+
+
+@pytest.mark.slow
+def test_a_scripted_run_completes_offline_and_is_not_repeated(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "scripted.toml").write_bytes((ROOT / "examples" / "scripted.toml").read_bytes())
+    command = (installed / "errorbook", "run", "scripted.toml", "--out", "book", "--json")
+
+    first = json.loads(run(tmp_path, *command, expect=(0, 1)).stdout)
+    again = json.loads(run(tmp_path, *command, expect=(0, 1)).stdout)
+    report = run(tmp_path, installed / "errorbook", "report", "book", "--format", "md").stdout
+
+    assert [cycle["decision"] for cycle in first["cycles"]]
+    assert {cycle["decision"] for cycle in first["cycles"]} <= {"accept", "reject", "stop"}
+    assert first["tasks"]
+    assert (again["cycles"], again["tasks"]) == (first["cycles"], first["tasks"])
+    assert "arithmetic" in report

@@ -2,7 +2,8 @@
 
 It reads the text of a wrong response, names the first step that went wrong and the misconception behind it, and
 writes problems against exactly that: the instructor's part of LLMs-as-Instructors (arXiv 2407.00497, Learning from
-Error and Learning from Error by Contrast), with rules in place of a large model. It understands only examples that carry one of the arithmetic task's skills; it is no instructor for free text.
+Error and Learning from Error by Contrast), with rules in place of a large model. It understands only examples that
+carry one of the arithmetic task's skills; it is no instructor for free text.
 """
 
 from __future__ import annotations

@@ -200,11 +200,14 @@ def _step_fault(case: _Case, index: int) -> str:
         return ""
     if _against_precedence(case, step):
         return "wrong_order"
-    if any(set(gold.numbers) == set(step.numbers) and gold.operators != step.operators for gold in case.gold):
+    left_out = _left_out(case, step)
+    if left_out:
+        return left_out
+    if any(sorted(gold.numbers) == sorted(step.numbers) and gold.operators != step.operators for gold in case.gold):
         return idea or "wrong_operation"
     stranger = any(value not in _known(case, index) for value in step.numbers)
     unknown = idea if idea == "ignored_unit_factor" else "copied_wrong_number"
-    return _left_out(case, step) or (unknown if stranger else "")
+    return unknown if stranger else ""
 
 
 def _left_out(case: _Case, step: Equation) -> str:
@@ -236,20 +239,31 @@ def _against_precedence(case: _Case, step: Equation) -> bool:
 
 def _known(case: _Case, index: int) -> set[Fraction]:
     """Numbers that a sound response may use at a step: given, found before, their digits and place values."""
-    known = {Fraction(value) for value in (0, 1, 2, 10, 100, 1000)}
-    sources = [*case.given, *(value for gold in case.gold for value in (*gold.numbers, gold.stated))]
+    constants = (0, 1, 2) if case.example.skill == "unit_conversion" else (0, 1, 2, 10, 100, 1000)
+    known = {Fraction(value) for value in constants}
+    sources = [*case.given, *(value for gold in case.gold for value in gold.numbers)]
+    sources += [gold.stated for gold in case.gold[:-1]]
     for step in case.steps[:index]:
         sources += [step.stated, *step.numbers]
+    borrows = any("-" in gold.operators for gold in case.gold)
     for value in sources:
-        known |= {value, value / 100, value * 100, Fraction(value.numerator), Fraction(value.denominator)}
+        known |= {value, Fraction(value.numerator), Fraction(value.denominator)}
+        if case.example.skill == "percentages":
+            known |= {value / 100, value * 100}
         if value.denominator == 1:
-            digits = str(abs(value.numerator))
-            known |= {Fraction(int(digits[i:])) for i in range(len(digits))}
-            known |= {Fraction(int(digits[:i])) for i in range(1, len(digits))}
-            for place, digit in enumerate(reversed(digits)):
-                known |= {Fraction(int(digit)), Fraction(int(digit) * 10**place), Fraction(int(digit) + 10)}
-                known.add(Fraction(int(digit) - 1))
+            known |= _parts(abs(value.numerator), borrows)
     return known
+
+
+def _parts(value: int, borrows: bool) -> set[Fraction]:
+    """The numbers that working with a whole number meets: its digits, its place values, where it is cut in two."""
+    digits = str(value)
+    parts = {int(digits[i:]) for i in range(len(digits))} | {int(digits[:i]) for i in range(1, len(digits))}
+    for place, digit in enumerate(reversed(digits)):
+        parts |= {int(digit), int(digit) * 10**place}
+        if borrows and len(digits) > 1:
+            parts |= {int(digit) + 10, int(digit) - 1}
+    return {Fraction(part) for part in parts}
 
 
 def _ending_fault(case: _Case) -> tuple[str, str]:
@@ -344,9 +358,9 @@ def _worth(answer: str) -> Fraction | None:
 
 
 def _answer_line(text: str) -> str:
-    """The line that states the answer, else the last line that is not blank."""
+    """The words that state the answer, else the last line that is not blank."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    stated = [line for line in lines if _ANSWER.search(line)]
+    stated = [match.group().strip() for match in _ANSWER.finditer(text)]
     return (stated or lines or [""])[-1]
 
 

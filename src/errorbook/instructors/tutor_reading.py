@@ -55,8 +55,9 @@ _PROSE = tuple(
     )
     for operator, verb, link, swapped in _VERBS
 )
-_MAX_DIGITS = 12
+_STEMS = re.compile("add|sum|subtract|tak|difference|multipl|product|divid", re.IGNORECASE)
 _MAX_ITEMS = 40
+_MAX_DEPTH = 8
 
 
 class Equation(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,10 +197,10 @@ def _side(tokens: Sequence[_Token], index: int) -> tuple[list[_Token], int]:
     items: list[_Token] = []
     good, end, depth = 0, index, 0
     while index < len(tokens) and len(items) < _MAX_ITEMS:
-        while index < len(tokens) and tokens[index].kind == "open":
+        while index < len(tokens) and tokens[index].kind == "open" and depth < _MAX_DEPTH:
             items.append(tokens[index])
             depth, index = depth + 1, index + 1
-        if index < len(tokens) and tokens[index].text == "-" and items[-1:] == [] and good == 0:
+        if not items and _is_sign(tokens, index):
             items.append(tokens[index])
             index += 1
         if index >= len(tokens) or tokens[index].kind != "number":
@@ -219,6 +220,12 @@ def _side(tokens: Sequence[_Token], index: int) -> tuple[list[_Token], int]:
     return items[:good], end
 
 
+def _is_sign(tokens: Sequence[_Token], index: int) -> bool:
+    """Whether a minus stands right before a number: with a space between it is the dash of a list."""
+    pair = tokens[index : index + 2]
+    return len(pair) == 2 and pair[0].text == "-" and pair[1].kind == "number" and pair[0].end == pair[1].start
+
+
 def _skip_words(tokens: Sequence[_Token], index: int) -> int:
     """Past at most two words that name a unit."""
     for _ in range(2):
@@ -236,6 +243,8 @@ def _equations(text: str, sides: Sequence[Sequence[_Token]]) -> Iterator[Equatio
         running = _parts(right)[0][0]
         if stated != value == running:
             stated = running  # "2 + 3 = 5 + 4 = 9": careless writing, but no wrong sum
+        elif right[-1].text.endswith("%") and value == 100 * stated:
+            stated = value  # "7 / 20 * 100 = 35%"
         bracketed = any(token.kind == "open" for token in left)
         bare = Equation(
             text=text[left[0].start : right[-1].end],
@@ -271,6 +280,8 @@ def _with_suffix(text: str, bare: Equation) -> Equation:
 
 
 def _prose(text: str) -> Iterator[Equation]:
+    if not _STEMS.search(text):
+        return
     for operator, swapped, pattern in _PROSE:
         for match in pattern.finditer(text):
             a, b, stated = (number(match.group(name)) for name in "abc")

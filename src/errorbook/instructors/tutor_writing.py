@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -111,14 +112,20 @@ def write_drafts(assignment: Assignment, seed: int, call: str) -> list[Draft]:
 
 
 def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None = None) -> Problem:
-    """The best of up to 60 problems for an aim: one not yet `taken`, and with other numbers than the mistake's."""
+    """The best of up to 60 problems for an aim.
+
+    One that is of the train split (as the task divides problems), not yet `taken`, and with other numbers than the
+    mistake's; where chance offers none, the first of the 60.
+    """
     from errorbook.tasks.arithmetic_problems import make
+    from errorbook.tasks.arithmetic_splits import split_of
 
     given = sorted(numbers_in(mistake.question)) if mistake else []
     best, best_score = make(aim.skill, aim.level, rng), -1
     candidate = best
     for _ in range(_TRIES):
-        fresh = candidate.key not in taken and sorted(numbers_in(candidate.question)) != given
+        fresh = candidate.key not in taken and split_of(candidate.key) == "train"
+        fresh = fresh and sorted(numbers_in(candidate.question)) != given
         score = relevance(candidate.steps, candidate.question, aim) if fresh else -1
         if score > best_score:
             best, best_score = candidate, score
@@ -130,7 +137,7 @@ def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None 
 
 def relevance(steps: Sequence[str], question: str, aim: Aim) -> int:
     """How well a problem fits an aim, from 0 to 3: 1 for the kind of fault, 2 at the same column, 3 the same fact."""
-    equations = [equation for line in steps for equation in read(line)]
+    equations = [equation for line in steps for equation in _read_step(line)]
     exercised = _exercises(aim.exercises, equations, question)
     if aim.avoid:
         return 0 if exercised else 1
@@ -142,6 +149,12 @@ def relevance(steps: Sequence[str], question: str, aim: Aim) -> int:
     if exercised and columns and any(columns & _columns(equation) for equation in equations):
         return 2
     return int(exercised)
+
+
+@lru_cache(maxsize=8192)
+def _read_step(line: str) -> tuple[Equation, ...]:
+    """The equations of one gold step; cached, because columns and table facts come up again and again."""
+    return tuple(read(line))
 
 
 def _top(aim: Aim) -> int:

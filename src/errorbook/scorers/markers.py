@@ -38,9 +38,10 @@ def marked(text: str) -> Iterator[str]:
     next marker and at most 400 characters.
     """
     found = list(_MARKER.finditer(text))[-_MOST:]
-    ends = [later.start() for later in found[1:]] + [len(text)]
-    for marker, end in zip(reversed(found), reversed(ends), strict=True):
+    end = len(text)
+    for marker in reversed(found):
         reach = text[marker.end() : min(end, marker.end() + _REACH)]
+        end = marker.start()
         yield next((line.strip() for line in reach.split("\n") if any(map(str.isalnum, line))), "")
 
 

@@ -67,7 +67,7 @@ class Extraction(NamedTuple):
 
 def extract(text: str) -> Extraction:
     """The number that a response gives as its answer. Never raises; time is linear in the length of the text."""
-    clean = plain(tidy(text))
+    clean = tidy(plain(text))
     announced = ""
     for method, places in (("marker", marked(clean)), ("boxed", boxed(clean))):
         for place in places:

@@ -131,12 +131,14 @@ def _fraction_of(level: int, rng: random.Random) -> Sketch:
 
 
 def _fraction_product(level: int, rng: random.Random) -> Sketch:
-    while True:
-        x, y = (_proper(rng, 4 + 3 * level) for _ in range(2))
-        top, bottom = x.numerator * y.numerator, x.denominator * y.denominator
-        steps = [f"{x.numerator} * {y.numerator} = {top}", f"{x.denominator} * {y.denominator} = {bottom}"]
-        if x * y != Fraction(1, bottom):
-            return _fraction_sketch(("*", x, y), (top, bottom), steps, rng)
+    x, y = (_proper(rng, 4 + 3 * level) for _ in range(2))
+    top, bottom = x.numerator * y.numerator, x.denominator * y.denominator
+    steps = [
+        f"{x.numerator} * {y.numerator} = {top}",
+        f"{x.denominator} * {y.denominator} = {bottom}",
+        f"{x} * {y} = {top}/{bottom}",
+    ]
+    return _fraction_sketch(("*", x, y), (top, bottom), steps, rng)
 
 
 def _fraction_sum(level: int, rng: random.Random) -> Sketch:

@@ -142,7 +142,7 @@ def _remainder(text: str) -> str | None:
         r"(?:calculate|compute|work out) (\d+) / (\d+) with (?:a )?remainder",
         r"divide (\d+) by (\d+) and give the quotient and (?:the )?remainder",
         r"what are the quotient and (?:the )?remainder of (\d+) divided by (\d+)",
-        r"[A-Z][a-z]+ packs (\d+) [a-z]+ into boxes of (\d+)\. How many boxes are full, with what remainder",
+        r"(?-i:[A-Z][a-z]+) packs (\d+) [a-z]+ into boxes of (\d+)\. How many boxes are full, with what remainder",
     ):
         match = re.fullmatch(pattern + _END, text, re.IGNORECASE)
         if match and int(match[2]):

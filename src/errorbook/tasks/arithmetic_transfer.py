@@ -1,7 +1,7 @@
 """A guard task outside the domain of `arithmetic`: larger numbers, unseen wordings and combined skills.
 
 A target that only memorised the wordings or the sizes of `arithmetic` gains nothing here; one that was damaged loses.
-It plays the part of the paper's out-of-domain tests (section 4.1). No problem of it can occur in `arithmetic`.
+It plays the part of the paper's out-of-domain tests. No problem of it can occur in `arithmetic`.
 """
 
 from __future__ import annotations
