@@ -86,10 +86,8 @@ def _wrong(rng: random.Random) -> tuple[str, str, str]:
     from errorbook.tasks.arithmetic_problems import LEVELS, SKILLS, make
 
     problem = make(rng.choice(SKILLS), rng.choice(LEVELS), rng)
-    # Only the first number moves, and by at most its own size: "3/4" to "4/4" or "5/4" never equals what it was.
-    first = re.match(r"\d+", problem.answer)
-    shifted = int(first.group()) + rng.randint(1, 9) if first else rng.randint(1, 9)
-    answer = str(shifted) + problem.answer[first.end() if first else 0 :]
+    # Raising only the first number changes every form of answer: 85, 3/4, 6 remainder 2.
+    answer = re.sub(r"\d+", lambda first: str(int(first.group()) + rng.randint(1, 9)), problem.answer, count=1)
     last = problem.steps[-1].rsplit("=", 1)[0]
     return problem.question, answer, "\n".join((*problem.steps[:-1], f"{last}= {answer}"))
 

@@ -67,9 +67,7 @@ def _unknown(skill: str) -> str:
 def _diagnosis(mistake: Mistake, call: str) -> Diagnosis:
     example, response = mistake.example, mistake.response
     fault = find_fault(example, response)
-    # A response that got nowhere at this level is met one level lower.
-    met = example.difficulty if fault.reached else max(1, example.difficulty - 1)
-    border = find_border(mistake) if mistake.contrasts else Border(sentence="", difficulty=met)
+    border = find_border(mistake) if mistake.contrasts else Border(sentence="", difficulty=max(1, example.difficulty))
     return Diagnosis(
         response=response.hash,
         example=example.hash,

@@ -45,12 +45,11 @@ _REMAINDER = re.compile(r"(-?\d{1,12})\s*(?:,?\s*(?:r|rem|remainder)\.?\s*(\d{1,
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong: `kind` of `MEANINGS`, the exact `step`, its sentence, and how many gold steps were reached."""
+    """What went wrong: `kind` of `MEANINGS`, the exact `step` that shows it, and a sentence that explains it."""
 
     kind: str
     step: str
     meaning: str
-    reached: int = 0
 
 
 class _Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,9 +80,9 @@ def find_fault(example: Example, response: Response) -> Fault:
     for index, step in enumerate(case.steps):
         kind = _step_fault(case, index)
         if kind:
-            return _fault(case, kind, step.text, index)
+            return _fault(case, kind, step.text)
     kind, quote = _ending_fault(case)
-    return _fault(case, kind, quote, len(case.steps))
+    return _fault(case, kind, quote)
 
 
 def carry_places(a: int, b: int) -> tuple[int, ...]:
@@ -195,7 +194,8 @@ def _step_fault(case: _Case, index: int) -> str:
     step = case.steps[index]
     idea = _IDEAS.get(case.example.skill, "")
     if not step.holds:
-        return idea if idea and _ignores_idea(case, step.stated) else slip(step)
+        kind = "wrong_operation" if _turned(case, step) else slip(step)
+        return idea if idea and _ignores_idea(case, step.stated) else kind
     if any(_same(step, gold) for gold in case.gold):
         return ""
     if _against_precedence(case, step):
@@ -203,7 +203,7 @@ def _step_fault(case: _Case, index: int) -> str:
     left_out = _left_out(case, step)
     if left_out:
         return left_out
-    if any(sorted(gold.numbers) == sorted(step.numbers) and gold.operators != step.operators for gold in case.gold):
+    if _turned(case, step):
         return idea or "wrong_operation"
     stranger = any(value not in _known(case, index) for value in step.numbers)
     unknown = idea if idea == "ignored_unit_factor" else "copied_wrong_number"
@@ -218,6 +218,12 @@ def _left_out(case: _Case, step: Equation) -> str:
         if list((+extra).elements()) == [1] and not -extra and set(gold.operators) == set(step.operators):
             return {"+": "dropped_carry", "-": "dropped_borrow"}.get(gold.operators[0], "")
     return ""
+
+
+def _turned(case: _Case, step: Equation) -> bool:
+    """Whether the gold solution takes the very same numbers with another operation, and never with this one."""
+    same = [gold.operators for gold in case.gold if sorted(gold.numbers) == sorted(step.numbers)]
+    return bool(same) and step.operators not in same
 
 
 def _same(step: Equation, gold: Equation) -> bool:
@@ -364,8 +370,7 @@ def _answer_line(text: str) -> str:
     return (stated or lines or [""])[-1]
 
 
-def _fault(case: _Case, kind: str, step: str, index: int) -> Fault:
-    reached = sum(any(_same(done, gold) and done.holds for done in case.steps[:index]) for gold in case.gold)
+def _fault(case: _Case, kind: str, step: str) -> Fault:
     wrong = next((other for other in case.steps if other.text == step and other.value != other.stated), None)
     truth = f" It wrote '{step}'; the left side is {wrong.value}." if wrong else ""
-    return Fault(kind=kind, step=step, meaning=MEANINGS[kind] + truth, reached=reached)
+    return Fault(kind=kind, step=step, meaning=MEANINGS[kind] + truth)

@@ -45,6 +45,7 @@ _REMAINDER = re.compile(
     r"| ?r\.? ?(?=[0-9])",
     re.IGNORECASE,
 )
+_POWER = re.compile(r" ?\^")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
@@ -131,6 +132,8 @@ def _reading(match: re.Match[str]) -> Reading:
     text, start, end = match.string, match.start(), match.end()
     spelt = match.re is _WORDS
     value = _spelt(match["words"].lower()) if spelt else _value(match)
+    if _POWER.match(text, end):
+        value = None
     if scale := _SCALE.match(text, end):
         end = scale.end()
         value = value and value * _SCALES[scale["scale"].lower()]

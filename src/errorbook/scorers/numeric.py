@@ -27,10 +27,11 @@ _WINDOW = 20_000
 _SHOWN = 120
 _UNIT = r"(?: ?[a-z%\u00b0/]{1,15})?(?: [a-z%\u00b0/]{1,15})?"
 _OPERATION = re.compile(
-    rf"{_UNIT} ?[+*] ?[($]*|{_UNIT} - |\)? ?[-/^x] ?[($]*| ?(?:plus|minus|times|divided by|or|and|to|through|&) ",
+    rf"{_UNIT} ?(?:[+*]|\*\*) ?[($]*|{_UNIT} - |\)? ?[-/^x] ?[($]*"
+    r"| ?(?:plus|minus|times|divided by|or|and|to|through|&) ",
     re.IGNORECASE,
 )
-_LIST = re.compile(r" ?, ")
+_LIST = re.compile(r" ?,? ")
 _EQUALS = re.compile(rf"[$)]?{_UNIT}(?: [a-z]{{1,15}})?[$)]? ?= ?[($]*(?:[a-z]{{1,15}} ){{0,3}}[($]*", re.IGNORECASE)
 _NUMBERING = re.compile(r"^(?:[#>*-]{1,6} ?)?(?P<n>[0-9]{1,3})[.):](?= \S|\Z)", re.MULTILINE)
 _STEP = re.compile(r"\bstep [0-9]{1,3}\b", re.IGNORECASE)

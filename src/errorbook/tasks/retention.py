@@ -11,9 +11,8 @@ part of what may be lost. `skill` is the kind of question, so a report can say w
 
 Limits: items are short English questions at the level of a 135-million-parameter model, so a strong model answers
 nearly all of them and only heavy damage shows; long answers, dialogue, code and safety are not looked at; "contains"
-scoring cannot see fluent nonsense around a right word. Kinds were kept where that small model was right on about 70 %
-or more; single items were never picked by its answers (see `retention_items`). A handful of kinds was chosen from about
-thirty that way, so the base scores of the kept kinds lie slightly above what new items of the same kinds would give.
+scoring cannot see fluent nonsense around a right word. Of some thirty kinds that were tried, the 14 on which that small
+model was right in 70 % or more were kept; single items were never picked by its answers (see `retention_items`).
 """
 
 from __future__ import annotations

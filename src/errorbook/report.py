@@ -1,0 +1,304 @@
+"""Ledger -> Report: every number that a reader is shown, as frozen records, computed from the recorded verdicts.
+
+Works on any prefix of a run and on an exam without training: what is not there yet is None or empty. It only reads,
+and renders nothing: `screen`, `report_markdown` and `report_html` do, and `sentences` puts the outcome into words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from errorbook.book import Checkpoints, read_config
+from errorbook.config import Config, TaskSection
+from errorbook.ledger import Ledger
+from errorbook.records import (
+    Call,
+    Checkpoint,
+    Comparison,
+    Decision,
+    Diagnosis,
+    Draft,
+    Evaluation,
+    Example,
+    Failure,
+    Rejection,
+    Sample,
+    Split,
+    Training,
+)
+from errorbook.report_cases import pick_cases
+from errorbook.report_parts import (
+    Accuracy,
+    CycleFunnel,
+    CycleResult,
+    Difference,
+    ErrorKind,
+    Funnel,
+    Relearnt,
+    Report,
+    Result,
+    SkillResult,
+    Spending,
+    TrainingResult,
+)
+from errorbook.stats import Interval, detectable_gain, mcnemar, not_worse, paired_interval, wilson
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+def build(ledger: Ledger) -> Report:
+    """Compute the report of a run, however far it is.
+
+    Raises:
+        LedgerError: The ledger holds no run yet, or one of another version of Errorbook.
+    """
+    config, points = read_config(ledger), Checkpoints(ledger)
+    decisions = points.decisions
+    seconds = _stage_seconds(ledger)
+    alpha_each = config.gate.alpha / (config.run.cycles * len(config.train.scales))
+    return Report(
+        run=str(ledger.root),
+        name=config.run.name,
+        version=ledger.fact("version") or "",
+        model=config.target.model,
+        instructor=config.instructor.kind,
+        strategy=config.strategy.name,
+        planned_cycles=config.run.cycles,
+        finished=is_finished(ledger, config, decisions),
+        final_is_base=points.final_is_base,
+        seconds=sum(seconds.values()),
+        stage_seconds=seconds,
+        spending=_spending(ledger),
+        alpha=config.gate.alpha,
+        alpha_each=alpha_each,
+        detectable=detectable_gain(sum(task.dev for task in config.learn()), alpha_each),
+        cycles=tuple(_cycle(ledger, decision) for decision in decisions),
+        tasks=_tasks(ledger, config, points),
+        skills=tuple(_skills(ledger, config, points)),
+        error_kinds=tuple(_error_kinds(ledger, points)),
+        relearnt=tuple(_relearnt(ledger, config, points)),
+        funnel=_funnel(ledger, config, points),
+        trainings=tuple(_trainings(ledger, config)),
+        cases=tuple(pick_cases(ledger, config, points)),
+    )
+
+
+def is_finished(ledger: Ledger, config: Config, decisions: list[Decision]) -> bool:
+    """Whether all cycles are decided and every test split was read."""
+    decided = len(decisions) == config.run.cycles or any(decision.outcome == "stop" for decision in decisions)
+    tested = all(ledger.find(Comparison, f"final:{task.name}:test") for task in config.tasks if task.test)
+    return decided and tested
+
+
+def _tasks(ledger: Ledger, config: Config, points: Checkpoints) -> dict[str, dict[str, Result]]:
+    """Results by task and split, for what the base model was asked."""
+    found: dict[str, dict[str, Result]] = {}
+    for task in config.tasks:
+        found[task.name] = {}
+        for split in SPLITS:
+            base = points.evaluation(points.base, task.name, split)
+            if base is not None and base.n:
+                final = points.complete(points.final, task.name, split) if points.decisions else None
+                found[task.name][split] = _result(ledger, task, base, final)
+    return found
+
+
+def _result(ledger: Ledger, task: TaskSection, base: Evaluation, final: Evaluation | None) -> Result:
+    accuracy = _accuracy(ledger, base)
+    if final is None or accuracy.n < accuracy.planned:
+        return Result(role=task.role, base=accuracy)
+    fixed, broken = (len(ids) for ids in _changed(ledger, base, final))
+    low, high = paired_interval(fixed, broken, accuracy.n)
+    guards = task.role == "guard"
+    return Result(
+        role=task.role,
+        base=accuracy,
+        final=_accuracy(ledger, final),
+        difference=Difference(value=(fixed - broken) / accuracy.n, low=low, high=high),
+        p_value=mcnemar(fixed, broken),
+        fixed=fixed,
+        broken=broken,
+        margin=task.margin if guards else None,
+        worse_p=not_worse(fixed, broken, accuracy.n, task.margin) if guards else None,
+    )
+
+
+def _accuracy(ledger: Ledger, evaluation: Evaluation) -> Accuracy:
+    tally = ledger.tally(evaluation)
+    return _share(tally.right, tally.n, evaluation.n, tally.unscorable, tally.truncated)
+
+
+def _share(right: int, n: int, planned: int, unscorable: int, truncated: int) -> Accuracy:
+    bounds: Interval = wilson(right, n)
+    return Accuracy(
+        right=right,
+        n=n,
+        planned=planned,
+        accuracy=right / n if n else 0.0,
+        low=bounds.low,
+        high=bounds.high,
+        unscorable=unscorable,
+        truncated=truncated,
+    )
+
+
+def _changed(ledger: Ledger, base: Evaluation, final: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids of the questions that only the final model, and that only the base model, got right."""
+    before, after = ledger.verdicts(base), ledger.verdicts(final)
+    fixed = tuple(id for id, verdict in before.items() if verdict != "right" and after.get(id) == "right")
+    broken = tuple(id for id, verdict in before.items() if verdict == "right" and after.get(id) != "right")
+    return fixed, broken
+
+
+def _skills(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[SkillResult]:
+    """Per skill on test, or on dev or train where that is all there is."""
+    for task in config.learn():
+        for split in ("test", "dev", "train"):
+            base = points.complete(points.base, task.name, split)
+            if base is not None and base.n:
+                final = points.complete(points.final, task.name, split) if points.decisions else None
+                yield from _skills_of(ledger, base, final)
+                break
+
+
+def _skills_of(ledger: Ledger, base: Evaluation, final: Evaluation | None) -> Iterator[SkillResult]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    responses = {response.example: response for response in ledger.responses(base)}
+    after = {response.example: response for response in ledger.responses(final)} if final else {}
+    for id in responses:
+        example = ledger.find(Example, f"{base.task}:{base.split}:{id}")
+        if example is not None and example.skill:
+            groups[example.skill].append(id)
+    for skill, ids in sorted(groups.items()):
+        sides = []
+        for side in (responses, after):
+            own = [side[id] for id in ids if id in side]
+            verdicts = Counter(response.score.verdict for response in own)
+            truncated = sum(response.truncated for response in own)
+            sides.append(_share(verdicts["right"], len(own), len(ids), verdicts["unscorable"], truncated))
+        pairs = [(responses[id].score.verdict == "right", after[id].score.verdict == "right") for id in ids if after]
+        yield SkillResult(
+            task=base.task,
+            split=base.split,
+            skill=skill,
+            base=sides[0],
+            final=sides[1] if final else None,
+            fixed=pairs.count((False, True)),
+            broken=pairs.count((True, False)),
+        )
+
+
+def _error_kinds(ledger: Ledger, points: Checkpoints) -> Iterator[ErrorKind]:
+    """The diagnosed mistakes of cycle 1 by kind, the most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    fixed: Counter[tuple[str, str]] = Counter()
+    for diagnosis in ledger.all(Diagnosis, cycle=1):
+        kind = (diagnosis.task, diagnosis.error_kind)
+        counts[kind] += 1
+        response = ledger.response(diagnosis.response)
+        again = points.final_train_verdicts(diagnosis.task)
+        fixed[kind] += response is not None and again.get(response.example) == "right"
+    for kind, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        known = bool(points.final_train_verdicts(kind[0]))
+        yield ErrorKind(task=kind[0], kind=kind[1], n=n, fixed=fixed[kind] if known else None)
+
+
+def _relearnt(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[Relearnt]:
+    for task in config.learn():
+        base = points.complete(points.base, task.name, "train")
+        final = points.complete(points.final, task.name, "train") if points.decisions else None
+        if base is not None and final is not None:
+            fixed, broken = _changed(ledger, base, final)
+            before = ledger.tally(base)
+            right = before.right + len(fixed) - len(broken)
+            yield Relearnt(
+                task=task.name, n=before.n, right_before=before.right, right_after=right, fixed=fixed, broken=broken
+            )
+
+
+def _funnel(ledger: Ledger, config: Config, points: Checkpoints) -> Funnel:
+    cycles = []
+    for cycle in range(1, config.run.cycles + 1):
+        one = _cycle_funnel(ledger, config, points, cycle)
+        if one.mistakes is not None or one.drafts:
+            cycles.append(one)
+    accepted = {decision.cycle for decision in points.decisions if decision.outcome == "accept"}
+    rejected: Counter[str] = Counter()
+    for one in cycles:
+        rejected.update(one.rejected)
+    return Funnel(
+        diagnosed=ledger.count(Diagnosis),
+        failed=dict(sorted(Counter(failure.stage for failure in ledger.all(Failure)).items())),
+        drafts=sum(one.drafts for one in cycles),
+        samples=sum(one.samples for one in cycles),
+        rejected=dict(rejected.most_common()),
+        waiting=sum(one.waiting for one in cycles),
+        trained=sum(one.trained for one in cycles),
+        untrained=sum(one.untrained for one in cycles),
+        kept=sum(one.trained for one in cycles if one.cycle in accepted),
+        cycles=tuple(cycles),
+    )
+
+
+def _cycle_funnel(ledger: Ledger, config: Config, points: Checkpoints, cycle: int) -> CycleFunnel:
+    drafts, samples = ledger.count(Draft, cycle), ledger.count(Sample, cycle)
+    rejected = Counter(rejection.reason for rejection in ledger.all(Rejection, cycle))
+    training = ledger.find(Training, f"training:{cycle}")
+    return CycleFunnel(
+        cycle=cycle,
+        mistakes=points.mistakes(config, cycle),
+        drafts=drafts,
+        samples=samples,
+        rejected=dict(rejected.most_common()),
+        waiting=drafts - samples - rejected.total(),
+        trained=samples if training else 0,
+        untrained=0 if training else samples,
+        too_long=training.truncated if training else 0,
+    )
+
+
+def _cycle(ledger: Ledger, decision: Decision) -> CycleResult:
+    candidate = ledger.get(Checkpoint, decision.candidate)
+    return CycleResult(
+        cycle=decision.cycle,
+        decision=decision.outcome,
+        reason=decision.reason,
+        scale=candidate.scale if candidate else None,
+        comparisons=decision.comparisons,
+    )
+
+
+def _trainings(ledger: Ledger, config: Config) -> Iterator[TrainingResult]:
+    for cycle in range(1, config.run.cycles + 1):
+        training = ledger.find(Training, f"training:{cycle}")
+        if training is not None:
+            yield TrainingResult(
+                cycle=cycle,
+                lessons=training.lessons,
+                replayed=training.replayed,
+                steps=training.steps,
+                tokens=training.tokens,
+                too_long=training.truncated,
+                trainable_parameters=training.trainable_parameters,
+                losses=training.losses,
+            )
+
+
+def _stage_seconds(ledger: Ledger) -> dict[str, float]:
+    """Seconds by kind of stage (the first word: evaluate, diagnose, write, verify, train, find)."""
+    seconds: dict[str, float] = {}
+    for event in ledger.events():
+        stage = event.stage.split()[0]
+        seconds[stage] = seconds.get(stage, 0.0) + event.seconds
+    return seconds
+
+
+def _spending(ledger: Ledger) -> Spending:
+    calls = list(ledger.all(Call))
+    return Spending(
+        calls=len(calls),
+        input_tokens=sum(call.input_tokens for call in calls),
+        output_tokens=sum(call.output_tokens for call in calls),
+        usd=ledger.total_cost(),
+    )

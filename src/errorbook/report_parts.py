@@ -1,0 +1,181 @@
+"""The parts of a report: frozen, typed, JSON-serialisable. `report` computes them, the renderers show them.
+
+Numbers only: no rendering, no ledger, no statistics.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from errorbook.records import Comparison, Outcome, Role, Split
+from errorbook.report_cases import Case
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the report's parts: immutable and JSON-serialisable."""
+
+
+class Accuracy(Part, frozen=True, kw_only=True):
+    """One evaluation: `right` of `n` answered, of `planned` questions; `low` and `high` bound the 95% Wilson interval.
+
+    Unscorable responses count as not right. `truncated` counts responses cut off at the token cap.
+    """
+
+    right: int
+    n: int
+    planned: int
+    accuracy: float
+    low: float
+    high: float
+    unscorable: int
+    truncated: int
+
+
+class Difference(Part, frozen=True, kw_only=True):
+    """Final accuracy minus base accuracy on the same questions, with Tango's 95% interval for paired shares."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Result(Part, frozen=True, kw_only=True):
+    """One task and split, base against final; `p_value` is of the exact two-sided McNemar test.
+
+    For guards `worse_p` is of the test against "worse by `margin` or more": small means shown to be not worse.
+    """
+
+    role: Role
+    base: Accuracy
+    final: Accuracy | None = None
+    difference: Difference | None = None
+    p_value: float | None = None
+    fixed: int = 0
+    broken: int = 0
+    margin: float | None = None
+    worse_p: float | None = None
+
+
+class SkillResult(Part, frozen=True, kw_only=True):
+    """One skill of a learnt task on one split, base against final."""
+
+    task: str
+    split: Split
+    skill: str
+    base: Accuracy
+    final: Accuracy | None = None
+    fixed: int = 0
+    broken: int = 0
+
+
+class ErrorKind(Part, frozen=True, kw_only=True):
+    """The mistakes of cycle 1 that share a diagnosis; `fixed` of them are right when the final model is asked again."""
+
+    task: str
+    kind: str
+    n: int
+    fixed: int | None = None
+
+
+class Relearnt(Part, frozen=True, kw_only=True):
+    """The train questions of one task asked again of the final model; `broken` were right before and are not now."""
+
+    task: str
+    n: int
+    right_before: int
+    right_after: int
+    fixed: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+class CycleFunnel(Part, frozen=True, kw_only=True):
+    """What became of one cycle's drafts: drafts = samples + rejected + waiting, samples = trained + untrained.
+
+    `mistakes` is None until the train questions are all answered; `too_long` of the trained samples' lessons were
+    over the trainer's token cap and skipped.
+    """
+
+    cycle: int
+    mistakes: int | None
+    drafts: int
+    samples: int
+    rejected: dict[str, int]
+    waiting: int
+    trained: int
+    untrained: int
+    too_long: int
+
+
+class Funnel(Part, frozen=True, kw_only=True):
+    """The whole run's drafts, and the diagnoses before them; `failed` counts an instructor's failures by stage."""
+
+    diagnosed: int
+    failed: dict[str, int]
+    drafts: int
+    samples: int
+    rejected: dict[str, int]
+    waiting: int
+    trained: int
+    untrained: int
+    kept: int
+    cycles: tuple[CycleFunnel, ...]
+
+
+class CycleResult(Part, frozen=True, kw_only=True):
+    """What the gate said about one cycle, and the dev comparisons that it judged."""
+
+    cycle: int
+    decision: Outcome
+    reason: str
+    scale: float | None
+    comparisons: tuple[Comparison, ...]
+
+
+class TrainingResult(Part, frozen=True, kw_only=True):
+    """One training: counts, and the mean completion-token loss of each step in nats."""
+
+    cycle: int
+    lessons: int
+    replayed: int
+    steps: int
+    tokens: int
+    too_long: int
+    trainable_parameters: int
+    losses: tuple[float, ...]
+
+
+class Spending(Part, frozen=True, kw_only=True):
+    """The instructor's calls: how many, tokens in and out, and dollars."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    usd: float
+
+
+class Report(Part, frozen=True, kw_only=True):
+    """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev."""
+
+    run: str
+    name: str
+    version: str
+    model: str
+    instructor: str
+    strategy: str
+    planned_cycles: int
+    finished: bool
+    final_is_base: bool
+    seconds: float
+    stage_seconds: dict[str, float]
+    spending: Spending
+    alpha: float
+    alpha_each: float
+    detectable: float
+    cycles: tuple[CycleResult, ...]
+    tasks: dict[str, dict[str, Result]]
+    skills: tuple[SkillResult, ...]
+    error_kinds: tuple[ErrorKind, ...]
+    relearnt: tuple[Relearnt, ...]
+    funnel: Funnel
+    trainings: tuple[TrainingResult, ...]
+    cases: tuple[Case, ...]

@@ -1,0 +1,248 @@
+"""Writes a commented run file from a few answers. It asks nothing itself, and starts nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from errorbook.config import Strategy, parse
+from errorbook.errors import ConfigError, DataError
+
+DEFAULT_NAME = "run.toml"
+_QUESTIONS = ("question", "prompt", "input", "problem", "instruction", "query")
+_ANSWERS = ("answer", "output", "label", "target", "completion", "response")
+_CHOICES = ("choices", "options")
+_SAMPLED_LINES = 200
+_COMMENT_COLUMN = 34
+
+
+class Answers(NamedTuple):
+    """What `init` needs to know; `data` is None for the built-in arithmetic."""
+
+    data: Path | None
+    model: str
+    instructor: str
+    strategy: Strategy
+    cycles: int
+    budget_usd: float | None
+
+
+class Layout(NamedTuple):
+    """Which columns of a JSON Lines file hold what, and how its answers are compared."""
+
+    question: str
+    answer: str
+    choices: str
+    scorer: str
+
+
+def place(target: Path) -> Path:
+    """The run file's path: `target` itself where it ends in .toml, or run.toml in that folder."""
+    return target if target.suffix == ".toml" else target / DEFAULT_NAME
+
+
+def write(path: Path, answers: Answers, force: bool = False) -> None:
+    """Write the run file, checked by the same code that reads it.
+
+    Raises:
+        ConfigError: The file exists and `force` is not set, or the answers contradict each other.
+        DataError: The data file is missing, empty or not JSON Lines.
+    """
+    if path.exists() and not force:
+        raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
+    text = render(answers, path.parent)
+    parse(text, source=str(path), folder=path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def render(answers: Answers, folder: Path) -> str:
+    """The run file's text; the data's path is written relative to `folder` where it lies below it."""
+    budget = f"budget_usd = {answers.budget_usd:g}" if answers.budget_usd is not None else "# budget_usd = 10.0"
+    name = _slug(answers.data.stem) if answers.data else "arithmetic"
+    tasks = _own_task(answers.data, name, folder) if answers.data else _ARITHMETIC
+    text = _TEMPLATE.format(
+        name=_quoted(name),
+        cycles=answers.cycles,
+        budget=budget,
+        model=_quoted(answers.model),
+        instructor=_quoted(answers.instructor),
+        tasks=tasks.strip(),
+        strategy=_quoted(answers.strategy),
+        answers=_TRUST if answers.data else _RECOMPUTE,
+    )
+    return "\n".join(_aligned(line) for line in text.splitlines()) + "\n"
+
+
+def look_at(data: Path) -> Layout:
+    """Guess the columns of a JSON Lines file from its names and first lines.
+
+    Raises:
+        DataError: The file is missing, empty, not JSON Lines, or has no column that looks like question or answer.
+    """
+    rows = _first_rows(data)
+    names = list(rows[0])
+    question, answer = (_first_known(names, known) for known in (_QUESTIONS, _ANSWERS))
+    if not question or not answer:
+        raise DataError(
+            f"'{data}' has no columns that look like a question and an answer (it has: {', '.join(names)}); rename them"
+            " to 'question' and 'answer'."
+        )
+    answers = [str(row.get(answer, "")) for row in rows]
+    scorer = "numeric" if all(_is_number(text) for text in answers) else "exact"
+    return Layout(question=question, answer=answer, choices=_first_known(names, _CHOICES), scorer=scorer)
+
+
+def _own_task(data: Path, name: str, folder: Path) -> str:
+    layout = look_at(data)
+    resolved, base = data.resolve(), folder.resolve()
+    path = str(resolved.relative_to(base)) if resolved.is_relative_to(base) else str(resolved)
+    choices = f"\nchoices = {_quoted(layout.choices)}" if layout.choices else ""
+    return _OWN.format(
+        name=_quoted(name),
+        path=_quoted(path),
+        question=_quoted(layout.question),
+        answer=_quoted(layout.answer),
+        scorer=_quoted(layout.scorer),
+        choices=choices,
+    )
+
+
+def _first_rows(data: Path) -> list[Mapping[str, Any]]:
+    rows: list[Mapping[str, Any]] = []
+    try:
+        with data.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise DataError(f"Line {number} of '{data}' is not a JSON object; write one object a line.")
+                    rows.append(row)
+                if len(rows) == _SAMPLED_LINES:
+                    break
+    except FileNotFoundError:
+        raise DataError(f"There is no data file '{data}'; give the path of a JSON Lines file.") from None
+    except OSError as error:
+        raise DataError(f"The data file '{data}' cannot be read ({error.strerror}); check its path.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"'{data}' is not JSON Lines ({error}); write one JSON object a line, in UTF-8.") from None
+    if not rows:
+        raise DataError(f"The data file '{data}' is empty; give one JSON object with question and answer a line.")
+    return rows
+
+
+def _first_known(names: list[str], known: tuple[str, ...]) -> str:
+    return next((name for wanted in known for name in names if name.lower() == wanted), "")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "").strip("$% "))
+    except ValueError:
+        return False
+    return True
+
+
+def _slug(text: str) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in text).strip("-")
+    return kept or "mine"
+
+
+def _aligned(line: str) -> str:
+    """A line's comment in one column with the others'."""
+    value, mark, comment = line.rpartition("  # ")
+    return f"{value.rstrip().ljust(_COMMENT_COLUMN)}# {comment}" if mark and value.strip() else line
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+_RECOMPUTE = 'answers = "recompute"  # every answer is worked out again, independently of the instructor'
+_TRUST = 'answers = "trust"  # your data cannot recompute answers: read some of the samples yourself'
+
+_ARITHMETIC = """
+[[tasks]]  # examined, learnt from, and judged by
+name = "arithmetic"
+role = "learn"
+train = 160  # its mistakes are what the instructor sees
+dev = 160  # the gate decides on these
+test = 200  # read once, for the report
+
+[[tasks]]  # must not get worse by `margin` or more
+name = "arithmetic_transfer"
+role = "guard"
+train = 0
+dev = 64
+test = 64
+margin = 0.12
+
+[[tasks]]  # what the model could do before
+name = "retention"
+role = "guard"
+train = 64  # never shown to the instructor: its right responses are rehearsed
+dev = 96
+test = 96
+margin = 0.12
+"""
+
+_OWN = """
+[[tasks]]  # examined, learnt from, and judged by
+name = {name}
+kind = "jsonl"
+path = {path}
+question = {question}
+answer = {answer}{choices}
+scorer = {scorer}  # or "numeric", "exact", "contains"
+role = "learn"
+train = 1000  # at most: fewer are used where the file has fewer
+dev = 1000  # the gate decides on these
+test = 1000  # read once, for the report
+
+[[tasks]]  # what the model could do before must not get worse by `margin` or more
+name = "retention"
+role = "guard"
+train = 64  # never shown to the instructor: its right responses are rehearsed
+dev = 96
+test = 96
+margin = 0.12
+"""
+
+_TEMPLATE = """# A run of Errorbook. Next: 'errorbook plan' says what it will do, 'errorbook run' does it.
+
+[run]
+name = {name}
+cycles = {cycles}
+seed = 1
+{budget}  # the most that the instructor may cost, in dollars
+
+[target]
+model = {model}  # the embedded model, a folder, or a name on the Hugging Face hub
+
+[instructor]
+kind = {instructor}  # "tutor" is built in and knows arithmetic only
+
+{tasks}
+
+[strategy]
+name = {strategy}  # or "error", "undirected" (the control)
+k = 3  # right questions shown beside each mistake ("contrast" only)
+samples_per_error = 2
+
+[verify]
+{answers}
+
+[train]
+method = "lora"
+rank = 32
+alpha = 64
+learning_rate = 5e-4
+epochs = 2.0
+batch_size = 8
+replay = 0.15  # share of lessons that rehearse what the model gets right
+
+[gate]
+alpha = 0.05  # chance that a useless run has any checkpoint accepted
+"""

@@ -1,0 +1,243 @@
+"""What the terminal shows: progress on stderr, tables on stdout. Model texts lose their control characters here.
+
+A terminal gets a bar with the time left; a log gets one plain line every few seconds. NO_COLOR is honoured by rich.
+It decides nothing and computes nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from errorbook import sentences
+
+if TYPE_CHECKING:
+    from errorbook.doctor import Finding
+    from errorbook.plan import Plan
+    from errorbook.report_parts import Accuracy, Report
+    from errorbook.status import Status
+
+_EVERY = 5.0
+_PLAIN_WIDTH = 110
+
+Watch = Callable[[str, int, int, int], None]
+
+
+def out() -> Console:
+    """The console for data: stdout, wide enough for the tables where it is not a terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=_PLAIN_WIDTH)
+    return console
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Show progress on stderr for as long as the block lasts."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _plain_lines(console)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bars: dict[tuple[str, int], TaskID] = {}
+
+        def watch(stage: str, cycle: int, done: int, total: int) -> None:
+            key = (stage, cycle)
+            if key not in bars:
+                bars[key] = progress.add_task(_named(stage, cycle), total=total)
+            progress.update(bars[key], completed=done, total=total)
+            if done >= total:
+                progress.stop_task(bars.pop(key))
+
+        yield watch
+
+
+def _plain_lines(console: Console) -> Watch:
+    """One line at a stage's begin and end, and every few seconds between."""
+    last: dict[tuple[str, int], float] = {}
+
+    def watch(stage: str, cycle: int, done: int, total: int) -> None:
+        key, now = (stage, cycle), time.monotonic()
+        if key not in last or done >= total or now - last[key] >= _EVERY:
+            last[key] = now
+            console.print(f"{_named(stage, cycle)} ... {done}/{total}", markup=False, soft_wrap=True)
+
+    return watch
+
+
+def _named(stage: str, cycle: int) -> str:
+    return plain(f"cycle {cycle}: {stage}" if cycle else stage).plain
+
+
+def plain(text: object) -> Text:
+    """Text without markup and without the control characters that could drive a terminal."""
+    kept = "".join(c if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"} else "�" for c in str(text))
+    return Text(kept)
+
+
+def report_text(report: Report, plain_text: bool) -> str:
+    """The report as the terminal shows it; `plain_text` leaves out colours whatever stdout is."""
+    console = Console(file=io.StringIO(), highlight=False, width=_PLAIN_WIDTH) if plain_text else out()
+    with console.capture() as captured:
+        show_report(report, console)
+    return captured.get()
+
+
+def show_report(report: Report, console: Console) -> None:
+    """The report as a headline and tables."""
+    report = sentences.for_readers(report)
+    headline = sentences.headline(report)
+    console.print()
+    console.print(Text(headline.title, style="bold"))
+    console.print(plain(headline.text))
+    _show_accuracy(report, console)
+    _show_decisions(report, console)
+    if report.skills:
+        rows = [
+            [item.task, sentences.words(item.skill), item.base.n, _share(item.base), _share(item.final)]
+            for item in report.skills
+        ]
+        title = f"Skills on {report.skills[0].split}"
+        console.print(_table(title, ["task", "skill", "questions", "base (95%)", "final (95%)"], rows, 2))
+    if report.error_kinds:
+        kinds = [
+            [item.task, sentences.words(item.kind), item.n, "–" if item.fixed is None else item.fixed]
+            for item in report.error_kinds
+        ]
+        console.print(_table("Mistakes of cycle 1", ["task", "kind", "mistakes", "fixed"], kinds, 2))
+    for item in report.relearnt:
+        console.print(plain(sentences.again_text(item)))
+    _show_funnel(report, console)
+    cost = f"${report.spending.usd:.2f} for {sentences.count(report.spending.calls, 'instructor call')}"
+    console.print(plain(f"Time {sentences.duration(report.seconds)}; {cost}."))
+
+
+def _show_accuracy(report: Report, console: Console) -> None:
+    rows, lost = [], []
+    for task, splits in report.tasks.items():
+        for split, result in splits.items():
+            name = f"{task} (guard)" if result.role == "guard" else task
+            change = sentences.difference_text(result.difference) if result.difference else "–"
+            p_value = "–" if result.p_value is None else sentences.p_text(result.p_value)
+            asked = f"{result.base.n}/{result.base.planned}" if result.base.n < result.base.planned else result.base.n
+            rows.append([name, split, asked, _share(result.base), _share(result.final), change, p_value])
+            for side, accuracy in (("base", result.base), ("final", result.final)):
+                if accuracy and (accuracy.unscorable or accuracy.truncated):
+                    lost.append([name, split, side, accuracy.n, accuracy.unscorable, accuracy.truncated])
+    columns = ["task", "split", "questions", "base (95%)", "final (95%)", "difference, points (95%)", "McNemar"]
+    console.print(_table("Accuracy", columns, rows, 2))
+    if lost:
+        columns = ["task", "split", "model", "responses", "unscorable", "cut off"]
+        console.print(_table("Responses that could not be scored, or were cut off", columns, lost, 3))
+
+
+def _show_decisions(report: Report, console: Console) -> None:
+    for cycle in report.cycles:
+        line = Text(f"\n{sentences.decision_title(cycle)}. ", style="bold")
+        console.print(line + plain(sentences.sentence(cycle.reason)))
+        rows = [
+            [
+                f"{item.task} ({item.role})",
+                f"{item.right_before} of {item.n}",
+                f"{item.right_after} of {item.n}",
+                item.fixed,
+                item.broken,
+                f"{sentences.signed(item.difference)} ({sentences.signed(item.low)} to {sentences.signed(item.high)})",
+                sentences.p_text(item.p_value),
+                "yes" if item.passed else "no",
+            ]
+            for item in cycle.comparisons
+        ]
+        if rows:
+            columns = ["dev of", "before", "candidate", "fixed", "broken", "points (95%)", "test", "passed"]
+            console.print(_table("", columns, rows, 1))
+
+
+def _show_funnel(report: Report, console: Console) -> None:
+    rows: list[list[object]] = []
+    for item in report.funnel.cycles:
+        reasons = ", ".join(f"{n} {sentences.words(reason)}" for reason, n in item.rejected.items())
+        mistakes = "–" if item.mistakes is None else item.mistakes
+        rows.append([item.cycle, mistakes, item.drafts, item.samples, item.trained, reasons or "–"])
+    if rows:
+        columns = ["cycle", "mistakes", "drafts", "verified", "trained on", "rejected"]
+        console.print(_table("From drafts to training", columns, rows, 0))
+
+
+def show_status(status: Status, console: Console) -> None:
+    """Where a run stands."""
+    going = f"in cycle {status.cycle} of {status.planned_cycles}" if status.cycle else "before the first cycle"
+    state = "finished" if status.finished else going
+    console.print(Text(f"{status.name}: ", style="bold") + plain(state))
+    for item in status.decisions:
+        console.print(plain(f"Cycle {item.cycle}: {item.decision}. {sentences.sentence(item.reason)}"))
+    rows = [
+        [item.task, item.split, item.checkpoint, f"{item.done}/{item.total}", f"{item.right} right"]
+        for item in status.evaluations
+    ]
+    console.print(_table("Evaluations", ["task", "split", "checkpoint", "answered", "so far"], rows, 3))
+    counts = ((status.diagnoses, "diagnoses"), (status.drafts, "drafts"), (status.samples, "samples"))
+    line = ", ".join(f"{n} {noun}" for n, noun in counts)
+    console.print(plain(f"{line}, {status.rejections} rejected, {sentences.count(status.trainings, 'training')}."))
+    console.print(plain(f"Time {sentences.duration(status.seconds)}; instructor ${status.usd:.2f}; {status.run}"))
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """What a run will do."""
+    console.print(Text(plan.name, style="bold") + plain(f": {sentences.count(plan.cycles, 'cycle')} at most"))
+    rows = [[item.task, item.role, item.train, item.dev, item.test] for item in plan.tasks]
+    console.print(_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
+    dollars = "unknown: this instructor names no price" if plan.usd is None else f"${plan.usd:.2f}"
+    facts: list[list[object]] = [
+        ["responses of the target", f"at most {plan.responses}"],
+        ["tokens it generates", f"roughly {plan.generated_tokens}, at most {plan.generated_tokens_at_most}"],
+        ["instructor calls", f"at most {plan.calls}"],
+        ["drafts", f"at most {plan.drafts}"],
+        ["instructor cost", dollars],
+        [
+            "smallest gain dev shows",
+            f"{100 * plan.detectable:.1f} points (80% power, alpha {plan.alpha_each:.2g})",
+        ],
+    ]
+    console.print(_table("At most this much", ["what", "how much"], facts, 2))
+    for warning in plan.warnings:
+        console.print(Text("! ", style="bold") + plain(warning))
+
+
+def show_findings(findings: Sequence[Finding], console: Console) -> None:
+    """The doctor's findings, with the command that fixes each."""
+    for item in findings:
+        mark = "ok     " if item.ok else "missing" if item.needed else "without"
+        line = Text(f"{mark}  ", style="bold") + plain(f"{item.name}: {item.detail}")
+        console.print(line, soft_wrap=True)
+        if item.fix:
+            console.print(plain(f"         fix: {item.fix}"), soft_wrap=True)
+
+
+def _share(accuracy: Accuracy | None) -> str:
+    return sentences.with_interval(accuracy) if accuracy else "–"
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> Table:
+    """A table whose first `left` columns are texts, the rest numbers (all are texts where `left` is 0)."""
+    table = Table(
+        title=f"\n{title}" if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for index, column in enumerate(columns):
+        numeric = bool(left) and index >= left
+        table.add_column(column, justify="right" if numeric else "left", style="" if index else "bold", overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(value) for value in row))
+    return table

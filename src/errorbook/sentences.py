@@ -1,0 +1,168 @@
+"""The outcome of a run in plain words, and numbers as people read them: one wording for every renderer.
+
+Calm on purpose: a run without a gain is a result, not a fault. It computes nothing but roundings.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from errorbook.report_parts import Accuracy, CycleResult, Difference, Relearnt, Report, Result
+
+_DECIDED = {"accept": "accepted", "reject": "rejected", "stop": "stopped"}
+
+
+class Headline(NamedTuple):
+    """The outcome in a few words, and the sentences that follow."""
+
+    title: str
+    text: str
+
+
+def for_readers(report: Report) -> Report:
+    """The report as people should see it: where the final model is the base, the base's numbers are not repeated.
+
+    The same model on the same questions would show a difference of zero, with an interval that means nothing.
+    """
+    if not report.final_is_base:
+        return report
+    tasks = {
+        task: {split: Result(role=result.role, base=result.base) for split, result in splits.items()}
+        for task, splits in report.tasks.items()
+    }
+    return msgspec.structs.replace(
+        report,
+        tasks=tasks,
+        skills=tuple(msgspec.structs.replace(item, final=None) for item in report.skills),
+        error_kinds=tuple(msgspec.structs.replace(item, fixed=None) for item in report.error_kinds),
+        relearnt=(),
+        cases=tuple(msgspec.structs.replace(case, after=None) for case in report.cases),
+    )
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one digit: 31.5%."""
+    return f"{100 * share:.1f}%"
+
+
+def signed(share: float) -> str:
+    """A difference of shares in points, with its sign: +22.5 (a typographic minus below zero)."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def with_interval(accuracy: Accuracy) -> str:
+    """Accuracy with its 95% interval: 31.5% (24.1 to 39.9)."""
+    return f"{percent(accuracy.accuracy)} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
+
+
+def difference_text(difference: Difference) -> str:
+    """A difference with its 95% interval, in points: +22.5 (+15.0 to +29.8)."""
+    return f"{signed(difference.value)} ({signed(difference.low)} to {signed(difference.high)})"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value to two significant digits; tiny ones as a bound."""
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 4 min 12 s, 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def count(n: int, noun: str) -> str:
+    """A number with its noun, plural by adding s."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def words(kind: str) -> str:
+    """An error kind or reason as words: dropped_carry is read as 'dropped carry'."""
+    return kind.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """A reason as a sentence: with a capital, and one full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def headline(report: Report) -> Headline:
+    """The outcome of the run, however far it is."""
+    accepted = [cycle for cycle in report.cycles if cycle.decision == "accept"]
+    if not report.cycles:
+        return Headline("No cycle is decided yet", "These are the results of the base model as it came.")
+    if not report.finished:
+        text = f"{len(report.cycles)} of {report.planned_cycles} cycles are decided; the same command goes on."
+        return Headline("The run has not finished", text)
+    if accepted:
+        return Headline("A better model was kept", " ".join(_gain_sentences(report)))
+    if report.cycles[0].decision == "stop":
+        return Headline("There was nothing to learn", "The base model made no mistake on the train questions.")
+    return Headline("No gain was shown; the base model stays", _no_gain(report))
+
+
+def decision_title(cycle: CycleResult) -> str:
+    """One cycle's decision: 'Cycle 1: accepted'."""
+    return f"Cycle {cycle.cycle}: {_DECIDED[cycle.decision]}"
+
+
+def again_text(item: Relearnt) -> str:
+    """What asking the train questions again showed, gains and losses alike."""
+    return (
+        f"Of {count(item.n, 'train question')} of {item.task}, {item.right_before} were right before and"
+        f" {item.right_after} are now: {len(item.fixed)} fixed, {len(item.broken)} newly broken."
+    )
+
+
+def guard_text(name: str, result: Result, alpha: float) -> str:
+    """What a guard's test against its margin showed at `alpha`, or an empty text where there is none."""
+    if result.worse_p is None or result.margin is None or result.difference is None:
+        return ""
+    margin, shown = f"{100 * result.margin:g} points", result.worse_p <= alpha
+    verdict = f"a loss of {margin} or more is ruled out" if shown else f"a loss of {margin} is not ruled out"
+    return f"{name}: {difference_text(result.difference)} points, {verdict} ({p_text(result.worse_p)})."
+
+
+def notes(report: Report) -> list[str]:
+    """How to read the numbers: what they are, and what they are not."""
+    return [
+        "Intervals are 95%: Wilson's for an accuracy, Tango's for the difference on the same questions. p is the exact"
+        " two-sided McNemar test.",
+        "The gate decided on dev only, so dev favours an accepted model a little; test was read once, after the last"
+        " decision.",
+        "A response that could not be scored counts as not right, before and after, and is counted separately.",
+        f"The rule was fixed before the first cycle: an error rate of {report.alpha:g} for the whole run, so"
+        f" {report.alpha_each:.2g} for each test.",
+    ]
+
+
+def _gain_sentences(report: Report) -> list[str]:
+    sentences = []
+    for name, splits in report.tasks.items():
+        result = splits.get("test")
+        if result is None or result.role != "learn" or result.final is None or result.difference is None:
+            continue
+        sentences.append(
+            f"On {result.final.n} unseen test questions of {name}, {percent(result.final.accuracy)} are right"
+            f" instead of {percent(result.base.accuracy)}: {difference_text(result.difference)} points,"
+            f" {p_text(result.p_value if result.p_value is not None else 1.0)}."
+        )
+        if result.difference.low <= 0:
+            sentences.append("That interval includes no change: the gain on dev did not show again on test by itself.")
+    return sentences or ["The gate accepted it on dev; there is no test split to confirm it."]
+
+
+def _no_gain(report: Report) -> str:
+    tried = count(len(report.cycles), "cycle")
+    return (
+        f"After {tried} no candidate was shown to be better on dev without making a guard worse, so the model is"
+        f" unchanged and nothing was lost. The smallest gain that this gate finds reliably is"
+        f" {100 * report.detectable:.1f} points; more dev questions, more samples or another instructor are the usual"
+        " next things to try."
+    )

@@ -1,0 +1,136 @@
+"""Greedy and seeded decoding of a batch of token rows, dropping each row as it finishes.
+
+Unlike `generate` of transformers it reads no generation settings from the model's folder (no repetition penalty, no
+top-p): what a response depends on is the checkpoint, the prompt and `Generation` alone. No beam search, no streaming.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from errorbook.targets.loading import keeps_logits
+
+if TYPE_CHECKING:
+    import torch
+
+_COMPACT = 0.25  # share of finished rows at which copying the cache costs less than computing on
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When and how a row ends: token ids that end it, the padding id, the cap, and the temperature (0 is greedy)."""
+
+    ends: frozenset[int]
+    pad: int
+    max_new_tokens: int
+    temperature: float
+
+
+@dataclass
+class _Batch:
+    """The rows still being written: their numbers, tokens so far, cache and next inputs."""
+
+    rows: torch.Tensor
+    inputs: torch.Tensor
+    mask: torch.Tensor
+    positions: torch.Tensor
+    done: torch.Tensor
+    cache: Any = None
+
+
+def decode(
+    model: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], limits: Limits
+) -> Iterator[tuple[int, list[int]]]:
+    """Continue every prompt; yields (row, new token ids, the end token included) as rows finish.
+
+    `seeds` gives each row its own random numbers, so that a sampled row does not depend on its neighbours.
+    """
+    import torch
+
+    written: list[list[int]] = [[] for _ in prompts]
+    batch = _start(model, prompts, limits.pad)
+    noise = _noise(seeds, limits).to(batch.inputs.device)
+    ends = torch.tensor(sorted(limits.ends), device=batch.inputs.device)
+    options = {"logits_to_keep": 1} if keeps_logits(model) else {}
+    for step in range(limits.max_new_tokens):
+        with torch.inference_mode():
+            output = model(
+                input_ids=batch.inputs,
+                attention_mask=batch.mask,
+                position_ids=batch.positions,
+                past_key_values=batch.cache,
+                use_cache=True,
+                **options,
+            )
+            chosen = _choose(output.logits[:, -1], noise[batch.rows, step : step + 1], limits.temperature)
+        batch.cache = output.past_key_values
+        finished = torch.isin(chosen, ends)
+        for row, token, over in zip(batch.rows.tolist(), chosen.tolist(), batch.done.tolist(), strict=True):
+            if not over:
+                written[row].append(token)
+        for row in batch.rows[finished & ~batch.done].tolist():
+            yield row, written[row]
+        batch.done |= finished
+        if bool(batch.done.all()):
+            return
+        _advance(batch, chosen)
+    for row in batch.rows[~batch.done].tolist():
+        yield row, written[row]
+
+
+def _start(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> _Batch:
+    """Pad on the left, so that every row's next token is in the last column."""
+    import torch
+
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    device = model.device
+    return _Batch(
+        rows=torch.arange(len(prompts), device=device),
+        inputs=ids.to(device),
+        mask=mask.to(device),
+        positions=(mask.cumsum(1) - 1).clamp(min=0).to(device),
+        done=torch.zeros(len(prompts), dtype=torch.bool, device=device),
+    )
+
+
+def _advance(batch: _Batch, chosen: torch.Tensor) -> None:
+    """Make the chosen tokens the next inputs, and drop finished rows once they are many enough."""
+    import torch
+
+    batch.inputs = chosen[:, None]
+    batch.mask = torch.cat([batch.mask, torch.ones_like(batch.mask[:, :1])], dim=1)
+    batch.positions = batch.positions[:, -1:] + 1
+    if float(batch.done.float().mean()) >= _COMPACT:
+        keep = (~batch.done).nonzero()[:, 0]
+        batch.cache.batch_select_indices(keep)
+        for name in ("rows", "inputs", "mask", "positions", "done"):
+            setattr(batch, name, getattr(batch, name)[keep])
+
+
+def _noise(seeds: Sequence[int], limits: Limits) -> torch.Tensor:
+    """Uniform numbers in [0, 1), shape (rows, max_new_tokens): one draw a token. Greedy decoding ignores them."""
+    import torch
+
+    if not limits.temperature:
+        return torch.zeros(len(seeds), limits.max_new_tokens)
+    draws = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        draws.append(torch.rand(limits.max_new_tokens, generator=generator))
+    return torch.stack(draws)
+
+
+def _choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float) -> torch.Tensor:
+    """The most likely token of each row, or the one where the cumulative probability passes the uniform number."""
+    import torch
+
+    if not temperature:
+        return logits.argmax(dim=-1)
+    cumulative = (logits.float() / temperature).softmax(dim=-1).cumsum(dim=-1)
+    # Scaled by the sum as it came out: rounding can leave it just below 1.
+    threshold = uniform * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)

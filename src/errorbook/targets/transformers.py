@@ -1,0 +1,200 @@
+"""The target behind Hugging Face transformers: one model on one device, as base, LoRA adapter or full weights.
+
+Loads on first use. It does not train, and knows nothing of tasks or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errorbook.errors import ModelError
+from errorbook.records import Checkpoint, Completion, Generation, digest
+from errorbook.targets import loading
+from errorbook.targets.decoding import Limits, decode
+from errorbook.targets.embedded import resolve
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LONGEST_EMBEDDED = 1024
+
+
+class TransformersTarget:
+    """Implements `Target`.
+
+    `device` is "auto", "cpu", "cuda", ...; `dtype` is "auto", "bfloat16", "float16" or "float32"; `batch_size` is
+    halved by itself where memory runs out.
+    """
+
+    def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: int = 64) -> None:
+        self._name = model
+        self._device = device
+        self._dtype = dtype
+        self._batch_size = batch_size
+        self._folder = ""
+        self._tokenizer: Any = None
+        self._model: Any = None  # with the weights of _applied on it
+        self._wanted: tuple[Checkpoint, Path] | None = None
+        self._applied = ""
+
+    @property
+    def base(self) -> str:
+        """The model's name or folder as given."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of base weights, chat template, number format and engine version. Raises ModelError."""
+        folder = self._located()
+        dtype = loading.choose_dtype(self._dtype, loading.choose_device(self._device))
+        template = str(self._tokens().chat_template or "")
+        return digest(
+            loading.cached_weights_hash(Path(folder)), template, dtype, "transformers", version("transformers")
+        )
+
+    def use(self, checkpoint: Checkpoint, root: Path) -> None:
+        """Answer as `checkpoint` from now on. Raises ModelError where its weights are missing."""
+        if checkpoint.method != "base":
+            loading.checkpoint_folder(checkpoint, root)
+        self._wanted = (checkpoint, root)
+
+    def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
+        """Completions as they finish. Equal prompts with equal settings are sampled equally.
+
+        Raises:
+            ModelError: The model cannot be loaded, or memory runs out even for a single prompt.
+        """
+        model, tokenizer = self._ready(), self._tokens()
+        rendered = [loading.render(tokenizer, prompt) for prompt in prompts]
+        ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
+        ends = _ends(model, tokenizer)
+        limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature)
+        # Longest first: neighbours pad each other least, and the batch that may not fit comes at once.
+        waiting = sorted(range(len(prompts)), key=lambda index: (-len(ids[index]), index))
+        size = self._batch_size
+        while waiting:
+            batch = waiting[:size]
+            finished: set[int] = set()
+            seeds = [int(digest(str(settings.seed), rendered[index])[:15], 16) for index in batch]
+            try:
+                for row, tokens in decode(loading.plain(model), [ids[index] for index in batch], seeds, limits):
+                    finished.add(batch[row])
+                    yield _completion(batch[row], tokens, digest(rendered[batch[row]]), tokenizer, ends)
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise ModelError(
+                        f"One prompt of '{self._name}' does not fit in memory; use a smaller model."
+                    ) from None
+            if len(finished) < len(batch):
+                size = max(1, len(batch) // 2)
+                _free_unused()
+            waiting = [index for index in waiting if index not in finished]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Mean of the last hidden states over each text's own tokens (no chat template), shape (len(texts), width).
+
+        Unit length, float32. A text without tokens is read as the end token; one beyond 1024 tokens is cut there.
+        """
+        import numpy as np
+        import torch
+
+        model, tokenizer = self._ready(), self._tokens()
+        decoder = loading.plain(model).base_model
+        ids = [tokenizer(text, add_special_tokens=False)["input_ids"][:_LONGEST_EMBEDDED] for text in texts]
+        ids = [row or [tokenizer.eos_token_id] for row in ids]
+        order = sorted(range(len(texts)), key=lambda index: (len(ids[index]), index))
+        vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+        for start in range(0, len(order), self._batch_size):
+            batch = order[start : start + self._batch_size]
+            width = max(len(ids[index]) for index in batch)
+            # Padded on the right under causal attention: no token of a text can see the padding.
+            padded = [ids[index] + [tokenizer.eos_token_id] * (width - len(ids[index])) for index in batch]
+            with torch.inference_mode():
+                states = decoder(input_ids=torch.tensor(padded, device=model.device)).last_hidden_state.float()
+            for place, index in enumerate(batch):
+                mean = states[place, : len(ids[index])].mean(dim=0)
+                vectors[index] = (mean / mean.norm().clamp(min=1e-12)).cpu().numpy()
+        return vectors
+
+    def close(self) -> None:
+        """Free the model's memory; the next use loads it again."""
+        if self._model is not None:
+            self._model, self._applied = None, ""
+            _free_unused()
+
+    def _located(self) -> str:
+        if not self._folder:
+            self._folder = resolve(self._name)
+        return self._folder
+
+    def _tokens(self) -> Any:
+        if self._tokenizer is None:
+            self._tokenizer = loading.load_tokenizer(self._located())
+        return self._tokenizer
+
+    def _ready(self) -> Any:
+        """The model with the wanted checkpoint's weights. Nothing of the checkpoint before it is left."""
+        checkpoint, root = self._wanted or (None, Path())
+        wanted = checkpoint.hash if checkpoint is not None and checkpoint.method != "base" else "base"
+        if self._applied == wanted:
+            return self._model
+        device = loading.choose_device(self._device)
+        dtype = loading.choose_dtype(self._dtype, device)
+        base, self._model = self._without_weights(), None
+        if base is None:
+            base = loading.load_model(self._located(), device, dtype)
+        if checkpoint is None or wanted == "base":
+            model = base
+        elif checkpoint.method == "lora":
+            model = loading.apply_adapter(base, loading.checkpoint_folder(checkpoint, root), checkpoint.scale)
+        else:
+            model = loading.load_model(str(loading.checkpoint_folder(checkpoint, root)), device, dtype)
+            if checkpoint.scale != 1.0:
+                loading.blend(model, base, checkpoint.scale)
+        self._model, self._applied = model, wanted
+        return model
+
+    def _without_weights(self) -> Any:
+        """The base model, if it is in memory: as it is, or below an adapter, which is taken off unmerged."""
+        if self._model is None or self._applied == "base":
+            return self._model
+        return self._model.unload() if hasattr(self._model, "unload") else None
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends an answer: the tokenizer's, and those that the model's folder names."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    more = named if isinstance(named, list) else [named]
+    return frozenset(token for token in [tokenizer.eos_token_id, *more] if token is not None)
+
+
+def _completion(index: int, tokens: list[int], prompt_hash: str, tokenizer: Any, ends: frozenset[int]) -> Completion:
+    return Completion(
+        index=index,
+        text=tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        tokens=len(tokens),
+        truncated=tokens[-1] not in ends,
+        prompt_hash=prompt_hash,
+    )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _free_unused() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
