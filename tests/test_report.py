@@ -34,7 +34,7 @@ from errorbook.records import (
 )
 from errorbook.report import build
 from errorbook.report_parts import Accuracy, Report
-from errorbook.screen import plain, report_text
+from errorbook.screen import plain, report_text, watching
 from errorbook.stats import not_worse, paired_interval
 from errorbook.status import latest, stand
 
@@ -212,7 +212,7 @@ def test_mistakes_are_drawn_evenly_over_their_kinds(report: Report) -> None:
 
 
 def every_prefix() -> list[int]:
-    return list(range(1, 19))
+    return list(range(1, 21))
 
 
 @pytest.mark.parametrize("steps", every_prefix())
@@ -223,7 +223,7 @@ def test_every_prefix_of_a_run_can_be_reported(tmp_path: Path, steps: int) -> No
         check_funnel(ledger, report)
         answered = sum(ledger.tally(evaluation).n for evaluation in ledger.all(Evaluation))
 
-    assert report.finished == status.finished == (steps >= 17)
+    assert report.finished == status.finished == (steps == 20)
     assert sum(item.done for item in status.evaluations) == answered
     assert 0 <= status.cycle <= CONFIG.run.cycles
     page = report_html.render(report)
@@ -406,3 +406,20 @@ def test_thinning_keeps_the_order_the_mean_and_the_limit(losses: list[float], mo
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert sentences.duration(seconds) == text
+
+
+def test_progress_in_a_log_is_a_few_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with watching() as watch:
+        for done in (*range(0, 101), 100):
+            watch("evaluate [b] dev", 1, done, 100)
+        watch("verify", 0, 0, 3)
+        watch("verify", 0, 3, 3)
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "cycle 1: evaluate [b] dev ... 0/100",
+        "cycle 1: evaluate [b] dev ... 100/100",
+        "verify ... 0/3",
+        "verify ... 3/3",
+    ]

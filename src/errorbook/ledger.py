@@ -1,8 +1,8 @@
 """One SQLite file a run: every record, appended once, found by key, hash or parent. The only module with SQL.
 
 A *key* says which piece of work a record answers (this response, that draft), so resuming is skipping known keys.
-WAL mode with `synchronous=FULL` makes each committed append survive `kill -9` and power loss; a lock file admits one
-writer at a time and any number of readers. Times are kept apart in `events`: two runs of the same file hold the same
+WAL mode makes each committed append survive `kill -9`; a power cut can lose the last moments, never the file. A lock
+file admits one writer at a time and any number of readers. Times are kept apart in `events`: two runs of the same file hold the same
 records. It does not know what the records mean, nor in which order work is done.
 """
 
@@ -323,7 +323,7 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         if not readonly:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA synchronous = NORMAL")
         _migrate(connection, path, readonly)
     except sqlite3.DatabaseError as error:
         raise _explain(error, path) from error

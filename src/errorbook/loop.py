@@ -236,15 +236,13 @@ def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft]], list[Sa
     tasks = {course.name: (course.task, course.scorer) for course in courses}
 
     def check(drafts: list[Draft]) -> list[Sample]:
-        passed = []
+        outcomes = []
         with timed(this, "verify", cycle, len(drafts)) as tick:
-            outcomes = verify(drafts, tasks, taken, protected, config.verify.answers == "trust")
-            for done, (draft, outcome) in enumerate(zip(drafts, outcomes, strict=True), 1):
-                ledger.append(outcome, key=draft.hash, cycle=cycle, parent=draft.hash)
-                if isinstance(outcome, Sample):
-                    passed.append(outcome)
-                tick(done)
-        return passed
+            for outcome in verify(drafts, tasks, taken, protected, config.verify.answers == "trust"):
+                outcomes.append(outcome)
+                tick(len(outcomes))
+            ledger.extend((Entry(outcome, outcome.draft, outcome.draft) for outcome in outcomes), cycle)
+        return [outcome for outcome in outcomes if isinstance(outcome, Sample)]
 
     return check
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +64,7 @@ def render(answers: Answers, folder: Path) -> str:
     """The run file's text; the data's path is written relative to `folder` where it lies below it."""
     budget = f"budget_usd = {answers.budget_usd:g}" if answers.budget_usd is not None else "# budget_usd = 10.0"
     name = _slug(answers.data.stem) if answers.data else "arithmetic"
-    tasks = _own_task(answers.data, name, folder) if answers.data else _ARITHMETIC
+    tasks = _own_task(answers.data, name, folder) if answers.data else "\n".join(_demo_tasks().values())
     text = _TEMPLATE.format(
         name=_quoted(name),
         cycles=answers.cycles,
@@ -107,7 +109,16 @@ def _own_task(data: Path, name: str, folder: Path) -> str:
         answer=_quoted(layout.answer),
         scorer=_quoted(layout.scorer),
         choices=choices,
+        guard=_demo_tasks()["retention"],
     )
+
+
+def _demo_tasks() -> dict[str, str]:
+    """The demo's [[tasks]] blocks by name: the sizes and margins that were tried out are written in one place."""
+    demo = files("errorbook").joinpath("demo.toml").read_text(encoding="utf-8")
+    tasks = demo[demo.index("[[tasks]]") :].split("\n[strategy]")[0]
+    blocks = [f"[[tasks]]{block.rstrip()}\n" for block in tasks.split("[[tasks]]")[1:]]
+    return {tomllib.loads(block)["tasks"][0]["name"]: block for block in blocks}
 
 
 def _first_rows(data: Path) -> list[Mapping[str, Any]]:
@@ -163,31 +174,6 @@ def _quoted(text: str) -> str:
 _RECOMPUTE = 'answers = "recompute"  # every answer is worked out again, independently of the instructor'
 _TRUST = 'answers = "trust"  # your data cannot recompute answers: read some of the samples yourself'
 
-_ARITHMETIC = """
-[[tasks]]  # examined, learnt from, and judged by
-name = "arithmetic"
-role = "learn"
-train = 160  # its mistakes are what the instructor sees
-dev = 160  # the gate decides on these
-test = 200  # read once, for the report
-
-[[tasks]]  # must not get worse by `margin` or more
-name = "arithmetic_transfer"
-role = "guard"
-train = 0
-dev = 64
-test = 64
-margin = 0.12
-
-[[tasks]]  # what the model could do before
-name = "retention"
-role = "guard"
-train = 64  # never shown to the instructor: its right responses are rehearsed
-dev = 96
-test = 96
-margin = 0.12
-"""
-
 _OWN = """
 [[tasks]]  # examined, learnt from, and judged by
 name = {name}
@@ -201,14 +187,7 @@ train = 1000  # at most: fewer are used where the file has fewer
 dev = 1000  # the gate decides on these
 test = 1000  # read once, for the report
 
-[[tasks]]  # what the model could do before must not get worse by `margin` or more
-name = "retention"
-role = "guard"
-train = 64  # never shown to the instructor: its right responses are rehearsed
-dev = 96
-test = 96
-margin = 0.12
-"""
+{guard}"""
 
 _TEMPLATE = """# A run of Errorbook. Next: 'errorbook plan' says what it will do, 'errorbook run' does it.
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from errorbook import sentences
+from errorbook.report_parts import Difference
 
 if TYPE_CHECKING:
     from errorbook.doctor import Finding
@@ -56,6 +57,8 @@ def watching() -> Iterator[Watch]:
         def watch(stage: str, cycle: int, done: int, total: int) -> None:
             key = (stage, cycle)
             if key not in bars:
+                if done >= total:  # told again that it has ended
+                    return
                 bars[key] = progress.add_task(_named(stage, cycle), total=total)
             progress.update(bars[key], completed=done, total=total)
             if done >= total:
@@ -66,12 +69,13 @@ def watching() -> Iterator[Watch]:
 
 def _plain_lines(console: Console) -> Watch:
     """One line at a stage's begin and end, and every few seconds between."""
-    last: dict[tuple[str, int], float] = {}
+    last: dict[tuple[str, int], tuple[float, int]] = {}
 
     def watch(stage: str, cycle: int, done: int, total: int) -> None:
         key, now = (stage, cycle), time.monotonic()
-        if key not in last or done >= total or now - last[key] >= _EVERY:
-            last[key] = now
+        printed, reached = last.get(key, (-_EVERY, -1))
+        if reached != done and (now - printed >= _EVERY or done >= total):
+            last[key] = (now, done)
             console.print(f"{_named(stage, cycle)} ... {done}/{total}", markup=False, soft_wrap=True)
 
     return watch
@@ -110,7 +114,7 @@ def show_report(report: Report, console: Console) -> None:
             for item in report.skills
         ]
         title = f"Skills on {report.skills[0].split}"
-        console.print(_table(title, ["task", "skill", "questions", "base (95%)", "final (95%)"], rows, 2))
+        console.print(_table(title, ["task", "skill", "n", "base (95%)", "final (95%)"], rows, 2))
     if report.error_kinds:
         kinds = [
             [item.task, sentences.words(item.kind), item.n, "–" if item.fixed is None else item.fixed]
@@ -129,14 +133,14 @@ def _show_accuracy(report: Report, console: Console) -> None:
     for task, splits in report.tasks.items():
         for split, result in splits.items():
             name = f"{task} (guard)" if result.role == "guard" else task
-            change = sentences.difference_text(result.difference) if result.difference else "–"
-            p_value = "–" if result.p_value is None else sentences.p_text(result.p_value)
+            change = _change(result.difference) if result.difference else "–"
+            p_value = "–" if result.p_value is None else _p(result.p_value)
             asked = f"{result.base.n}/{result.base.planned}" if result.base.n < result.base.planned else result.base.n
             rows.append([name, split, asked, _share(result.base), _share(result.final), change, p_value])
             for side, accuracy in (("base", result.base), ("final", result.final)):
                 if accuracy and (accuracy.unscorable or accuracy.truncated):
                     lost.append([name, split, side, accuracy.n, accuracy.unscorable, accuracy.truncated])
-    columns = ["task", "split", "questions", "base (95%)", "final (95%)", "difference, points (95%)", "McNemar"]
+    columns = ["task", "split", "n", "base (95%)", "final (95%)", "points (95%)", "p"]
     console.print(_table("Accuracy", columns, rows, 2))
     if lost:
         columns = ["task", "split", "model", "responses", "unscorable", "cut off"]
@@ -145,23 +149,23 @@ def _show_accuracy(report: Report, console: Console) -> None:
 
 def _show_decisions(report: Report, console: Console) -> None:
     for cycle in report.cycles:
-        line = Text(f"\n{sentences.decision_title(cycle)}. ", style="bold")
-        console.print(line + plain(sentences.sentence(cycle.reason)))
+        title = (f"\n{sentences.decision_title(cycle)}. ", "bold")
+        console.print(Text.assemble(title, plain(sentences.sentence(cycle.reason))))
         rows = [
             [
                 f"{item.task} ({item.role})",
-                f"{item.right_before} of {item.n}",
-                f"{item.right_after} of {item.n}",
+                f"{item.right_before}/{item.n}",
+                f"{item.right_after}/{item.n}",
                 item.fixed,
                 item.broken,
-                f"{sentences.signed(item.difference)} ({sentences.signed(item.low)} to {sentences.signed(item.high)})",
-                sentences.p_text(item.p_value),
+                _change(Difference(value=item.difference, low=item.low, high=item.high)),
+                _p(item.p_value),
                 "yes" if item.passed else "no",
             ]
             for item in cycle.comparisons
         ]
         if rows:
-            columns = ["dev of", "before", "candidate", "fixed", "broken", "points (95%)", "test", "passed"]
+            columns = ["on dev", "before", "after", "fixed", "broken", "points (95%)", "p", "passed"]
             console.print(_table("", columns, rows, 1))
 
 
@@ -180,7 +184,7 @@ def show_status(status: Status, console: Console) -> None:
     """Where a run stands."""
     going = f"in cycle {status.cycle} of {status.planned_cycles}" if status.cycle else "before the first cycle"
     state = "finished" if status.finished else going
-    console.print(Text(f"{status.name}: ", style="bold") + plain(state))
+    console.print(Text.assemble((f"{status.name}: ", "bold"), plain(state)))
     for item in status.decisions:
         console.print(plain(f"Cycle {item.cycle}: {item.decision}. {sentences.sentence(item.reason)}"))
     rows = [
@@ -196,7 +200,7 @@ def show_status(status: Status, console: Console) -> None:
 
 def show_plan(plan: Plan, console: Console) -> None:
     """What a run will do."""
-    console.print(Text(plan.name, style="bold") + plain(f": {sentences.count(plan.cycles, 'cycle')} at most"))
+    console.print(Text.assemble((plan.name, "bold"), f": {sentences.count(plan.cycles, 'cycle')} at most"))
     rows = [[item.task, item.role, item.train, item.dev, item.test] for item in plan.tasks]
     console.print(_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
     dollars = "unknown: this instructor names no price" if plan.usd is None else f"${plan.usd:.2f}"
@@ -213,31 +217,52 @@ def show_plan(plan: Plan, console: Console) -> None:
     ]
     console.print(_table("At most this much", ["what", "how much"], facts, 2))
     for warning in plan.warnings:
-        console.print(Text("! ", style="bold") + plain(warning))
+        console.print(Text.assemble(("! ", "bold"), plain(warning)))
 
 
 def show_findings(findings: Sequence[Finding], console: Console) -> None:
     """The doctor's findings, with the command that fixes each."""
     for item in findings:
         mark = "ok     " if item.ok else "missing" if item.needed else "without"
-        line = Text(f"{mark}  ", style="bold") + plain(f"{item.name}: {item.detail}")
+        line = Text.assemble((f"{mark}  ", "bold"), plain(f"{item.name}: {item.detail}"))
         console.print(line, soft_wrap=True)
         if item.fix:
             console.print(plain(f"         fix: {item.fix}"), soft_wrap=True)
 
 
 def _share(accuracy: Accuracy | None) -> str:
-    return sentences.with_interval(accuracy) if accuracy else "–"
+    """Accuracy with its interval in whole percents: a table must fit into 80 columns."""
+    if accuracy is None:
+        return "–"
+    return f"{sentences.percent(accuracy.accuracy)} ({100 * accuracy.low:.0f}–{100 * accuracy.high:.0f})"
+
+
+def _change(difference: Difference) -> str:
+    low, high = (f"{100 * bound:+.0f}".replace("-", "−") for bound in (difference.low, difference.high))
+    return f"{sentences.signed(difference.value)} ({low}, {high})"
+
+
+def _p(p_value: float) -> str:
+    return sentences.p_text(p_value).removeprefix("p ").removeprefix("= ").replace("< ", "<")
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> Table:
-    """A table whose first `left` columns are texts, the rest numbers (all are texts where `left` is 0)."""
+    """A table whose first `left` columns are texts, the rest numbers (all are texts where `left` is 0).
+
+    A column that has nothing to say in any row is left out.
+    """
+    kept = [index for index in range(len(columns)) if not rows or any(str(row[index]) != "–" for row in rows)]
     table = Table(
         title=f"\n{title}" if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False
     )
-    for index, column in enumerate(columns):
+    for index in kept:
         numeric = bool(left) and index >= left
-        table.add_column(column, justify="right" if numeric else "left", style="" if index else "bold", overflow="fold")
+        table.add_column(
+            columns[index],
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric or columns[index] == "split",
+        )
     for row in rows:
-        table.add_row(*(plain(value) for value in row))
+        table.add_row(*(plain(row[index]) for index in kept))
     return table

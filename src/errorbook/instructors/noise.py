@@ -47,7 +47,7 @@ class Noise:
             )
             diagnosis = Diagnosis(
                 response=mistake.response.hash,
-                example=mistake.example.hash,
+                example=mistake.example.id,
                 task=mistake.example.task,
                 strategy=mistake.strategy,
                 error_kind=kind,

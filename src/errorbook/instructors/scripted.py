@@ -43,7 +43,7 @@ class ScriptedInstructor:
                 continue
             diagnosis = Diagnosis(
                 response=response.hash,
-                example=example.hash,
+                example=example.id,
                 task=example.task,
                 strategy=mistake.strategy,
                 error_kind="scripted",

@@ -70,7 +70,7 @@ def _diagnosis(mistake: Mistake, call: str) -> Diagnosis:
     border = find_border(mistake) if mistake.contrasts else Border(sentence="", difficulty=max(1, example.difficulty))
     return Diagnosis(
         response=response.hash,
-        example=example.hash,
+        example=example.id,
         task=example.task,
         strategy=mistake.strategy,
         error_kind=fault.kind,

@@ -5,7 +5,7 @@ The contrasts of Learning from Error by Contrast (paper section 2.3) without a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from errorbook.interfaces import Target
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BLOCK = 1024  # queries compared at once: bounds memory at 1024 times the candidates
+BLOCK = 1024
+"""Queries compared at once: bounds memory at 1024 times the candidates."""
 
 
 class Hidden:
@@ -31,33 +32,27 @@ class Hidden:
         if not queries or not candidates:
             return [[] for _ in queries]
         vectors = self._target.embed([example.question for example in (*queries, *candidates)])
-        return top(vectors[: len(queries)], vectors[len(queries) :], queries, candidates, k)
+        left, right = vectors[: len(queries)], vectors[len(queries) :]
+        blocks = (left[start : start + BLOCK] @ right.T for start in range(0, len(queries), BLOCK))
+        return top(blocks, queries, candidates, k)
 
 
 def top(
-    left: NDArray[np.float32],
-    right: NDArray[np.float32],
-    queries: Sequence[Example],
-    candidates: Sequence[Example],
-    k: int,
+    blocks: Iterable[NDArray[np.floating]], queries: Sequence[Example], candidates: Sequence[Example], k: int
 ) -> list[list[tuple[int, float]]]:
-    """For each row of `left` the `k` rows of `right` with the largest dot product; ties go to the lower index.
+    """For each query the `k` candidates of the largest cosine similarity; ties go to the lower index.
 
-    Both have unit rows, shapes (queries, width) and (candidates, width). Pairs of one and the same example are left
-    out.
+    `blocks` are the similarities of one query after the other, each of shape (some queries, candidates). Pairs of one
+    and the same example are left out.
     """
     import numpy as np
 
-    found: list[list[tuple[int, float]]] = []
     places: dict[str, list[int]] = {}
     for place, candidate in enumerate(candidates):
         places.setdefault(candidate.hash, []).append(place)
-    for start in range(0, len(queries), _BLOCK):
-        similarity = left[start : start + _BLOCK] @ right.T
-        for row, query in zip(similarity, queries[start : start + _BLOCK], strict=True):
-            row[places.get(query.hash, [])] = -np.inf
-            order = np.argsort(-row, kind="stable")[:k]
-            found.append(
-                [(int(place), float(np.clip(row[place], -1, 1))) for place in order if np.isfinite(row[place])]
-            )
+    found: list[list[tuple[int, float]]] = []
+    for query, row in zip(queries, (row for block in blocks for row in block), strict=True):
+        own = places.get(query.hash, [])
+        order = np.argsort(-row, kind="stable")[: k + len(own)]
+        found.append([(int(place), float(np.clip(row[place], -1, 1))) for place in order if place not in own][:k])
     return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from errorbook.records import Example
-from errorbook.retrievers.hidden import top
+from errorbook.retrievers.hidden import BLOCK, top
+
+_WORD = r"\w+|[^\w\s]"
 
 
 class Tfidf:
@@ -20,10 +22,11 @@ class Tfidf:
         if not queries or not candidates:
             return [[] for _ in queries]
         # Every run of letters, every digit run and every sign is a word: short numbers and operators carry meaning.
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_WORD)
         try:
             right = vectorizer.fit_transform([example.question for example in candidates])
         except ValueError:  # no candidate has a word
             return [[] for _ in queries]
         left = vectorizer.transform([example.question for example in queries])
-        return top(left.toarray(), right.toarray(), queries, candidates, k)
+        blocks = ((left[start : start + BLOCK] @ right.T).toarray() for start in range(0, len(queries), BLOCK))
+        return top(blocks, queries, candidates, k)

@@ -48,6 +48,7 @@ def choose_dtype(wanted: str, device: str) -> str:
 def load_model(folder: str, device: str, dtype: str) -> Any:
     """The causal language model in evaluation mode. Raises ModelError where the files cannot be read."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
@@ -55,7 +56,7 @@ def load_model(folder: str, device: str, dtype: str) -> Any:
             model: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=getattr(torch, dtype), local_files_only=True
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ModelError(
             f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
@@ -108,11 +109,12 @@ def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = F
     """
     import torch
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         with quiet_transformers():
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in '{folder}' does not fit the model; was [target] model changed?") from error
     if scale != 1.0:
         with torch.no_grad():

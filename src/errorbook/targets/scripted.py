@@ -97,7 +97,8 @@ class ScriptedTarget:
         for row, text in enumerate(texts):
             for word in text.lower().split() or [""]:
                 vectors[row, int(digest(word)[:8], 16) % _WIDTH] += 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
 
     def close(self) -> None:
         """There is nothing to free."""

@@ -1,0 +1,195 @@
+"""What comes before a run: the run file that `init` writes, what `plan` promises, what `doctor` finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from errorbook import doctor, scaffold
+from errorbook.cli import cli
+from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, load
+from errorbook.errors import ConfigError, DataError
+from errorbook.plan import enough_for, make_plan
+from errorbook.stats import detectable_gain, not_worse
+
+PLANNED = Config(
+    run=RunSection(name="planned", cycles=2),
+    tasks=(
+        TaskSection(name="arithmetic", train=40, dev=60, test=20),
+        TaskSection(name="arithmetic_transfer", role="guard", train=0, dev=30, test=10, margin=0.05),
+    ),
+    strategy=StrategySection(name="error", samples_per_error=3, rounds=2),
+    train=TrainSection(scales=(1.0, 0.5)),
+    gate=GateSection(alpha=0.05),
+)
+
+
+def write_questions(path: Path, rows: int = 60, **more: str) -> Path:
+    lines = [json.dumps({"prompt": f"What is {n} + 1?", "label": str(n + 1), **more}) for n in range(rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def answers(data: Path | None = None) -> scaffold.Answers:
+    return scaffold.Answers(data, "smollm2-135m-instruct", "tutor", "contrast", 2, None)
+
+
+def test_the_default_run_file_parses_and_is_commented(tmp_path: Path) -> None:
+    scaffold.write(tmp_path / "run.toml", answers())
+    text = (tmp_path / "run.toml").read_text()
+    config = load(tmp_path / "run.toml")
+
+    assert [task.name for task in config.learn()] == ["arithmetic"]
+    assert config.guards()
+    assert config.verify.answers == "recompute"
+    assert text.count("#") > 10
+    assert max(map(len, text.splitlines())) <= 120
+    assert not make_plan(config).warnings
+
+
+def test_own_questions_are_found_by_their_columns(tmp_path: Path) -> None:
+    data = write_questions(tmp_path / "My questions.jsonl")
+    scaffold.write(tmp_path / "run.toml", answers(data))
+    config = load(tmp_path / "run.toml")
+    (task,) = config.learn()
+
+    assert (task.name, task.plugin, config.run.name) == ("My-questions", "jsonl", "My-questions")
+    assert task.options["path"] == str(data)
+    assert (task.options["question"], task.options["answer"], task.options["scorer"]) == ("prompt", "label", "numeric")
+    assert 'path = "My questions.jsonl"' in (tmp_path / "run.toml").read_text(), "the path moves with the folder"
+    assert sum(plan.train + plan.dev + plan.test for plan in make_plan(config).tasks if plan.role == "learn") == 60
+
+
+def test_answers_in_words_are_compared_exactly(tmp_path: Path) -> None:
+    (tmp_path / "words.jsonl").write_text('{"question": "Capital of France?", "answer": "Paris"}\n')
+
+    assert scaffold.look_at(tmp_path / "words.jsonl").scorer == "exact"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "There is no data file"),
+        ("", "is empty"),
+        ("nonsense\n", "not JSON Lines"),
+        ("[1, 2]\n", "Line 1"),
+        ('{"a": 1, "b": 2}\n', "it has: a, b"),
+    ],
+)
+def test_unusable_questions_are_one_sentence(tmp_path: Path, content: str | None, expected: str) -> None:
+    data = tmp_path / "data.jsonl"
+    if content is not None:
+        data.write_text(content)
+
+    with pytest.raises(DataError, match=expected):
+        scaffold.write(tmp_path / "run.toml", answers(data))
+    assert not (tmp_path / "run.toml").exists()
+
+
+def test_a_run_file_is_never_overwritten_by_accident(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("precious")
+
+    with pytest.raises(ConfigError, match="--force"):
+        scaffold.write(tmp_path / "run.toml", answers())
+    assert (tmp_path / "run.toml").read_text() == "precious"
+    scaffold.write(tmp_path / "run.toml", answers(), force=True)
+    assert load(tmp_path / "run.toml").run.name == "arithmetic"
+
+
+def test_init_asks_and_takes_what_is_typed(tmp_path: Path) -> None:
+    reply = CliRunner().invoke(cli, ["init", str(tmp_path)], input="arithmetic\n\n\nerror\n5\n2.5\n")
+    config = load(tmp_path / "run.toml")
+
+    assert reply.exit_code == 0, reply.output
+    assert (config.strategy.name, config.run.cycles, config.run.budget_usd) == ("error", 5, 2.5)
+    assert f"errorbook plan {tmp_path / 'run.toml'}" in reply.output
+
+
+def test_init_takes_every_answer_as_an_option(tmp_path: Path) -> None:
+    options = ["--data", "arithmetic", "--model", "./mine", "--instructor", "noise", "--strategy", "undirected"]
+    file = tmp_path / "new" / "other.toml"
+    reply = CliRunner().invoke(cli, ["init", str(file), *options, "--cycles", "3", "--budget", "0"])
+    config = load(file)
+
+    assert reply.exit_code == 0, reply.output
+    assert (config.instructor.kind, config.strategy.name, config.run.cycles) == ("noise", "undirected", 3)
+    assert config.run.budget_usd is None
+    assert config.target.model == str(file.parent / "mine")
+
+
+def test_a_plan_bounds_the_work() -> None:
+    plan = make_plan(PLANNED)
+
+    on_train, on_dev, on_test = 40 * 3, (60 + 30) * (1 + 2 * 2), 2 * (20 + 10)
+    assert plan.responses == on_train + on_dev + on_test
+    assert plan.calls == 2 * 40 + 2 * 2 * 40
+    assert plan.drafts == 2 * 2 * 120
+    assert plan.usd == 0.0
+    assert 0 < plan.generated_tokens < plan.generated_tokens_at_most
+    assert plan.alpha_each == pytest.approx(0.05 / 4)
+    assert plan.detectable == detectable_gain(60, 0.05 / 4)
+
+
+def test_an_undirected_plan_asks_for_no_diagnoses() -> None:
+    plan = make_plan(replace(PLANNED, strategy=replace(PLANNED.strategy, name="undirected")))
+
+    assert plan.calls == 2 * 2 * 12
+    assert plan.drafts == 2 * 2 * 120
+
+
+def test_a_guard_that_can_never_pass_is_foretold_with_the_size_it_needs() -> None:
+    (warning,) = make_plan(PLANNED).warnings
+    needed = enough_for(0.05, 0.05 / 4)
+    guard = replace(PLANNED.tasks[1], dev=needed)
+
+    assert "'arithmetic_transfer' can never pass" in warning
+    assert f"dev = {needed}" in warning
+    assert make_plan(replace(PLANNED, tasks=(PLANNED.tasks[0], guard))).warnings == ()
+
+
+@given(st.floats(min_value=0.02, max_value=0.5), st.floats(min_value=0.001, max_value=0.2))
+def test_enough_questions_are_the_fewest_that_suffice(margin: float, alpha: float) -> None:
+    needed = enough_for(margin, alpha)
+
+    assert not_worse(0, 0, needed, margin) <= alpha
+    assert needed == 1 or not_worse(0, 0, needed - 1, margin) > alpha
+
+
+def test_plan_prints_one_json_object(tmp_path: Path) -> None:
+    scaffold.write(tmp_path / "run.toml", answers())
+    reply = CliRunner().invoke(cli, ["plan", str(tmp_path / "run.toml"), "--json"])
+    shown = CliRunner().invoke(cli, ["plan", str(tmp_path / "run.toml")])
+
+    assert {"responses", "calls", "usd", "detectable", "warnings", "tasks"} <= set(json.loads(reply.output))
+    assert "smallest gain dev shows" in shown.output
+
+
+def test_every_lack_has_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    monkeypatch.setenv("ERRORBOOK_CACHE", str(occupied / "below"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1e8))
+    findings = {item.name: item for item in doctor.examine()}
+
+    assert not doctor.can_run_demo(list(findings.values()))
+    for name in ("cache folder", "free disk"):
+        assert not findings[name].ok
+        assert findings[name].fix
+
+
+def test_the_doctor_ends_with_0_exactly_where_the_demo_can_run() -> None:
+    reply = CliRunner().invoke(cli, ["doctor", "--json"], standalone_mode=False)
+    value = json.loads(reply.output)
+    lacking = [item for item in value["findings"] if item["needed"] and not item["ok"]]
+
+    assert value["ready"] is (not lacking)
+    assert reply.return_value == (0 if value["ready"] else 1)
+    assert all(item["fix"] for item in lacking)
+    assert {"Python", "torch", "embedded model", "free disk"} <= {item["name"] for item in value["findings"]}
