@@ -409,11 +409,12 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 
 
 def test_progress_in_a_log_is_a_few_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with watching() as watch:
+    with watching(2) as watch:
         for done in (*range(0, 101), 100):
             watch("evaluate [b] dev", 1, done, 100)
         watch("verify", 0, 0, 3)
         watch("verify", 0, 3, 3)
+        watch("evaluate test", 3, 9, 9)
 
     out, err = capsys.readouterr()
     assert out == ""
@@ -422,4 +423,5 @@ def test_progress_in_a_log_is_a_few_plain_lines(capsys: pytest.CaptureFixture[st
         "cycle 1: evaluate [b] dev ... 100/100",
         "verify ... 0/3",
         "verify ... 3/3",
+        "final exam: evaluate test ... 9/9",
     ]

@@ -299,6 +299,8 @@ def test_a_scripted_checkpoint_without_weights_is_explained(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_the_real_embedded_model_answers_sensibly_and_alike_in_any_batch() -> None:
+    tokenizer = loading.load_tokenizer(embedded.resolve("smollm2-135m-instruct"))
+    assert tokenizer.tokenize("x  12\n\n5") == ["x", "ĠĠ", "1", "2", "ĊĊ", "5"]  # digits one by one, as it was trained
     target = TransformersTarget("smollm2-135m-instruct", batch_size=8)
     prompts = [f"What is the capital of {country}?" for country in ("France", "Italy", "Japan", "Egypt")]
     prompts += [f"Calculate {number} + {number}." for number in range(2, 6)]
@@ -308,4 +310,4 @@ def test_the_real_embedded_model_answers_sensibly_and_alike_in_any_batch() -> No
     assert "Paris" in together[0]
     assert "Tokyo" in together[2]
     alone = [answers(target, [prompt], settings)[0].text for prompt in prompts]
-    assert sum(one == other for one, other in zip(together, alone, strict=True)) >= 6
+    assert sum(one == other for one, other in zip(together, alone, strict=True)) > len(prompts) / 2

@@ -251,7 +251,7 @@ def exam(file: Path, out: Path | None, as_json: bool) -> None:
 
     config = load(file)
     folder = out or _default_out(file, config)
-    with watching() as watch:
+    with watching(config.run.cycles) as watch:
         loop.exam(config, folder, watch, file.read_text(encoding="utf-8"))
     _conclude(folder, as_json)
 
@@ -314,7 +314,7 @@ def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:
     from errorbook import loop
     from errorbook.screen import watching
 
-    with watching() as watch:
+    with watching(config.run.cycles) as watch:
         loop.run(config, folder, watch, text)
     made = _conclude(folder, as_json)
     return 0 if any(cycle.decision == "accept" for cycle in made.cycles) else 1

@@ -42,11 +42,11 @@ def out() -> Console:
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """Show progress on stderr for as long as the block lasts."""
+def watching(cycles: int) -> Iterator[Watch]:
+    """Show progress on stderr for as long as the block lasts; what comes after `cycles` is the final exam."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _plain_lines(console)
+        yield _plain_lines(console, cycles)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -59,7 +59,7 @@ def watching() -> Iterator[Watch]:
             if key not in bars:
                 if done >= total:  # told again that it has ended
                     return
-                bars[key] = progress.add_task(_named(stage, cycle), total=total)
+                bars[key] = progress.add_task(_named(stage, cycle, cycles), total=total)
             progress.update(bars[key], completed=done, total=total)
             if done >= total:
                 progress.stop_task(bars.pop(key))
@@ -67,7 +67,7 @@ def watching() -> Iterator[Watch]:
         yield watch
 
 
-def _plain_lines(console: Console) -> Watch:
+def _plain_lines(console: Console, cycles: int) -> Watch:
     """One line at a stage's begin and end, and every few seconds between."""
     last: dict[tuple[str, int], tuple[float, int]] = {}
 
@@ -76,13 +76,15 @@ def _plain_lines(console: Console) -> Watch:
         printed, reached = last.get(key, (-_EVERY, -1))
         if reached != done and (now - printed >= _EVERY or done >= total):
             last[key] = (now, done)
-            console.print(f"{_named(stage, cycle)} ... {done}/{total}", markup=False, soft_wrap=True)
+            console.print(f"{_named(stage, cycle, cycles)} ... {done}/{total}", markup=False, soft_wrap=True)
 
     return watch
 
 
-def _named(stage: str, cycle: int) -> str:
-    return plain(f"cycle {cycle}: {stage}" if cycle else stage).plain
+def _named(stage: str, cycle: int, cycles: int) -> str:
+    if not cycle:
+        return plain(stage).plain
+    return plain(f"final exam: {stage}" if cycle > cycles else f"cycle {cycle}: {stage}").plain
 
 
 def plain(text: object) -> Text:

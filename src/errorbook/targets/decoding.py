@@ -7,10 +7,9 @@ top-p): what a response depends on is the checkpoint, the prompt and `Generation
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from errorbook.targets.loading import keeps_logits
 
 if TYPE_CHECKING:
     import torch
@@ -53,16 +52,14 @@ def decode(
     batch = _start(model, prompts, limits.pad)
     noise = _noise(seeds, limits).to(batch.inputs.device)
     ends = torch.tensor(sorted(limits.ends), device=batch.inputs.device)
-    options = {"logits_to_keep": 1} if keeps_logits(model) else {}
     for step in range(limits.max_new_tokens):
-        with torch.inference_mode():
+        with torch.inference_mode(), _last_place_only(model):
             output = model(
                 input_ids=batch.inputs,
                 attention_mask=batch.mask,
                 position_ids=batch.positions,
                 past_key_values=batch.cache,
                 use_cache=True,
-                **options,
             )
             chosen = _choose(output.logits[:, -1], noise[batch.rows, step : step + 1], limits.temperature)
         batch.cache = output.past_key_values
@@ -95,6 +92,17 @@ def _start(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> _Batch:
         positions=(mask.cumsum(1) - 1).clamp(min=0).to(device),
         done=torch.zeros(len(prompts), dtype=torch.bool, device=device),
     )
+
+
+def _last_place_only(model: Any) -> AbstractContextManager[Any]:
+    """Let the head compute logits for each row's last place alone.
+
+    The copy matters: on a slice, a CPU copies the head's whole weight once for each row of the batch.
+    """
+    handle: AbstractContextManager[Any] = model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, inputs: (inputs[0][:, -1:].contiguous(),)
+    )
+    return handle
 
 
 def _advance(batch: _Batch, chosen: torch.Tensor) -> None:

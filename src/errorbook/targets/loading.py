@@ -6,7 +6,6 @@ Where the files come from is `embedded`'s business; this module answers nothing 
 from __future__ import annotations
 
 import hashlib
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +126,6 @@ def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = F
 def plain(model: Any) -> Any:
     """The causal language model itself; an adapter's layers stay in place inside it."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def keeps_logits(model: Any) -> bool:
-    """Whether the plain model can be told which positions to compute logits for; they are large."""
-    return "logits_to_keep" in inspect.signature(model.forward).parameters
 
 
 def blend(model: Any, base: Any, scale: float) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from errorbook.errors import StageError
 from errorbook.records import Lesson, Recipe
 from errorbook.targets.loading import prompt_ids, render
 
@@ -46,6 +47,9 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[
     """Rows and their lessons, without those longer than `max_tokens`: a cut-off answer is never trained on.
 
     The completion is tokenised apart from the prompt, because that is how the target's own tokens come about.
+
+    Raises:
+        StageError: No lesson is short enough.
     """
     rows: list[Row] = []
     kept: list[Lesson] = []
@@ -56,6 +60,10 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[
         if len(ids) <= max_tokens:
             rows.append(Row(ids, len(prompt)))
             kept.append(lesson)
+    if not rows:
+        raise StageError(
+            f"No lesson is left: all {len(lessons)} exceed {max_tokens} tokens; raise max_tokens in [train]."
+        )
     return rows, kept
 
 

@@ -82,19 +82,14 @@ class TransformersTrainer:
             ConfigError: The parent's weights are of another method or rank than the recipe's.
             StageError: No lesson is left, nothing is trainable, or the weights did not change.
         """
+        import torch
+
         folder = Path("checkpoints") / digest(parent.hash, training_set_hash(lessons), recipe.hash)
         if (root / folder / _RECORD).is_file():
             return _recorded(root / folder)
         source = resolve(self._name)
         tokenizer = loading.load_tokenizer(source)
         rows, kept = encode(tokenizer, lessons, recipe.max_tokens)
-        if not rows:
-            raise StageError(
-                f"No lesson is left to train on: all {len(lessons)} exceed {recipe.max_tokens} tokens; "
-                "raise max_tokens in [train]."
-            )
-        import torch
-
         gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
@@ -104,19 +99,7 @@ class TransformersTrainer:
             _run(job, progress)
             if _values_hash(job) == before:
                 raise StageError("Training left the weights unchanged; raise learning_rate or epochs in [train].")
-        training = Training(
-            training_set=training_set_hash(lessons),
-            parent=parent.hash,
-            lessons=len(kept),
-            replayed=sum(lesson.replay for lesson in kept),
-            trainable_parameters=sum(weight.numel() for weight in job.weights().values()),
-            steps=len(job.steps),
-            tokens=sum(len(rows[number].ids) for step in job.steps for number in step),
-            truncated=len(lessons) - len(kept),
-            losses=tuple(job.losses),
-            folder=folder.as_posix(),
-            weights_hash="",
-        )
+        training = _count(job, parent, lessons, kept, folder)
         return self._save(job, training, tokenizer, root)
 
     def _job(self, source: str, parent: Checkpoint, recipe: Recipe, root: Path, rows: list[Row]) -> _Job:
@@ -169,6 +152,23 @@ class TransformersTrainer:
         making.rename(folder)
         job.state.unlink(missing_ok=True)
         return training
+
+
+def _count(job: _Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Sequence[Lesson], folder: Path) -> Training:
+    """The record of a training that has run all its steps; its weights are not written yet, so their hash is empty."""
+    return Training(
+        training_set=training_set_hash(lessons),
+        parent=parent.hash,
+        lessons=len(kept),
+        replayed=sum(lesson.replay for lesson in kept),
+        trainable_parameters=sum(weight.numel() for weight in job.weights().values()),
+        steps=len(job.steps),
+        tokens=sum(len(job.rows[number].ids) for step in job.steps for number in step),
+        truncated=len(lessons) - len(kept),
+        losses=tuple(job.losses),
+        folder=folder.as_posix(),
+        weights_hash="",
+    )
 
 
 def _prepare_lora(source: str, device: str, dtype: str, recipe: Recipe, start: tuple[Checkpoint, Path] | None) -> Any:
