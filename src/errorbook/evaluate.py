@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from errorbook.interfaces import Scorer, Target, Task
 from errorbook.records import Completion, Evaluation, Example, Generation, Response, Split, digest
 
-BLOCK = 64
+BLOCK = 128
 """Examples asked and recorded together: at most this many are asked again after a kill."""
 
 

@@ -78,20 +78,40 @@ def decode(
 
 
 def _start(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> _Batch:
-    """Pad on the left, so that every row's next token is in the last column."""
+    """Compute what all prompts begin with once, then pad on the left: every row's next token is in the last column."""
     import torch
 
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    device = model.device
+    device, shared = model.device, _shared(prompts)
+    rests = [list(prompt[shared:]) for prompt in prompts]
+    width = max(len(rest) for rest in rests)
+    ids = torch.tensor([[pad] * (width - len(rest)) + rest for rest in rests])
+    mask = torch.tensor([[1] * shared + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests])
+    cache = None
+    if shared:
+        with torch.inference_mode():
+            beginning = torch.tensor([list(prompts[0][:shared])], device=device)
+            cache = model(input_ids=beginning, use_cache=True).past_key_values
+        cache.batch_repeat_interleave(len(prompts))
     return _Batch(
         rows=torch.arange(len(prompts), device=device),
         inputs=ids.to(device),
         mask=mask.to(device),
-        positions=(mask.cumsum(1) - 1).clamp(min=0).to(device),
+        positions=(mask.cumsum(1) - 1).clamp(min=0)[:, shared:].to(device),
         done=torch.zeros(len(prompts), dtype=torch.bool, device=device),
+        cache=cache,
     )
+
+
+def _shared(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with, such as a system message; each keeps at least one of its own.
+
+    Nothing is shared by a single prompt: computing its beginning apart would only round differently.
+    """
+    if len(prompts) == 1:
+        return 0
+    least = min(len(prompt) for prompt in prompts) - 1
+    first = prompts[0]
+    return next((at for at in range(least) if any(prompt[at] != first[at] for prompt in prompts)), least)
 
 
 def _last_place_only(model: Any) -> AbstractContextManager[Any]:

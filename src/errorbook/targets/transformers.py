@@ -30,7 +30,7 @@ class TransformersTarget:
     halved by itself where memory runs out.
     """
 
-    def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: int = 64) -> None:
+    def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: int = 128) -> None:
         self._name = model
         self._device = device
         self._dtype = dtype

@@ -43,7 +43,7 @@ class ArithmeticTransfer:
 
     name: ClassVar[str] = "arithmetic_transfer"
     scorer: ClassVar[str] = "numeric"
-    max_new_tokens: ClassVar[int] = 160
+    max_new_tokens: ClassVar[int] = 112
 
     def examples(self, split: Split, n: int | None, seed: int) -> Sequence[Example]:
         """The split's first `n` examples; any multiple of eight has all skills equally often. Raises DataError."""

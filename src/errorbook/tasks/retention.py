@@ -19,13 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from errorbook.errors import DataError
 from errorbook.records import Example, Split, digest
 from errorbook.tasks.retention_items import ITEMS
 
+_SPLITS: tuple[Split, ...] = ("train", "dev", "dev", "test", "test")
+
 
 class Retention:
-    """Short non-arithmetic questions in two halves, dev and test; a guard is never learnt from, so train is refused."""
+    """Short non-arithmetic questions: two fifths each for dev and test, one for train.
+
+    As a guard's train split it is shown to no instructor: the target's own right answers to it are rehearsed.
+    """
 
     @property
     def name(self) -> str:
@@ -43,13 +47,7 @@ class Retention:
         return 32
 
     def examples(self, split: Split, n: int | None, seed: int) -> Sequence[Example]:
-        """The half's examples, the first `n` in an order that the seed shuffles; the halves do not depend on it.
-
-        Raises:
-            DataError: For the train split.
-        """
-        if split == "train":
-            raise DataError("The task 'retention' has no train split; give it the role \"guard\" in the run file.")
+        """The split's examples, the first `n` in an order that the seed shuffles; the splits do not depend on it."""
         chosen = [example for example in _all() if example.split == split]
         return sorted(chosen, key=lambda example: digest("order", str(seed), example.id))[:n]
 
@@ -74,7 +72,7 @@ def _all() -> list[Example]:
                 Example(
                     id=key[:16],
                     task="retention",
-                    split="dev" if int(key[-1], 16) % 2 else "test",
+                    split=_SPLITS[int(key, 16) % 5],
                     question=question,
                     answer=answer or word,
                     skill=kind,
