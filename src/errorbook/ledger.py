@@ -2,8 +2,8 @@
 
 A *key* says which piece of work a record answers (this response, that draft), so resuming is skipping known keys.
 WAL mode makes each committed append survive `kill -9`; a power cut can lose the last moments, never the file. A lock
-file admits one writer at a time and any number of readers. Times are kept apart in `events`: two runs of the same file hold the same
-records. It does not know what the records mean, nor in which order work is done.
+file admits one writer at a time and any number of readers. Times are kept apart in `events`: two runs of the same
+file hold the same records. It does not know what the records mean, nor in which order work is done.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Without a script it restates the mistake, which is enough to drive a loop but te
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
@@ -15,7 +16,7 @@ class ScriptedInstructor:
 
     `script` maps the id of an example (empty for undirected assignments) to pairs of question and answer, or triples
     with a solution; they are dealt in turn, over `Assignment.index`, and start again when used up. `fail` lists ids
-    of examples whose diagnosis, and `fail_writing` those whose writing, becomes a Failure.
+    of examples whose diagnosis, and `fail_writing` those whose writing, becomes a Failure. Each call costs `cost_usd`.
     """
 
     def __init__(
@@ -23,10 +24,12 @@ class ScriptedInstructor:
         script: Mapping[str, Sequence[Sequence[str]]] | None = None,
         fail: Sequence[str] = (),
         fail_writing: Sequence[str] = (),
+        cost_usd: float = 0.0,
     ) -> None:
         self._script = dict(script or {})
         self._fail = frozenset(fail)
         self._fail_writing = frozenset(fail_writing)
+        self._cost_usd = cost_usd
 
     @property
     def name(self) -> str:
@@ -37,7 +40,7 @@ class ScriptedInstructor:
         """Calls every mistake "scripted", quoting the first line of the response."""
         for mistake in mistakes:
             example, response = mistake.example, mistake.response
-            call = Call(instructor=self.name, purpose="diagnose", subject=response.hash)
+            call = self._call("diagnose", response.hash)
             if example.id in self._fail:
                 yield mistake, Failure(subject=response.hash, stage="diagnose", reason="The script says so."), call
                 continue
@@ -60,12 +63,15 @@ class ScriptedInstructor:
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """The scripted drafts, or the mistake restated; nothing for an undirected assignment without a script."""
         for assignment in assignments:
-            call = Call(instructor=self.name, purpose="write", subject=assignment.hash)
+            call = self._call("write", assignment.hash)
             example = assignment.mistake.example if assignment.mistake else None
             if example is not None and example.id in self._fail_writing:
                 yield assignment, Failure(subject=assignment.hash, stage="instruct", reason="The script says so."), call
             else:
                 yield assignment, self._drafts(assignment, example, call.hash), call
+
+    def _call(self, purpose: Literal["diagnose", "write"], subject: str) -> Call:
+        return Call(instructor=self.name, purpose=purpose, subject=subject, cost_usd=self._cost_usd)
 
     def _drafts(self, assignment: Assignment, example: Example | None, call: str) -> list[Draft]:
         drafts = []

@@ -10,19 +10,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
-from math import gcd, lcm
+from math import lcm
 
 import msgspec
 
 from errorbook.tasks import arithmetic_words as words
 from errorbook.tasks.arithmetic_steps import (
     Sketch,
-    add_columns,
+    add_parts,
     borrows,
     carries,
-    long_division,
+    division,
     partial_products,
-    subtract_columns,
+    subtract_parts,
     tree_key,
 )
 
@@ -50,57 +50,62 @@ def make(skill: str, level: int, rng: random.Random) -> Problem:
     return Problem(skill=skill, level=level, **sketch._asdict())
 
 
-def _add(level: int, rng: random.Random, wanted: range, digits: int) -> Sketch:
+_TERMS = (((11, 59), (2, 9)), ((21, 79), (11, 39)), ((101, 599), (11, 99)))
+"""Ranges of the two numbers of an addition or subtraction, by level."""
+
+
+def _pair(level: int, rng: random.Random) -> tuple[int, int]:
+    first, second = _TERMS[level - 1]
+    return rng.randint(*first), rng.randint(*second)
+
+
+def _add(level: int, rng: random.Random, wanted: range) -> Sketch:
     while True:
-        a, b = (rng.randint(10 ** (digits - 1) + 1, 10**digits - 1) for _ in range(2))
-        if level == 1 and rng.random() < 0.2:
-            b = rng.randint(2, 9)
+        a, b = _pair(level, rng)
         if carries(a, b) in wanted:
-            return Sketch(words.fill(words.ADD, rng, a=a, b=b), str(a + b), add_columns(a, b), tree_key(("+", a, b)))
+            return Sketch(words.fill(words.ADD, rng, a=a, b=b), str(a + b), add_parts(a, b), tree_key(("+", a, b)))
 
 
-def _subtract(level: int, rng: random.Random, wanted: range, digits: int) -> Sketch:
+def _subtract(level: int, rng: random.Random, wanted: range) -> Sketch:
     while True:
-        a, b = (rng.randint(10 ** (digits - 1) + 1, 10**digits - 1) for _ in range(2))
-        if level == 1 and rng.random() < 0.2:
-            b = rng.randint(2, 9)
+        a, b = _pair(level, rng)
         if a > b + 1 and borrows(a, b) in wanted:
             question = words.fill(words.SUBTRACT, rng, a=a, b=b)
-            return Sketch(question, str(a - b), subtract_columns(a, b), tree_key(("-", a, b)))
+            return Sketch(question, str(a - b), subtract_parts(a, b), tree_key(("-", a, b)))
 
 
 def _add_no_carry(level: int, rng: random.Random) -> Sketch:
-    return _add(level, rng, range(1), level + 1)
+    return _add(level, rng, range(1))
 
 
 def _add_carry(level: int, rng: random.Random) -> Sketch:
-    return _add(level, rng, (range(1, 3), range(1, 2), range(2, 4))[level - 1], (2, 3, 3)[level - 1])
+    return _add(level, rng, range(1, 3))
 
 
 def _subtract_no_borrow(level: int, rng: random.Random) -> Sketch:
-    return _subtract(level, rng, range(1), level + 1)
+    return _subtract(level, rng, range(1))
 
 
 def _subtract_borrow(level: int, rng: random.Random) -> Sketch:
-    return _subtract(level, rng, (range(1, 2), range(1, 2), range(2, 3))[level - 1], (2, 3, 3)[level - 1])
+    return _subtract(level, rng, range(1, 3))
 
 
 def _multiply(level: int, rng: random.Random) -> Sketch:
-    low, high, first, last = ((11, 99, 2, 5), (11, 99, 6, 9), (101, 499, 2, 9))[level - 1]
+    low, high, first, last = ((2, 12, 2, 9), (13, 29, 2, 5), (13, 59, 3, 9))[level - 1]
     a, b = rng.randint(low, high), rng.randint(first, last)
     return Sketch(words.fill(words.MULTIPLY, rng, a=a, b=b), str(a * b), partial_products(a, b), tree_key(("*", a, b)))
 
 
 def _division(level: int, rng: random.Random) -> tuple[int, int]:
     """A quotient and a divisor."""
-    low, high, first, last = ((2, 20, 2, 9), (21, 60, 2, 9), (21, 99, 6, 19))[level - 1]
+    low, high, first, last = ((2, 12, 2, 9), (13, 25, 2, 5), (13, 49, 2, 9))[level - 1]
     return rng.randint(low, high), rng.randint(first, last)
 
 
 def _divide(level: int, rng: random.Random) -> Sketch:
     quotient, b = _division(level, rng)
     a = quotient * b
-    return Sketch(words.fill(words.DIVIDE, rng, a=a, b=b), str(quotient), long_division(a, b), tree_key(("/", a, b)))
+    return Sketch(words.fill(words.DIVIDE, rng, a=a, b=b), str(quotient), division(a, b), tree_key(("/", a, b)))
 
 
 def _divide_remainder(level: int, rng: random.Random) -> Sketch:
@@ -108,22 +113,23 @@ def _divide_remainder(level: int, rng: random.Random) -> Sketch:
     remainder = rng.randint(1, b - 1)
     a = quotient * b + remainder
     question = words.fill(words.REMAINDER, rng, a=a, b=b)
-    return Sketch(question, f"{quotient} remainder {remainder}", long_division(a, b), f"divmod:{a}:{b}")
+    return Sketch(question, f"{quotient} remainder {remainder}", division(a, b), f"divmod:{a}:{b}")
 
 
 def _fractions(level: int, rng: random.Random) -> Sketch:
-    if rng.random() < 1 / 3:
+    """Level 1 takes a fraction of a number or adds two of one denominator; level 3 has sums of unlike ones."""
+    if level < 3 and rng.random() < 1 / 2:
         return _fraction_of(level, rng)
-    if level > 1 and rng.random() < 1 / 3:
+    if level == 2:
         return _fraction_product(level, rng)
     return _fraction_sum(level, rng)
 
 
 def _fraction_of(level: int, rng: random.Random) -> Sketch:
-    bottom = rng.randint(3, (6, 9, 12)[level - 1])
+    bottom = rng.randint(3, (5, 8, 12)[level - 1])
     top = rng.randint(2, bottom - 1)
     part = Fraction(top, bottom)
-    unit = rng.randint(2, (9, 15, 25)[level - 1])
+    unit = rng.randint(2, (9, 12, 20)[level - 1])
     n = unit * part.denominator
     question = words.fill(words.FRACTION_OF, rng, f=part, n=n)
     steps = (f"{n} / {part.denominator} = {unit}", f"{unit} * {part.numerator} = {part * n}")
@@ -144,7 +150,7 @@ def _fraction_product(level: int, rng: random.Random) -> Sketch:
 def _fraction_sum(level: int, rng: random.Random) -> Sketch:
     operator = rng.choice("+-")
     while True:
-        x, y = _proper(rng, (20, 12, 12)[level - 1]), _proper(rng, (20, 12, 12)[level - 1])
+        x, y = _proper(rng, (15, 12, 8)[level - 1]), _proper(rng, (15, 12, 8)[level - 1])
         bottom = lcm(x.denominator, y.denominator)
         result = x + y if operator == "+" else x - y
         related = bottom in (x.denominator, y.denominator)
@@ -177,12 +183,15 @@ def _proper(rng: random.Random, largest: int) -> Fraction:
 
 
 def _percentages(level: int, rng: random.Random) -> Sketch:
-    choices = ((5, 10, 20, 25, 30, 40, 50), tuple(range(5, 100, 5)), (4, 5, 8, 10, 12, 15, 20, 25, 30, 40, 45, 60))
+    choices = ((10, 20, 30, 50), tuple(range(10, 100, 10)), (5, 10, 15, 20, 25, 30, 40, 50, 60))
     percent = rng.choice(choices[level - 1])
-    unit = 100 // gcd(percent, 100)
-    n = unit * rng.randint(1, max(2, (400, 600, 600)[level - 1] // unit))
+    unit = 10 if percent % 10 == 0 else 20
+    n = unit * rng.randint(1, (20, 60, 400)[level - 1] // (1 if level < 3 else unit))
     part = percent * n // 100
-    steps = (f"{percent} * {n} = {percent * n}", f"{percent * n} / 100 = {part}")
+    tenth = n // 10
+    steps: tuple[str, ...] = (f"{n} / 10 = {tenth}", f"{tenth} * {percent // 10} = {part}")
+    if percent % 10:
+        steps = (f"{n} / 20 = {n // 20}", f"{n // 20} * {percent // 5} = {part}")
     if level < 3:
         return Sketch(words.fill(words.PERCENT_OF, rng, p=percent, n=n), str(part), steps, f"percent:{percent}:{n}")
     if rng.random() < 0.5:
@@ -194,22 +203,16 @@ def _percentages(level: int, rng: random.Random) -> Sketch:
 
 _UNITS = (
     ("hours", "minutes", 60),
-    ("minutes", "seconds", 60),
     ("days", "hours", 24),
     ("weeks", "days", 7),
     ("years", "months", 12),
     ("metres", "centimetres", 100),
     ("centimetres", "millimetres", 10),
-    ("kilometres", "metres", 1000),
-    ("kilograms", "grams", 1000),
-    ("litres", "millilitres", 1000),
 )
 _CHAINS = (
-    (_UNITS[0], _UNITS[1]),
-    (_UNITS[2], _UNITS[0]),
-    (_UNITS[3], _UNITS[2]),
-    (_UNITS[5], _UNITS[6]),
-    (_UNITS[7], _UNITS[5]),
+    (_UNITS[1], _UNITS[0]),
+    (_UNITS[2], _UNITS[1]),
+    (_UNITS[4], _UNITS[5]),
 )
 
 
@@ -217,7 +220,7 @@ def _unit_conversion(level: int, rng: random.Random) -> Sketch:
     if level == 3:
         return _chained_conversion(rng)
     large, small, factor = rng.choice(_UNITS)
-    n = rng.randint(2, 99 if factor in (10, 100, 1000) else 20)
+    n = rng.randint(2, 99 if factor in (10, 100, 1000) else 12)
     total = n * factor
     if level == 2:
         rest = rng.randint(2, factor - 1)

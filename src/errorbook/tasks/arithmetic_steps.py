@@ -1,4 +1,4 @@
-"""Worked steps of integer calculations: columns with carries, partial products, long division, expression trees.
+"""Worked steps of integer calculations: part by part, partial products, division, expression trees.
 
 Every step is one line that holds an equation between integers, so that it can be checked by itself. Lines are short
 and alike, because a very small model has to imitate them. Fractions and percentages are composed elsewhere from
@@ -25,30 +25,29 @@ class Sketch(NamedTuple):
     key: str
 
 
-def add_columns(a: int, b: int) -> tuple[str, ...]:
-    """Column addition from the right; a column that overflows says what is written and carried."""
-    steps, carry = [], 0
-    width = max(len(str(a)), len(str(b)))
-    for place in range(width):
-        x, y = _digit(a, place), _digit(b, place)
-        total = x + y + carry
-        line = f"{x} + {y}{' + 1' if carry else ''} = {total}"
-        carry = total // 10
-        steps.append(f"{line}, write {total % 10}, carry 1" if carry and place < width - 1 else line)
-    return (*steps, f"{a} + {b} = {a + b}")
+def add_parts(a: int, b: int) -> tuple[str, ...]:
+    """Addition of the second number part by part, hundreds before tens before ones: 47 + 38 is 47 + 30, then + 8."""
+    return _in_turn("+", a, b)
 
 
-def subtract_columns(a: int, b: int) -> tuple[str, ...]:
-    """Column subtraction from the right for a >= b >= 0; a column that goes below zero borrows ten."""
-    steps, borrow = [], 0
-    for place in range(len(str(a))):
-        x, y = _digit(a, place), _digit(b, place)
-        below = x - y - borrow < 0
-        top = x + 10 if below else x
-        line = f"{top} - {y}{' - 1' if borrow else ''} = {top - y - borrow}"
-        steps.append(f"{line}, borrow 1" if below else line)
-        borrow = int(below)
-    return (*steps, f"{a} - {b} = {a - b}")
+def subtract_parts(a: int, b: int) -> tuple[str, ...]:
+    """Subtraction of the second number part by part, for a >= b >= 0: 83 - 37 is 83 - 30, then - 7."""
+    return _in_turn("-", a, b)
+
+
+def _in_turn(operator: str, a: int, b: int) -> tuple[str, ...]:
+    steps, total = [], a
+    for part in _parts(b) or [0]:
+        result = total + part if operator == "+" else total - part
+        steps.append(f"{total} {operator} {part} = {result}")
+        total = result
+    return tuple(steps)
+
+
+def _parts(number: int) -> list[int]:
+    """The number's digits with their place values, largest first, without zeros: 305 is 300 and 5."""
+    digits = str(number)
+    return [int(digit) * 10 ** (len(digits) - 1 - place) for place, digit in enumerate(digits) if digit != "0"]
 
 
 def carries(a: int, b: int) -> int:
@@ -66,9 +65,10 @@ def borrows(a: int, b: int) -> int:
 
 
 def partial_products(a: int, b: int) -> tuple[str, ...]:
-    """One product for each non-zero digit of `a`, then their running sum."""
-    parts = [_digit(a, place) * 10**place for place in reversed(range(len(str(a))))]
-    products = [(part, part * b) for part in parts if part]
+    """One product for each part of `a`, then their running sum; a product of the multiplication table is one step."""
+    if a <= 12:
+        return (f"{a} * {b} = {a * b}",)
+    products = [(part, part * b) for part in _parts(a)]
     steps = [f"{part} * {b} = {product}" for part, product in products]
     total = products[0][1]
     for _, product in products[1:]:
@@ -77,22 +77,21 @@ def partial_products(a: int, b: int) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def long_division(a: int, b: int) -> tuple[str, ...]:
-    """Digits of the quotient from the left, and one line that puts them together; the remainder may be positive."""
+def division(a: int, b: int) -> tuple[str, ...]:
+    """Division part by part: as many tens of times as fit, then the rest; the remainder may be positive.
+
+    What the multiplication table answers is one step.
+    """
     quotient, remainder = divmod(a, b)
-    steps, rest, started = [], 0, False
-    for place in reversed(range(len(str(a)))):
-        rest = rest * 10 + _digit(a, place)
-        digit = rest // b
-        started = started or digit > 0
-        if not started:
-            continue
-        steps.append(f"{digit} * {b} = {digit * b}")
-        if place or remainder:
-            steps.append(f"{rest} - {digit * b} = {rest - digit * b}")
-        rest -= digit * b
-    closing = f"{quotient} * {b} + {remainder} = {a}" if remainder else f"{a} / {b} = {quotient}"
-    return (*steps, closing)
+    if not remainder:
+        parts = _parts(quotient) if quotient > 12 else [quotient]
+        steps = [f"{part * b} / {b} = {part}" for part in parts]
+        return (*steps, " + ".join(map(str, parts)) + f" = {quotient}") if len(parts) > 1 else tuple(steps)
+    steps, rest = [], a
+    for part in _parts(quotient) if quotient > 12 else [quotient]:
+        steps += [f"{part} * {b} = {part * b}", f"{rest} - {part * b} = {rest - part * b}"]
+        rest -= part * b
+    return tuple(steps)
 
 
 def value(tree: Tree) -> int | None:

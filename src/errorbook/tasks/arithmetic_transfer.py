@@ -19,11 +19,11 @@ from errorbook.tasks.arithmetic_problems import Problem
 from errorbook.tasks.arithmetic_steps import (
     Sketch,
     Tree,
-    add_columns,
+    add_parts,
     borrows,
     carries,
     partial_products,
-    subtract_columns,
+    subtract_parts,
     tree_key,
     tree_steps,
     value,
@@ -71,7 +71,7 @@ def _large_add(rng: random.Random) -> Sketch:
         a, b = rng.randint(1001, 9999), rng.randint(1001, 9999)
         if carries(a, b):
             question = f"A library owns {a} novels and orders {b} new ones. What is its stock after the delivery?"
-            return Sketch(question, str(a + b), add_columns(a, b), tree_key(("+", a, b)))
+            return Sketch(question, str(a + b), add_parts(a, b), tree_key(("+", a, b)))
 
 
 def _large_subtract(rng: random.Random) -> Sketch:
@@ -79,7 +79,7 @@ def _large_subtract(rng: random.Random) -> Sketch:
         a, b = rng.randint(1001, 9999), rng.randint(1001, 9999)
         if a > b and borrows(a, b):
             question = f"Of the {a} seats in a stadium, {b} are taken. How many are free?"
-            return Sketch(question, str(a - b), subtract_columns(a, b), tree_key(("-", a, b)))
+            return Sketch(question, str(a - b), subtract_parts(a, b), tree_key(("-", a, b)))
 
 
 def _large_multiply(rng: random.Random) -> Sketch:

@@ -20,42 +20,28 @@ _THINGS = ("apples", "books", "cards", "coins", "cookies", "eggs", "marbles", "p
 ADD = (
     "Calculate {a} + {b}.",
     "What is {a} + {b}?",
-    "Add {a} and {b}.",
-    "What is the sum of {a} and {b}?",
     "{name} has {a} {things} and gets {b} more. How many {things} does {name} have now?",
-    "One box holds {a} {things} and another box holds {b} {things}. How many {things} are there in total?",
 )
 SUBTRACT = (
     "Calculate {a} - {b}.",
     "What is {a} - {b}?",
-    "Subtract {b} from {a}.",
-    "What is the difference between {a} and {b}?",
     "{name} has {a} {things} and gives away {b}. How many {things} are left?",
-    "{name} has {a} {things} and {other} has {b} {things}. How many more {things} does {name} have than {other}?",
 )
 MULTIPLY = (
     "Calculate {a} * {b}.",
     "What is {a} * {b}?",
-    "Multiply {a} by {b}.",
-    "What is the product of {a} and {b}?",
     "There are {a} {things} in each of {b} boxes. How many {things} are there in total?",
-    "A ticket costs {a} dollars. How many dollars do {b} tickets cost?",
 )
 DIVIDE = (
     "Calculate {a} / {b}.",
     "What is {a} / {b}?",
-    "Divide {a} by {b}.",
-    "What is {a} divided by {b}?",
     "{name} shares {a} {things} equally among {b} children. How many {things} does each child get?",
-    "{name} packs {a} {things} into boxes of {b}. How many boxes does {name} fill?",
 )
 REMAINDER = (
     "Calculate {a} / {b} with remainder.",
     "Divide {a} by {b} and give the quotient and the remainder.",
-    "What are the quotient and the remainder of {a} divided by {b}?",
-    "{name} packs {a} {things} into boxes of {b}. How many boxes are full, with what remainder?",
 )
-EXPRESSION = ("Calculate {e}.", "What is {e}?", "Work out {e}.", "Find the value of {e}.")
+EXPRESSION = ("Calculate {e}.", "What is {e}?")
 FRACTION_OF = (
     "Calculate {f} of {n}.",
     "What is {f} of {n}?",
@@ -65,23 +51,12 @@ PERCENT_OF = (
     "Calculate {p}% of {n}.",
     "What is {p}% of {n}?",
     "A class collects {n} {things}, and {p}% of them are red. How many {things} are red?",
-    "{name} has {n} dollars and saves {p}% of them. How many dollars does {name} save?",
 )
-PERCENT_UP = (
-    "A price of {n} dollars rises by {p}%. What is the new price in dollars?",
-    "Increase {n} by {p}%.",
-    "Last year a club had {n} members. This year it has {p}% more. How many members does it have this year?",
-)
-PERCENT_DOWN = (
-    "A price of {n} dollars falls by {p}%. What is the new price in dollars?",
-    "Decrease {n} by {p}%.",
-    "A bag costs {n} dollars and is sold at {p}% off. How many dollars does it cost now?",
-)
+PERCENT_UP = ("A price of {n} dollars rises by {p}%. What is the new price in dollars?",)
+PERCENT_DOWN = ("A price of {n} dollars falls by {p}%. What is the new price in dollars?",)
 CONVERT = (
     "Convert {amount} to {unit}.",
     "How many {unit} are {amount}?",
-    "How many {unit} are there in {amount}?",
-    "Express {amount} in {unit}.",
 )
 
 _TWO_STEP: tuple[tuple[str, Form], ...] = (
@@ -95,30 +70,13 @@ _TWO_STEP: tuple[tuple[str, Form], ...] = (
         ("+", ("*", "a", "b"), "c"),
     ),
     (
-        "A shop has {a} boxes with {b} {things} in each box. It sells {c} {things}. How many {things} are left?",
-        ("-", ("*", "a", "b"), "c"),
-    ),
-    (
         "{name} has {a} red {things} and {b} blue {things} and shares them equally among {c} children. "
         "How many {things} does each child get?",
         ("/", ("+", "a", "b"), "c"),
     ),
     (
-        "{name} has {a} {things}, keeps {b} and packs the rest into boxes of {c}. How many boxes does {name} fill?",
-        ("/", ("-", "a", "b"), "c"),
-    ),
-    (
-        "Every day {name} walks {a} minutes in the morning and {b} minutes in the evening. "
-        "How many minutes does {name} walk in {c} days?",
-        ("*", ("+", "a", "b"), "c"),
-    ),
-    (
         "{name} has {a} dollars and buys {b} tickets at {c} dollars each. How many dollars are left?",
         ("-", "a", ("*", "b", "c")),
-    ),
-    (
-        "{name} has {a} {things}. {other} has {b} more {things} than {name}. How many {things} do they have together?",
-        ("+", "a", ("+", "a", "b")),
     ),
 )
 _THREE_STEP: tuple[tuple[str, Form], ...] = (
@@ -133,56 +91,19 @@ _THREE_STEP: tuple[tuple[str, Form], ...] = (
         ("-", ("-", "a", ("*", "b", "c")), "d"),
     ),
     (
-        "A baker fills {a} trays with {b} rolls each, eats {c} of the rolls and packs the rest into bags of {d}. "
-        "How many bags does the baker fill?",
-        ("/", ("-", ("*", "a", "b"), "c"), "d"),
-    ),
-    (
-        "Every week {name} earns {a} dollars for cleaning and {b} dollars for cooking. After {c} weeks {name} "
-        "spends {d} dollars. How many dollars does {name} have then?",
-        ("-", ("*", ("+", "a", "b"), "c"), "d"),
-    ),
-    (
         "A bus starts with {a} people. At the first stop {b} get on, at the second stop {c} get off, and at the "
         "third stop {d} get on. How many people are on the bus now?",
         ("+", ("-", ("+", "a", "b"), "c"), "d"),
     ),
-    (
-        "{name} has {a} {things} and gives away {b}. {other} has {c} times as many as {name} has left, and then "
-        "gets {d} more. How many {things} does {other} have?",
-        ("+", ("*", ("-", "a", "b"), "c"), "d"),
-    ),
-    (
-        "{name} picks {a} {things} on Monday, {b} on Tuesday and {c} on Wednesday and shares them equally among "
-        "{d} friends. How many {things} does each friend get?",
-        ("/", ("+", ("+", "a", "b"), "c"), "d"),
-    ),
 )
 _CALCULATIONS: dict[int, tuple[Form, ...]] = {
-    1: (
-        ("+", "a", ("*", "b", "c")),
-        ("-", "a", ("*", "b", "c")),
-        ("*", ("+", "a", "b"), "c"),
-        ("-", ("*", "a", "b"), "c"),
-    ),
-    2: (
-        ("-", "a", ("*", "b", "c")),
-        ("*", ("-", "a", "b"), "c"),
-        ("-", "a", ("/", "b", "c")),
-        ("/", ("+", "a", "b"), "c"),
-        ("-", "a", ("-", "b", "c")),
-    ),
-    3: (
-        ("+", ("*", "a", "b"), ("*", "c", "d")),
-        ("-", ("+", "a", ("*", "b", "c")), "d"),
-        ("*", ("+", "a", "b"), ("-", "c", "d")),
-        ("-", "a", ("*", "b", ("-", "c", "d"))),
-        ("-", ("*", "a", "b"), ("+", "c", "d")),
-    ),
+    1: (("+", "a", ("*", "b", "c")), ("*", ("+", "a", "b"), "c")),
+    2: (("-", "a", ("*", "b", "c")), ("/", ("+", "a", "b"), "c"), ("*", ("-", "a", "b"), "c")),
+    3: (("+", ("*", "a", "b"), ("*", "c", "d")), ("*", ("+", "a", "b"), ("-", "c", "d"))),
 }
 # (whole range of an addend, of a first factor or dividend, of a second factor or divisor), by level
-_RANGES = {1: ((2, 20), (2, 9), (2, 6)), 2: ((6, 60), (3, 20), (2, 9)), 3: ((12, 150), (6, 30), (3, 12))}
-_LARGEST = {1: 60, 2: 250, 3: 600}
+_RANGES = {1: ((2, 12), (2, 5), (2, 5)), 2: ((4, 30), (2, 9), (2, 5)), 3: ((10, 60), (4, 12), (2, 9))}
+_LARGEST = {1: 25, 2: 60, 3: 150}
 
 
 def fill(templates: tuple[str, ...], rng: random.Random, **values: object) -> str:
