@@ -30,7 +30,7 @@ class Arithmetic:
 
     name: ClassVar[str] = "arithmetic"
     scorer: ClassVar[str] = "numeric"
-    max_new_tokens: ClassVar[int] = 112
+    max_new_tokens: ClassVar[int] = 96
 
     def examples(self, split: Split, n: int | None, seed: int) -> Sequence[Example]:
         """The split's first `n` examples; any multiple of 13 has all skills equally often, of 39 all levels too.

@@ -50,7 +50,7 @@ def make(skill: str, level: int, rng: random.Random) -> Problem:
     return Problem(skill=skill, level=level, **sketch._asdict())
 
 
-_TERMS = (((11, 59), (2, 9)), ((21, 79), (11, 39)), ((101, 599), (11, 99)))
+_TERMS = (((2, 29), (2, 9)), ((20, 89), (2, 9)), ((21, 79), (11, 39)))
 """Ranges of the two numbers of an addition or subtraction, by level."""
 
 
@@ -91,14 +91,14 @@ def _subtract_borrow(level: int, rng: random.Random) -> Sketch:
 
 
 def _multiply(level: int, rng: random.Random) -> Sketch:
-    low, high, first, last = ((2, 12, 2, 9), (13, 29, 2, 5), (13, 59, 3, 9))[level - 1]
+    low, high, first, last = ((2, 12, 2, 9), (11, 19, 2, 5), (13, 29, 2, 6))[level - 1]
     a, b = rng.randint(low, high), rng.randint(first, last)
     return Sketch(words.fill(words.MULTIPLY, rng, a=a, b=b), str(a * b), partial_products(a, b), tree_key(("*", a, b)))
 
 
 def _division(level: int, rng: random.Random) -> tuple[int, int]:
     """A quotient and a divisor."""
-    low, high, first, last = ((2, 12, 2, 9), (13, 25, 2, 5), (13, 49, 2, 9))[level - 1]
+    low, high, first, last = ((2, 12, 2, 9), (10, 16, 2, 6), (13, 25, 2, 6))[level - 1]
     return rng.randint(low, high), rng.randint(first, last)
 
 
@@ -117,19 +117,19 @@ def _divide_remainder(level: int, rng: random.Random) -> Sketch:
 
 
 def _fractions(level: int, rng: random.Random) -> Sketch:
-    """Level 1 takes a fraction of a number or adds two of one denominator; level 3 has sums of unlike ones."""
-    if level < 3 and rng.random() < 1 / 2:
+    """Fractions of numbers and sums of one denominator; level 3 also has products and sums of unlike fractions."""
+    if rng.random() < 1 / 2:
         return _fraction_of(level, rng)
-    if level == 2:
+    if level == 3 and rng.random() < 1 / 2:
         return _fraction_product(level, rng)
     return _fraction_sum(level, rng)
 
 
 def _fraction_of(level: int, rng: random.Random) -> Sketch:
-    bottom = rng.randint(3, (5, 8, 12)[level - 1])
+    bottom = rng.randint(3, (5, 6, 9)[level - 1])
     top = rng.randint(2, bottom - 1)
     part = Fraction(top, bottom)
-    unit = rng.randint(2, (9, 12, 20)[level - 1])
+    unit = rng.randint(2, (6, 9, 12)[level - 1])
     n = unit * part.denominator
     question = words.fill(words.FRACTION_OF, rng, f=part, n=n)
     steps = (f"{n} / {part.denominator} = {unit}", f"{unit} * {part.numerator} = {part * n}")
@@ -137,7 +137,7 @@ def _fraction_of(level: int, rng: random.Random) -> Sketch:
 
 
 def _fraction_product(level: int, rng: random.Random) -> Sketch:
-    x, y = (_proper(rng, 4 + 3 * level) for _ in range(2))
+    x, y = (_proper(rng, 4 + level) for _ in range(2))
     top, bottom = x.numerator * y.numerator, x.denominator * y.denominator
     steps = [
         f"{x.numerator} * {y.numerator} = {top}",
@@ -150,11 +150,12 @@ def _fraction_product(level: int, rng: random.Random) -> Sketch:
 def _fraction_sum(level: int, rng: random.Random) -> Sketch:
     operator = rng.choice("+-")
     while True:
-        x, y = _proper(rng, (15, 12, 8)[level - 1]), _proper(rng, (15, 12, 8)[level - 1])
+        x, y = _proper(rng, (9, 15, 8)[level - 1]), _proper(rng, (9, 15, 8)[level - 1])
         bottom = lcm(x.denominator, y.denominator)
         result = x + y if operator == "+" else x - y
         related = bottom in (x.denominator, y.denominator)
-        fits = {1: x.denominator == y.denominator, 2: related and x.denominator != y.denominator, 3: not related}
+        same = x.denominator == y.denominator
+        fits = {1: same, 2: same, 3: related and not same}
         if not fits[level] or bottom > 60 or result <= 0 or result.denominator == 1:
             continue
         tops = [part.numerator * (bottom // part.denominator) for part in (x, y)]
@@ -183,15 +184,10 @@ def _proper(rng: random.Random, largest: int) -> Fraction:
 
 
 def _percentages(level: int, rng: random.Random) -> Sketch:
-    choices = ((10, 20, 30, 50), tuple(range(10, 100, 10)), (5, 10, 15, 20, 25, 30, 40, 50, 60))
-    percent = rng.choice(choices[level - 1])
-    unit = 10 if percent % 10 == 0 else 20
-    n = unit * rng.randint(1, (20, 60, 400)[level - 1] // (1 if level < 3 else unit))
-    part = percent * n // 100
-    tenth = n // 10
+    percent = rng.choice(((10, 20, 50), tuple(range(10, 100, 10)), (10, 20, 30, 50))[level - 1])
+    n = 10 * rng.randint(1, (20, 40, 30)[level - 1])
+    tenth, part = n // 10, percent * n // 100
     steps: tuple[str, ...] = (f"{n} / 10 = {tenth}", f"{tenth} * {percent // 10} = {part}")
-    if percent % 10:
-        steps = (f"{n} / 20 = {n // 20}", f"{n // 20} * {percent // 5} = {part}")
     if level < 3:
         return Sketch(words.fill(words.PERCENT_OF, rng, p=percent, n=n), str(part), steps, f"percent:{percent}:{n}")
     if rng.random() < 0.5:
@@ -209,43 +205,23 @@ _UNITS = (
     ("metres", "centimetres", 100),
     ("centimetres", "millimetres", 10),
 )
-_CHAINS = (
-    (_UNITS[1], _UNITS[0]),
-    (_UNITS[2], _UNITS[1]),
-    (_UNITS[4], _UNITS[5]),
-)
 
 
 def _unit_conversion(level: int, rng: random.Random) -> Sketch:
-    if level == 3:
-        return _chained_conversion(rng)
+    """Level 1 goes to the smaller unit, level 2 to the larger one, level 3 starts from an amount in both."""
     large, small, factor = rng.choice(_UNITS)
-    n = rng.randint(2, 99 if factor in (10, 100, 1000) else 12)
+    n = rng.randint(2, 99 if factor in (10, 100) else 12)
     total = n * factor
-    if level == 2:
-        rest = rng.randint(2, factor - 1)
-        question = words.fill(words.CONVERT, rng, amount=f"{n} {large} and {rest} {small}", unit=small)
-        steps: tuple[str, ...] = (f"{n} * {factor} = {total}", f"{total} + {rest} = {total + rest}")
-        return Sketch(question, str(total + rest), steps, f"convert:{n}:{large}:{rest}:{small}")
-    if rng.random() < 0.5:
+    if level == 1:
         question = words.fill(words.CONVERT, rng, amount=f"{n} {large}", unit=small)
         return Sketch(question, str(total), (f"{n} * {factor} = {total}",), f"convert:{n}:{large}:{small}")
-    question = words.fill(words.CONVERT, rng, amount=f"{total} {small}", unit=large)
-    return Sketch(question, str(n), (f"{total} / {factor} = {n}",), f"convert:{total}:{small}:{large}")
-
-
-def _chained_conversion(rng: random.Random) -> Sketch:
-    """An amount in two units, wanted in a third and smaller one."""
-    (large, middle, first), (_, small, second) = rng.choice(_CHAINS)
-    n, rest = rng.randint(2, 9), rng.randint(2, first - 1)
-    total = n * first + rest
-    question = words.fill(words.CONVERT, rng, amount=f"{n} {large} and {rest} {middle}", unit=small)
-    steps = (
-        f"{n} * {first} = {n * first}",
-        f"{n * first} + {rest} = {total}",
-        f"{total} * {second} = {total * second}",
-    )
-    return Sketch(question, str(total * second), steps, f"convert:{n}:{large}:{rest}:{middle}:{small}")
+    if level == 2:
+        question = words.fill(words.CONVERT, rng, amount=f"{total} {small}", unit=large)
+        return Sketch(question, str(n), (f"{total} / {factor} = {n}",), f"convert:{total}:{small}:{large}")
+    rest = rng.randint(2, factor - 1)
+    question = words.fill(words.CONVERT, rng, amount=f"{n} {large} and {rest} {small}", unit=small)
+    steps = (f"{n} * {factor} = {total}", f"{total} + {rest} = {total + rest}")
+    return Sketch(question, str(total + rest), steps, f"convert:{n}:{large}:{rest}:{small}")
 
 
 _MAKERS: dict[str, Callable[[int, random.Random], Sketch]] = {

@@ -99,11 +99,11 @@ _THREE_STEP: tuple[tuple[str, Form], ...] = (
 _CALCULATIONS: dict[int, tuple[Form, ...]] = {
     1: (("+", "a", ("*", "b", "c")), ("*", ("+", "a", "b"), "c")),
     2: (("-", "a", ("*", "b", "c")), ("/", ("+", "a", "b"), "c"), ("*", ("-", "a", "b"), "c")),
-    3: (("+", ("*", "a", "b"), ("*", "c", "d")), ("*", ("+", "a", "b"), ("-", "c", "d"))),
+    3: (("+", ("*", "a", "b"), ("*", "c", "d")), ("-", ("*", "a", "b"), "c")),
 }
 # (whole range of an addend, of a first factor or dividend, of a second factor or divisor), by level
-_RANGES = {1: ((2, 12), (2, 5), (2, 5)), 2: ((4, 30), (2, 9), (2, 5)), 3: ((10, 60), (4, 12), (2, 9))}
-_LARGEST = {1: 25, 2: 60, 3: 150}
+_RANGES = {1: ((2, 12), (2, 5), (2, 5)), 2: ((4, 20), (2, 6), (2, 5)), 3: ((4, 40), (2, 9), (2, 5))}
+_LARGEST = {1: 25, 2: 40, 3: 80}
 
 
 def fill(templates: tuple[str, ...], rng: random.Random, **values: object) -> str:
@@ -113,7 +113,7 @@ def fill(templates: tuple[str, ...], rng: random.Random, **values: object) -> st
 
 
 def order_of_operations(level: int, rng: random.Random) -> Sketch:
-    """A bare expression of two operations (levels 1 and 2) or three (level 3) in which their order matters."""
+    """A bare expression of two or, at level 3, up to three operations in which their order matters."""
     _, tree = _draw(rng.choice(_CALCULATIONS[level]), level, rng)
     return _sketch(fill(EXPRESSION, rng, e=infix(tree)), tree)
 
