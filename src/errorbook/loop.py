@@ -45,12 +45,12 @@ from errorbook.train import lessons_from, training_set_hash
 from errorbook.verify import Protected, Taken, verify
 
 
-def run(config: Config, folder: Path, watch: Watch = quiet, run_file: str = "") -> Checkpoint:
+def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_file: str = "") -> Checkpoint:
     """Run or resume all cycles and the final exam; everything is in `folder`/ledger.sqlite afterwards.
 
     Args:
         config: The checked run file.
-        folder: The run's own folder, created where missing.
+        folder: The run's own folder, created where missing; runs/NAME below the current one if not given.
         watch: Told of progress.
         run_file: The run file's text, kept for the record.
 
@@ -61,7 +61,7 @@ def run(config: Config, folder: Path, watch: Watch = quiet, run_file: str = "") 
         UserError: Something that the user must fix; what was recorded stays, and the same call goes on.
         StageError: A stage broke its contract.
     """
-    with opened(config, folder, watch, run_file) as this:
+    with opened(config, folder or Path("runs") / config.run.name, watch, run_file) as this:
         current = this.base
         for cycle in range(1, config.run.cycles + 1):
             decision = this.ledger.find(Decision, f"cycle:{cycle}")
@@ -254,6 +254,8 @@ def _trained(
     config, ledger = this.config, this.ledger
     tasks = {course.name: course.task for course in this.parts.courses}
     recipe = config.train.recipe(seed=config.run.seed * 1000 + cycle)
+    if recipe.start == "restart":  # from the base again, so with everything that was accepted so far
+        samples = _accepted_samples(ledger, cycle) + samples
     lessons = lessons_from(samples, _rehearsal(this, books), tasks, recipe.replay, recipe.seed)
     training = ledger.find(Training, f"training:{cycle}")
     if training is None:
@@ -280,6 +282,13 @@ def _trained(
         key = f"candidate:{cycle}:{candidate.scale:g}"
         ledger.append(candidate, key=key, cycle=cycle, parent=candidate.training_set)
     return candidates
+
+
+def _accepted_samples(ledger: Ledger, cycle: int) -> list[Sample]:
+    """The samples of all earlier cycles that were accepted."""
+    decisions = [ledger.find(Decision, f"cycle:{past}") for past in range(1, cycle)]
+    accepted = [decision.cycle for decision in decisions if decision and decision.outcome == "accept"]
+    return [sample for past in accepted for sample in ledger.all(Sample, past)]
 
 
 def _rehearsal(this: Run, books: dict[str, dict[str, Response]]) -> list[tuple[Example, Response]]:

@@ -237,7 +237,11 @@ class Lesson(Record, frozen=True, kw_only=True):
 
 
 class Recipe(Record, frozen=True, kw_only=True):
-    """How weights change. `replay` is the share of lessons that rehearse the target's own right responses."""
+    """How weights change. `replay` is the share of lessons that rehearse the target's own right responses.
+
+    `start` is "continue" (train the parent's weights on this cycle's samples) or "restart" (train the base on the
+    samples of all accepted cycles and this one).
+    """
 
     method: Literal["lora", "full"] = "lora"
     rank: int = 32

@@ -21,12 +21,12 @@ from errorbook.tasks.arithmetic_problems import LEVELS, SKILLS, make
 class Arithmetic:
     """Thirteen skills at three levels. The options are each split's size where no number is asked for.
 
-    The defaults are 100, 20 and 20 examples for each of the 39 pairs of skill and level.
+    The defaults are 20, 4 and 4 examples for each of the 39 pairs of skill and level.
     """
 
-    train: int = 3900
-    dev: int = 780
-    test: int = 780
+    train: int = 780
+    dev: int = 156
+    test: int = 156
 
     name: ClassVar[str] = "arithmetic"
     scorer: ClassVar[str] = "numeric"
@@ -35,9 +35,8 @@ class Arithmetic:
     def examples(self, split: Split, n: int | None, seed: int) -> Sequence[Example]:
         """The split's first `n` examples; any multiple of 13 has all skills equally often, of 39 all levels too.
 
-        Where `n` is so large that a skill and level has no new problem left (division by one digit first, at about
-        3700 train or 1000 dev or test examples), the others go on alone. No calculation is in two splits, for any
-        two seeds. Raises DataError where `n` exceeds what exists.
+        Where a skill and level has no new problem left (easy divisions first, beyond the default sizes), the others
+        go on alone. No calculation is in two splits, for any two seeds. Raises DataError where `n` exceeds what exists.
         """
         size = {"train": self.train, "dev": self.dev, "test": self.test}[split] if n is None else n
         return arithmetic_splits.draw(self.name, split, size, seed, _cells(split, seed), make)

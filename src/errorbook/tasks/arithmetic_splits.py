@@ -27,7 +27,7 @@ def split_of(key: str) -> Split:
 
 def prompt(question: str) -> str:
     """The question and how to answer it."""
-    return f"{question}\nShow short steps, then Answer: <number>"
+    return f"{question}\nWrite short steps. Then write a last line: Answer: <number>"
 
 
 def completion(solution: str, answer: str) -> str:
