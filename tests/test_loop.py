@@ -159,7 +159,7 @@ def test_every_strategy_runs_on_the_same_quota(strategy: Strategy, tmp_path: Pat
 
 def _with_strategy(strategy: Strategy) -> Config:
     base = config(cycles="1")
-    chosen = replace(base.strategy, name=strategy, samples_per_error=20, max_samples=48)
+    chosen = replace(base.strategy, name=strategy, samples_per_error=20, max_samples=48, rounds=6)
     return replace(base, strategy=chosen)
 
 

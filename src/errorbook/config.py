@@ -86,11 +86,15 @@ class StrategySection(Section, frozen=True, kw_only=True):
 
 
 class VerifySection(Section, frozen=True, kw_only=True):
-    """`[verify]`: `answers = "trust"` skips the recomputation of answers (for ablations only)."""
+    """`[verify]`: `answers = "trust"` skips the recomputation of answers (for ablations only).
+
+    `ngram` is how many words in a row a sample may not share with a held-out question; 13 as in GPT-3's
+    decontamination (Brown et al. 2020, appendix C).
+    """
 
     answers: Literal["recompute", "trust"] = "recompute"
     near_duplicate: float = 0.8
-    ngram: int = 8
+    ngram: int = 13
 
 
 class TrainSection(Section, frozen=True, kw_only=True):
@@ -268,7 +272,7 @@ def _explain(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
     """Turn msgspec's message into a sentence that names the key and the fix."""
     message = str(error)
     where = re.search(r" - at `\$\.?(.*)`", message)
-    place = where.group(1).replace("[...]", "") if where else ""
+    place = re.sub(r"\[[^]]*\]", "", where.group(1)) if where else ""
     head = message.split(" - at ", maxsplit=1)[0]
     unknown = re.search(r"unknown field `(.*?)`", head)
     if unknown:

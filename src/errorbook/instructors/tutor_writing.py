@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REHEARSE_EVERY = 4
 """Each so-many-th directed draft is from the whole distribution: what is not rehearsed is forgotten."""
 
-_TRIES = 60
+_TRIES = 150
 _CALCULATION = ("dropped_carry", "dropped_borrow", "miscalculated", "place_value")
 _SIMPLER = {
     "add_carry": "add_no_carry",
@@ -59,27 +59,31 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
 def plan(diagnosis: Diagnosis, level: int, turn: int) -> Aim:
     """What the draft number `turn` against a diagnosis practises; `level` is that of the mistake.
 
-    Learning from Error alternates the misconception itself, at the level where working failed, with the step below
-    it: the sub-skill of the wrong step, or the same skill one level down. Learning from Error by Contrast draws
-    minimal pairs across the border: just below it, without what went wrong, and just above it, with it.
+    Half of the turns drill the misconception where it happened, at the mistake's own level. The others go below it:
+    Learning from Error to the step below (the sub-skill of the wrong step, or the same skill one level down);
+    Learning from Error by Contrast to the border of what the target gets right: up from there where the border is
+    lower than the mistake, else its other side, the same without what went wrong.
     """
     step = next(iter(read(diagnosis.first_wrong_step)), None)
     kind, skill = diagnosis.error_kind, diagnosis.skill
     border = min(max(diagnosis.difficulty, 1), 3)
-    drill = Aim(skill=skill, level=border, exercises=kind, step=step)
+    drill = Aim(skill=skill, level=level, exercises=kind, step=step)
     if turn % 2 == 0:
         return drill
+    if diagnosis.contrasts and border < level:
+        return Aim(skill=skill, level=border, exercises=kind, step=step)
     if diagnosis.contrasts and border > 1:
-        return Aim(skill=skill, level=border if border == level else border - 1, exercises=kind, avoid=True)
+        return Aim(skill=skill, level=border, exercises=kind, avoid=True)
     return prerequisite(drill)
 
 
 def prerequisite(drill: Aim) -> Aim:
     """The step below a drill: the operation of the wrong step by itself, an easier level, or a simpler skill."""
-    part = _operation_skill(drill.step) if drill.step and drill.exercises in _CALCULATION else drill.skill
-    if part != drill.skill and drill.step is not None:
+    if drill.step and drill.exercises in _CALCULATION:
         digits = max(len(str(abs(value.numerator))) for value in drill.step.numbers)
-        return msgspec.structs.replace(drill, skill=part, level=min(max(digits - 1, 1), drill.level))
+        part, level = _operation_skill(drill.step), min(max(digits - 1, 1), drill.level)
+        if part != drill.skill or level < drill.level:
+            return msgspec.structs.replace(drill, skill=part, level=level)
     if drill.level > 1:
         return msgspec.structs.replace(drill, level=drill.level - 1)
     return msgspec.structs.replace(drill, skill=_SIMPLER.get(drill.skill, drill.skill))
@@ -112,10 +116,10 @@ def write_drafts(assignment: Assignment, seed: int, call: str) -> list[Draft]:
 
 
 def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None = None) -> Problem:
-    """The best of up to 60 problems for an aim.
+    """The best of up to 150 problems for an aim.
 
     One that is of the train split (as the task divides problems), not yet `taken`, and with other numbers than the
-    mistake's; where chance offers none, the first of the 60.
+    mistake's; where chance offers none, the first of them.
     """
     from errorbook.tasks.arithmetic_problems import make
     from errorbook.tasks.arithmetic_splits import split_of

@@ -21,10 +21,10 @@ from errorbook.tasks.arithmetic_problems import LEVELS, SKILLS, make
 class Arithmetic:
     """Thirteen skills at three levels. The options are each split's size where no number is asked for.
 
-    The defaults are 20, 4 and 4 examples for each of the 39 pairs of skill and level.
+    The defaults are 15, 4 and 4 examples for each of the 39 pairs of skill and level.
     """
 
-    train: int = 780
+    train: int = 585
     dev: int = 156
     test: int = 156
 
