@@ -117,7 +117,7 @@ class DemoOptions(NamedTuple):
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="What the instructor sees.  [default: contrast]")
 @click.option("--instructor", type=click.Choice(["tutor", "noise"]), help="Who teaches.  [default: tutor]")
 @click.option("--seed", type=int, help="Another seed draws other questions.  [default: 1]")
-@click.option("--cycles", type=click.IntRange(min=1), help="How many cycles.  [default: 2]")
+@click.option("--cycles", type=click.IntRange(min=1), help="How many cycles.  [default: 1]")
 @OUT
 @JSON
 def demo(out: Path | None, as_json: bool, **options: Any) -> int:
