@@ -68,6 +68,15 @@ def create_target(config: Config) -> Target:
     return target
 
 
+def create_task(section: TaskSection) -> Task:
+    """One task by its plugin; a plugin that serves any data is told the name that the run file gives it."""
+    options = dict(section.options)
+    if section.kind and "name" in plugins.accepted("tasks", section.plugin):
+        options["name"] = section.name
+    task: Task = plugins.create("tasks", section.plugin, options)
+    return task
+
+
 def rule_of(config: Config) -> Rule:
     """The gate's rule: several learnt tasks also guard each other."""
     learn = config.learn()
@@ -93,10 +102,7 @@ def plugin_origins(config: Config) -> list[plugins.Origin]:
 
 
 def _course(section: TaskSection, seed: int) -> Course:
-    options = dict(section.options)
-    if section.kind and "name" in plugins.accepted("tasks", section.plugin):
-        options["name"] = section.name
-    task: Task = plugins.create("tasks", section.plugin, options)
+    task = create_task(section)
     sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
     return Course(
         task=task,

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from errorbook import plugins
-from errorbook.assemble import rule_of
+from errorbook.assemble import create_task, rule_of
 from errorbook.config import Config, TaskSection
-from errorbook.interfaces import Task
 from errorbook.records import Role, Rule
 from errorbook.select import select
 from errorbook.stats import detectable_gain, not_worse
@@ -98,10 +96,7 @@ def enough_for(margin: float, alpha: float) -> int:
 
 
 def _task_plan(section: TaskSection, seed: int) -> TaskPlan:
-    options = dict(section.options)
-    if section.kind and "name" in plugins.accepted("tasks", section.plugin):
-        options["name"] = section.name
-    task: Task = plugins.create("tasks", section.plugin, options)
+    task = create_task(section)
     return TaskPlan(
         task=section.name,
         role=section.role,
