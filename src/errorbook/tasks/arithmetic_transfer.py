@@ -1,6 +1,8 @@
 """A guard task outside the domain of `arithmetic`: larger numbers, unseen wordings and combined skills.
 
-A target that only memorised the wordings or the sizes of `arithmetic` gains nothing here; one that was damaged loses.
+A target that only memorised the wordings or the sizes of `arithmetic` gains nothing here; one that was damaged loses:
+four of the eight skills are single steps that a very small model often gets right before any training, so that there
+is something to lose, and four are beyond it at first.
 It plays the part of the paper's out-of-domain tests. No problem of it can occur in `arithmetic`.
 """
 
@@ -9,7 +11,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar
 
 from errorbook.records import Example, Split
@@ -21,7 +22,6 @@ from errorbook.tasks.arithmetic_steps import (
     add_parts,
     borrows,
     carries,
-    partial_products,
     subtract_parts,
     tree_key,
     tree_steps,
@@ -34,7 +34,7 @@ LEVEL = 4
 
 @dataclass(frozen=True)
 class ArithmeticTransfer:
-    """Eight combined or enlarged skills. The options are each split's size where no number is asked for."""
+    """Eight reworded, enlarged or combined skills. The options are each split's size where no number is asked for."""
 
     train: int = 800
     dev: int = 240
@@ -81,20 +81,25 @@ def _large_subtract(rng: random.Random) -> Sketch:
             return Sketch(question, str(a - b), subtract_parts(a, b), tree_key(("-", a, b)))
 
 
-def _large_multiply(rng: random.Random) -> Sketch:
-    a, b = rng.randint(31, 69), rng.randint(3, 9)
-    question = f"A hall has {a} rows of chairs, {b} chairs to a row. Give the number of chairs."
-    return Sketch(question, str(a * b), partial_products(a, b), tree_key(("*", a, b)))
+def _round_sum(rng: random.Random) -> Sketch:
+    a, b = 100 * rng.randint(1, 12), 100 * rng.randint(1, 9)
+    return Sketch(f"How much is {a} plus {b}?", str(a + b), add_parts(a, b), tree_key(("+", a, b)))
 
 
-def _percent_of_sum(rng: random.Random) -> Sketch:
-    percent = rng.choice((10, 20, 30, 50))
-    total = 10 * rng.randint(2, 20)
-    a = rng.randint(1, total - 1)
-    b, tenth, part = total - a, total // 10, total * percent // 100
-    question = f"A farm keeps {a} sheep and {b} goats; {percent}% of all these animals are young. How many are young?"
-    steps = (f"{a} + {b} = {total}", f"{total} / 10 = {tenth}", f"{tenth} * {percent // 10} = {part}")
-    return Sketch(question, str(part), steps, f"percent:{percent}:({tree_key(('+', a, b))})")
+def _round_story(rng: random.Random) -> Sketch:
+    a, b = 50 * rng.randint(4, 18), 100 * rng.randint(1, 6)
+    question = f"A baker made {a} rolls yesterday and {b} more today. Give the number of rolls on both days together."
+    return Sketch(question, str(a + b), add_parts(a, b), tree_key(("+", a, b)))
+
+
+def _round_product(rng: random.Random) -> Sketch:
+    a, b = rng.choice((10, 100)) * rng.randint(3, 9), rng.randint(2, 5)
+    return Sketch(f"How much is {a} times {b}?", str(a * b), (f"{a} * {b} = {a * b}",), tree_key(("*", a, b)))
+
+
+def _large_less_small(rng: random.Random) -> Sketch:
+    a, b = 10 * rng.randint(10, 19) + rng.randint(5, 9), rng.randint(1, 4)
+    return Sketch(f"How much is {a} minus {b}?", str(a - b), subtract_parts(a, b), tree_key(("-", a, b)))
 
 
 def _add_then_convert(rng: random.Random) -> Sketch:
@@ -112,36 +117,6 @@ def _add_then_convert(rng: random.Random) -> Sketch:
     return Sketch(question, str(value(tree)), tree_steps(tree), f"convert:({tree_key(('+', a, b))}):{large}:{small}")
 
 
-def _discounted_total(rng: random.Random) -> Sketch:
-    percent = rng.choice((10, 20, 30, 50))
-    a, b = 10 * rng.randint(1, 9), rng.randint(2, 9)
-    total, tenth, part = a * b, a * b // 10, a * b * percent // 100
-    question = f"Chairs cost {a} dollars apiece. A cafe orders {b} and gets {percent}% off the bill. What does it pay?"
-    steps = (
-        f"{a} * {b} = {total}",
-        f"{total} / 10 = {tenth}",
-        f"{tenth} * {percent // 10} = {part}",
-        f"{total} - {part} = {total - part}",
-    )
-    return Sketch(question, str(total - part), steps, f"percent-down:{percent}:({tree_key(('*', a, b))})")
-
-
-def _fraction_then_add(rng: random.Random) -> Sketch:
-    bottom = rng.randint(3, 6)
-    share = Fraction(rng.randint(1, bottom - 1), bottom)
-    unit, more = rng.randint(2, 9), rng.randint(2, 30)
-    n = unit * share.denominator
-    gone = unit * share.numerator
-    question = f"A tank of {n} litres loses {share} of its water. Then {more} litres flow in. What does it hold now?"
-    steps = (
-        f"{n} / {share.denominator} = {unit}",
-        f"{unit} * {share.numerator} = {gone}",
-        f"{n} - {gone} = {n - gone}",
-        f"{n - gone} + {more} = {n - gone + more}",
-    )
-    return Sketch(question, str(n - gone + more), steps, f"add:(sub:{n}:(mul:{share}:{n})):{more}")
-
-
 def _four_operations(rng: random.Random) -> Sketch:
     while True:
         a, b, c, d = (rng.randint(2, 9) for _ in range(4))
@@ -156,13 +131,13 @@ def _four_operations(rng: random.Random) -> Sketch:
 
 
 _MAKERS: dict[str, Callable[[random.Random], Sketch]] = {
+    "round_sum": _round_sum,
+    "round_product": _round_product,
+    "large_less_small": _large_less_small,
+    "round_story": _round_story,
     "large_add": _large_add,
     "large_subtract": _large_subtract,
-    "large_multiply": _large_multiply,
-    "percent_of_sum": _percent_of_sum,
     "add_then_convert": _add_then_convert,
-    "discounted_total": _discounted_total,
-    "fraction_then_add": _fraction_then_add,
     "four_operations": _four_operations,
 }
 
