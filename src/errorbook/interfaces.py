@@ -88,6 +88,15 @@ class Scorer(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchScorer(Protocol):
+    """A scorer that judges many responses together faster than one by one (programs run in parallel)."""
+
+    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score]:
+        """One verdict for each (example, response text), in their order."""
+        ...
+
+
 class Target(Protocol):
     """The model being improved, behind one generation engine."""
 
@@ -115,6 +124,17 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Free the model's memory. Using the target again loads it again."""
+        ...
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """A target that can tell how likely it finds given continuations: multiple choice without free text."""
+
+    def log_likelihoods(
+        self, prompts: Sequence[str], options: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, Sequence[float]]]:
+        """For each prompt (by index) the summed log-probability, in nats, of each of its options as the answer."""
         ...
 
 
