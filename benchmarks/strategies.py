@@ -2,9 +2,10 @@
 
     python -m benchmarks.strategies --out runs/strategies [--seeds 1 2 3] [--strategies error contrast undirected]
 
-Each run is an ordinary, resumable run below --out, so the command can be stopped and given again. Prints a Markdown
-table (accuracy on test at the end, for each seed, and the paired difference to the control) and writes the same as
-JSON beside the runs.
+Each run is an ordinary, resumable run below --out, so the command can be stopped and given again. Runs of one seed ask
+the base model the same questions, so its responses are taken over from the first of them. Prints a Markdown table
+(accuracy on test at the end, for each seed, and the paired difference to the control) and writes the same as JSON
+beside the runs.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ import platform
 import statistics
 import sys
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from errorbook.config import Config, load, parse
+from errorbook.config import Config, load
 from errorbook.ledger import open_ledger
 from errorbook.loop import run
+from errorbook.opening import opened, quiet
 from errorbook.records import Comparison, Decision, Evaluation, Outcome, Sample, Verdict
 from errorbook.stats import paired_interval
 
@@ -58,15 +59,18 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
 def main() -> None:
     """Run what is not finished yet, then print the table."""
     options = _options()
-    demo = resources.files("errorbook").joinpath("demo.toml").read_text(encoding="utf-8")
-    base = _with_budget(load(options.file) if options.file else parse(demo), options)
+    base = _with_budget(load(options.file), options)
     results = []
     for seed, strategy in itertools.product(options.seeds, options.strategies):
         config = replace(base, run=replace(base.run, seed=seed), strategy=replace(base.strategy, name=strategy))
         folder = options.out / f"{strategy}-{seed}"
         print(f"{strategy}, seed {seed} -> {folder}", file=sys.stderr, flush=True)
+        first = options.out / f"{options.strategies[0]}-{seed}"
+        if folder != first:
+            _take_base_responses(first, config, folder)
         run(config, folder)
         results.append(_read(folder, strategy, seed, config))
+        print(_line(results[-1]), file=sys.stderr, flush=True)
     against = _against_control(results)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     summary = {"machine": machine, "results": results, "against_control": against}
@@ -76,12 +80,12 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--file", type=Path, help="run file (default: the demo's)")
+    parser.add_argument("--file", type=Path, default=Path(__file__).with_suffix(".toml"), help="run file")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--strategies", nargs="+", default=["error", "contrast", CONTROL])
     parser.add_argument("--cycles", type=int, default=2)
-    parser.add_argument("--samples", type=int, default=200, help="samples a cycle, the same for every strategy")
+    parser.add_argument("--samples", type=int, default=150, help="samples a cycle, the same for every strategy")
     return parser.parse_args()
 
 
@@ -89,6 +93,15 @@ def _with_budget(config: Config, options: argparse.Namespace) -> Config:
     """So many samples a cycle, however many mistakes there are."""
     strategy = replace(config.strategy, max_samples=options.samples, samples_per_error=options.samples)
     return replace(config, run=replace(config.run, cycles=options.cycles), strategy=strategy)
+
+
+def _take_base_responses(source: Path, config: Config, folder: Path) -> None:
+    """Copy the base model's evaluations from a finished run of the same seed: the same questions and settings."""
+    with opened(config, folder, quiet, "") as this, open_ledger(source) as ledger:
+        for evaluation in ledger.all(Evaluation):
+            if evaluation.checkpoint == this.base.hash and this.ledger.find(Evaluation, evaluation.hash) is None:
+                this.ledger.open_evaluation(evaluation, cycle=0)
+                this.ledger.append_responses(list(ledger.responses(evaluation)))
 
 
 def _read(folder: Path, strategy: str, seed: int, config: Config) -> Result:
@@ -147,6 +160,13 @@ def _table(results: Sequence[Result], against: Sequence[Paired]) -> str:
         span = f"95% interval {100 * paired.low:+.1f} to {100 * paired.high:+.1f}"
         lines.append(f"\n{paired.strategy} against {CONTROL}, paired over {paired.n} test answers: {change} ({span}).")
     return "\n".join(lines)
+
+
+def _line(result: Result) -> str:
+    after = ", ".join(
+        f"{task} {100 * result.before[task]:.1f} -> {100 * share:.1f}%" for task, share in result.after.items()
+    )
+    return f"  {after}; {' '.join(result.decisions)}; samples {result.samples}; {result.seconds} s"
 
 
 def _cell(values: Sequence[float]) -> str:
