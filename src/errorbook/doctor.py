@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from errorbook.sandbox.cell import lack
 from errorbook.targets.embedded import cache_root
 
 LOCAL = "pip install 'errorbook[local]'"
@@ -40,7 +41,15 @@ def examine() -> list[Finding]:
     """Every check, the needed ones first."""
     needed = [_python(), *(_package(name, needed=True) for name in _NEEDED), _weights(), _cache(), _disk()]
     optional = [_package(name, needed=False, use=use) for name, use in _OPTIONAL]
-    return [*needed, _memory(), _cores(), _accelerator(), *optional]
+    return [*needed, _memory(), _cores(), _accelerator(), _sandbox(), *optional]
+
+
+def _sandbox() -> Finding:
+    """Whether model-written code can be judged here; nothing but the code benchmarks needs it."""
+    found = lack()
+    detail, fix = found or ("bubblewrap works", "")
+    fix = fix.removeprefix("run '").removesuffix("'")
+    return Finding(name="sandbox", ok=not found, needed=False, detail=detail, fix=fix)
 
 
 def can_run_demo(findings: list[Finding]) -> bool:

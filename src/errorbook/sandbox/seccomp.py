@@ -1,0 +1,69 @@
+"""The system calls that no tested program needs, as the filter program that `bwrap --seccomp` reads.
+
+Without it a program could flood memory that no resource limit counts (shared memory segments, memory files), start
+processes, trace others, or reach rarely used parts of the kernel. Known for x86-64 and AArch64 on Linux; elsewhere the
+name and resource limits have to do. Starting another program cannot be denied here, because the filter is already on
+when the interpreter itself starts; without `fork` it replaces the tested program, which then answers nothing.
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+
+_DENIED: dict[str, tuple[int, dict[str, int]]] = {
+    "x86_64": (
+        0xC000003E,
+        {"fork": 57, "vfork": 58, "socket": 41, "shmget": 29, "shmat": 30, "semget": 64, "msgget": 68, "ptrace": 101}
+        | {"pivot_root": 155, "chroot": 161, "mount": 165, "umount2": 166, "init_module": 175, "mq_open": 240}
+        | {"kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250, "unshare": 272}
+        | {"perf_event_open": 298, "name_to_handle_at": 303, "open_by_handle_at": 304, "setns": 308}
+        | {"process_vm_readv": 310, "process_vm_writev": 311, "finit_module": 313, "memfd_create": 319, "bpf": 321}
+        | {"userfaultfd": 323},
+    ),
+    "aarch64": (
+        0xC00000B7,
+        {"socket": 198, "shmget": 194, "shmat": 196, "semget": 190, "msgget": 186, "ptrace": 117, "umount2": 39}
+        | {"mount": 40, "pivot_root": 41, "chroot": 51, "unshare": 97, "kexec_load": 104, "init_module": 105}
+        | {"mq_open": 180, "add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241}
+        | {"name_to_handle_at": 264, "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270}
+        | {"process_vm_writev": 271, "finit_module": 273, "memfd_create": 279, "bpf": 280, "userfaultfd": 282},
+    ),
+}
+_NEWER = (*range(425, 434), 434, 438, 442, 447)
+"""The same on every machine: io_uring, the new mount calls, process descriptors, secret memory."""
+
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_CLONE3 = 435
+_CLONE_THREAD = 0x10000
+_X32 = 0x40000000
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_KILL, _ERROR, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+_EPERM, _ENOSYS = 1, 38
+
+
+def program(processes: bool, machine: str = "") -> bytes | None:
+    """The filter for this machine, or None where its system calls are not known here.
+
+    With `processes`, the process may fork; threads are always possible.
+    """
+    machine = machine or platform.machine()
+    if machine not in _DENIED:
+        return None
+    architecture, calls = _DENIED[machine]
+    lines = [_line(_LOAD, 4), _line(_EQUAL, architecture, 1, 0), _line(_RETURN, _KILL), _line(_LOAD, 0)]
+    if machine == "x86_64":
+        lines += [_line(_AT_LEAST, _X32, 0, 1), _line(_RETURN, _KILL)]
+    denied = {number for name, number in calls.items() if not (processes and name in ("fork", "vfork"))} | {*_NEWER}
+    for number in sorted(denied):
+        lines += [_line(_EQUAL, number, 0, 1), _line(_RETURN, _ERROR | _EPERM)]
+    # The flags of clone3 cannot be read by a filter; the C library falls back to clone where it is missing.
+    lines += [_line(_EQUAL, _CLONE3, 0, 1), _line(_RETURN, _ERROR | _ENOSYS)]
+    if not processes:
+        lines += [_line(_EQUAL, _CLONE[machine], 0, 3), _line(_LOAD, 16)]
+        lines += [_line(_ANY_BIT, _CLONE_THREAD, 1, 0), _line(_RETURN, _ERROR | _EPERM)]
+    return b"".join([*lines, _line(_RETURN, _ALLOW)])
+
+
+def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("<HBBI", code, if_true, if_false, value)
