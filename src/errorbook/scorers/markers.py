@@ -1,8 +1,9 @@
-r"""Where a response says that its answer stands: after "Answer:", "####", "the answer is", "final answer", in \boxed{}.
+r"""Where a response says that its answer stands: after "Answer:", "####", "the answer is", in <answer> or \boxed{}.
 
 Only places are found here; reading a number or a text there is the scorer's work. The *last* place counts first,
-because a model that corrects itself does so later. Patterns are bounded and
-only the last 50 places are looked at, so time grows linearly with the text.
+because a model that corrects itself does so later. "A:" is a marker on the last line only, where it is the form of
+question-and-answer prompts; elsewhere it names an option. Patterns are bounded and only the last 50 places are looked
+at, so time grows linearly with the text.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from collections.abc import Iterator
 
 _MARKER = re.compile(
     r"####"
-    r"|\bfinal answer\b(?: ?(?:is|was|[:=]))*"
-    r"|\banswer(?: ?\([^()\n]{0,40}\))? ?[:=]"
+    r"|<answer>"
+    r"|\bfinal answer\b(?: ?(?:is|was|[:=]))+"
+    r"|^#{0,6} ?(?:the |my )?(?:final )?answer$"
+    r"|\banswer[\"']?(?: ?\([^()\n]{0,40}\))? ?[:=]"
     r"|\b(?:the|my|our|your|correct) answer\b(?: (?:to|for|of)\b[^.\n:=]{0,80}?)? ?(?:(?:is|was|equals)\b|[:=]) ?:?"
-    r"|^answer is\b ?:?",
+    r"|^answer is\b ?:?"
+    r"|\bans ?[.:=]"
+    r"|^(?-i:A): ?(?=[^\n]*\s*\Z)",
     re.IGNORECASE | re.MULTILINE,
 )
+_NEXT_QUESTION = re.compile(r"^(?:#+ ?)?(?:Q|Question|Problem|Human|User|Instruction)(?: [0-9]{1,3})? ?:", re.MULTILINE)
 _BOXED = re.compile(r"\\(?:boxed|fbox) ?\{")
 _REACH = 400
 _MOST = 50
@@ -31,18 +37,35 @@ def tidy(text: str) -> str:
     return "\n".join(line.strip() for line in plain.splitlines())
 
 
+def own(text: str) -> str:
+    """`text` up to where a model that has given its answer goes on to ask itself the next question."""
+    for question in _NEXT_QUESTION.finditer(text):
+        before = text[: question.start()]
+        if _MARKER.search(before) or _BOXED.search(before):
+            return before
+        if question.start() > _REACH:
+            break
+    return text
+
+
 def marked(text: str) -> Iterator[str]:
     """What follows each marker of a tidied text, the last marker first; empty where nothing does.
 
     It is the rest of the marker's line or, where that holds no letter or digit, the next line that does, up to the
     next marker and at most 400 characters.
     """
-    found = list(_MARKER.finditer(text))[-_MOST:]
+    for place, _ in regions(text):
+        yield place
+
+
+def regions(text: str) -> Iterator[tuple[str, str]]:
+    """Like `marked`, with each place everything between its marker and the next one."""
     end = len(text)
-    for marker in reversed(found):
-        reach = text[marker.end() : min(end, marker.end() + _REACH)]
+    for marker in reversed(list(_MARKER.finditer(text))[-_MOST:]):
+        region = text[marker.end() : end].partition("</answer>")[0]
         end = marker.start()
-        yield next((line.strip() for line in reach.split("\n") if any(map(str.isalnum, line))), "")
+        lines = region[:_REACH].split("\n")
+        yield next((line.strip() for line in lines if any(map(str.isalnum, line))), ""), region
 
 
 def boxed(text: str) -> Iterator[str]:

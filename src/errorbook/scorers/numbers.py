@@ -1,9 +1,10 @@
 r"""Numbers as people and models write them, read exactly: no floating point, no guessing.
 
-Understood: thousands separators, currency, signs, decimals, fractions and mixed numbers, scientific notation, percent
-and units (ignored), number words below a million, "million" and its kin, "7 remainder 3", LaTeX such as \frac{3}{4}.
-What has more than one reading ("3,5", "12:30", "1.2.3") is found but has no value, so that the caller can refuse it
-instead of taking a part of it for the whole. Not covered: unit conversion, roots, powers, symbols, evaluating "3 + 4".
+Understood: thousands separators, currency, signs, decimals, fractions and mixed numbers, scientific notation, percent,
+units (ignored), number words below a million, "million" and its kin, full hours ("2:00 pm"), "7 remainder 3", LaTeX
+such as \frac{3}{4}, and calculator annotations ("<<16-3=13>>13"). What has more than one reading ("3,5", "12:30",
+"1.2.3") is found but has no value, so that the caller can refuse it instead of taking a part of it for the whole. Not
+covered: unit conversion, roots, powers, symbols, evaluating "3 + 4".
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _TEENS = ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL = {word: n for n, word in enumerate(_UNITS + _TEENS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
-_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_LETTERS = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
 
 _CURRENCY = r"(?:US\$|[$\u20ac\u00a3\u00a5\u20b9]|\b(?:USD|EUR|GBP|INR|Rs\.?))"
@@ -36,7 +38,10 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(r"\bnegative \Z|(?:^|[^\w)%] ?|\b(?:is|was|equals|to) )(?P<minus>minus \Z)", re.IGNORECASE)
-_SCALE = re.compile(r" (?P<scale>thousand|million|billion|trillion)\b", re.IGNORECASE)
+_SCALE = re.compile(rf"[ -](?P<scale>{'|'.join(SCALES)})\b", re.IGNORECASE)
+_LETTER = re.compile(r"(?P<letter>k|mn?|bn?)\b", re.IGNORECASE)
+_PERCENT = re.compile(r" ?(?:%|per ?cent\b)", re.IGNORECASE)
+_HOUR = re.compile(r"([0-9]{1,2}):00")
 _AND_PART = re.compile(r" and (?:a|one)[ -](?P<part>half|third|quarter)\b", re.IGNORECASE)
 _PARTS_OF = re.compile(r"[ -](?P<part>half|halves|thirds?|quarters?)\b", re.IGNORECASE)
 _REMAINDER = re.compile(
@@ -47,12 +52,14 @@ _REMAINDER = re.compile(
 )
 _POWER = re.compile(r" ?\^")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
+_RANK = re.compile(r"(?:st|nd|rd|th) (?:place|position)\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
 
 _LATEX = [
     (re.compile(r"\\[dt]?frac ?\{([^{}]{1,60})\} ?\{([^{}]{1,60})\}"), r" \1/\2 "),
     (re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]{0,60})\}"), r" \1 "),
+    (re.compile(r"\^ ?\{? ?\\circ ?\}?"), " degrees "),
     (re.compile(r"\\(?:times|cdot)\b"), "*"),
     (re.compile(r"\\div\b"), "/"),
     (re.compile(r"\\!"), ""),
@@ -60,6 +67,13 @@ _LATEX = [
     (re.compile(r"\\([$%#&])"), r"\1"),
     (re.compile(r"\\(?:left|right)(?![a-z])|\\[()\[\],;: ]|\\(?:quad|approx)\b"), " "),
 ]
+_ANNOTATION = re.compile(r"<<(?P<inside>[^<>\n]{0,300})>>(?P<after> ?\$? ?[-+.]?[0-9])?")
+_UNFINISHED = re.compile(r"<<[^<>\n]{0,300}\Z")
+_SPACED = re.compile(
+    rf"(?P<money>{_CURRENCY} ?)?(?<![0-9.,/:])(?<![0-9] )"
+    r"[0-9]{1,3}(?P<groups>(?: [0-9]{3}){1,4})(?![0-9/:]| [0-9])"
+)
+_MAYBE_SPACED = re.compile(r"[0-9] [0-9]{3}(?![0-9])")
 _THIN_SPACE = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3})")
 _TYPOGRAPHIC = str.maketrans(
     {"\u2212": "-", "\u2013": "-", "\ufe63": "-", "\uff0d": "-", "\u2044": "/", "\u00f7": "/", "\uff04": "$"}
@@ -77,29 +91,44 @@ class Quantity(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """One number found in a text, at text[start:end]; `quantity` is None where it cannot be read in one way only."""
+    """One number found in a text, at text[start:end]; `quantity` is None where it cannot be read in one way only.
+
+    `scale` is what "million" and its kin multiplied it by; `percent` whether a percent sign followed (not applied).
+    """
 
     quantity: Quantity | None
     text: str
     start: int
     end: int
+    scale: int = 1
+    percent: bool = False
 
 
 def plain(text: str) -> str:
-    """`text` with typographic and LaTeX forms of numbers written in ASCII."""
+    """`text` with typographic and LaTeX forms of numbers written in ASCII, and calculator annotations taken out."""
+    if "<<" in text:
+        text = _UNFINISHED.sub("", _ANNOTATION.sub(_result, text))
     if not text.isascii():
         text = _THIN_SPACE.sub("", text).translate(_TYPOGRAPHIC)
         text = "".join(_digit(letter) for letter in text)
     if "\\" in text or "{,}" in text:
         for pattern, replacement in _LATEX:
             text = pattern.sub(replacement, text)
-    return re.sub(r" {2,}", " ", text)
+    text = re.sub(r" {2,}", " ", text)
+    return _SPACED.sub(_joined, text) if _MAYBE_SPACED.search(text) else text
+
+
+def single(text: str) -> Reading | None:
+    """The one number in a short text such as a gold answer, units aside; None where there is none, or more than one."""
+    line = plain(" ".join(text.split()))
+    found = readings(line) or ordinals(line)
+    return found[0] if len(found) == 1 else None
 
 
 def quantity(text: str) -> Quantity | None:
-    """The one number in a short text such as a gold answer, units aside; None where there is none, or more than one."""
-    found = readings(plain(" ".join(text.split())))
-    return found[0].quantity if len(found) == 1 else None
+    """The exact value of `single`, percent signs ignored; None where it has more than one reading."""
+    found = single(text)
+    return found.quantity if found else None
 
 
 def readings(text: str) -> list[Reading]:
@@ -110,6 +139,28 @@ def readings(text: str) -> list[Reading]:
         if not found or match.start() >= found[-1].end:
             found.append(_with_remainder(text, _reading(match)))
     return found
+
+
+def ordinals(text: str) -> list[Reading]:
+    """Every "6th" of a `plain` text as the number 6: an answer where nothing else is, as in "the 6th week"."""
+    places = (match for match in _DIGITS.finditer(text) if _ORDINAL.match(text, match.end()))
+    return [_reading(match) for match in places if match["run"].isdigit()]
+
+
+def _result(annotation: re.Match[str]) -> str:
+    """What a calculator annotation stands for: nothing where the result is written beside it, else its result."""
+    before = annotation.string[max(0, annotation.start() - 1) : annotation.start()]
+    _, equals, result = annotation["inside"].rpartition("=")
+    if annotation["after"] or before.isdigit() or not equals:
+        return annotation["after"] or ""
+    return result
+
+
+def _joined(spaced: re.Match[str]) -> str:
+    """Join "118 000" to one number; "118 250" only after a currency, because it may also be two numbers."""
+    if spaced["money"] or " 0" in spaced["groups"]:
+        return spaced[0][: len(spaced[0]) - len(spaced["groups"])] + spaced["groups"].replace(" ", ",")
+    return spaced[0]
 
 
 def _digit(letter: str) -> str:
@@ -124,7 +175,7 @@ def _is_number(match: re.Match[str]) -> bool:
     before = match.string[max(0, at - 2) : at]
     if not match["money"] and (before[-1:].isalpha() or before.endswith(("_", "^", "^{"))):
         return False
-    return not _ORDINAL.match(match.string, match.end())
+    return not _ORDINAL.match(match.string, match.end()) or bool(_RANK.match(match.string, match.end()))
 
 
 def _reading(match: re.Match[str]) -> Reading:
@@ -134,9 +185,8 @@ def _reading(match: re.Match[str]) -> Reading:
     value = _spelt(match["words"].lower()) if spelt else _value(match)
     if _POWER.match(text, end):
         value = None
-    if scale := _SCALE.match(text, end):
-        end = scale.end()
-        value = value and value * _SCALES[scale["scale"].lower()]
+    scale, end = _scale(match)
+    value = value * scale if value and scale > 1 else value
     if part := _AND_PART.match(text, end):
         end = part.end()
         value = value and value + Fraction(1 if value > 0 else -1, _PARTS[part["part"].lower()])
@@ -146,8 +196,18 @@ def _reading(match: re.Match[str]) -> Reading:
     if negative := _NEGATIVE.search(text[max(0, start - 20) : start]):
         start -= len("minus " if negative["minus"] else "negative ")
         value = value and -value
+    percent = _PERCENT.match(text, end)
+    end = percent.end() if percent else end
     found = None if value is None else Quantity(value)
-    return Reading(found, " ".join(text[start:end].split()), start, end)
+    return Reading(found, " ".join(text[start:end].split()), start, end, scale, bool(percent))
+
+
+def _scale(match: re.Match[str]) -> tuple[int, int]:
+    """What "million" and its kin, or the M of "$5M", multiply a number by, and where they end."""
+    if word := _SCALE.match(match.string, match.end()):
+        return SCALES[word["scale"].lower()], word.end()
+    letter = match.re is _DIGITS and match["money"] and _LETTER.match(match.string, match.end())
+    return (_LETTERS[letter["letter"].lower()], letter.end()) if letter else (1, match.end())
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -156,7 +216,8 @@ def _value(match: re.Match[str]) -> Fraction | None:
     exponent = int(match["exp"] or match["pow"] or 0)
     if value is None or abs(exponent) > _LARGEST_EXPONENT:
         return None
-    value *= Fraction(10) ** exponent
+    if exponent:
+        value *= Fraction(10) ** exponent
     for whole, top, bottom in ((value, match["top"], match["bottom"]), (Fraction(0), None, match["under"])):
         if bottom:
             under = _decimal(bottom)
@@ -171,6 +232,8 @@ def _decimal(run: str) -> Fraction | None:
         return None
     if _PLAIN.fullmatch(run):
         return Fraction(run)
+    if hour := _HOUR.fullmatch(run):
+        return Fraction(hour[1])
     return Fraction(run.replace(",", "")) if _GROUPED.fullmatch(run) else None
 
 
@@ -206,4 +269,4 @@ def _with_remainder(text: str, whole: Reading) -> Reading:
     both = None
     if whole.quantity is not None and rest.quantity is not None:
         both = Quantity(whole.quantity.value, rest.quantity.value)
-    return Reading(both, " ".join(text[whole.start : rest.end].split()), whole.start, rest.end)
+    return whole._replace(quantity=both, text=" ".join(text[whole.start : rest.end].split()), end=rest.end)

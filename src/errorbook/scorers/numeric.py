@@ -2,39 +2,58 @@ r"""The `numeric` scorer: is the number that the response gives exactly the gold
 
 Where the number is looked for, first match wins:
 
-1. `marker`: after the last "Answer:", "#### ", "the answer is" or "final answer";
+1. `marker`: after the last "Answer:", "#### ", "the answer is" or "<answer>" (see `markers`);
 2. `boxed`: in the last \boxed{...};
-3. `last number`: the last number of the response, list numbering and ordinals aside.
+3. `last number`: the last number of the response that can be an answer (see `closing`).
 
-A marker or box with nothing readable after it gives way to an earlier one and to a box, but never to the last number:
-a model that announces an answer and does not give it has not answered, and any other number of its text is a step on
-the way. Of a chain of equalities ("3 + 4 = 7") the last part is the answer. An operation without a result ("3 + 4"), a
-range, a choice ("3 or 4") or a number with two readings ("3,5") is refused as `unscorable`, not guessed. Equality is
-exact, in rational numbers; units, currency and percent signs are not compared. Symbolic answers are not covered.
+A number that stands directly after its marker goes before one in a clause behind it. Where only an unfinished step
+follows a marker ("Answer: 30 - 2"), the text from there to the next marker is read like a response of its own. A
+marker or box with nothing readable after it gives way to an earlier one and to a box, but never to numbers before it: a
+model that announces an answer and does not give it has not answered, and any other number is a step on the way.
+
+Equality is exact, in rational numbers; units and currency are not compared. "25%" equals 25 and 0.25; "26 billion"
+equals 26 where the question asks how many billions. The gold answer "None" (no answer can be given) is met by a
+response that says so. A gold answer in symbols goes to `symbolic`. What has several readings (a range, a choice, an
+operation without its result, "5 hours and 30 minutes", "3,5") is refused as `unscorable`, not guessed. A response that
+ends by saying that the answer cannot be determined has been read, and is wrong. Not covered: unit conversion, rounding
+("0.333" is not 1/3).
 """
 
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from fractions import Fraction
 from typing import NamedTuple
 
 from errorbook.records import Example, Score, Verdict
-from errorbook.scorers.markers import boxed, marked, tidy
-from errorbook.scorers.numbers import Quantity, Reading, plain, quantity, readings
+from errorbook.scorers import symbolic
+from errorbook.scorers.closing import closing, opening
+from errorbook.scorers.markers import boxed, marked, own, regions, tidy
+from errorbook.scorers.numbers import SCALES, Quantity, Reading, plain, readings, single
 
-_WINDOW = 20_000
 _SHOWN = 120
-_UNIT = r"(?: ?[a-z%\u00b0/]{1,15})?(?: [a-z%\u00b0/]{1,15})?"
-_OPERATION = re.compile(
-    rf"{_UNIT} ?(?:[+*]|\*\*) ?[($]*|{_UNIT} - |\)? ?[-/^x] ?[($]*"
-    r"| ?(?:plus|minus|times|divided by|or|and|to|through|&) ",
+_ENDING = 400
+_NEAR = 6
+_SENTENCE = re.compile(r"[.!?]\s|\n")
+_NONE = {"none", "n/a", "no answer", "unknown", "undetermined", "cannot be determined"}
+_ASKED_SCALE = re.compile(
+    rf"\b(?:how many|how much|in|number of)\b[^.?]{{0,40}}?\b({'|'.join(SCALES)})s?\b", re.IGNORECASE
+)
+_UNABLE = r"\b(?:cannot|can ?not|can't|could not|couldn't|unable to|(?:im|not )possible to)"
+_ABSTAINS = re.compile(
+    rf"{_UNABLE}(?: (?:be|accurately|exactly|directly|definitively|precisely|really|even)){{0,2}}"
+    r" (?:determined?|calculated?|computed?)\b"
+    r"|\b(?:not|n't)(?: (?:have|given|provided?|with|is|there|us)){0,3} (?:enough|sufficient) information"
+    r"|\binsufficient information",
     re.IGNORECASE,
 )
-_LIST = re.compile(r" ?,? ")
-_EQUALS = re.compile(rf"[$)]?{_UNIT}(?: [a-z]{{1,15}})?[$)]? ?= ?[($]*(?:[a-z]{{1,15}} ){{0,3}}[($]*", re.IGNORECASE)
-_NUMBERING = re.compile(r"^(?:[#>*-]{1,6} ?)?(?P<n>[0-9]{1,3})[.):](?= \S|\Z)", re.MULTILINE)
-_STEP = re.compile(r"\bstep [0-9]{1,3}\b", re.IGNORECASE)
+_DECLINES = re.compile(
+    rf"{_ABSTAINS.pattern}"
+    rf"|{_UNABLE}(?: be)? (?:answer(?:ed)?|known?|solved?|say|tell|find|found)\b"
+    r"|\b(?:not|n't)(?: \w+){0,2}? (?:provided?|specif(?:y|ied)|mention(?:ed)?|known?|stated?|given)\b"
+    r"|\bmissing (?:necessary )?information|\bno way to\b|\bnone\b|\bunknown\b",
+    re.IGNORECASE,
+)
 
 
 class Numeric:
@@ -46,80 +65,117 @@ class Numeric:
         return "numeric"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; `unscorable` where no number can be read, or the gold answer is not one number."""
-        gold = quantity(example.answer)
-        if gold is None:
+        """Judge one response; `unscorable` where no number can be read, or the gold answer is none."""
+        if example.answer.strip().lower() == "none":
+            return _abstention(text, example.question)
+        gold = single(example.answer)
+        if symbolic.is_symbolic(example.answer, gold):
+            return symbolic.score(example, text)
+        if gold is None or gold.quantity is None:
             return Score(verdict="unscorable", method="none", evidence="The gold answer is not one number.")
-        found = extract(text)
-        if found.quantity is None:
+        found = extract(text, example.question)
+        if found.method == "abstains":
+            return Score(verdict="wrong", extracted="None", method=found.method, evidence=found.evidence)
+        if found.reading is None:
             return Score(verdict="unscorable", method=found.method, evidence=found.evidence)
-        verdict: Verdict = "right" if found.quantity == gold else "wrong"
-        return Score(verdict=verdict, extracted=found.text, method=found.method, evidence=found.evidence)
+        verdict: Verdict = "right" if _equal(gold, found.reading, example.question) else "wrong"
+        return Score(verdict=verdict, extracted=found.reading.text, method=found.method, evidence=found.evidence)
 
 
 class Extraction(NamedTuple):
-    """The number found in a response (None where none could be read), as written, by which method, in which words."""
+    """The number found in a response (None where none could be read), by which method, in which words."""
 
-    quantity: Quantity | None
-    text: str
+    reading: Reading | None
     method: str
     evidence: str
 
+    @property
+    def text(self) -> str:
+        """The number as written; empty where there is none."""
+        return self.reading.text if self.reading else ""
 
-def extract(text: str) -> Extraction:
-    """The number that a response gives as its answer. Never raises; time is linear in the length of the text."""
-    clean = tidy(plain(text))
-    announced = ""
-    for method, places in (("marker", marked(clean)), ("boxed", boxed(clean))):
-        for place in places:
-            announced = announced or method
-            if (reading := _first(place)) is not None:
-                return Extraction(reading.quantity, reading.text, method, place[:_SHOWN])
-    if announced:
-        return Extraction(None, "", announced, "An answer is announced but none can be read.")
-    return _last(clean)
+    @property
+    def quantity(self) -> Quantity | None:
+        """The number's exact value."""
+        return self.reading.quantity if self.reading else None
 
 
-def _first(place: str) -> Reading | None:
-    """The answer in the words after a marker: the first number, or what the equalities it begins end in."""
-    found = readings(place)
-    if not found:
-        return None
-    answer, complete = found[0], True
-    for before, after in pairwise(found):
-        gap = place[before.end : after.start]
-        if _EQUALS.fullmatch(gap):
-            answer, complete = after, True
-        elif _OPERATION.fullmatch(gap) or _LIST.fullmatch(gap):
-            complete = False
-        else:
-            break
-    return answer if complete else answer._replace(quantity=None)
+def extract(text: str, question: str = "") -> Extraction:
+    """The number that a response gives as its answer. Never raises; time is linear in the length of the text.
+
+    `question` tells the numbers that a closing sentence only repeats from the one that answers.
+    """
+    clean = own(tidy(plain(text)))
+    places, boxes = list(regions(clean)), list(boxed(clean))
+    if places or boxes:
+        return _announced(places, boxes, question)
+    if says := _last_word(clean):
+        return Extraction(None, "abstains", says)
+    reading, evidence = closing(clean, question)
+    if not evidence:
+        return Extraction(None, "none", "The response holds no number.")
+    return _found(reading, "last number", evidence)
 
 
-def _last(clean: str) -> Extraction:
-    """The last number of a response without marker or box, unless it is only part of an unfinished operation."""
-    window = clean[-_WINDOW:]
-    skipped = _numbering(window) | {match.end() for match in _STEP.finditer(window)}
-    found = [reading for reading in readings(window) if not skipped & {reading.start, reading.end}]
-    digits = [reading for reading in found if any(map(str.isdigit, reading.text))]
-    found = digits or [reading for reading in found if reading.start == 0 or reading.text.lower() != "one"]
-    if not found:
-        return Extraction(None, "", "none", "The response holds no number.")
-    answer = found[-1]
-    line = window[: answer.end].rpartition("\n")[2][-_SHOWN:]
-    if len(found) > 1 and _OPERATION.fullmatch(window[found[-2].end : answer.start]):
-        return Extraction(None, "", "last number", f"Not one number: {line}")
-    return Extraction(answer.quantity, answer.text, "last number", line)
+def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -> Extraction:
+    """The number at a marker or in a box, with the regions that follow the markers as a second chance."""
+    for place, region in places:
+        reading = opening(place, _NEAR)
+        if reading is not None and reading.quantity is None:
+            later, evidence = closing(region.partition(place)[2], question)
+            return _found(later, "marker", evidence or place)
+        if reading is not None:
+            return Extraction(reading, "marker", place[:_SHOWN])
+    for box in boxes:
+        if (reading := opening(box)) is not None:
+            return _found(reading, "boxed", box)
+    for _, region in places:
+        reading, evidence = closing(region, question)
+        if evidence:
+            return _found(reading, "marker", evidence)
+    method = "marker" if places else "boxed"
+    return Extraction(None, method, "An answer is announced but none can be read.")
 
 
-def _numbering(window: str) -> set[int]:
-    """Where list numbers start: 1, and then each that follows on an earlier one, so that "42. Done" is an answer."""
-    counted, places = {0}, set()
-    for match in _NUMBERING.finditer(window):
-        n = int(match["n"])
-        cut_off = match.end() == len(window)
-        if n - 1 in counted and (n > 1 or not cut_off):
-            counted.add(n)
-            places.add(match.start("n"))
-    return places
+def _last_word(clean: str) -> str:
+    """The sentence in which the response says that no answer can be given, where no number comes after it."""
+    for says in reversed(list(_ABSTAINS.finditer(clean, max(0, len(clean) - _ENDING)))):
+        rest = _SENTENCE.split(clean[says.start() :], maxsplit=1)
+        return rest[0] if len(rest) == 1 or not readings(rest[1]) else ""
+    return ""
+
+
+def _found(reading: Reading | None, method: str, evidence: str) -> Extraction:
+    if reading is None or reading.quantity is None:
+        return Extraction(None, method, f"Not one number: {evidence[-_SHOWN:]}")
+    return Extraction(reading, method, evidence[-_SHOWN:])
+
+
+def _equal(gold: Reading, given: Reading, question: str) -> bool:
+    """Whether two readings are the same number, a percent sign and the question's "how many millions" considered."""
+    left, right = gold.quantity, given.quantity
+    if left is None or right is None or left == right:
+        return left is not None and left == right
+    if left.remainder or right.remainder:
+        return False
+    if gold.percent != given.percent:
+        part = Fraction(1, 100)
+        return left.value * (part if gold.percent else 1) == right.value * (part if given.percent else 1)
+    asked = {SCALES[word.lower()] for word in _ASKED_SCALE.findall(question)}
+    return given.scale in asked and gold.scale == 1 and left.value == right.value / given.scale
+
+
+def _abstention(text: str, question: str) -> Score:
+    """Judge a response to a question that has no answer: right where it says so, wrong where it gives a number."""
+    clean = own(tidy(plain(text)))
+    for place in (*marked(clean), *boxed(clean)):
+        if place.strip(" .*$").lower() in _NONE:
+            return Score(verdict="right", extracted="None", method="marker", evidence=place[:_SHOWN])
+    found = extract(text, question)
+    says = _DECLINES.search(clean[-_ENDING:])
+    announced = found.method in {"marker", "boxed"}
+    if found.reading is not None and (announced or not says):
+        return Score(verdict="wrong", extracted=found.reading.text, method=found.method, evidence=found.evidence)
+    if says:
+        return Score(verdict="right", extracted="None", method="abstains", evidence=says[0])
+    return Score(verdict="unscorable", method=found.method, evidence=found.evidence)
