@@ -1,0 +1,192 @@
+"""What the batch desk needs of a provider's batch API, and OpenAI's and Anthropic's."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
+
+from errorbook.llm.endpoint import Endpoint, Request
+from errorbook.llm.faults import Lost, judge, message
+from errorbook.llm.http import Answer, Http
+
+MOST_REQUESTS = 20_000
+MOST_BYTES = 90_000_000
+"""Of one batch; the providers take a little more."""
+
+
+class Parcel(NamedTuple):
+    """A batch ready to be submitted. `tag` finds it again where the answer to its submission is lost, unless empty."""
+
+    tag: str
+    body: bytes
+
+
+class Line(NamedTuple):
+    """One result: the HTTP status that the request met, 0 where it was not worked on in time."""
+
+    key: str
+    status: int
+    body: bytes
+
+
+class Ended(NamedTuple):
+    """A finished batch; `problem` is set where it was refused as a whole."""
+
+    lines: list[Line]
+    problem: str = ""
+
+
+class BatchApi(Protocol):
+    """One provider's way to submit, find and fetch batches. Every method raises Fault or ModelError."""
+
+    async def prepare(self, http: Http, items: list[tuple[str, Request]]) -> Parcel:
+        """Everything up to the point from which money is owed."""
+        ...
+
+    async def create(self, http: Http, parcel: Parcel) -> str:
+        """Submit; the batch's id."""
+        ...
+
+    async def find(self, http: Http, tag: str) -> str | None:
+        """The id of the batch that was made of a parcel, if it was."""
+        ...
+
+    async def fetch(self, http: Http, batch: str) -> Ended | None:
+        """The results, or None while it is not finished."""
+        ...
+
+
+@runtime_checkable
+class BatchEndpoint(Protocol):
+    """An endpoint whose provider has a batch API."""
+
+    def batches(self) -> BatchApi:
+        """The provider's batch API."""
+        ...
+
+
+class _Body(msgspec.Struct):
+    status_code: int
+    body: msgspec.Raw
+
+
+class _OpenAILine(msgspec.Struct):
+    custom_id: str
+    response: _Body | None = None
+
+
+class OpenAIBatches:
+    """Implements `BatchApi`: a file of requests goes up, files of replies come down."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def prepare(self, http: Http, items: list[tuple[str, Request]]) -> Parcel:
+        """See `BatchApi`; the tag is the uploaded file's id."""
+        lines = [
+            msgspec.json.encode(
+                {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": msgspec.Raw(request.body)}
+            )
+            for key, request in items
+        ]
+        answer = await http.upload(f"{self._endpoint.base_url}/files", "batch", b"\n".join(lines) + b"\n")
+        file = _value(self._endpoint, answer)["id"]
+        asked = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        return Parcel(file, msgspec.json.encode(asked))
+
+    async def create(self, http: Http, parcel: Parcel) -> str:
+        """See `BatchApi`."""
+        answer = await http.post(f"{self._endpoint.base_url}/batches", parcel.body)
+        return str(_value(self._endpoint, answer)["id"])
+
+    async def find(self, http: Http, tag: str) -> str | None:
+        """See `BatchApi`; looks among the last hundred batches."""
+        answer = await http.send("GET", f"{self._endpoint.base_url}/batches?limit=100")
+        batches = _value(self._endpoint, answer).get("data", [])
+        return next((str(batch["id"]) for batch in batches if batch.get("input_file_id") == tag), None)
+
+    async def fetch(self, http: Http, batch: str) -> Ended | None:
+        """See `BatchApi`."""
+        told = _value(self._endpoint, await http.send("GET", f"{self._endpoint.base_url}/batches/{batch}"))
+        if told.get("status") not in {"completed", "failed", "expired", "cancelled"}:
+            return None
+        lines = []
+        for name in ("output_file_id", "error_file_id"):
+            if told.get(name):
+                url = f"{self._endpoint.base_url}/files/{told[name]}/content"
+                lines += [self._line(line) for line in _lines(self._endpoint, await http.send("GET", url), _OpenAILine)]
+        problem = message(msgspec.json.encode(told.get("errors"))) if told["status"] == "failed" else ""
+        return Ended(lines, problem)
+
+    def _line(self, line: _OpenAILine) -> Line:
+        if line.response is None:
+            return Line(line.custom_id, 0, b"")
+        return Line(line.custom_id, line.response.status_code, bytes(line.response.body))
+
+
+class _Result(msgspec.Struct):
+    type: str
+    message: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+class _AnthropicLine(msgspec.Struct):
+    custom_id: str
+    result: _Result
+
+
+class AnthropicBatches:
+    """Implements `BatchApi`: the requests go up in the submission itself."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._url = f"{endpoint.base_url}/v1/messages/batches"
+
+    async def prepare(self, http: Http, items: list[tuple[str, Request]]) -> Parcel:
+        """See `BatchApi`; nothing finds a message batch again by its content."""
+        requests = [{"custom_id": key, "params": msgspec.Raw(request.body)} for key, request in items]
+        return Parcel("", msgspec.json.encode({"requests": requests}))
+
+    async def create(self, http: Http, parcel: Parcel) -> str:
+        """See `BatchApi`."""
+        return str(_value(self._endpoint, await http.post(self._url, parcel.body))["id"])
+
+    async def find(self, http: Http, tag: str) -> str | None:
+        """See `BatchApi`."""
+        return None
+
+    async def fetch(self, http: Http, batch: str) -> Ended | None:
+        """See `BatchApi`."""
+        told = _value(self._endpoint, await http.send("GET", f"{self._url}/{batch}"))
+        if told.get("processing_status") != "ended":
+            return None
+        answer = await http.send("GET", f"{self._url}/{batch}/results")
+        return Ended([self._line(line) for line in _lines(self._endpoint, answer, _AnthropicLine)])
+
+    def _line(self, line: _AnthropicLine) -> Line:
+        if line.result.type == "succeeded":
+            return Line(line.custom_id, 200, bytes(line.result.message))
+        if line.result.type == "errored":
+            error = bytes(line.result.error)
+            return Line(line.custom_id, 400 if b"invalid_request_error" in error else 500, error)
+        return Line(line.custom_id, 0, b"")
+
+
+def _value(endpoint: Endpoint, answer: Answer) -> dict[str, Any]:
+    """The object that a server has sent. Raises what a refusal stands for, or Lost where it is no object."""
+    if answer.status != 200:
+        raise judge(endpoint, answer.status, answer.headers, answer.body, known_good=False)
+    try:
+        return msgspec.json.decode(answer.body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise Lost(f"the server sent no JSON object ({message(answer.body)})") from None
+
+
+def _lines(endpoint: Endpoint, answer: Answer, kind: type[Any]) -> list[Any]:
+    if answer.status != 200:
+        raise judge(endpoint, answer.status, answer.headers, answer.body, known_good=True)
+    try:
+        return list(msgspec.json.Decoder(kind).decode_lines(answer.body))
+    except msgspec.DecodeError as error:
+        raise Lost(f"the file of results cannot be read ({error})") from None

@@ -1,0 +1,91 @@
+"""What the engine needs to know about a provider: how a request is written and how its reply is read.
+
+An endpoint is pure: it opens no connection, keeps no key and remembers nothing. What a server turns out not to
+understand (a JSON schema, the name of a parameter) is a `Dialect` that the engine keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from errorbook.errors import ModelError
+from errorbook.llm.records import Ask
+from errorbook.records import Record
+
+Mode = Literal["schema", "json", "text"]
+"""How a reply is held to its schema: by the server, to JSON of any shape, or by the prompt alone."""
+
+
+class Dialect(Record, frozen=True, kw_only=True):
+    """What one server accepts, found out from its refusals and remembered in the store."""
+
+    mode: Mode = "schema"
+    cap: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    temperature: bool = True
+
+
+class Request(NamedTuple):
+    """One POST: an absolute address and a JSON body."""
+
+    url: str
+    body: bytes
+
+
+class Reply(NamedTuple):
+    """A reply out of its envelope. Token counts are None where the server gives none."""
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+    truncated: bool
+
+
+def web_address(base_url: str) -> str:
+    """A usable address without its last slash. Raises ModelError for any other, without showing a password in it."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ModelError(f"'{base_url}' is no web address; give base_url as http://host:port/v1 or https://host/v1.")
+    if parts.username is not None or parts.query:
+        raise ModelError(f"The base_url of {parts.hostname} holds a password or a query; give a key by api_key_env.")
+    return base_url.rstrip("/")
+
+
+class Endpoint(Protocol):
+    """One model of one provider."""
+
+    @property
+    def identity(self) -> str:
+        """Protocol, address, model and sampling settings, never a key: part of every cache key."""
+        ...
+
+    @property
+    def base_url(self) -> str:
+        """The address, for messages to the user."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model's name, for messages to the user."""
+        ...
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers of every request, with the key from the environment. Raises ModelError where it is not set."""
+        ...
+
+    def secrets(self) -> tuple[str, ...]:
+        """Everything in the headers that must not be written anywhere."""
+        ...
+
+    def build(self, ask: Ask, dialect: Dialect) -> Request:
+        """The request for `ask` in a dialect."""
+        ...
+
+    def read(self, body: bytes) -> Reply:
+        """The reply in a body that came with status 200. Raises faults.Lost where it is not a whole envelope."""
+        ...
+
+    def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
+        """After status 400 or 422: the dialect to try instead, or None where the request itself is at fault."""
+        ...

@@ -1,0 +1,164 @@
+"""What can go wrong with one request, told apart by what is to be done about it.
+
+    Fault
+    +-- Busy       the server asks for fewer requests (429, 503, 529): wait, send again, send less
+    +-- Broken     the server failed and did no work (other 5xx): send again
+    +-- Away       no connection was made: send again, and give up soon where there never was one
+    +-- Lost       the request went out and no whole reply came back: send again, but it may have been billed
+    `-- Refused    this request will never work (400, 413, 422): do not send it again
+
+A fault of the endpoint as a whole (a wrong key, an unknown model) is a ModelError instead and ends the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from errorbook.errors import ModelError
+from errorbook.llm.endpoint import Endpoint
+
+LONGEST_WAIT = 120.0
+"""Seconds; a server that asks for more is asked again after this."""
+
+_BUSY = {408, 425, 429, 503, 529}
+_REFUSED = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431}
+
+
+class Fault(Exception):  # noqa: N818 - its kinds are named for what happened
+    """One request failed; `reason` is a sentence without the final stop."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Busy(Fault):
+    """The server asks for fewer requests, and for `wait` seconds of patience where it says how many."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Broken(Fault):
+    """The server failed."""
+
+
+class Away(Fault):
+    """No connection."""
+
+
+class Lost(Fault):
+    """No whole reply came back to a request that may have been worked on."""
+
+
+class Refused(Fault):
+    """The server will never take this request."""
+
+
+def judge(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes, *, known_good: bool) -> Exception:
+    """The fault, or the error for the user, that a status other than 200 stands for.
+
+    `known_good` says that the endpoint has answered before: then a 403 or 404 is about this one request.
+    """
+    words = message(body)
+    said = f"status {status}" + (f": {words}" if words else "")
+    if status == 402 or (status == 429 and "insufficient_quota" in body[:2000].decode("utf-8", "replace")):
+        return ModelError(f"{endpoint.base_url} wants its bill paid ({said}); add credit there and run again.")
+    if status in _BUSY:
+        return Busy(f"the server is busy ({said})", retry_after(headers))
+    if status >= 500:
+        return Broken(f"the server failed ({said})")
+    if status in _REFUSED or (status in {403, 404} and known_good):
+        return Refused(f"the server refuses the request ({said})")
+    return ModelError(_no_use(endpoint, status, said))
+
+
+def _no_use(endpoint: Endpoint, status: int, said: str) -> str:
+    if status == 401:
+        return (
+            f"{endpoint.base_url} does not accept the key ({said}); set api_key_env to the variable with the right one."
+        )
+    if status == 403:
+        return f"{endpoint.base_url} does not let this key use the model '{endpoint.model}' ({said}); use another."
+    if status != 404:
+        return f"{endpoint.base_url} answers with {said}, as no language model does; correct base_url."
+    return (
+        f"{endpoint.base_url} does not know the model '{endpoint.model}' or this address ({said}); "
+        "correct model, or base_url (which usually ends in /v1)."
+    )
+
+
+def message(body: bytes) -> str:
+    """The server's own words about an error: its `error.message` where it sends JSON, else the start of the text."""
+    text = body[:2000].decode("utf-8", "replace").strip()
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "" if text.startswith("<") else _short(text)
+    for name in ("error", "message", "detail"):
+        value = value.get(name, value) if isinstance(value, dict) else value
+    return _short(value if isinstance(value, str) else text)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split()).rstrip(".")
+    return line if len(line) <= 200 else line[:197] + "..."
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as an HTTP date."""
+    try:
+        if "retry-after-ms" in headers:
+            return _bounded(float(headers["retry-after-ms"]) / 1000)
+        value = headers.get("Retry-After")
+        if value is None:
+            return None
+        if value.strip()[:1].isdigit():
+            return _bounded(float(value))
+        return _bounded(parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def exhausted(headers: Mapping[str, str]) -> float | None:
+    """Seconds until requests are allowed again, where rate-limit headers say that none is left now; else None."""
+    for kind in ("requests", "tokens"):
+        if headers.get(f"x-ratelimit-remaining-{kind}") == "0":
+            return _bounded(_duration(headers.get(f"x-ratelimit-reset-{kind}", "")))
+        if headers.get(f"anthropic-ratelimit-{kind}-remaining") == "0":
+            return _bounded(_until(headers.get(f"anthropic-ratelimit-{kind}-reset", "")))
+    return None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else 0.0  # noqa: PLR0124 - not a number
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(text: str) -> float:
+    """Seconds of `1s`, `6m0s` or `20ms`; 0 where it is not understood."""
+    total, number, unit = 0.0, "", ""
+    for character in f"{text} ":
+        if character.isdigit() or character in ". ":
+            if unit:
+                total += float(number or 0) * _UNITS.get(unit, 0.0)
+                number = unit = ""
+            number += character.strip()
+        else:
+            unit += character
+    return total + (float(number) if number else 0.0)
+
+
+def _until(text: str) -> float:
+    try:
+        return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0

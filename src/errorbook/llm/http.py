@@ -1,0 +1,108 @@
+"""One POST at a time over a pool of connections, with a time limit and a limit on the reply's size.
+
+Proxies of the environment are used only where the user says so, redirects are never followed (they would carry the
+key elsewhere), and nothing is sent again here: whether that is safe is decided by the exchange.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from errorbook.errors import ModelError
+from errorbook.llm.faults import Away, Lost
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+class Limits(NamedTuple):
+    """`seconds` for a whole request, `connect_seconds` of them for the connection; `max_bytes` of one reply."""
+
+    seconds: float = 300.0
+    connect_seconds: float = 15.0
+    max_bytes: int = 8_000_000
+
+
+class Answer(NamedTuple):
+    """What a server sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http:
+    """A pool of connections. Use it within one event loop, and close it there."""
+
+    def __init__(self, headers: Mapping[str, str], limits: Limits, connections: int, *, proxies: bool = False) -> None:
+        import aiohttp
+
+        self._limits = limits
+        self._session = aiohttp.ClientSession(
+            headers={"Accept-Encoding": "identity", **headers},
+            connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300),
+            timeout=aiohttp.ClientTimeout(total=limits.seconds, sock_connect=limits.connect_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=proxies,
+        )
+
+    async def post(self, url: str, body: bytes) -> Answer:
+        """Send a JSON body. Raises Away, Lost, or ModelError for an address that is none."""
+        return await self.send("POST", url, body)
+
+    async def send(self, method: str, url: str, data: aiohttp.FormData | bytes | None = None) -> Answer:
+        """Send a form, a JSON body or nothing. Raises as `post` does."""
+        import aiohttp
+
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=_JSON if isinstance(data, bytes) else None, allow_redirects=False
+            ) as response:
+                return Answer(response.status, response.headers, await self._read(response))
+        except aiohttp.InvalidURL:
+            raise ModelError(f"'{url}' is no web address; correct base_url.") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError) as error:
+            raise Away(_plain(error)) from None
+        except TimeoutError:
+            raise Lost(f"no whole reply came within {self._limits.seconds:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Lost(f"the connection was cut ({_plain(error)})") from None
+
+    async def upload(self, url: str, purpose: str, file: bytes) -> Answer:
+        """Send a file with its purpose as a form. Raises as `post` does."""
+        import aiohttp
+
+        form = aiohttp.FormData()
+        form.add_field("purpose", purpose)
+        form.add_field("file", file, filename="requests.jsonl", content_type="application/jsonl")
+        return await self.send("POST", url, form)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        most = self._limits.max_bytes
+        length = response.content_length
+        if length is not None and length <= most and "Content-Encoding" not in response.headers:
+            return await response.read()
+        parts, size = [], 0
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > most:
+                response.close()
+                raise Lost(f"the reply is larger than {most:,} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+def _plain(error: Exception) -> str:
+    """An error in a few words, without the request that it was raised for."""
+    cause = getattr(error, "os_error", None) or error
+    words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return " ".join(str(words).split())[:160]

@@ -1,0 +1,95 @@
+"""One request on its way: who wants it, how far it is, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from errorbook.llm import faults
+from errorbook.llm.budget import NOTHING
+from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
+from errorbook.llm.http import Limits
+from errorbook.llm.records import Ask
+from errorbook.llm.store import Kept
+
+
+class Terms(NamedTuple):
+    """How hard to try: attempts for one request, and seconds without any success before the endpoint is given up.
+
+    `first_wait` is the back-off after one failure, in seconds; it doubles each time. `proxies` uses those of the
+    environment. `poll` is the seconds between two looks at batches under way.
+    """
+
+    attempts: int = 8
+    patience: float = 30.0
+    first_wait: float = 0.25
+    limits: Limits = Limits()
+    proxies: bool = False
+    poll: float = 30.0
+
+
+class Bought(NamedTuple):
+    """A reply, now in the store, and what it cost."""
+
+    reply: Reply
+    cost_nano: int
+    cached: bool
+
+
+class Unbought(NamedTuple):
+    """No reply, for a reason that concerns this request alone."""
+
+    reason: str
+
+
+class Stopped(NamedTuple):
+    """No reply, because of something that ends all work: a budget, a key, a disk, a fault of the program."""
+
+    error: BaseException
+
+
+Outcome = Bought | Unbought | Stopped
+
+
+_NO_REQUEST = Request("", b"")
+
+
+class Group:
+    """The orders of one caller; `halted` means that nothing of it is to be sent any more."""
+
+    def __init__(self) -> None:
+        self.halted = False
+
+
+class Order:
+    """One request to buy, by one caller or several; each one's `deliver` is called once, in any thread."""
+
+    def __init__(self, key: str, ask: Ask, group: Group, deliver: Callable[[Outcome], None]) -> None:
+        self.key = key
+        self.ask = ask
+        self.buyers = [(group, deliver)]
+        self.failures = 0
+        self.request = Request("", b"")
+        self.dialect = Dialect()
+        self.refused = False
+        self.landed = False
+        self.reserved = NOTHING
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return all(group.halted for group, _ in self.buyers)
+
+    def end(self, outcome: Outcome) -> None:
+        """Deliver the outcome to everybody who waits for it; one that stops the work stops all of theirs."""
+        for group, deliver in self.buyers:
+            group.halted = group.halted or isinstance(outcome, Stopped)
+            deliver(outcome)
+
+
+def from_store(endpoint: Endpoint, kept: Kept) -> Outcome:
+    """A stored reply as an outcome."""
+    try:
+        return Bought(endpoint.read(kept.body), kept.cost_nano, cached=True)
+    except faults.Fault as fault:
+        return Unbought(f"The stored reply cannot be read: {fault.reason}.")

@@ -1,0 +1,79 @@
+"""What goes into the engine and what comes out: asks, replies that were accepted, rejected ones and failures."""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from errorbook.records import Record
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class InvalidReply(ValueError):  # noqa: N818 - it is the verdict on a reply, not an error of the program
+    """Raised by a check: one sentence on what is wrong with the reply. The model is asked again with it shown."""
+
+
+class Message(Record, frozen=True, kw_only=True):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Ask(Record, frozen=True, kw_only=True):
+    """One request. Its content and the endpoint's identity are the cache key.
+
+    `schema` is a JSON schema as canonical JSON text ("" means free text) and `name` what the schema is called. Equal
+    asks with another `sample` are other requests, which is how several independent replies to one prompt are bought.
+    """
+
+    messages: tuple[Message, ...]
+    schema: str = ""
+    name: str = "reply"
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    sample: int = 0
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    """What a result took over all its rounds; the same whether it was bought now or read from the store.
+
+    `attempts` counts replies: 1 where the first was valid. `cached` is true where nothing was sent now.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    attempts: int = 0
+    cached: bool = False
+
+
+class Accepted(NamedTuple, Generic[K, T]):
+    """The check liked the reply `raw` and made `value` of it."""
+
+    key: K
+    value: T
+    raw: str
+    usage: Usage
+
+
+class Rejected(NamedTuple, Generic[K]):
+    """Replies came, none was valid: `reason` is the last one's fault and `raw` its text."""
+
+    key: K
+    reason: str
+    raw: str
+    usage: Usage
+
+
+class Failed(NamedTuple, Generic[K]):
+    """No reply came, or none to one of the rounds, for `reason`."""
+
+    key: K
+    reason: str
+    usage: Usage
+
+
+Result = Accepted[K, T] | Rejected[K] | Failed[K]
+"""Every ask ends as exactly one of these."""

@@ -1,0 +1,88 @@
+"""From a record's type to the schema that is asked for, and from a reply's text to a record of that type.
+
+Strict JSON is read at once; anything else goes through `tolerant`. What cannot be read is an InvalidReply, whose
+sentence the model gets to see. Beyond types and their constraints nothing is checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from errorbook.llm import tolerant
+from errorbook.llm.records import InvalidReply
+
+T = TypeVar("T")
+
+_DROPPED = {"title", "default"}
+
+
+def schema_of(kind: type[Any]) -> str:
+    """The JSON schema of a type as canonical text: self-contained, every field required, no others allowed.
+
+    That is the form which strict servers ask for. Fields keep the order of their declaration, since models write them
+    in it: what is to be thought first is to be declared first. A type that contains itself keeps its references.
+    """
+    whole = msgspec.json.schema(kind)
+    definitions = whole.pop("$defs", {})
+    plain = _inline(whole, definitions, ())
+    if "$ref" in str(plain):
+        plain = {**plain, "$defs": {name: _inline(body, {}, ()) for name, body in definitions.items()}}
+    return msgspec.json.encode(plain).decode()
+
+
+def _inline(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(node, list):
+        return [_inline(item, definitions, inside) for item in node]
+    if not isinstance(node, dict):
+        return node
+    name = str(node.get("$ref", "")).rpartition("/")[2]
+    if name and name in definitions and name not in inside:
+        return _inline(definitions[name], definitions, (*inside, name))
+    if isinstance(node.get("properties"), dict):
+        fields = {key: _inline(value, definitions, inside) for key, value in node["properties"].items()}
+        rest = {key: value for key, value in node.items() if key not in _DROPPED and key != "properties"}
+        return {**rest, "properties": fields, "required": list(fields), "additionalProperties": False}
+    return {key: _inline(value, definitions, inside) for key, value in node.items() if key not in _DROPPED}
+
+
+def reader(kind: type[T]) -> Callable[[str], T]:
+    """A check for `Engine.ask`: the reply as a `kind`, or InvalidReply with a sentence that says where it is wrong."""
+    decoder = msgspec.json.Decoder(kind)
+
+    def read(text: str) -> T:
+        try:
+            return decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            return _search(text, kind)
+
+    return read
+
+
+def _search(text: str, kind: type[T]) -> T:
+    """The last value in the text that is a `kind`: what is thought aloud comes before what is meant."""
+    fault, found = "", []
+    for value in tolerant.values(text):
+        try:
+            found.append(msgspec.convert(value, kind))
+        except msgspec.ValidationError as error:
+            fault = str(error)
+    if found:
+        return found[-1]
+    if fault:
+        raise InvalidReply(f"The JSON does not follow the schema: {fault}.")
+    if not text.strip():
+        raise InvalidReply("The reply is empty; one JSON object is needed.")
+    raise InvalidReply("The reply holds no complete JSON object; write one that follows the schema, and nothing else.")
+
+
+def instruction(schema: str) -> str:
+    """What is added to the prompt where a server does not hold replies to a schema by itself."""
+    return f"\n\nReply with one JSON object and nothing else. It must follow this JSON schema:\n{schema}"
+
+
+def again(fault: str) -> str:
+    """What the model is told about an invalid reply."""
+    return f"That reply cannot be used. {fault} Write the whole reply again, corrected, in the form that was asked for."

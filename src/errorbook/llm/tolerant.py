@@ -1,0 +1,158 @@
+"""Finds the JSON in what a model wrote: in a fenced block, after prose, with the small faults that models make.
+
+Forgiven: text around the value, trailing commas, raw line breaks and tabs in strings, backslashes that escape nothing
+(as in LaTeX), Python's True, False and None. Not forgiven: a value that is not whole. Half a sample must not look like
+one, so a reply that was cut off has no value here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+MOST_STARTS = 200
+"""Places at which a value is looked for; a text with more brackets than this is no reply."""
+MOST_CHARACTERS = 1_000_000
+DEEPEST = 64
+
+_SPACE = " \t\r\n"
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_NUMBER = frozenset("+-0123456789.eE")
+
+
+class NotJson(ValueError):  # noqa: N818 - a verdict on a text
+    """There is no whole JSON value at a place."""
+
+
+def values(text: str) -> Iterator[Any]:
+    """The objects and arrays in a text, outermost ones in their order; nothing where there is none."""
+    text = text[:MOST_CHARACTERS]
+    place = 0
+    for _ in range(MOST_STARTS):
+        place = _first_bracket(text, place)
+        if place < 0:
+            return
+        try:
+            value, place = _value(text, place, 0)
+        except NotJson:
+            place += 1
+        else:
+            yield value
+
+
+def _first_bracket(text: str, place: int) -> int:
+    places = [found for found in (text.find("{", place), text.find("[", place)) if found >= 0]
+    return min(places, default=-1)
+
+
+def _value(text: str, place: int, depth: int) -> tuple[Any, int]:
+    """The value at `place` and the place after it."""
+    if depth > DEEPEST:
+        raise NotJson("too deep")
+    place = _skip(text, place)
+    start = text[place : place + 1]
+    if start == "{":
+        return _object(text, place + 1, depth + 1)
+    if start == "[":
+        return _array(text, place + 1, depth + 1)
+    if start == '"':
+        return _string(text, place + 1)
+    return _word(text, place)
+
+
+def _object(text: str, place: int, depth: int) -> tuple[dict[str, Any], int]:
+    found: dict[str, Any] = {}
+    while True:
+        place = _skip(text, place)
+        if text[place : place + 1] == "}":
+            return found, place + 1
+        if text[place : place + 1] != '"':
+            raise NotJson("a name must follow")
+        name, place = _string(text, place + 1)
+        place = _skip(text, place)
+        if text[place : place + 1] != ":":
+            raise NotJson("a colon must follow")
+        found[name], place = _value(text, place + 1, depth)
+        place = _comma(text, place, "}")
+
+
+def _array(text: str, place: int, depth: int) -> tuple[list[Any], int]:
+    found: list[Any] = []
+    while True:
+        place = _skip(text, place)
+        if text[place : place + 1] == "]":
+            return found, place + 1
+        value, place = _value(text, place, depth)
+        found.append(value)
+        place = _comma(text, place, "]")
+
+
+def _comma(text: str, place: int, end: str) -> int:
+    """The place after a comma, or of the closing bracket."""
+    place = _skip(text, place)
+    mark = text[place : place + 1]
+    if mark == ",":
+        return place + 1
+    if mark != end:
+        raise NotJson("a comma or the end must follow")
+    return place
+
+
+def _string(text: str, place: int) -> tuple[str, int]:
+    parts = []
+    while True:
+        quote, slash = text.find('"', place), text.find("\\", place)
+        if quote < 0:
+            raise NotJson("the string does not end")
+        if slash < 0 or quote < slash:
+            parts.append(text[place:quote])
+            return "".join(parts), quote + 1
+        parts.append(text[place:slash])
+        escaped, place = _escape(text, slash + 1)
+        parts.append(escaped)
+
+
+def _escape(text: str, place: int) -> tuple[str, int]:
+    """What an escape stands for; a backslash before anything else stands for itself."""
+    letter = text[place : place + 1]
+    if letter in _ESCAPES:
+        return _ESCAPES[letter], place + 1
+    if letter == "u":
+        unit = _hexadecimal(text, place + 1)
+        if unit is not None and 0xD800 <= unit < 0xDC00 and text[place + 5 : place + 7] == "\\u":
+            low = _hexadecimal(text, place + 7)
+            if low is not None and 0xDC00 <= low < 0xE000:
+                return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00)), place + 11
+        if unit is not None and not 0xD800 <= unit < 0xE000:
+            return chr(unit), place + 5
+    return "\\", place
+
+
+def _hexadecimal(text: str, place: int) -> int | None:
+    digits = text[place : place + 4]
+    try:
+        return int(digits, 16) if len(digits) == 4 and digits.isalnum() else None
+    except ValueError:
+        return None
+
+
+def _word(text: str, place: int) -> tuple[Any, int]:
+    end = place
+    while end < len(text) and (text[end].isalnum() or text[end] in _NUMBER):
+        end += 1
+    word = text[place:end]
+    if word in _WORDS:
+        return _WORDS[word], end
+    if not word or not set(word) <= _NUMBER:
+        raise NotJson("a value must follow")
+    try:
+        return (int(word) if word.lstrip("+-").isdigit() else float(word)), end
+    except ValueError:
+        raise NotJson("not a number") from None
+
+
+def _skip(text: str, place: int) -> int:
+    while place < len(text) and text[place] in _SPACE:
+        place += 1
+    return place
