@@ -2,33 +2,53 @@
 
 The checks, in order, the first that fails is the reason:
 
-`format`         the question, the solution or the answer is empty, or the completion does not score right by itself
-`wrong_answer`   the answer, recomputed independently of the instructor, is another one
-`unverifiable`   nothing but the instructor vouches for the answer
+`format`         a part is empty, the options are not distinct, or the completion does not score right by itself
+`leak`           the question holds its answer, a worked solution, or a heading of the reply's format
+`doubt`          the solution breaks off, changes its mind, or talks about the student
+`weak_tests`     a program's tests pass although it does nothing, or is the response that was wrong
+`wrong_answer`   the answer, found independently, is another one: recomputed by the task, or by most blind votes
+`unverifiable`   nothing but the instructor vouches for the answer, or the blind votes are divided
 `wrong_step`     an equation in the worked solution does not hold
 `duplicate`      the same question was drafted before, in this cycle or an earlier one, or stands in the train split
-`near_duplicate` the same numbers and nearly the same words as such a question
+`near_duplicate` the same numbers and nearly the same words (or, with embeddings, meaning) as such a question
 `contaminated`   the question, a run of its words, or its calculation stands in a dev, test or guard split
 
-Covers one draft at a time in a fixed order, so that a resumed run decides the same. It does not decide how many
-drafts are asked for again.
+Covers one draft at a time in a fixed order, so that a resumed run decides the same. Asks no model: blind votes come in
+as data (see `interfaces.Checker`). It does not decide how many drafts are asked for again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from datasketch import MinHash, MinHashLSH
+import msgspec
 
+from errorbook.doubts import doubt
 from errorbook.equations import first_wrong
-from errorbook.interfaces import Scorer, Solver, Task
-from errorbook.records import Draft, Example, Rejection, Sample
-from errorbook.texts import jaccard, ngrams, numbers, words
+from errorbook.fingerprints import text_hash
+from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
+from errorbook.leaks import leak
+from errorbook.nearness import Meaning, Nearness
+from errorbook.overlap import Overlaps
+from errorbook.records import Draft, Example, Rejection, Sample, Score
+from errorbook.texts import numbers, words
 
-REASONS = ("format", "wrong_answer", "unverifiable", "wrong_step", "duplicate", "near_duplicate", "contaminated")
-_SHINGLE = 3
-_PERMUTATIONS = 64
+REASONS = (
+    "format",
+    "leak",
+    "doubt",
+    "weak_tests",
+    "wrong_answer",
+    "unverifiable",
+    "wrong_step",
+    "duplicate",
+    "near_duplicate",
+    "contaminated",
+)
+_OWN = "the solution"
+_FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 
 class Refusal(NamedTuple):
@@ -38,38 +58,41 @@ class Refusal(NamedTuple):
     detail: str
 
 
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the drafts besides themselves, by draft hash.
+
+    `votes` are blind answers (an empty one where a call failed); `wrong` is the response that the draft was written
+    against; `trust_answers` skips every independent check of the answer (for ablations, and for recorded samples).
+    """
+
+    votes: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    wrong: Mapping[str, str] = msgspec.field(default_factory=dict)
+    trust_answers: bool = False
+
+
 class Taken:
     """Questions that a new sample must not repeat: earlier samples and the train split. Grows as samples pass."""
 
-    def __init__(self, threshold: float, questions: Iterable[str] = ()) -> None:
-        self._threshold = threshold
-        self._exact: dict[tuple[str, ...], str] = {}
-        self._shingles: dict[str, tuple[tuple[str, ...], frozenset[tuple[str, ...]]]] = {}
-        self._near = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
+    def __init__(self, threshold: float, questions: Iterable[str] = (), meaning: Meaning | None = None) -> None:
+        """Start with `questions`; two texts are near from Jaccard similarity `threshold`, or by `meaning`."""
+        self._exact: dict[int, int] = {}
+        self._near = Nearness(threshold, meaning)
         for question in questions:
             self.add(question)
 
     def add(self, question: str) -> None:
         """Take one more question."""
-        key = words(question)
-        if key in self._exact:
-            return
-        self._exact[key] = question
-        shingles = ngrams(key, _SHINGLE)
-        self._shingles[question] = (numbers(question), shingles)
-        self._near.insert(question, _sketch(shingles), check_duplication=False)
+        key = text_hash(words(question))
+        if key not in self._exact:
+            self._exact[key] = self._near.add(question)
 
     def clash(self, question: str) -> Refusal | None:
         """The question that this one repeats, if any. Other numbers make another question."""
-        key = words(question)
-        if key in self._exact:
-            return Refusal("duplicate", self._exact[key])
-        shingles, figures = ngrams(key, _SHINGLE), numbers(question)
-        for other in sorted(self._near.query(_sketch(shingles))):
-            other_figures, other_shingles = self._shingles[other]
-            if figures == other_figures and jaccard(shingles, other_shingles) >= self._threshold:
-                return Refusal("near_duplicate", other)
-        return None
+        place = self._exact.get(text_hash(words(question)))
+        if place is not None:
+            return Refusal("duplicate", self._near[place])
+        other = self._near.find(question)
+        return None if other is None else Refusal("near_duplicate", other)
 
 
 class Protected:
@@ -78,34 +101,43 @@ class Protected:
     An n-gram that also occurs in the train split is common phrasing and does not count.
     """
 
-    def __init__(self, examples: Iterable[Example], train: Iterable[Example], n: int) -> None:
-        self._n = n
-        self._questions: dict[tuple[str, ...], str] = {}
-        self._grams: dict[tuple[str, ...], str] = {}
-        self._sums: dict[tuple[object, ...], str] = {}
-        common = {gram for example in train for gram in ngrams(words(example.question), n)}
-        for example in examples:
-            place = f"{example.task}/{example.split}/{example.id}"
+    def __init__(
+        self, examples: Iterable[Example], train: Iterable[Example], n: int, sums: Collection[str] | None = None
+    ) -> None:
+        """Index the examples.
+
+        Args:
+            examples: Every example that must stay unseen.
+            train: Examples whose phrasing is common.
+            n: How many words in a row make an overlap.
+            sums: Tasks whose questions are calculations, so that the same numbers and answer make the same question;
+                None for all. Word problems with small numbers meet by chance and should not be among them.
+        """
+        self._places: list[str] = []
+        self._questions: dict[int, int] = {}
+        self._sums: dict[int, int] = {}
+        sequences = []
+        for place, example in enumerate(examples):
+            self._places.append(f"{example.task}/{example.split}/{example.id}")
             sequence = words(example.question)
-            self._questions.setdefault(sequence, place)
-            for gram in ngrams(sequence, n) - common:
-                self._grams.setdefault(gram, place)
-            if len(numbers(example.question)) > 1:
+            sequences.append(sequence)
+            self._questions.setdefault(text_hash(sequence), place)
+            if (sums is None or example.task in sums) and len(numbers(example.question)) > 1:
                 self._sums.setdefault(_calculation(example.question, example.answer), place)
+        self._overlaps = Overlaps(sequences, n, (words(example.question) for example in train))
 
     def clash(self, question: str, answer: str) -> Refusal | None:
         """The protected example that the question overlaps with, and the span that they share."""
         sequence = words(question)
-        place = self._questions.get(sequence)
+        place = self._questions.get(text_hash(sequence))
         if place is not None:
-            return Refusal("contaminated", f"{place}: the whole question")
-        for start in range(max(1, len(sequence) - self._n + 1)):
-            gram = tuple(sequence[start : start + self._n])
-            if gram in self._grams:
-                return Refusal("contaminated", f"{self._grams[gram]}: '{' '.join(gram)}'")
-        place = self._sums.get(_calculation(question, answer))
+            return Refusal("contaminated", f"{self._places[place]}: the whole question")
+        match = self._overlaps.find(sequence)
+        if match is not None:
+            return Refusal("contaminated", f"{self._places[match.text]}: '{match.span}'")
+        place = self._sums.get(_calculation(question, answer)) if self._sums else None
         if place is not None and len(numbers(question)) > 1:
-            return Refusal("contaminated", f"{place}: the same numbers and answer")
+            return Refusal("contaminated", f"{self._places[place]}: the same numbers and answer")
         return None
 
 
@@ -114,7 +146,7 @@ def verify(
     tasks: Mapping[str, tuple[Task, Scorer]],
     taken: Taken,
     protected: Protected,
-    trust_answers: bool = False,
+    evidence: Evidence | bool = False,
 ) -> Iterator[Sample | Rejection]:
     """Check drafts in their order; each gives exactly one Sample or one Rejection.
 
@@ -123,13 +155,13 @@ def verify(
         tasks: Task and scorer by task name.
         taken: Questions that are used up; every sample is added to it.
         protected: The questions of dev, test and guard splits.
-        trust_answers: Skip the recomputation (for ablations).
+        evidence: Blind votes and wrong responses; True is short for evidence that only trusts the answers.
     """
+    known = Evidence(trust_answers=evidence) if isinstance(evidence, bool) else evidence
+    scores = _scored_together(drafts, tasks, known)
     for draft in drafts:
-        task, scorer = tasks[draft.task]
         refusal = (
-            _check_format(draft, task, scorer)
-            or (None if trust_answers else _check_answer(draft, task, scorer))
+            next(own_faults(draft, tasks, known, scores), None)
             or taken.clash(draft.question)
             or protected.clash(draft.question, draft.answer)
         )
@@ -146,34 +178,137 @@ def verify(
             choices=draft.choices,
             skill=draft.skill,
             difficulty=draft.difficulty,
-            checks=("format", "duplicates", "contamination") if trust_answers else _CHECKS,
+            checks=_TRUSTED if known.trust_answers else _CHECKS,
         )
 
 
-_CHECKS = ("format", "answer", "steps", "duplicates", "contamination")
+def own_faults(
+    draft: Draft,
+    tasks: Mapping[str, tuple[Task, Scorer]],
+    evidence: Evidence,
+    scores: Mapping[tuple[str, str], Score] | None = None,
+) -> Iterator[Refusal]:
+    """Everything that is wrong with one draft by itself, in the order of `REASONS`."""
+    task, scorer = tasks[draft.task]
+    known = scores or {}
+    malformed = _check_format(draft, task, scorer, known)
+    checks = [malformed, _check_leak(draft)]
+    if not draft.tests:
+        checks.append(_check_doubt(draft))
+        if not evidence.trust_answers:
+            checks.append(_check_answer(draft, task, scorer, evidence.votes.get(draft.hash, ())))
+        checks.append(_check_steps(draft))
+    elif malformed is None:
+        checks.append(_check_tests(draft, task, scorer, evidence, known))
+    yield from filter(None, checks)
 
 
-def _check_format(draft: Draft, task: Task, scorer: Scorer) -> Refusal | None:
-    for field in ("question", "solution", "answer"):
+def blind(draft: Draft) -> Example:
+    """What a checker may see of a draft: the question and its options, not the answer and not the solution."""
+    return Example(
+        id=draft.hash, task=draft.task, split="train", question=draft.question, answer="", choices=draft.choices
+    )
+
+
+_CHECKS = ("format", "leak", "doubt", "answer", "steps", "duplicates", "contamination")
+_TRUSTED = ("format", "leak", "doubt", "steps", "duplicates", "contamination")
+
+
+def _check_format(draft: Draft, task: Task, scorer: Scorer, scores: Mapping[tuple[str, str], Score]) -> Refusal | None:
+    for field in ("question", "solution", "tests" if draft.tests else "answer"):
         if not getattr(draft, field).strip():
             return Refusal("format", f"the {field} is empty")
-    completion = task.completion(draft.solution, draft.answer)
-    score = scorer.score(_as_example(draft, draft.answer), completion)
-    if score.verdict != "right":
-        return Refusal("format", f"the completion states '{score.extracted}', the answer is '{draft.answer}'")
+    options = [" ".join(choice.split()).casefold() for choice in draft.choices]
+    if len(set(options)) < len(options) or "" in options:
+        return Refusal("format", "two options are the same, or one is empty")
+    score = scores.get((draft.hash, _OWN)) or scorer.score(_as_example(draft, draft.answer), _completion(draft, task))
+    if score.verdict == "right":
+        return None
+    if draft.tests:
+        return Refusal("format", f"the solution does not pass its own tests: {score.evidence or score.verdict}")
+    return Refusal("format", f"the completion states '{score.extracted}', the answer is '{draft.answer}'")
+
+
+def _check_leak(draft: Draft) -> Refusal | None:
+    found = leak(draft.question)
+    return Refusal("leak", found) if found else None
+
+
+def _check_doubt(draft: Draft) -> Refusal | None:
+    found = doubt(draft.solution)
+    return Refusal("doubt", found) if found else None
+
+
+def _check_steps(draft: Draft) -> Refusal | None:
+    step = first_wrong(draft.solution)
+    return Refusal("wrong_step", step) if step else None
+
+
+def _check_tests(
+    draft: Draft, task: Task, scorer: Scorer, evidence: Evidence, scores: Mapping[tuple[str, str], Score]
+) -> Refusal | None:
+    """Tests must tell programs apart: they fail for one that does nothing and for the response that was wrong."""
+    for name, text in _opponents(draft, task, evidence).items():
+        score = scores.get((draft.hash, name)) or scorer.score(_as_example(draft, draft.answer), text)
+        if score.verdict == "right":
+            return Refusal("weak_tests", f"{name} passes the tests")
     return None
 
 
-def _check_answer(draft: Draft, task: Task, scorer: Scorer) -> Refusal | None:
+def _opponents(draft: Draft, task: Task, evidence: Evidence) -> dict[str, str]:
+    """Programs that the tests of a draft must fail, by what they are."""
+    names = dict.fromkeys(_FUNCTION.findall(draft.solution))
+    nothing = "\n\n".join(f"def {name}(*args, **kwargs):\n    return None" for name in names)
+    found = {"a program that does nothing": task.completion(nothing, "") if nothing else ""}
+    found["the wrong response"] = evidence.wrong.get(draft.hash, "")
+    return {name: text for name, text in found.items() if text}
+
+
+def _check_answer(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]) -> Refusal | None:
+    if votes:
+        return _check_votes(draft, task, scorer, votes)
     if not isinstance(task, Solver):
-        return Refusal("unverifiable", f"the task '{task.name}' cannot recompute answers")
+        return Refusal("unverifiable", f"the task '{task.name}' cannot recompute answers, and there are no blind votes")
     answer = task.solve(draft.question)
     if answer is None:
         return Refusal("unverifiable", "the question is not one that the task understands")
     if scorer.score(_as_example(draft, answer), task.completion("", draft.answer)).verdict != "right":
         return Refusal("wrong_answer", f"'{draft.answer}' is stated, '{answer}' recomputed")
-    step = first_wrong(draft.solution)
-    return Refusal("wrong_step", step) if step else None
+    return None
+
+
+def _check_votes(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]) -> Refusal | None:
+    """More than half of the votes must give the answer; where more than half give another, the answer is wrong."""
+    example = _as_example(draft, draft.answer)
+    verdicts = [scorer.score(example, task.completion("", vote)).verdict if vote.strip() else "" for vote in votes]
+    right, wrong = verdicts.count("right"), verdicts.count("wrong")
+    if 2 * right > len(votes):
+        return None
+    given = ", ".join(f"'{vote}'" for vote in votes)[:200]
+    reason = "wrong_answer" if 2 * wrong > len(votes) else "unverifiable"
+    return Refusal(reason, f"'{draft.answer}' is stated, {right} of {len(votes)} blind votes agree: {given}")
+
+
+def _scored_together(
+    drafts: Sequence[Draft], tasks: Mapping[str, tuple[Task, Scorer]], evidence: Evidence
+) -> dict[tuple[str, str], Score]:
+    """The scores, by draft and text, of what is scored faster in batches (programs run in parallel)."""
+    scores: dict[tuple[str, str], Score] = {}
+    for name, (task, scorer) in tasks.items():
+        if isinstance(scorer, BatchScorer):
+            asked: dict[tuple[str, str], tuple[Example, str]] = {}
+            for draft in drafts:
+                if draft.task == name and draft.solution.strip():
+                    texts = {_OWN: _completion(draft, task)}
+                    texts |= _opponents(draft, task, evidence) if draft.tests else {}
+                    example = _as_example(draft, draft.answer)
+                    asked.update({(draft.hash, kind): (example, text) for kind, text in texts.items()})
+            scores.update(zip(asked, scorer.score_all(list(asked.values())), strict=True))
+    return scores
+
+
+def _completion(draft: Draft, task: Task) -> str:
+    return task.completion(draft.solution, draft.answer)
 
 
 def _as_example(draft: Draft, answer: str) -> Example:
@@ -188,11 +323,5 @@ def _as_example(draft: Draft, answer: str) -> Example:
     )
 
 
-def _sketch(shingles: frozenset[tuple[str, ...]]) -> MinHash:
-    sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
-    sketch.update_batch([" ".join(shingle).encode() for shingle in sorted(shingles)])
-    return sketch
-
-
-def _calculation(question: str, answer: str) -> tuple[object, ...]:
-    return tuple(sorted(numbers(question))), answer.strip().lower()
+def _calculation(question: str, answer: str) -> int:
+    return text_hash([*sorted(numbers(question)), answer.strip().lower()])

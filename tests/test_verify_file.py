@@ -1,0 +1,103 @@
+"""`errorbook verify FILE` as a user meets it, and the recorded instructor file where the reference data is at hand."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from errorbook.cli_verify import held_out, verify
+from errorbook.errors import DataError
+from errorbook.samples_file import RecordedTask, read_questions
+from errorbook.scorers.numeric import Numeric
+from errorbook.screening import Rules, screen
+
+GOOD: dict[str, object] = {
+    "question": "Ann has 3 pears and buys 5 more. How many has she?",
+    "response": "3 + 5 = 8\nShe has 8 pears.",
+}
+ROWS: list[dict[str, object]] = [
+    GOOD,
+    GOOD,
+    {"question": "#### Question:\nBob has 2 pens and finds 4. How many has he?", "response": "2 + 4 = 6"},
+    {"question": "Eve reads 20 pages on each of 4 days. How many?", "solution": "20 * 4 = 90", "answer": 90},
+    {"question": "Say hello.", "response": "Hello!"},
+    {"question": "A held out question about 9 blue birds on a very old wire?", "response": "There are 9."},
+]
+
+
+@pytest.fixture
+def sample_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("ERRORBOOK_DATA", raising=False)
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (tmp_path / "held.jsonl").write_text(json.dumps({"question": ROWS[5]["question"]}) + "\n")
+    return tmp_path / "samples.jsonl"
+
+
+def test_the_funnel_and_both_files(sample_file: Path) -> None:
+    folder = sample_file.parent
+    arguments = [str(sample_file), "--against", str(folder / "held.jsonl"), "--out", str(folder / "out"), "--json"]
+    result = CliRunner().invoke(verify, arguments, catch_exceptions=False)
+    funnel = json.loads(result.stdout)
+    assert funnel["samples"] == 6
+    assert funnel["accepted"] == 1
+    assert funnel["rejected"] == {"format": 1, "leak": 1, "wrong_step": 1, "duplicate": 1, "contaminated": 1}
+    assert funnel["found"]["repeated"] == 1
+    accepted = (folder / "out/accepted.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in accepted] == [GOOD]
+    rejected = [json.loads(line) for line in (folder / "out/rejected.jsonl").read_text().splitlines()]
+    assert {row["rejection"]["line"]: row["rejection"]["reason"] for row in rejected} == {
+        2: "duplicate",
+        3: "leak",
+        4: "wrong_step",
+        5: "format",
+        6: "contaminated",
+    }
+    assert "9 blue birds" in rejected[4]["question"]
+
+
+def test_the_table_for_people(sample_file: Path) -> None:
+    result = CliRunner().invoke(verify, [str(sample_file)], catch_exceptions=False)
+    assert "6  samples" in result.stdout
+    assert "overlap is not checked" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "is empty"),
+        ("not json\n", "Line 1 of"),
+        ('{"question": "Why?"}\n', "neither solution nor answer"),
+        ('{"answer": "4"}\n', "has no question"),
+        ('{"question": ["a"], "answer": "4"}\n', "holds a list"),
+    ],
+)
+def test_bad_input_is_named_by_its_line(tmp_path: Path, content: str, sentence: str) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(content)
+    with pytest.raises(DataError, match=sentence):
+        screen(path, Rules(RecordedTask("numeric"), Numeric(), [], [], 10, 0.8))
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There is no file"):
+        screen(tmp_path / "none.jsonl", Rules(RecordedTask("numeric"), Numeric(), [], [], 10, 0.8))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("ERRORBOOK_DATA" not in os.environ, reason="needs the reference data: set ERRORBOOK_DATA")
+def test_the_recorded_instructor_file() -> None:
+    """Known of the file: 493 repeated questions, 128 tags, overlaps with 4 GSM8K test and 151 train questions."""
+    folder = Path(os.environ["ERRORBOOK_DATA"])
+    train = list(read_questions(folder / "gsm8k/train.jsonl", "gsm8k"))
+    rules = Rules(RecordedTask("numeric"), Numeric(), held_out(str(folder)), train, 10, 0.8)
+    funnel, outcomes = screen(folder / "instructor/gpt4_contrast_gsm8k.jsonl", rules, keep=True)
+    assert funnel.samples == 4_000 == funnel.accepted + sum(funnel.rejected.values())
+    assert funnel.found["repeated"] == 493
+    assert funnel.found["overlaps_train"] == 151
+    assert funnel.found["contaminated"] >= 4
+    assert funnel.found["leak"] >= 418
+    accepted = [outcome.line.draft.question for outcome in outcomes if not hasattr(outcome.decision, "reason")]
+    assert len(accepted) == len(set(accepted)) == funnel.accepted
+    assert not [question for question in accepted if "WRONG ANSWER" in question or "####" in question]
