@@ -15,20 +15,23 @@ import tomllib
 from pathlib import Path
 
 HEADER = """\
-# Every version that this project is developed and tested with: run time, the 'local' extra and the dev tools.
+# Every version that this project is developed and tested with: run time, extras and the dev tools.
 # Made by `make lock` from pyproject.toml; read by `make setup`. To move PyTorch, edit its line and
 # run `make lock` again; edit nothing else by hand.
 #
 # PyTorch comes first and without a build suffix such as '+cpu': pip takes the build that its own configuration offers
 # for this machine. There are no hashes for that reason, and no GPU libraries: a GPU build of PyTorch asks for its own.
 """
+NOT_LOCKED = {"reasoning-gym", "lm-eval", "inspect"}
+"""Extras that only borrow other projects' questions: large, and some of their needs are compiled on installation."""
 GPU_LIBRARY = re.compile(r"nvidia-|cuda-|triton")
 
 
 def requirements(project: Path) -> list[str]:
     """Everything that a developer's environment needs, as pyproject.toml asks for it."""
     data = tomllib.loads(project.read_text(encoding="utf-8"))
-    extras = data["project"]["optional-dependencies"].values()
+    offered = data["project"]["optional-dependencies"]
+    extras = [items for name, items in offered.items() if name not in NOT_LOCKED]
     groups = [*extras, data["dependency-groups"]["dev"], data["build-system"]["requires"]]
     return [*data["project"]["dependencies"], *(item for group in groups for item in group)]
 

@@ -74,6 +74,8 @@ def problem(words: list[str]) -> str:
         command = group.get_command(context, words[0])
     if command is None:
         return f"there is no command '{words[0]}'; known: {', '.join(group.list_commands(context))}"
+    if isinstance(command, click.Group) and len(words) > 1 and command is not group:
+        command = command.get_command(context, words[1]) or command
     options = [param for param in command.get_params(context) if isinstance(param, click.Option)]
     known = {spelling for option in options for spelling in (*option.opts, *option.secondary_opts)}
     return ", ".join(f"there is no option {word}" for word in given_options(words) if word not in known)

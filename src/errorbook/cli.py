@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from errorbook import __version__
+from errorbook import __version__, cli_tasks, cli_verify
 from errorbook.errors import ErrorbookError, UserError
 
 if TYPE_CHECKING:
@@ -308,6 +308,11 @@ def doctor(as_json: bool) -> int:
         show_findings(findings, out())
         click.echo("'errorbook demo' can run here." if ready else "'errorbook demo' cannot run here yet.")
     return 0 if ready else 1
+
+
+cli.add_command(cli_tasks.import_logs)
+cli.add_command(cli_tasks.tasks)
+cli.add_command(cli_verify.verify)
 
 
 def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:

@@ -75,6 +75,26 @@ class Solver(Protocol):
         ...
 
 
+@runtime_checkable
+class OptionTask(Protocol):
+    """A task that can have its options weighed by their likelihood instead of read out of a text."""
+
+    @property
+    def by_likelihood(self) -> bool:
+        """Whether the likeliest option's letter is the answer; the target must implement `Likelihood`."""
+        ...
+
+
+@runtime_checkable
+class Sourced(Protocol):
+    """A task that can say which data its examples come from."""
+
+    @property
+    def origin(self) -> str:
+        """Files with the hash of their content, or datasets with their commit; the ledger records it."""
+        ...
+
+
 class Scorer(Protocol):
     """Judges one response. Never raises on odd text: what it cannot read is `unscorable`."""
 
@@ -152,6 +172,15 @@ class Instructor(Protocol):
 
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """Drafts for each assignment; equal assignments give equal drafts."""
+        ...
+
+
+@runtime_checkable
+class Checker(Protocol):
+    """An instructor that can answer questions blind, so that a draft's answer need not be taken on trust."""
+
+    def vote(self, questions: Iterable[Example], votes: int) -> Iterator[tuple[Example, str | Failure, Call]]:
+        """For each question, whose answer is left empty, `votes` independent answers, or the reason for none."""
         ...
 
 

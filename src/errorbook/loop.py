@@ -19,6 +19,7 @@ from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
 from errorbook.errors import BudgetError
 from errorbook.evaluate import evaluate, identify
 from errorbook.instruct import assign, assign_undirected, instruct, retry
+from errorbook.interfaces import Solver
 from errorbook.judge import best, compare, judge
 from errorbook.ledger import Entry, Ledger
 from errorbook.opening import Run, Watch, opened, quiet, timed
@@ -232,7 +233,9 @@ def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft]], list[Sa
     learnt_train = [example for course in this.parts.learnt() for example in course.examples["train"]]
     earlier = [sample.question for past in range(1, cycle) for sample in ledger.all(Sample, past)]
     taken = Taken(config.verify.near_duplicate, [*(example.question for example in train), *earlier])
-    protected = Protected(held, learnt_train, config.verify.ngram)
+    # Only calculations are the same question where their numbers and answer are the same.
+    sums = {course.name for course in courses if isinstance(course.task, Solver)}
+    protected = Protected(held, learnt_train, config.verify.ngram, sums)
     tasks = {course.name: (course.task, course.scorer) for course in courses}
 
     def check(drafts: list[Draft]) -> list[Sample]:

@@ -18,6 +18,7 @@ from errorbook import __version__
 from errorbook.assemble import SPLITS, Course, Parts, assemble, plugin_origins, rule_of
 from errorbook.config import Config, dump
 from errorbook.errors import LedgerError
+from errorbook.interfaces import Sourced
 from errorbook.ledger import Entry, Ledger, open_ledger
 from errorbook.records import Checkpoint, digest
 
@@ -90,6 +91,8 @@ def _shelve(ledger: Ledger, course: Course) -> None:
                 " the data or use another --out folder."
             ) from None
         ledger.extend(Entry(example, f"{course.name}:{split}:{example.id}") for example in examples)
+    if isinstance(course.task, Sourced) and ledger.fact(f"origin {course.name}") is None:
+        ledger.state(f"origin {course.name}", course.task.origin)
 
 
 @contextmanager

@@ -1,0 +1,123 @@
+"""The columns of a dataset's row -> question, gold answer, options and tests, in the spellings that are in use.
+
+Shared by all formats, because a log carries the row of the dataset that it asked about. It decides by the columns
+alone, never by the task's name or the file's. It does not read responses or labels.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+QUESTIONS = ("question", "problem", "prompt", "input", "query", "instruction", "text")
+ANSWERS = (
+    "answer",
+    "gold",
+    "target",
+    "ground_truth",
+    "gold_answer",
+    "expected_answer",
+    "correct_answer",
+    "reference",
+    "expected",
+    "answerKey",
+    "canonical_solution",
+    "code",
+)
+SKILLS = ("subject", "skill", "category")
+LETTERS = string.ascii_uppercase
+_LAST_LINE = re.compile(r"A: ?(?P<answer>\S.*)")
+
+
+class Content(NamedTuple):
+    """What a dataset's row says; empty where it does not."""
+
+    id: str
+    question: str
+    answer: str
+    choices: tuple[str, ...]
+    tests: str
+    solution: str
+    skill: str
+
+
+def content(row: Mapping[str, Any]) -> Content:
+    """Read a row by its columns."""
+    choices, labels = options(row)
+    answer, solution = gold(_first(row, ANSWERS), choices, labels)
+    return Content(
+        id=_plain(_first(row, ("id", "task_id", "question_id"))),
+        question=_plain(_first(row, QUESTIONS)),
+        answer=answer,
+        choices=choices,
+        tests=_tests(row),
+        solution=solution,
+        skill=_plain(_first(row, SKILLS)),
+    )
+
+
+def options(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The options' texts and their labels in the row: a list, columns A, B, C, ..., or texts with labels."""
+    listed = _first(row, ("choices", "options"))
+    if isinstance(listed, dict) and isinstance(listed.get("text"), list):
+        texts = tuple(_plain(item) for item in listed["text"])
+        labels = listed.get("label")
+        return texts, tuple(_plain(item) for item in labels) if isinstance(labels, list) else tuple(LETTERS)
+    if isinstance(listed, list) and all(isinstance(item, str | int) for item in listed) and len(listed) > 1:
+        return tuple(_plain(item) for item in listed), tuple(LETTERS[: len(listed)])
+    letters = []
+    for letter in LETTERS:
+        if letter not in row:
+            break
+        letters.append(letter)
+    if len(letters) < 2:
+        return (), ()
+    return tuple(_plain(row[letter]) for letter in letters), tuple(letters)
+
+
+def gold(value: object, choices: Sequence[str], labels: Sequence[str]) -> tuple[str, str]:
+    """The gold answer and, where it comes with one, its worked solution; of options the letter of the right one."""
+    if isinstance(value, list):
+        return gold(value[0] if value else None, choices, labels)
+    if choices:
+        place = labels.index(text) if (text := _plain(value)) in labels else -1
+        if isinstance(value, int) and not isinstance(value, bool):
+            place = value
+        if 0 <= place < min(len(choices), len(LETTERS)):
+            return LETTERS[place], ""
+    return split_solution(_plain(value))
+
+
+def split_solution(text: str) -> tuple[str, str]:
+    """A worked solution that ends in "#### 18", or whose last line is "A: 18", as ("18", the steps)."""
+    steps, mark, answer = text.rpartition("####")
+    if mark and answer.strip():
+        return answer.strip(), steps.strip()
+    steps, _, last = text.strip().rpartition("\n")
+    found = _LAST_LINE.fullmatch(last.strip())
+    return (found["answer"], steps.strip()) if steps and found else (text, "")
+
+
+def called(test: str, entry_point: str) -> str:
+    """A test program that defines `check(candidate)`, with its call."""
+    return f"{test}\ncheck({entry_point})"
+
+
+def _tests(row: Mapping[str, Any]) -> str:
+    test, entry, listed = row.get("test"), row.get("entry_point"), row.get("test_list")
+    if isinstance(test, str) and isinstance(entry, str):
+        return called(test, entry)
+    if isinstance(listed, list):
+        return "\n".join(_plain(line) for line in (row.get("test_setup_code", ""), *listed) if line)
+    return ""
+
+
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> object:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _plain(value: object) -> str:
+    """Text and numbers as text; what has parts is nothing that can be shown as a question or an answer."""
+    return str(value) if isinstance(value, str | int | float) else ""

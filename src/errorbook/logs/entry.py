@@ -1,0 +1,62 @@
+"""What every log format is turned into: one `Logged` record a response, with the label that the log gives it.
+
+It knows how labels are spelt, and nothing of any one format.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+Label = Literal["right", "wrong", ""]
+"""The log's own verdict; empty where it gives none, or neither (partial credit, no answer)."""
+
+_RIGHT = {"right", "correct", "true", "yes", "pass", "passed", "c"}
+_WRONG = {"wrong", "incorrect", "false", "no", "fail", "failed", "i"}
+_NEITHER = {"", "none", "null", "nan", "unknown", "unscorable", "p", "n"}
+
+
+class Row(NamedTuple):
+    """One object of a file: its number from 1, where it stands in words, and its columns."""
+
+    number: int
+    place: str
+    columns: dict[str, Any]
+
+
+class Logged(msgspec.Struct, frozen=True, kw_only=True):
+    """One response as a log holds it. `model` is empty where the log names none; `tokens` is 0 where unknown."""
+
+    id: str
+    place: str
+    question: str
+    text: str
+    label: Label = ""
+    answer: str = ""
+    choices: tuple[str, ...] = ()
+    tests: str = ""
+    solution: str = ""
+    skill: str = ""
+    model: str = ""
+    tokens: int = 0
+    truncated: bool = False
+
+
+def label_of(value: object) -> Label | None:
+    """The label that a value spells, or None where it spells none. A share between 0 and 1 is no label: empty."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        word = value.strip().casefold()
+        if word in _RIGHT | _WRONG | _NEITHER:
+            return "right" if word in _RIGHT else "wrong" if word in _WRONG else ""
+    if not isinstance(value, bool | int | float | str):
+        return None
+    try:
+        share = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if not 0 <= share <= 1:
+        return None
+    return "right" if share == 1 else "wrong" if share == 0 else ""
