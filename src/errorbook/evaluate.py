@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from errorbook.interfaces import Scorer, Target, Task
-from errorbook.records import Completion, Evaluation, Example, Generation, Response, Split, digest
+from errorbook.errors import ConfigError
+from errorbook.interfaces import BatchScorer, Likelihood, OptionTask, Scorer, Target, Task
+from errorbook.records import Completion, Evaluation, Example, Generation, Response, Score, Split, digest
+from errorbook.weighing import weigh
 
 BLOCK = 128
 """Examples asked and recorded together: at most this many are asked again after a kill."""
 
 
 def identify(target: Target, checkpoint: str, task: Task, split: Split, examples: Sequence[Example]) -> Evaluation:
-    """The identity of one evaluation; `checkpoint` is the hash of the checkpoint that the target answers as."""
+    """The identity of one evaluation; `checkpoint` is the hash of the checkpoint that the target answers as.
+
+    Raises:
+        ConfigError: The task wants its options weighed by likelihood, which the target cannot tell.
+    """
+    weighed = isinstance(task, OptionTask) and task.by_likelihood and all(example.choices for example in examples)
+    if weighed and not isinstance(target, Likelihood):
+        raise ConfigError(
+            f"The task '{task.name}' has by_likelihood = true, but this target tells no likelihoods; "
+            "remove by_likelihood or use engine = 'transformers'."
+        )
     return Evaluation(
         checkpoint=checkpoint,
         task=task.name,
@@ -24,7 +36,7 @@ def identify(target: Target, checkpoint: str, task: Task, split: Split, examples
         target=target.fingerprint,
         examples=digest(*(example.hash for example in examples)),
         n=len(examples),
-        generation=Generation(max_new_tokens=task.max_new_tokens),
+        generation=Generation(max_new_tokens=task.max_new_tokens, answer="options" if weighed else "text"),
         scorer=task.scorer,
     )
 
@@ -45,9 +57,17 @@ def evaluate(
     for block in _blocks(examples):
         if all(example.id in done for example in block):
             continue
+        if evaluation.generation.answer == "options" and isinstance(target, Likelihood):
+            yield [_respond(evaluation, *weighed) for weighed in weigh(target, task, scorer, block)]
+            continue
         prompts = [task.prompt(example.question, example.choices) for example in block]
-        completions = target.generate(prompts, evaluation.generation)
-        yield [_respond(evaluation, block[completion.index], completion, scorer) for completion in completions]
+        completions = list(target.generate(prompts, evaluation.generation))
+        pairs = [(block[completion.index], completion.text) for completion in completions]
+        scores = _score(scorer, pairs)
+        yield [
+            _respond(evaluation, example, completion, score)
+            for (example, _), completion, score in zip(pairs, completions, scores, strict=True)
+        ]
 
 
 def _blocks(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
@@ -57,7 +77,14 @@ def _blocks(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
         yield ordered[start : start + BLOCK]
 
 
-def _respond(evaluation: Evaluation, example: Example, completion: Completion, scorer: Scorer) -> Response:
+def _score(scorer: Scorer, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score]:
+    """A block's scores: together where the scorer is faster so (programs run in parallel)."""
+    if isinstance(scorer, BatchScorer):
+        return scorer.score_all(pairs)
+    return [scorer.score(example, text) for example, text in pairs]
+
+
+def _respond(evaluation: Evaluation, example: Example, completion: Completion, score: Score) -> Response:
     return Response(
         evaluation=evaluation.hash,
         example=example.id,
@@ -67,5 +94,5 @@ def _respond(evaluation: Evaluation, example: Example, completion: Completion, s
         text=completion.text,
         tokens=completion.tokens,
         truncated=completion.truncated,
-        score=scorer.score(example, completion.text),
+        score=score,
     )

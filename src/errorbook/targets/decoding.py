@@ -77,6 +77,39 @@ def decode(
         yield row, written[row]
 
 
+def score_options(
+    model: Any, prompts: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]], pad: int
+) -> list[list[float]]:
+    """The summed log-probability, in nats, of each prompt's options (token ids) as its continuation.
+
+    What the prompts share is computed once, then all rows (prompt and option) in one forward pass, padded on the
+    right; the head sees the places before option tokens alone.
+    """
+    import torch
+
+    device, shared = model.device, _shared(prompts)
+    rows = [(list(prompt[shared:]), list(ids)) for prompt, group in zip(prompts, options, strict=True) for ids in group]
+    width = max(len(rest) + len(ids) for rest, ids in rows)
+    inputs = torch.tensor([rest + ids + [pad] * (width - len(rest) - len(ids)) for rest, ids in rows], device=device)
+    places = [(row, len(rest) + at - 1) for row, (rest, ids) in enumerate(rows) for at in range(len(ids))]
+    row, column = (torch.tensor(part, device=device) for part in zip(*places, strict=True))
+    wanted = torch.tensor([token for _, ids in rows for token in ids], device=device)
+    with torch.inference_mode():
+        cache = None
+        if shared:
+            beginning = torch.tensor([list(prompts[0][:shared])], device=device)
+            with _last_place_only(model):
+                cache = model(input_ids=beginning, use_cache=True).past_key_values
+            cache.batch_repeat_interleave(len(rows))
+        # No mask: the padding stands behind every token that counts, where causal attention cannot see it.
+        with _places_only(model, row, column):
+            logits = model(input_ids=inputs, past_key_values=cache, use_cache=shared > 0).logits[0]
+        likely = logits.float().log_softmax(dim=-1).gather(1, wanted[:, None])[:, 0]
+        sums = torch.zeros(len(rows), device=device).index_add_(0, row, likely).tolist()
+    remaining = iter(sums)
+    return [[next(remaining) for _ in group] for group in options]
+
+
 def _start(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> _Batch:
     """Compute what all prompts begin with once, then pad on the left: every row's next token is in the last column."""
     import torch
@@ -121,6 +154,14 @@ def _last_place_only(model: Any) -> AbstractContextManager[Any]:
     """
     handle: AbstractContextManager[Any] = model.get_output_embeddings().register_forward_pre_hook(
         lambda _, inputs: (inputs[0][:, -1:].contiguous(),)
+    )
+    return handle
+
+
+def _places_only(model: Any, row: torch.Tensor, column: torch.Tensor) -> AbstractContextManager[Any]:
+    """Let the head compute logits for these places alone, as one row of them."""
+    handle: AbstractContextManager[Any] = model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, inputs: (inputs[0][row, column][None],)
     )
     return handle
 

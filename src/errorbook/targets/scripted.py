@@ -6,6 +6,7 @@ numbers; it imitates no other task.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScriptedTarget:
-    """Implements `Target`.
+    """Implements `Target` and `Likelihood`.
 
     A prompt is answered rightly where its hash falls below `accuracy` plus `gain` for each training of the checkpoint
     and of its ancestors, so that more training breaks nothing that was right. The right answer is looked up in
@@ -88,6 +89,16 @@ class ScriptedTarget:
                 truncated=len(words) > len(kept),
                 prompt_hash=digest(prompt),
             )
+
+    def log_likelihoods(
+        self, prompts: Sequence[str], options: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, Sequence[float]]]:
+        """Near certainty for the option that it would answer, else for the first; the others share the rest."""
+        for index, (prompt, group) in enumerate(zip(prompts, options, strict=True)):
+            said = self._answer(prompt).removeprefix("Answer: ")
+            likely = group.index(said) if said in group else 0
+            rest = math.log(0.1 / max(1, len(group) - 1))
+            yield index, [math.log(0.9) if place == likely else rest for place in range(len(group))]
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Words counted in 64 places chosen by hash, unit length: texts that share words are near."""

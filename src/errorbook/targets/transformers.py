@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from errorbook.errors import ModelError
 from errorbook.records import Checkpoint, Completion, Generation, digest
 from errorbook.targets import loading
-from errorbook.targets.decoding import Limits, decode
+from errorbook.targets.decoding import Limits, decode, score_options
 from errorbook.targets.embedded import resolve
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _LONGEST_EMBEDDED = 1024
 
 
 class TransformersTarget:
-    """Implements `Target`.
+    """Implements `Target` and `Likelihood`.
 
     `device` is "auto", "cpu", "cuda", ...; `dtype` is "auto", "bfloat16", "float16" or "float32"; `batch_size` is
     halved by itself where memory runs out.
@@ -96,6 +96,39 @@ class TransformersTarget:
                 _free_unused()
             waiting = [index for index in waiting if index not in finished]
 
+    def log_likelihoods(
+        self, prompts: Sequence[str], options: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, Sequence[float]]]:
+        """For each prompt (by index) the summed log-probability, in nats, of each of its options as the answer.
+
+        The prompt is rendered as for `generate`; an option is read as the whole beginning of the answer.
+
+        Raises:
+            ModelError: The model cannot be loaded, or memory runs out even for a single prompt.
+        """
+        model, tokenizer = self._ready(), self._tokens()
+        ids = [loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt)) for prompt in prompts]
+        continued = [
+            [tokenizer(option, add_special_tokens=False)["input_ids"] for option in group] for group in options
+        ]
+        if any(not tokens for group in continued for tokens in group):
+            raise ModelError("An option to weigh is empty; take it out of the example's choices.")
+        waiting = sorted(
+            (index for index in range(len(prompts)) if continued[index]), key=lambda at: (-len(ids[at]), at)
+        )
+        size = self._batch_size
+        while waiting:
+            batch = _fitting(waiting, continued, size)
+            try:
+                weighed = score_options(
+                    model, [ids[at] for at in batch], [continued[at] for at in batch], tokenizer.eos_token_id
+                )
+            except (RuntimeError, MemoryError) as error:
+                size = self._smaller(error, len(batch), size)
+                continue
+            yield from zip(batch, weighed, strict=True)
+            waiting = waiting[len(batch) :]
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Mean of the last hidden states over each text's own tokens (no chat template), shape (len(texts), width).
 
@@ -128,6 +161,15 @@ class TransformersTarget:
             self._model, self._applied = None, ""
             _free_unused()
 
+    def _smaller(self, error: BaseException, prompts: int, size: int) -> int:
+        """Half the batch size, where memory ran out; anything else, and a single prompt, is raised."""
+        if not _out_of_memory(error):
+            raise error
+        if prompts == 1:
+            raise ModelError(f"One prompt of '{self._name}' does not fit in memory; use a smaller model.") from None
+        _free_unused()
+        return max(1, size // 2)
+
     def _located(self) -> str:
         if not self._folder:
             self._folder = resolve(self._name)
@@ -158,6 +200,17 @@ class TransformersTarget:
                 loading.blend(model, base, checkpoint.scale)
         self._model, self._applied = model, wanted
         return model
+
+
+def _fitting(waiting: Sequence[int], options: Sequence[Sequence[object]], size: int) -> list[int]:
+    """The first prompts whose options together make at most `size` rows, at least one."""
+    batch, rows = [waiting[0]], len(options[waiting[0]])
+    for index in waiting[1:]:
+        rows += len(options[index])
+        if rows > size:
+            break
+        batch.append(index)
+    return batch
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
