@@ -33,12 +33,16 @@ CONTROL = "undirected"
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished run. `before` and `after` are accuracies on test by task, in [0, 1]; `seconds` is engine time."""
+    """One finished run. `before` and `after` are accuracies on test by task, in [0, 1]; `seconds` is engine time.
+
+    `dev` has the accuracy of each cycle's candidate on the learnt task, whether the gate accepted it or not.
+    """
 
     strategy: str
     seed: int
     samples: list[int]
     decisions: list[Outcome]
+    dev: list[float]
     seconds: int
     before: dict[str, float]
     after: dict[str, float]
@@ -117,6 +121,13 @@ def _read(folder: Path, strategy: str, seed: int, config: Config) -> Result:
             seed=seed,
             samples=[ledger.count(Sample, cycle) for cycle in cycles],
             decisions=[decision.outcome for decision in decisions if decision is not None],
+            dev=[
+                comparison.right_after / comparison.n
+                for decision in decisions
+                if decision is not None
+                for comparison in decision.comparisons
+                if comparison.role == "learn"
+            ],
             seconds=round(sum(event.seconds for event in ledger.events())),
             before={comparison.task: comparison.right_before / comparison.n for comparison in tests},
             after={comparison.task: comparison.right_after / comparison.n for comparison in tests},
@@ -143,13 +154,16 @@ def _against_control(results: Sequence[Result]) -> list[Paired]:
 
 def _table(results: Sequence[Result], against: Sequence[Paired]) -> str:
     tasks = list(results[0].after)
-    lines = [f"| strategy | samples | {' | '.join(f'{name} test' for name in tasks)} | accepted cycles |"]
-    lines.append("|" + "---|" * (len(tasks) + 3))
+    cycles = range(max(len(result.dev) for result in results))
+    heads = [f"{name} test" for name in tasks] + [f"dev, candidate {cycle + 1}" for cycle in cycles]
+    lines = [f"| strategy | samples | {' | '.join(heads)} | accepted cycles |"]
+    lines.append("|" + "---|" * (len(heads) + 3))
     base = [f"{100 * statistics.mean(result.before[task] for result in results):.1f}%" for task in tasks]
-    lines.append(f"| (base) | | {' | '.join(base)} | |")
+    lines.append(f"| (base) | | {' | '.join([*base, *('' for _ in cycles)])} | |")
     for strategy in dict.fromkeys(result.strategy for result in results):
         own = [result for result in results if result.strategy == strategy]
         cells = [_cell([100 * result.after[task] for result in own]) for task in tasks]
+        cells += [_cell([100 * result.dev[cycle] for result in own if cycle < len(result.dev)]) for cycle in cycles]
         outcomes = [outcome for result in own for outcome in result.decisions]
         samples = round(statistics.mean(sum(result.samples) for result in own))
         lines.append(

@@ -50,7 +50,7 @@ def test_equal_files_have_equal_identity() -> None:
         (GOOD + "margin = 2.0", "margin"),
         (GOOD + "[[tasks]]\nname = 'arithmetic'", "used twice"),
         (GOOD + "[gate]\nalpha = 5.0", "between 0 and 1"),
-        (GOOD + "[strategy]\nname = 'contrst'", "error, contrast or undirected"),
+        (GOOD + "[strategy]\nname = 'contrst'", "error, contrast, cluster or undirected"),
         (GOOD + "[strategy]\nsamples_per_eror = 3", "did you mean 'samples_per_error'"),
         (GOOD + "[train]\nrnk = 3", "did you mean 'rank'"),
         (GOOD + "[train]\nscales = []", "scales"),

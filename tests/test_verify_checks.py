@@ -15,11 +15,16 @@ from errorbook.equations import equations
 from errorbook.fingerprints import Table
 from errorbook.leaks import leak
 from errorbook.overlap import Overlaps
-from errorbook.records import Draft, Example, Rejection, Sample, Score, Split
+from errorbook.records import Draft, Example, Rejection, Sample, Split
+from errorbook.sandbox.cell import lack
+from errorbook.scorers.code import Code
 from errorbook.scorers.exact import Exact
 from errorbook.scorers.numeric import Numeric
+from errorbook.tasks.wording import programmed
 from errorbook.texts import words
 from errorbook.verify import REASONS, Evidence, Protected, Taken, blind, verify
+
+needs_sandbox = pytest.mark.skipif(lack() is not None, reason=f"no sandbox here: {lack()}")
 
 
 class Plain:
@@ -39,26 +44,19 @@ class Plain:
         return f"{solution}\nAnswer: {answer}" if answer else solution
 
 
-class Running:
-    """A scorer of programs that runs the draft's own tests in this process; counts how often it is asked."""
+class Coding(Plain):
+    """A task whose answers are programs."""
 
-    name = "running"
+    def completion(self, solution: str, answer: str) -> str:
+        return programmed(solution, answer)
 
-    def __init__(self) -> None:
-        self.batches = 0
 
-    def score(self, example: Example, text: str) -> Score:
-        space: dict[str, object] = {}
-        try:
-            exec(text, space)
-            exec(example.tests, space)
-        except (AssertionError, NameError, TypeError) as error:
-            return Score(verdict="wrong", evidence=type(error).__name__)
-        return Score(verdict="right")
+PROGRAM = "def twice(n):\n    return 2 * n"
 
-    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score]:
-        self.batches += 1
-        return [self.score(example, text) for example, text in pairs]
+
+def program(assertion: str) -> Draft:
+    tests = f"def check(candidate):\n    assert {assertion}\ncheck(twice)"
+    return draft("Write twice(n).", answer=PROGRAM, solution="Multiply by two.", tests=tests)
 
 
 def draft(question: str, answer: str = "8", solution: str = "3 + 5 = 8", **more: object) -> Draft:
@@ -67,7 +65,7 @@ def draft(question: str, answer: str = "8", solution: str = "3 + 5 = 8", **more:
 
 
 def outcome(item: Draft, evidence: Evidence | bool = True, scorer: object = None) -> Sample | Rejection:
-    tasks = {"plain": (Plain(), scorer or Numeric())}
+    tasks = {"plain": (Coding() if isinstance(scorer, Code) else Plain(), scorer or Numeric())}
     return next(verify([item], tasks, Taken(0.8), Protected([], [], 8), evidence))  # type: ignore[arg-type]
 
 
@@ -110,21 +108,20 @@ def test_options_must_differ() -> None:
     assert reason(item, True, Exact()) == "format"
 
 
+@needs_sandbox
 @pytest.mark.parametrize(
-    ("tests", "expected"),
-    [("assert twice(4) == 8", "sample"), ("assert twice(4) != 7", "weak_tests"), ("assert twice(4) == 9", "format")],
+    ("assertion", "expected"),
+    [("candidate(4) == 8", "sample"), ("candidate(4) != 7", "weak_tests"), ("candidate(4) == 9", "format")],
 )
-def test_programs_need_tests_that_tell_programs_apart(tests: str, expected: str) -> None:
-    item = draft("Write twice(n).", answer="", solution="def twice(n):\n    return 2 * n", tests=tests)
-    scorer = Running()
-    assert reason(item, Evidence(), scorer) == expected
-    assert scorer.batches == 1
+def test_programs_need_tests_that_tell_programs_apart(assertion: str, expected: str) -> None:
+    assert reason(program(assertion), Evidence(), Code()) == expected
 
 
+@needs_sandbox
 def test_tests_that_the_wrong_response_passes_are_weak() -> None:
-    item = draft("Write twice(n).", answer="", solution="def twice(n):\n    return 2 * n", tests="assert twice(2) == 4")
-    wrong = Evidence(wrong={item.hash: "def twice(n):\n    return n * n"})
-    assert reason(item, wrong, Running()) == "weak_tests"
+    item = program("candidate(2) == 4")
+    wrong = Evidence(wrong={item.hash: "```python\ndef twice(n):\n    return n * n\n```"})
+    assert reason(item, wrong, Code()) == "weak_tests"
 
 
 @pytest.mark.parametrize(

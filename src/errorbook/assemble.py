@@ -5,6 +5,7 @@ The one place where names of the run file become objects. It runs nothing.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from errorbook import plugins
@@ -45,8 +46,8 @@ class Parts(NamedTuple):
         return tuple(course for course in self.courses if course.role == "learn")
 
 
-def assemble(config: Config) -> Parts:
-    """Create every plugin and select every example; models load later, on first use.
+def assemble(config: Config, folder: Path) -> Parts:
+    """Create every plugin and select every example; models load later, on first use. `folder` is the run's own.
 
     Raises:
         UserError: A plugin, an option or a dataset is wrong.
@@ -54,7 +55,7 @@ def assemble(config: Config) -> Parts:
     target: Target = create_target(config)
     return Parts(
         target=target,
-        instructor=plugins.create("instructors", config.instructor.kind, _seeded(config)),
+        instructor=create_instructor(config, folder),
         trainer=plugins.create("trainers", config.train.method, _trainer_options(config)),
         retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
         courses=tuple(_course(section, config.run.seed) for section in config.tasks),
@@ -66,6 +67,18 @@ def create_target(config: Config) -> Target:
     options = {"model": config.target.model, **config.target.options}
     target: Target = plugins.create("targets", config.target.engine, options)
     return target
+
+
+def create_instructor(config: Config, folder: Path | None = None) -> Instructor:
+    """The instructor alone; one that spends money is told the run's budget and where it may keep what it bought."""
+    offered: dict[str, object] = {"seed": config.run.seed, "budget_usd": config.run.budget_usd}
+    if folder is not None:
+        offered["workspace"] = str(folder)
+    takes = plugins.accepted("instructors", config.instructor.kind)
+    shared = {name: value for name, value in offered.items() if name in takes}
+    options = {**shared, **config.instructor.options}
+    instructor: Instructor = plugins.create("instructors", config.instructor.kind, options)
+    return instructor
 
 
 def create_task(section: TaskSection) -> Task:
@@ -111,13 +124,6 @@ def _course(section: TaskSection, seed: int) -> Course:
         margin=section.margin,
         examples={split: select(task, split, sizes[split], seed) for split in SPLITS},
     )
-
-
-def _seeded(config: Config) -> dict[str, object]:
-    options = dict(config.instructor.options)
-    if "seed" in plugins.accepted("instructors", config.instructor.kind):
-        options.setdefault("seed", config.run.seed)
-    return options
 
 
 def _trainer_options(config: Config) -> dict[str, object]:

@@ -19,7 +19,7 @@ from errorbook import plugins
 from errorbook.errors import ConfigError
 from errorbook.records import Recipe, Role
 
-Strategy = Literal["error", "contrast", "undirected"]
+Strategy = Literal["error", "contrast", "cluster", "undirected"]
 SECTIONS = ("run", "target", "instructor", "tasks", "strategy", "verify", "train", "gate")
 
 
@@ -89,12 +89,14 @@ class VerifySection(Section, frozen=True, kw_only=True):
     """`[verify]`: `answers = "trust"` skips the recomputation of answers (for ablations only).
 
     `ngram` is how many words in a row a sample may not share with a held-out question; 13 as in GPT-3's
-    decontamination (Brown et al. 2020, appendix C).
+    decontamination (Brown et al. 2020, appendix C). `votes` is how often the instructor solves a draft's question blind
+    where the task cannot recompute its answer.
     """
 
     answers: Literal["recompute", "trust"] = "recompute"
     near_duplicate: float = 0.8
     ngram: int = 13
+    votes: int = 3
 
 
 class TrainSection(Section, frozen=True, kw_only=True):
@@ -302,7 +304,7 @@ def _section(place: str) -> tuple[str, ...]:
 
 def _choices(place: str) -> str:
     known = {
-        "strategy.name": "error, contrast or undirected",
+        "strategy.name": "error, contrast, cluster or undirected",
         "tasks.role": "learn or guard",
         "verify.answers": "recompute or trust",
         "train.start": "continue or restart",

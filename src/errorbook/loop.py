@@ -19,7 +19,7 @@ from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
 from errorbook.errors import BudgetError
 from errorbook.evaluate import evaluate, identify
 from errorbook.instruct import assign, assign_undirected, instruct, retry
-from errorbook.interfaces import Solver
+from errorbook.interfaces import Checker, Solver
 from errorbook.judge import best, compare, judge
 from errorbook.ledger import Entry, Ledger
 from errorbook.opening import Run, Watch, opened, quiet, timed
@@ -41,9 +41,10 @@ from errorbook.records import (
     Sample,
     Split,
     Training,
+    Vote,
 )
 from errorbook.train import lessons_from, training_set_hash
-from errorbook.verify import Protected, Taken, verify
+from errorbook.verify import Evidence, Protected, Taken, blind, verify
 
 
 def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_file: str = "") -> Checkpoint:
@@ -101,7 +102,8 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     # Step 3: the instructor analyses each mistake and writes drafts; what passes verification are the samples.
     quota = min(len(mistakes) * config.strategy.samples_per_error, config.strategy.max_samples)
     if config.strategy.name == "undirected":
-        assignments = assign_undirected([course.name for course in parts.learnt()], quota, cycle)
+        exemplars = {course.name: course.examples["train"] for course in parts.learnt()}
+        assignments = assign_undirected(list(exemplars), quota, cycle, exemplars=exemplars)
     else:
         if config.strategy.name == "contrast":
             mistakes = _with_contrasts(this, cycle, current, mistakes, books)
@@ -192,7 +194,8 @@ def _supplied(this: Run, cycle: int, assignments: list[Assignment]) -> list[Samp
         if not assignments:
             break
         drafts = _drafted(this, cycle, assignments)
-        passed = desk(drafts)
+        wrong = {item.hash: item.mistake.response.text for item in assignments if item.mistake}
+        passed = desk(drafts, {draft.hash: wrong[draft.assignment] for draft in drafts if draft.assignment in wrong})
         samples += passed
         kept = {sample.draft for sample in passed}
         missing = Counter({assignment.hash: assignment.count for assignment in assignments})
@@ -219,7 +222,37 @@ def _drafted(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft
     return sorted(drafts, key=lambda draft: (wanted[draft.assignment], draft.index))
 
 
-def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft]], list[Sample]]:
+def _voted(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:
+    """Blind answers to the drafts whose answer nothing recomputes, where the instructor can give them."""
+    instructor, ledger, k = this.parts.instructor, this.ledger, this.config.verify.votes
+    solved = {course.name for course in this.parts.courses if isinstance(course.task, Solver)}
+    asked = [draft for draft in drafts if draft.task not in solved and not draft.tests]
+    if not isinstance(instructor, Checker) or this.config.verify.answers == "trust" or not (k and asked):
+        return {}
+    votes = _votes(ledger, cycle)
+    missing = [draft for draft in asked if len(votes.get(draft.hash, ())) < k]
+    if missing:
+        with timed(this, "vote", cycle, k * len(missing)) as tick:
+            for done, (question, answer, call) in enumerate(instructor.vote(map(blind, missing), k), 1):
+                given = "" if isinstance(answer, Failure) else answer
+                vote = Vote(draft=question.id, answer=given, call=call.hash)
+                ledger.extend(
+                    [Entry(call, f"vote:{call.subject}", vote.draft), Entry(vote, call.subject, vote.draft)], cycle
+                )
+                tick(done)
+                _keep_budget(this)
+    return _votes(ledger, cycle)
+
+
+def _votes(ledger: Ledger, cycle: int) -> dict[str, list[str]]:
+    """The recorded votes by draft, in an order that does not depend on when they came."""
+    found: dict[str, list[str]] = {}
+    for vote in ledger.all(Vote, cycle):
+        found.setdefault(vote.draft, []).append(vote.answer)
+    return {draft: sorted(answers) for draft, answers in found.items()}
+
+
+def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft], dict[str, str]], list[Sample]]:
     """A function that verifies drafts against all that is taken or protected, in a fixed order, and records each."""
     ledger, config, courses = this.ledger, this.config, this.parts.courses
     train = [example for course in courses for example in course.examples["train"]]
@@ -238,10 +271,12 @@ def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft]], list[Sa
     protected = Protected(held, learnt_train, config.verify.ngram, sums)
     tasks = {course.name: (course.task, course.scorer) for course in courses}
 
-    def check(drafts: list[Draft]) -> list[Sample]:
+    def check(drafts: list[Draft], wrong: dict[str, str]) -> list[Sample]:
+        trusted = config.verify.answers == "trust"
+        known = Evidence(votes=_voted(this, cycle, drafts), wrong=wrong, trust_answers=trusted)
         outcomes = []
         with timed(this, "verify", cycle, len(drafts)) as tick:
-            for outcome in verify(drafts, tasks, taken, protected, config.verify.answers == "trust"):
+            for outcome in verify(drafts, tasks, taken, protected, known):
                 outcomes.append(outcome)
                 tick(len(outcomes))
             ledger.extend((Entry(outcome, outcome.draft, outcome.draft) for outcome in outcomes), cycle)

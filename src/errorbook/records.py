@@ -54,11 +54,15 @@ class Example(Record, frozen=True, kw_only=True):
 
 
 class Generation(Record, frozen=True, kw_only=True):
-    """Settings of one generation: greedy where `temperature` is 0; `max_new_tokens` caps each response."""
+    """Settings of one generation: greedy where `temperature` is 0; `max_new_tokens` caps each response.
+
+    `answer` is "options" where nothing is written: the likeliest option's letter is taken for the response.
+    """
 
     max_new_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    answer: Literal["text", "options"] = "text"
 
 
 class Completion(Record, frozen=True, kw_only=True):
@@ -95,6 +99,11 @@ class Evaluation(Record, frozen=True, kw_only=True):
     n: int
     generation: Generation
     scorer: str
+
+    @cached_property
+    def hash(self) -> str:
+        """As of every record; written answers, the only kind at first, do not count, so that older runs can go on."""
+        return digest(type(self).__name__, msgspec.json.encode(self).replace(b',"answer":"text"}', b"}", 1))
 
 
 class Response(Record, frozen=True, kw_only=True):
@@ -165,6 +174,8 @@ class Assignment(Record, frozen=True, kw_only=True):
     """What the instructor is asked to write: `count` drafts against one diagnosis, or undirected where it is None.
 
     `index` and `cycle` tell assignments apart that are otherwise equal; `round` counts the attempts to fill the quota.
+    `alike` holds further mistakes of the same misconception (strategy `cluster`); `exemplars` are train questions that
+    show an undirected writer the form of the task, without any response.
     """
 
     task: str
@@ -174,6 +185,21 @@ class Assignment(Record, frozen=True, kw_only=True):
     round: int = 0
     mistake: Mistake | None = None
     diagnosis: Diagnosis | None = None
+    alike: tuple[Mistake, ...] = ()
+    exemplars: tuple[Example, ...] = ()
+
+    @cached_property
+    def hash(self) -> str:
+        """As of every record; where there is nothing in the last two fields, they do not count.
+
+        The tutor draws its problems by this hash, so runs from before these fields can be repeated exactly.
+        """
+        content = msgspec.json.encode(self)
+        bare = content.removesuffix(_NOTHING_ALIKE)
+        return digest(type(self).__name__, content if bare == content else bare + b"}")
+
+
+_NOTHING_ALIKE = b',"alike":[],"exemplars":[]}'
 
 
 class Draft(Record, frozen=True, kw_only=True):
@@ -191,6 +217,14 @@ class Draft(Record, frozen=True, kw_only=True):
     skill: str = ""
     difficulty: int = 0
     call: str = ""
+
+
+class Vote(Record, frozen=True, kw_only=True):
+    """One blind answer to a draft's question, without sight of its answer; empty where the call gave none."""
+
+    draft: str
+    answer: str
+    call: str
 
 
 class Failure(Record, frozen=True, kw_only=True):

@@ -257,9 +257,9 @@ def _check_tests(
 
 def _opponents(draft: Draft, task: Task, evidence: Evidence) -> dict[str, str]:
     """Programs that the tests of a draft must fail, by what they are."""
-    names = dict.fromkeys(_FUNCTION.findall(draft.solution))
+    names = dict.fromkeys(_FUNCTION.findall(draft.answer))
     nothing = "\n\n".join(f"def {name}(*args, **kwargs):\n    return None" for name in names)
-    found = {"a program that does nothing": task.completion(nothing, "") if nothing else ""}
+    found = {"a program that does nothing": task.completion("", nothing) if nothing else ""}
     found["the wrong response"] = evidence.wrong.get(draft.hash, "")
     return {name: text for name, text in found.items() if text}
 
