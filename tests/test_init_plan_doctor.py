@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,8 +15,20 @@ from msgspec.structs import replace
 
 from errorbook import doctor, scaffold
 from errorbook.cli import cli
-from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, load
+from errorbook.config import (
+    Config,
+    GateSection,
+    InstructorSection,
+    RunSection,
+    Strategy,
+    StrategySection,
+    TaskSection,
+    TrainSection,
+    VerifySection,
+    load,
+)
 from errorbook.errors import ConfigError, DataError
+from errorbook.instructors.forecast import ANSWER, DRAFT, REPLY
 from errorbook.plan import enough_for, make_plan
 from errorbook.stats import detectable_gain, not_worse
 
@@ -142,6 +155,94 @@ def test_an_undirected_plan_asks_for_no_diagnoses() -> None:
 
     assert plan.calls == 2 * 2 * 12
     assert plan.drafts == 2 * 2 * 120
+
+
+def priced(folder: Path, budget: float | None = None, votes: int = 3, **options: object) -> Config:
+    """Two tasks of one's own that nothing recomputes, and an instructor that is never asked."""
+    rows = [{"question": f"{n}?", "answer": "-", "split": ("train", "dev", "test")[n % 3]} for n in range(90)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    instructor = {"model": "teacher", "base_url": "http://127.0.0.1:9/v1", **options}
+    return Config(
+        run=RunSection(name="priced", cycles=2, budget_usd=budget),
+        instructor=InstructorSection(kind="openai", options=instructor),
+        tasks=tuple(
+            TaskSection(name=name, kind="jsonl", train=n, dev=20, test=5, options={"path": str(folder / "rows.jsonl")})
+            for name, n in (("first", 30), ("second", 10))
+        ),
+        strategy=StrategySection(name="contrast", samples_per_error=2, rounds=2),
+        verify=VerifySection(votes=votes),
+    )
+
+
+PRICE: dict[str, Any] = {"price_input": 2.0, "price_output": 8.0}
+
+
+def test_an_instructor_behind_an_endpoint_is_priced_without_a_key_or_a_request(tmp_path: Path) -> None:
+    plan = make_plan(priced(tmp_path, budget=100.0, **PRICE))
+
+    diagnoses, writes, drafts = 2 * 40, 2 * 2 * 40, 2 * 2 * 80
+    assert (plan.drafts, plan.votes, plan.calls) == (drafts, 3 * drafts, diagnoses + writes + 3 * drafts)
+    assert plan.output_tokens == diagnoses * REPLY + drafts * DRAFT + 3 * drafts * ANSWER
+    assert plan.input_tokens is not None
+    assert plan.input_tokens > 100 * plan.calls, "prompts are not short"
+    assert plan.usd == pytest.approx((2 * plan.input_tokens + 8 * plan.output_tokens) / 1e6)
+    assert not [warning for warning in plan.warnings if "budget" in warning or "price" in warning]
+
+
+def test_a_plan_warns_of_money(tmp_path: Path) -> None:
+    unknown = make_plan(priced(tmp_path, budget=5.0))
+    assert unknown.usd is None
+    assert any("price_input and price_output" in warning for warning in unknown.warnings)
+    assert any("budget_usd" in warning for warning in make_plan(priced(tmp_path, **PRICE)).warnings)
+    dear = make_plan(priced(tmp_path, budget=0.25, **PRICE))
+    (warning,) = [warning for warning in dear.warnings if "stops at its budget of $0.25" in warning]
+    assert f"${dear.usd:.2f}" in warning
+    own = make_plan(priced(tmp_path, price_input=0.0, price_output=0.0))
+    assert own.usd == 0.0
+    assert not [warning for warning in own.warnings if "budget" in warning]
+
+
+@pytest.mark.parametrize(("name", "writes"), [("error", 40), ("undirected", 8), ("cluster", (80 + 4 * 40) // 5)])
+def test_each_strategy_has_its_own_number_of_calls(tmp_path: Path, name: Strategy, writes: int) -> None:
+    config = priced(tmp_path, votes=0, **PRICE)
+    plan = make_plan(replace(config, strategy=replace(config.strategy, name=name)))
+
+    assert plan.calls == (0 if name == "undirected" else 2 * 40) + 2 * 2 * writes
+    assert plan.drafts == 2 * 2 * 80
+    assert plan.votes == 0
+
+
+def test_drafts_that_something_checks_are_not_voted_on(tmp_path: Path) -> None:
+    config = priced(tmp_path, **PRICE)
+    solved = replace(config, tasks=PLANNED.tasks)
+    trusted = replace(config, verify=VerifySection(answers="trust"))
+
+    assert make_plan(config).votes
+    assert make_plan(solved).votes == 0
+    assert make_plan(trusted).votes == 0
+
+
+def test_few_samples_are_shared_as_the_run_shares_them(tmp_path: Path) -> None:
+    config = priced(tmp_path, votes=1, **PRICE)
+    plan = make_plan(replace(config, strategy=replace(config.strategy, max_samples=50)))
+
+    assert (plan.drafts, plan.votes) == (2 * 2 * 50, 2 * 2 * 50)
+    assert plan.calls == 2 * 40 + 2 * 2 * 40 + plan.votes
+
+
+def test_the_forecast_is_shown(tmp_path: Path) -> None:
+    write_questions(tmp_path / "sums.jsonl", 90)
+    (tmp_path / "run.toml").write_text(
+        '[run]\nname = "r"\nbudget_usd = 3.0\n[instructor]\nkind = "openai"\nmodel = "m"\nprice_input = 2.0\n'
+        'price_output = 8.0\n[[tasks]]\nname = "sums"\nkind = "jsonl"\npath = "sums.jsonl"\nquestion = "prompt"\n'
+        'answer = "label"\ntrain = 20\ndev = 20\ntest = 5\n'
+    )
+    shown = CliRunner().invoke(cli, ["plan", str(tmp_path / "run.toml")])
+    value = json.loads(CliRunner().invoke(cli, ["plan", str(tmp_path / "run.toml"), "--json"]).output)
+
+    assert f"about ${value['usd']:.2f} of a budget of $3.00" in shown.output
+    assert f"about {value['input_tokens']} in, {value['output_tokens']} out" in shown.output
+    assert f"{value['votes']} of them blind answers" in shown.output
 
 
 def test_a_guard_that_can_never_pass_is_foretold_with_the_size_it_needs() -> None:

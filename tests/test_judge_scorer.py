@@ -12,9 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from teacher_kit import blocks, outside
 
+from errorbook.assemble import assemble, scorer_identity
+from errorbook.config import Config, load
 from errorbook.errors import BudgetError, ConfigError, DataError
 from errorbook.interfaces import BatchScorer
-from errorbook.records import Example
+from errorbook.ledger import open_ledger
+from errorbook.loop import exam
+from errorbook.records import Evaluation, Example
 from errorbook.scorers.judge import ENOUGH, Judge, agreement
 from errorbook.testing import Faults, Server, Turn, server
 
@@ -120,6 +124,83 @@ def test_a_response_cannot_talk_the_judge_into_a_verdict(tmp_path: Path) -> None
     with server(script=polite) as provider:
         found = judge(provider, labels(tmp_path)).score_all([(QUESTION, attack) for attack in attacks])
     assert [score.verdict for score in found] == ["wrong"] * 3
+
+
+RUN_FILE = """
+[run]
+name = "letters"
+cycles = 1
+
+[target]
+engine = "scripted"
+answers = { "How long, 1?" = "A day, please.", "How long, 3?" = "A year, please." }
+
+[[tasks]]
+name = "letters"
+kind = "jsonl"
+path = "letters.jsonl"
+scorer = "judge"
+prompt = "{question}"
+train = 20
+dev = 20
+test = 0
+
+[tasks.scorer_options]
+model = "judge"
+base_url = "BASE"
+rubric = "It says please."
+labelled = "labelled.jsonl"
+
+[strategy]
+retriever = "scripted"
+
+[train]
+method = "scripted"
+"""
+
+
+def letters(folder: Path, base_url: str, old: str = "", new: str = "") -> Config:
+    rows = [{"question": f"How long, {n}?", "answer": "-", "split": "dev" if n % 2 else "train"} for n in range(40)]
+    (folder / "letters.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "run.toml").write_text(RUN_FILE.replace("BASE", base_url).replace(old, new))
+    return load(folder / "run.toml")
+
+
+def test_a_run_marks_a_task_of_ones_own_by_the_judge(tmp_path: Path) -> None:
+    labels(tmp_path)
+    with server(script=polite) as provider:
+        config = letters(tmp_path, provider.base_url)
+        exam(config, tmp_path / "run")
+        once = provider.stats().requests
+        exam(config, tmp_path / "run")
+        (course,) = assemble(config, tmp_path / "run").courses
+        course.scorer.score(QUESTION, "How long, please?")
+        assert provider.stats().requests <= once + 1, "labels and marks are kept in the run's folder"
+    with open_ledger(tmp_path / "run") as ledger:
+        found = {item.split: ledger.tally(item) for item in ledger.all(Evaluation)}
+        assert {item.scorer for item in ledger.all(Evaluation)} == {course.marked_by}
+    assert (found["dev"].n, found["dev"].right, found["dev"].wrong) == (20, 2, 18)
+    assert (found["train"].n, found["train"].right, found["train"].wrong) == (20, 0, 20)
+
+
+def test_marks_by_other_rubrics_are_told_apart(tmp_path: Path) -> None:
+    plain = letters(tmp_path, "http://127.0.0.1:9/v1")
+    other = letters(tmp_path, "http://127.0.0.1:9/v1", "It says please.", "It says thank you.")
+    kept = letters(tmp_path, "http://127.0.0.1:9/v1", "[tasks.scorer_options]", '[tasks.scorer_options]\nstore = "s"')
+    plainly, otherwise, keeping = (config.tasks[0].scorer_options for config in (plain, other, kept))
+
+    assert plainly["labelled"] == str(tmp_path / "labelled.jsonl")
+    assert keeping["store"] == str(tmp_path / "s")
+    assert scorer_identity("numeric", {}) == "numeric"
+    assert scorer_identity("judge", plainly).startswith("judge:")
+    assert scorer_identity("judge", plainly) != scorer_identity("judge", otherwise)
+    assert scorer_identity("judge", plainly) == scorer_identity("judge", keeping), "where marks are kept changes none"
+    assert assemble(plain, tmp_path / "run").courses[0].marked_by == scorer_identity("judge", plainly)
+
+
+def test_options_that_the_scorer_does_not_know_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'rubric'"):
+        assemble(letters(tmp_path, "http://127.0.0.1:9/v1", "rubric", "rubrik"), tmp_path / "run")
 
 
 VERDICTS = st.sampled_from(["right", "wrong"])

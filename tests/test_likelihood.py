@@ -155,7 +155,7 @@ def test_evaluations_of_older_runs_keep_their_hash() -> None:
 def test_a_target_without_likelihoods_is_refused_with_the_fix() -> None:
     examples = Quiz().examples("dev", None, 0)
     speaker: Any = Speaker()
-    with pytest.raises(ConfigError, match="remove by_likelihood or use engine = 'transformers'"):
+    with pytest.raises(ConfigError, match="set answer = 'text' or use engine = 'transformers'"):
         identify(speaker, "base", Quiz(), "dev", examples)
     evaluation = identify(speaker, "base", Quiz(by_likelihood=False), "dev", examples)
     [responses] = evaluate(speaker, Quiz(by_likelihood=False), Choice(), evaluation, examples)

@@ -26,8 +26,14 @@ def pins() -> dict[str, str]:
     return dict(pairs)
 
 
+BORROWED = {"reasoning-gym", "lm-eval", "inspect"}
+"""Extras that only borrow other projects' questions: large, partly compiled on installation, and so not locked."""
+
+
 def declared() -> list[Requirement]:
-    extras = PROJECT["project"]["optional-dependencies"].values()
+    offered = PROJECT["project"]["optional-dependencies"]
+    assert offered.keys() >= BORROWED
+    extras = [items for name, items in offered.items() if name not in BORROWED]
     dev = PROJECT.get("dependency-groups", {}).get("dev", [])
     lists = [PROJECT["project"]["dependencies"], PROJECT["build-system"]["requires"], dev, *extras]
     return [Requirement(item) for items in lists for item in items]

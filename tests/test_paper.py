@@ -1,28 +1,48 @@
-"""The run files of the paper's setting: planned as they are, and the small one run to its end."""
+"""The run files of the paper's setting: planned as they are, and the small one run to its end.
+
+The small one also runs on invented rows in the benchmarks' own layout, with the scripted target and trainer, so that
+its road is walked where the reference data are not.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from errorbook.config import load
+from errorbook import plugins
+from errorbook.config import Config, TargetSection, load, parse
+from errorbook.errors import ConfigError
+from errorbook.evaluate import evaluate, identify
+from errorbook.interfaces import OptionTask, Scorer, Task
 from errorbook.ledger import open_ledger
+from errorbook.loop import run
 from errorbook.plan import make_plan
-from errorbook.records import Decision
+from errorbook.records import Comparison, Decision, Rejection, Sample
+from errorbook.targets.scripted import ScriptedTarget
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LEARNT = ["mmlu", "gsm8k", "mbpp"]
 GUARDS = ["arc", "gsm_plus", "humaneval", "bbh"]
+Row = dict[str, Any]
 
-pytestmark = pytest.mark.skipif(
+needs_data = pytest.mark.skipif(
     not os.environ.get("ERRORBOOK_DATA"), reason="ERRORBOOK_DATA does not name the folder of reference data"
 )
 
 
+# The real data -----------------------------------------------------------------------------------------------------
+
+
+@needs_data
 @pytest.mark.parametrize(("file", "strategy"), [("paper.toml", "contrast"), ("paper-error.toml", "error")])
 def test_the_papers_setting_can_be_planned_without_a_warning(file: str, strategy: str) -> None:
     config = load(EXAMPLES / file)
@@ -34,15 +54,9 @@ def test_the_papers_setting_can_be_planned_without_a_warning(file: str, strategy
     assert plan.warnings == ()
 
 
-def test_the_small_version_asks_twenty_questions_of_each_split() -> None:
-    plan = make_plan(load(EXAMPLES / "paper-small.toml"))
-
-    assert [(task.dev, task.test) for task in plan.tasks] == [(20, 20)] * 7
-    assert [task.train for task in plan.tasks] == [20] * 3 + [0] * 4
-
-
+@needs_data
 @pytest.mark.slow
-def test_the_small_version_runs_to_its_end(tmp_path: Path) -> None:
+def test_the_small_version_runs_to_its_end_with_a_real_model(tmp_path: Path) -> None:
     program = Path(sys.executable).parent / "errorbook"
     command = [str(program), "run", str(EXAMPLES / "paper-small.toml"), "--out", str(tmp_path)]
     reply = subprocess.run(command, check=False, capture_output=True, text=True, timeout=580)
@@ -52,3 +66,195 @@ def test_the_small_version_runs_to_its_end(tmp_path: Path) -> None:
         decisions = list(ledger.all(Decision))
     assert [decision.cycle for decision in decisions] == [1]
     assert {comparison.task for comparison in decisions[0].comparisons} == {*LEARNT, *GUARDS}
+
+
+# Invented data -----------------------------------------------------------------------------------------------------
+
+
+def sums(n: int) -> Row:
+    """A row of GSM8K."""
+    return {
+        "question": f"Ann has {n} stamps and buys {n + 3} more. How many stamps has she?",
+        "answer": f"She has {n} + {n + 3} = <<{n}+{n + 3}={2 * n + 3}>>{2 * n + 3} stamps.\n#### {2 * n + 3}",
+    }
+
+
+def changed_sums(n: int) -> Row:
+    """A row of GSM-Plus."""
+    return {
+        "question": f"Bob reads {n} pages today and {n + 7} tomorrow. How many pages does he read?",
+        "answer": str(2 * n + 7),
+        "solution": f"He reads {n} + {n + 7} = {2 * n + 7} pages.",
+        "perturbation_type": "numerical variation",
+        "seed_question": f"Bob reads {n} pages.",
+    }
+
+
+def options(n: int) -> Row:
+    """A row of MMLU; the options are numbers, so that a wrong number of the scripted target is one of them."""
+    return {
+        "question": f"A box holds {n} red and {n + 1} blue marbles: how many are that?",
+        **dict(zip("ABCD", _near(n), strict=True)),
+        "answer": "ABCD"[n % 4],
+        "subject": "counting",
+    }
+
+
+def science(n: int) -> Row:
+    """A row of ARC."""
+    found = options(n)
+    question = f"{n} moons circle one planet and {n + 1} another: how many are that?"
+    return {**found, "question": question, "id": f"moons_{n}", "label": list("ABCD")}
+
+
+def _near(n: int) -> list[str]:
+    """The right number at place `n % 4`, and the three that follow it."""
+    right, place = 2 * n + 1, n % 4
+    numbers = [right + 1, right + 2, right + 3]
+    return [str(number) for number in [*numbers[:place], right, *numbers[place:]]]
+
+
+def program(n: int) -> Row:
+    """A row of MBPP, as the hub has them; their numbers are their task ids."""
+    asserts = [f"assert add_{n}({x}) == {x + n}" for x in (0, 5)]
+    text = f"Write a function add_{n}(x) that adds {n} to x."
+    return {"task_id": n, "text": text, "code": f"def add_{n}(x):\n    return x + {n}", "test_list": asserts}
+
+
+def completed(n: int) -> Row:
+    """A row of HumanEval."""
+    return {
+        "task_id": f"Invented/{n}",
+        "prompt": f'def times_{n}(x):\n    """x times {n}."""\n',
+        "canonical_solution": f"    return x * {n}\n",
+        "test": f"def check(candidate):\n    assert candidate(2) == {2 * n}",
+        "entry_point": f"times_{n}",
+    }
+
+
+def more(n: int) -> Row:
+    """A row of BIG-Bench Hard."""
+    return {"input": f"Is {n} more than {100 - n}?", "target": "yes" if n > 50 else "no"}
+
+
+FILES: dict[str, tuple[Callable[[int], Row], Sequence[int]]] = {
+    "mmlu/train.jsonl": (options, range(2, 182)),
+    "gsm8k/train.jsonl": (sums, range(2, 162)),
+    "gsm8k/test.jsonl": (sums, range(200, 225)),
+    "mbpp/train.jsonl": (program, [*range(511, 536), *range(601, 626)]),
+    "mbpp/test.jsonl": (program, range(11, 36)),
+    "arc/test.jsonl": (science, range(2, 72)),
+    "gsm_plus/testmini.jsonl": (changed_sums, range(2, 72)),
+    "humaneval/test.jsonl": (completed, range(2, 72)),
+    "bbh/comparing.jsonl": (more, range(2, 72)),
+}
+
+
+@pytest.fixture(scope="module")
+def invented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data in the layout of the reference data."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, (row, numbers) in FILES.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(json.dumps(row(n)) for n in numbers), encoding="utf-8")
+    return folder
+
+
+def said() -> dict[str, str]:
+    """What a perfect scripted target says to each question, by the first line of its prompt."""
+    answers = {}
+    for make, numbers in FILES.values():
+        for row in map(make, numbers):
+            asked = next(row[key] for key in ("question", "text", "prompt", "input") if key in row)
+            answers[asked.partition("\n")[0]] = _gold(row)
+    return answers
+
+
+def _gold(row: Row) -> str:
+    if "subject" in row:
+        return str(row[row["answer"]])
+    if "prompt" in row or "code" in row:
+        return f"\n```python\n{row.get('code') or row['prompt'] + row['canonical_solution']}\n```"
+    return str(row.get("target") or row["answer"].rpartition(" ")[2])
+
+
+def small(invented: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The small run file on the invented data, with parts that take no time."""
+    monkeypatch.setenv("ERRORBOOK_DATA", str(invented))
+    config = load(EXAMPLES / "paper-small.toml")
+    return replace(
+        config,
+        target=TargetSection(
+            model="scripted", engine="scripted", options={"accuracy": 0.3, "gain": 0.65, "answers": said()}
+        ),
+        train=replace(config.train, method="scripted"),
+    )
+
+
+def test_the_small_version_asks_twenty_questions_of_each_split(invented: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(small(invented, monkeypatch))
+
+    assert [(task.dev, task.test) for task in plan.tasks] == [(20, 20)] * 7
+    assert [task.train for task in plan.tasks] == [20] * 3 + [0] * 4
+
+
+def test_the_small_version_runs_to_its_end_on_invented_data(
+    invented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(small(invented, monkeypatch), tmp_path)
+
+    with open_ledger(tmp_path) as ledger:
+        [decision] = ledger.all(Decision)
+        samples, rejections = list(ledger.all(Sample)), list(ledger.all(Rejection))
+        tested = [item.task for item in ledger.all(Comparison) if item.split == "test"]
+    assert {sample.task for sample in samples} == set(LEARNT), Counter((one.task, one.reason) for one in rejections)
+    assert rejections == []
+    assert {comparison.task for comparison in decision.comparisons} == {*LEARNT, *GUARDS}
+    assert all(one.right_after > one.right_before for one in decision.comparisons), decision.comparisons
+    assert decision.outcome == "accept"
+    assert sorted(tested) == sorted(LEARNT + GUARDS)
+    assert all(len(sample.choices) == 4 for sample in samples if sample.task == "mmlu")
+
+
+# Options weighed by likelihood -------------------------------------------------------------------------------------
+
+RUN = '[run]\nname = "weighed"\n[[tasks]]\nname = "{name}"\n{line}'
+
+
+def made(name: str, line: str = "") -> Task:
+    """The task of a run file that has the line."""
+    [section] = parse(RUN.format(name=name, line=line)).tasks
+    task: Task = plugins.create("tasks", section.plugin, section.options)
+    return task
+
+
+@pytest.mark.parametrize("name", ["mmlu", "arc"])
+def test_options_are_weighed_where_the_run_file_says_so(
+    name: str, invented: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERRORBOOK_DATA", str(invented))
+    task, written = made(name, 'answer = "likelihood"'), made(name)
+    scorer: Scorer = plugins.create("scorers", task.scorer)
+    examples = task.examples("dev", 10, 0)
+    target = ScriptedTarget(accuracy=1.0, answers={example.question: example.answer for example in examples})
+    evaluation = identify(target, "base", task, "dev", examples)
+    [responses] = evaluate(target, task, scorer, evaluation, examples)
+
+    assert evaluation.generation.answer == "options"
+    assert {response.score.verdict for response in responses} == {"right"}
+    assert identify(target, "base", written, "dev", examples).generation.answer == "text"
+    prompt = task.prompt(examples[0].question, examples[0].choices)
+    assert "step by step" not in prompt
+    assert "step by step" in written.prompt(examples[0].question, examples[0].choices)
+    assert task.completion("Because.", "B") == "B", "the first word is weighed, so the first word is taught"
+    assert scorer.score(examples[0], task.completion("", examples[0].answer)).verdict == "right"
+
+
+def test_tasks_without_options_for_all_questions_cannot_be_weighed() -> None:
+    assert all(isinstance(made(name), OptionTask) for name in ("mmlu", "arc"))
+    assert not any(isinstance(made(name), OptionTask) for name in ("gsm8k", "bbh", "mbpp"))
+    with pytest.raises(ConfigError, match="answer"):
+        made("gsm8k", 'answer = "likelihood"')
+    with pytest.raises(ConfigError, match='write "text" or "likelihood"'):
+        made("arc", 'answer = "letters"')

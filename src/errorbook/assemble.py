@@ -5,26 +5,30 @@ The one place where names of the run file become objects. It runs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from errorbook import plugins
 from errorbook.config import Config, TaskSection
 from errorbook.interfaces import Instructor, Retriever, Scorer, Target, Task, Trainer
-from errorbook.records import Example, Role, Rule, Split
+from errorbook.records import Example, Role, Rule, Split, digest
 from errorbook.select import select
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 class Course(NamedTuple):
-    """One task of the run with everything that evaluating it takes."""
+    """One task of the run with everything that evaluating it takes; `marked_by` tells scorers with options apart."""
 
     task: Task
     scorer: Scorer
     role: Role
     margin: float
     examples: dict[Split, tuple[Example, ...]]
+    marked_by: str
 
     @property
     def name(self) -> str:
@@ -58,7 +62,7 @@ def assemble(config: Config, folder: Path) -> Parts:
         instructor=create_instructor(config, folder),
         trainer=plugins.create("trainers", config.train.method, _trainer_options(config)),
         retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
-        courses=tuple(_course(section, config.run.seed) for section in config.tasks),
+        courses=tuple(_course(section, config.run.seed, folder) for section in config.tasks),
     )
 
 
@@ -114,15 +118,33 @@ def plugin_origins(config: Config) -> list[plugins.Origin]:
     return [plugins.origin(kind, name) for kind, name in sorted(used)]
 
 
-def _course(section: TaskSection, seed: int) -> Course:
+def scorer_identity(scorer: str, options: Mapping[str, object]) -> str:
+    """The scorer's name, with a short hash of its options where it has any; where marks are kept changes none."""
+    telling = {name: value for name, value in options.items() if name != "store"}
+    if not telling:
+        return scorer
+    return f"{scorer}:{digest(msgspec.json.encode(telling, order='deterministic'))[:8]}"
+
+
+def create_scorer(name: str, options: Mapping[str, object], folder: Path | None = None) -> Scorer:
+    """A scorer with its options; one that buys its marks keeps them in the run's folder where no other is named."""
+    given = dict(options)
+    if folder is not None and "store" not in given and "store" in plugins.accepted("scorers", name):
+        given["store"] = str(folder / f"marks-{scorer_identity(name, options).rpartition(':')[2]}.sqlite")
+    scorer: Scorer = plugins.create("scorers", name, given)
+    return scorer
+
+
+def _course(section: TaskSection, seed: int, folder: Path) -> Course:
     task = create_task(section)
     sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
     return Course(
         task=task,
-        scorer=plugins.create("scorers", task.scorer),
+        scorer=create_scorer(task.scorer, section.scorer_options, folder),
         role=section.role,
         margin=section.margin,
         examples={split: select(task, split, sizes[split], seed) for split in SPLITS},
+        marked_by=scorer_identity(task.scorer, section.scorer_options),
     )
 
 

@@ -20,6 +20,8 @@ from errorbook.errors import ConfigError
 from errorbook.records import Recipe, Role
 
 Strategy = Literal["error", "contrast", "cluster", "undirected"]
+SCORER_FILES = ("path", "labelled", "store")
+"""Options of a scorer that name files; relative ones are taken from the run file's folder."""
 SECTIONS = ("run", "target", "instructor", "tasks", "strategy", "verify", "train", "gate")
 
 
@@ -55,7 +57,7 @@ class TaskSection(Section, frozen=True, kw_only=True):
     """`[[tasks]]`: how many examples of each split are used, and what the gate asks of the task.
 
     `kind` names the plugin where it is not the task's own name. A guard's train examples are never shown to the
-    instructor: its right responses are rehearsed.
+    instructor: its right responses are rehearsed. `scorer_options` go to the plugin of the task's scorer.
     """
 
     name: str
@@ -65,6 +67,7 @@ class TaskSection(Section, frozen=True, kw_only=True):
     dev: int = 200
     test: int = 200
     margin: float = 0.05
+    scorer_options: dict[str, Any] = {}
     options: dict[str, Any] = {}
 
     @property
@@ -149,7 +152,7 @@ class Config(Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Config:
-    """Read and check a run file. Relative `path` options are taken from the file's own folder.
+    """Read and check a run file. Paths in options of tasks and scorers are taken from the file's own folder.
 
     Raises:
         ConfigError: The file is missing, not TOML, or wrong in any key.
@@ -254,20 +257,27 @@ def _check_plugins(config: Config) -> None:
 
 
 def _anchor(config: Config, folder: Path) -> Config:
-    """Make relative `path` options relative to the run file, and a local model folder likewise."""
-    tasks = []
-    for task in config.tasks:
-        path = task.options.get("path")
-        if isinstance(path, str) and not Path(path).is_absolute():
-            options = {**task.options, "path": str((folder / path).resolve())}
-            tasks.append(msgspec.structs.replace(task, options=options))
-        else:
-            tasks.append(task)
+    """Make relative paths in options relative to the run file, and a local model folder likewise."""
+    tasks = tuple(
+        msgspec.structs.replace(
+            task,
+            options=_located(task.options, ("path",), folder),
+            scorer_options=_located(task.scorer_options, SCORER_FILES, folder),
+        )
+        for task in config.tasks
+    )
     target = config.target
     if target.model.startswith((".", "~")):
         located = str((folder / Path(target.model).expanduser()).resolve())
         target = msgspec.structs.replace(target, model=located)
-    return msgspec.structs.replace(config, tasks=tuple(tasks), target=target)
+    return msgspec.structs.replace(config, tasks=tasks, target=target)
+
+
+def _located(options: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    """The options with those that name files made absolute; what is no text is left for its plugin to refuse."""
+    files = {name: value for name, value in options.items() if name in names and isinstance(value, str) and value}
+    relative = {name: value for name, value in files.items() if not Path(value).is_absolute()}
+    return options | {name: str((folder / value).resolve()) for name, value in relative.items()}
 
 
 def _explain(error: msgspec.ValidationError, data: dict[str, Any]) -> str:

@@ -17,8 +17,12 @@ BLOCK = 128
 """Examples asked and recorded together: at most this many are asked again after a kill."""
 
 
-def identify(target: Target, checkpoint: str, task: Task, split: Split, examples: Sequence[Example]) -> Evaluation:
+def identify(
+    target: Target, checkpoint: str, task: Task, split: Split, examples: Sequence[Example], scorer: str = ""
+) -> Evaluation:
     """The identity of one evaluation; `checkpoint` is the hash of the checkpoint that the target answers as.
+
+    `scorer` says what marks, where that is more than the task's scorer by name: one with options.
 
     Raises:
         ConfigError: The task wants its options weighed by likelihood, which the target cannot tell.
@@ -26,8 +30,8 @@ def identify(target: Target, checkpoint: str, task: Task, split: Split, examples
     weighed = isinstance(task, OptionTask) and task.by_likelihood and all(example.choices for example in examples)
     if weighed and not isinstance(target, Likelihood):
         raise ConfigError(
-            f"The task '{task.name}' has by_likelihood = true, but this target tells no likelihoods; "
-            "remove by_likelihood or use engine = 'transformers'."
+            f"The task '{task.name}' is to be answered by likelihood, but this target tells no likelihoods; "
+            "set answer = 'text' or use engine = 'transformers'."
         )
     return Evaluation(
         checkpoint=checkpoint,
@@ -37,7 +41,7 @@ def identify(target: Target, checkpoint: str, task: Task, split: Split, examples
         examples=digest(*(example.hash for example in examples)),
         n=len(examples),
         generation=Generation(max_new_tokens=task.max_new_tokens, answer="options" if weighed else "text"),
-        scorer=task.scorer,
+        scorer=scorer or task.scorer,
     )
 
 

@@ -134,7 +134,7 @@ def final_exam(this: Run, final: Checkpoint) -> None:
 def _examine(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:
     """Evaluate one checkpoint on one split, or go on with it, and return the responses by example id."""
     examples, ledger = course.examples[split], this.ledger
-    evaluation = identify(this.parts.target, checkpoint.hash, course.task, split, examples)
+    evaluation = identify(this.parts.target, checkpoint.hash, course.task, split, examples, course.marked_by)
     ledger.open_evaluation(evaluation, cycle)
     answered = ledger.answered(evaluation)
     if len(answered) < len(examples):
@@ -368,7 +368,8 @@ def _compared(this: Run, course: Course, split: Split, before: Checkpoint, after
     sides = []
     for checkpoint in (before, after):
         _examine(this, course, split, checkpoint, cycle)
-        evaluation = identify(this.parts.target, checkpoint.hash, course.task, split, course.examples[split])
+        examples = course.examples[split]
+        evaluation = identify(this.parts.target, checkpoint.hash, course.task, split, examples, course.marked_by)
         sides.append((evaluation, this.ledger.verdicts(evaluation)))
     return compare(sides[0], sides[1], course.role, course.margin)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from errorbook.book import Checkpoints, read_config
 from errorbook.config import Config, TaskSection
+from errorbook.costs import cost_by_kind
 from errorbook.ledger import Ledger
 from errorbook.records import (
     Call,
@@ -295,10 +296,12 @@ def _stage_seconds(ledger: Ledger) -> dict[str, float]:
 
 
 def _spending(ledger: Ledger) -> Spending:
-    calls = list(ledger.all(Call))
+    calls, usd, samples = list(ledger.all(Call)), ledger.total_cost(), ledger.count(Sample)
     return Spending(
         calls=len(calls),
         input_tokens=sum(call.input_tokens for call in calls),
         output_tokens=sum(call.output_tokens for call in calls),
-        usd=ledger.total_cost(),
+        usd=usd,
+        usd_per_sample=usd / samples if samples else None,
+        by_kind=cost_by_kind(ledger),
     )

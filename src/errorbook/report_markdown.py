@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from errorbook import sentences
+from errorbook.costs import cost_row, each_text
 from errorbook.report_cases import Case
 from errorbook.report_parts import Accuracy, Report
 
@@ -19,7 +20,9 @@ def render(report: Report) -> str:
     lines += ["## About this run", ""]
     lines += [f"- Target: {_cell(report.model)}", f"- Instructor: {_cell(report.instructor)}"]
     lines += [f"- Strategy: {report.strategy}", f"- Time: {sentences.duration(report.seconds)}"]
-    lines += [f"- Instructor cost: ${report.spending.usd:.2f} for {report.spending.calls} calls"]
+    spending = report.spending
+    each = each_text(spending.usd, spending.usd_per_sample)
+    lines += [f"- Instructor cost: ${spending.usd:.2f} for {spending.calls} calls{each}"]
     lines += [f"- {_cell(note)}" for note in sentences.notes(report)]
     return "\n".join(lines) + "\n"
 
@@ -80,6 +83,10 @@ def _funnel(report: Report) -> Iterator[str]:
     rows += [["waiting for a check", funnel.waiting], ["trained on", funnel.trained]]
     rows += [["in the final model", funnel.kept]]
     yield from _table(["Stage", "Drafts"], rows, "From drafts to training")
+    costs = [cost_row(item) for item in report.spending.by_kind]
+    if costs:
+        rows = [[f"{kind} ({task})", *numbers] for task, kind, *numbers in costs]
+        yield from _table(["Against", "Dollars", "Verified", "Each"], rows, "Cost of verified samples")
 
 
 def _cases(report: Report) -> Iterator[str]:

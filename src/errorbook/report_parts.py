@@ -144,13 +144,31 @@ class TrainingResult(Part, frozen=True, kw_only=True):
     losses: tuple[float, ...]
 
 
+class KindCost(Part, frozen=True, kw_only=True):
+    """What the samples against one kind of error cost; `each` is None where none was accepted.
+
+    An empty task and kind: what belongs to no diagnosis.
+    """
+
+    task: str
+    kind: str
+    usd: float
+    samples: int
+    each: float | None
+
+
 class Spending(Part, frozen=True, kw_only=True):
-    """The instructor's calls: how many, tokens in and out, and dollars."""
+    """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
+
+    The dollars of `by_kind` add up to `usd`; it is empty where nothing was spent.
+    """
 
     calls: int
     input_tokens: int
     output_tokens: int
     usd: float
+    usd_per_sample: float | None = None
+    by_kind: tuple[KindCost, ...] = ()
 
 
 class Report(Part, frozen=True, kw_only=True):

@@ -19,12 +19,13 @@ from rich.table import Table
 from rich.text import Text
 
 from errorbook import sentences
+from errorbook.costs import cost_row, each_text
 from errorbook.report_parts import Difference
 
 if TYPE_CHECKING:
     from errorbook.doctor import Finding
     from errorbook.plan import Plan
-    from errorbook.report_parts import Accuracy, Report
+    from errorbook.report_parts import Accuracy, KindCost, Report
     from errorbook.status import Status
 
 _EVERY = 5.0
@@ -126,7 +127,10 @@ def show_report(report: Report, console: Console) -> None:
     for item in report.relearnt:
         console.print(plain(sentences.again_text(item)))
     _show_funnel(report, console)
-    cost = f"${report.spending.usd:.2f} for {sentences.count(report.spending.calls, 'instructor call')}"
+    spending = report.spending
+    _show_costs(spending.by_kind, console)
+    cost = f"${spending.usd:.2f} for {sentences.count(spending.calls, 'instructor call')}"
+    cost += each_text(spending.usd, spending.usd_per_sample)
     console.print(plain(f"Time {sentences.duration(report.seconds)}; {cost}."))
 
 
@@ -182,6 +186,12 @@ def _show_funnel(report: Report, console: Console) -> None:
         console.print(_table("From drafts to training", columns, rows, 0))
 
 
+def _show_costs(kinds: Sequence[KindCost], console: Console) -> None:
+    rows = [cost_row(item) for item in kinds]
+    if rows:
+        console.print(_table("Cost of verified samples", ["task", "against", "dollars", "verified", "each"], rows, 2))
+
+
 def show_status(status: Status, console: Console) -> None:
     """Where a run stands."""
     going = f"in cycle {status.cycle} of {status.planned_cycles}" if status.cycle else "before the first cycle"
@@ -197,7 +207,9 @@ def show_status(status: Status, console: Console) -> None:
     counts = ((status.diagnoses, "diagnoses"), (status.drafts, "drafts"), (status.samples, "samples"))
     line = ", ".join(f"{n} {noun}" for n, noun in counts)
     console.print(plain(f"{line}, {status.rejections} rejected, {sentences.count(status.trainings, 'training')}."))
-    console.print(plain(f"Time {sentences.duration(status.seconds)}; instructor ${status.usd:.2f}; {status.run}"))
+    _show_costs(status.cost_by_kind, console)
+    cost = f"instructor ${status.usd:.2f}{each_text(status.usd, status.usd_per_sample)}"
+    console.print(plain(f"Time {sentences.duration(status.seconds)}; {cost}; {status.run}"))
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -205,13 +217,17 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(Text.assemble((plan.name, "bold"), f": {sentences.count(plan.cycles, 'cycle')} at most"))
     rows = [[item.task, item.role, item.train, item.dev, item.test] for item in plan.tasks]
     console.print(_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
-    dollars = "unknown: this instructor names no price" if plan.usd is None else f"${plan.usd:.2f}"
+    votes = f", {plan.votes} of them blind answers to drafts" if plan.votes else ""
     facts: list[list[object]] = [
         ["responses of the target", f"at most {plan.responses}"],
         ["tokens it generates", f"roughly {plan.generated_tokens}, at most {plan.generated_tokens_at_most}"],
-        ["instructor calls", f"at most {plan.calls}"],
+        ["instructor calls", f"at most {plan.calls}{votes}"],
         ["drafts", f"at most {plan.drafts}"],
-        ["instructor cost", dollars],
+    ]
+    if plan.input_tokens is not None:
+        facts.append(["instructor tokens", f"about {plan.input_tokens} in, {plan.output_tokens} out"])
+    facts += [
+        ["instructor cost", _forecast_cost(plan)],
         [
             "smallest gain dev shows",
             f"{100 * plan.detectable:.1f} points (80% power, alpha {plan.alpha_each:.2g})",
@@ -220,6 +236,14 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(_table("At most this much", ["what", "how much"], facts, 2))
     for warning in plan.warnings:
         console.print(Text.assemble(("! ", "bold"), plain(warning)))
+
+
+def _forecast_cost(plan: Plan) -> str:
+    if plan.usd is None:
+        return "unknown: no price is given" if plan.input_tokens is not None else "unknown: it names no price"
+    about = "about " if plan.usd else ""
+    cap = "" if plan.budget_usd is None else f" of a budget of ${plan.budget_usd:.2f}"
+    return f"{about}${plan.usd:.2f}{cap}"
 
 
 def show_findings(findings: Sequence[Finding], console: Console) -> None:

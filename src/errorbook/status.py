@@ -11,10 +11,12 @@ from pathlib import Path
 import msgspec
 
 from errorbook.book import Checkpoints, read_config
+from errorbook.costs import cost_by_kind
 from errorbook.errors import LedgerError
 from errorbook.ledger import Ledger
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
 from errorbook.report import is_finished
+from errorbook.report_parts import KindCost
 
 _DEEPEST = 4
 
@@ -55,6 +57,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: tuple[EvaluationStatus, ...]
     seconds: float
     usd: float
+    usd_per_sample: float | None
+    cost_by_kind: tuple[KindCost, ...]
 
 
 def stand(ledger: Ledger) -> Status:
@@ -62,6 +66,7 @@ def stand(ledger: Ledger) -> Status:
     config, points = read_config(ledger), Checkpoints(ledger)
     finished = is_finished(ledger, config, points.decisions)
     started = bool(points.decisions or ledger.count(Call))
+    usd, samples = ledger.total_cost(), ledger.count(Sample)
     over = len(points.decisions) == config.run.cycles or any(item.outcome == "stop" for item in points.decisions)
     return Status(
         run=str(ledger.root),
@@ -74,12 +79,14 @@ def stand(ledger: Ledger) -> Status:
         ),
         diagnoses=ledger.count(Diagnosis),
         drafts=ledger.count(Draft),
-        samples=ledger.count(Sample),
+        samples=samples,
         rejections=ledger.count(Rejection),
         trainings=ledger.count(Training),
         evaluations=tuple(_evaluation(ledger, points, item) for item in ledger.all(Evaluation)),
         seconds=sum(event.seconds for event in ledger.events()),
-        usd=ledger.total_cost(),
+        usd=usd,
+        usd_per_sample=usd / samples if samples else None,
+        cost_by_kind=cost_by_kind(ledger),
     )
 
 

@@ -15,8 +15,9 @@ class ScriptedInstructor:
     """Implements `Instructor` from given replies.
 
     `script` maps the id of an example (empty for undirected assignments) to pairs of question and answer, or triples
-    with a solution; they are dealt in turn, over `Assignment.index`, and start again when used up. `fail` lists ids
-    of examples whose diagnosis, and `fail_writing` those whose writing, becomes a Failure. Each call costs `cost_usd`.
+    with a solution; they are dealt in turn, over `Assignment.index`, and start again when used up. A draft against a
+    mistake has the options and tests of the mistake's question. `fail` lists ids of examples whose diagnosis, and
+    `fail_writing` those whose writing, becomes a Failure. Each call costs `cost_usd`.
     """
 
     def __init__(
@@ -87,6 +88,8 @@ class ScriptedInstructor:
                     question=question,
                     answer=answer,
                     solution=solution[0] if solution else "",
+                    choices=example.choices if example else (),
+                    tests=example.tests if example else "",
                     skill=example.skill if example else "",
                     difficulty=example.difficulty if example else 0,
                     call=call,
@@ -100,4 +103,9 @@ class ScriptedInstructor:
             return replies[position % len(replies)]
         if example is None:
             return None
-        return f"Practice {position + 1}: {example.question}", example.answer, example.solution
+        return f"Practice {position + 1}: {example.question}", example.answer, example.solution or _solution(example)
+
+
+def _solution(example: Example) -> str:
+    """Something to say where a question has options or tests and its data no worked solution, as is usual there."""
+    return "This is right." if example.choices or example.tests else ""

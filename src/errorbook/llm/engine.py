@@ -166,7 +166,8 @@ class Engine:
             self._thread = thread
 
     def _run(self, ready: Future[None]) -> None:
-        asyncio.run(self._main(ready))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self._main(ready))
 
     async def _main(self, ready: Future[None]) -> None:
         try:
@@ -187,3 +188,12 @@ def _batch_api(endpoint: Endpoint) -> BatchApi:
     if not isinstance(endpoint, BatchEndpoint):
         raise ModelError(f"{endpoint.base_url} has no batch API that is known here; set batch to false.")
     return endpoint.batches()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The quicker event loop where it is installed (it does not exist for Windows); None means Python's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

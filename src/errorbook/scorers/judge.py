@@ -2,12 +2,17 @@
 
     [[tasks]]
     name = "letters"
+    kind = "jsonl"
+    path = "letters.jsonl"
     scorer = "judge"
 
     [tasks.scorer_options]
     model = "gpt-4.1"
     rubric = "Right where the reply answers the customer's question and promises nothing."
-    labelled = "labelled.jsonl"
+    labelled = "labelled.jsonl"     # taken from the run file's folder, as every path
+    price_input = 2.0               # dollars per million tokens; needed for a budget of its own
+    price_output = 8.0
+    budget_usd = 5.0
 
 `labelled` holds responses that people have marked: JSON lines of question, response, verdict (right or wrong) and,
 where there is one, answer. Before the judge marks anything else it marks those, and it refuses all work where its
@@ -85,7 +90,8 @@ class Judge:
     """Right where the model says that a response fulfils the rubric.
 
     `protocol`, `model`, `base_url`, `api_key_env`, `headers`, `sampling`, prices and `budget_usd` are as for an
-    instructor. `store` is the file that remembers marks. `kappa` is the least agreement at which it works.
+    instructor. `store` is the file that remembers marks; a run keeps them in its folder. `kappa` is the least
+    agreement at which it works.
     """
 
     def __init__(  # noqa: PLR0913 - the keys of the run file

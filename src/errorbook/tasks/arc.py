@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from errorbook.tasks import wording
-from errorbook.tasks.benchmark import Options, Portion, Spec, benchmark, field
-from errorbook.tasks.collection import Collection
+from errorbook.tasks.benchmark import Options, Portion, Spec, field
+from errorbook.tasks.collection import Quiz
 from errorbook.tasks.items import Item
-from errorbook.tasks.multiple_choice import letter, options
+from errorbook.tasks.multiple_choice import letter, options, quiz
 
 
 def _read(row: Mapping[str, Any], _: str) -> Item:
@@ -45,6 +45,6 @@ SPEC = Spec(
 )
 
 
-def arc(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400) -> Collection:
-    """ARC-Challenge: science exam questions with options."""
-    return benchmark(SPEC, Options(path, dataset, revision, max_new_tokens))
+def arc(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400, answer: str = "text") -> Quiz:
+    """ARC-Challenge: science exam questions with options; `answer = "likelihood"` weighs the options instead."""
+    return quiz(SPEC, Options(path, dataset, revision, max_new_tokens), answer)

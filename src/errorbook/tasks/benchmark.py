@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from errorbook.errors import DataError
 from errorbook.records import Split, digest
 from errorbook.tasks import wording
-from errorbook.tasks.collection import Collection, Loaded, Style
+from errorbook.tasks.collection import Collection, Loaded, Loader, Style
 from errorbook.tasks.downloads import fetch
 from errorbook.tasks.items import Item, as_examples
 from errorbook.tasks.rows import Row, file_hash, read_jsonl
@@ -72,14 +72,23 @@ class _Batch(NamedTuple):
 
 def benchmark(spec: Spec, options: Options) -> Collection:
     """The task that a spec describes."""
-    style = Style(
+    return Collection(style_of(spec, options), loader(spec, options))
+
+
+def style_of(spec: Spec, options: Options) -> Style:
+    """How the benchmark words its questions and answers."""
+    return Style(
         name=spec.name,
         scorer=spec.scorer,
         max_new_tokens=options.max_new_tokens,
         prompt=lambda question, choices: wording.asked(question, choices, spec.instruction),
         completion=spec.completion,
     )
-    return Collection(style, lambda: _load(spec, options))
+
+
+def loader(spec: Spec, options: Options) -> Loader:
+    """Reads the benchmark's rows when they are first needed."""
+    return lambda: _load(spec, options)
 
 
 def field(row: Mapping[str, Any], name: str) -> str:

@@ -84,3 +84,11 @@ class Collection:
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded
+
+
+class Quiz(Collection):
+    """A collection whose options may be weighed: an `OptionTask`, which a plain collection is not."""
+
+    def __init__(self, style: Style, load: Loader, *, by_likelihood: bool) -> None:
+        super().__init__(style, load)
+        self.by_likelihood = by_likelihood

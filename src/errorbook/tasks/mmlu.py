@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from errorbook.tasks import wording
-from errorbook.tasks.benchmark import Options, Portion, Spec, benchmark, field
-from errorbook.tasks.collection import Collection
+from errorbook.tasks.benchmark import Options, Portion, Spec, field
+from errorbook.tasks.collection import Quiz
 from errorbook.tasks.items import Item
-from errorbook.tasks.multiple_choice import letter, options
+from errorbook.tasks.multiple_choice import letter, options, quiz
 
 _LABELS = "ABCD"
 
@@ -42,6 +42,8 @@ SPEC = Spec(
 )
 
 
-def mmlu(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400) -> Collection:
-    """MMLU: four-option questions on 57 subjects."""
-    return benchmark(SPEC, Options(path, dataset, revision, max_new_tokens))
+def mmlu(
+    path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400, answer: str = "text"
+) -> Quiz:
+    """MMLU: four-option questions on 57 subjects; `answer = "likelihood"` weighs the options instead."""
+    return quiz(SPEC, Options(path, dataset, revision, max_new_tokens), answer)

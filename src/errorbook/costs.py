@@ -1,0 +1,63 @@
+"""What accepted samples cost, by kind of error: every recorded call is traced to the mistake that it was made for.
+
+A diagnosis' call hangs on the response, a writing call on the diagnosis, a blind answer's on the draft. Money is added
+up in whole nano-dollars, so that the parts make up the whole. It only reads, and forecasts nothing: see `plan`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from errorbook.ledger import Ledger
+from errorbook.llm.budget import NANO
+from errorbook.records import Call, Diagnosis, Draft, Sample
+from errorbook.report_parts import KindCost
+from errorbook.sentences import words
+
+_Kind = tuple[str, str]
+_NONE: _Kind = ("", "")
+
+
+def cost_by_kind(ledger: Ledger) -> tuple[KindCost, ...]:
+    """Dollars and accepted samples by task and kind of error, the dearest first; empty where nothing was spent.
+
+    What belongs to no diagnosis (one that failed, drafts of the undirected control) has an empty task and kind.
+    """
+    if not ledger.total_cost():
+        return ()
+    kinds = {diagnosis.hash: (diagnosis.task, diagnosis.error_kind) for diagnosis in ledger.all(Diagnosis)}
+    drafts = {draft.hash: kinds.get(draft.diagnosis, _NONE) for draft in ledger.all(Draft)}
+    nano: defaultdict[_Kind, int] = defaultdict(int)
+    for parent, kind in _parents(ledger, kinds, drafts):
+        nano[kind] += sum(round(call.cost_usd * NANO) for call in ledger.all(Call, parent=parent))
+    # The total is read last: a run that goes on meanwhile can only have spent more.
+    nano[_NONE] = max(0, round(ledger.total_cost() * NANO) - sum(nano[kind] for kind in nano if kind != _NONE))
+    samples: defaultdict[_Kind, int] = defaultdict(int)
+    for sample in ledger.all(Sample):
+        samples[drafts.get(sample.draft, _NONE)] += 1
+    found = (_part(kind, nano[kind], samples[kind]) for kind in {*nano, *samples} if nano[kind] or samples[kind])
+    return tuple(sorted(found, key=lambda item: (-item.usd, item.task, item.kind)))
+
+
+def cost_row(item: KindCost) -> list[object]:
+    """A row of a table for people: task, kind, dollars, accepted samples, dollars for each."""
+    each = "–" if item.each is None else f"${item.each:.4f}"
+    return [item.task or "–", words(item.kind) or "no diagnosis", f"${item.usd:.4f}", item.samples, each]
+
+
+def each_text(usd: float, each: float | None) -> str:
+    """The end of a sentence about dollars; empty where nothing was spent or accepted."""
+    return f", ${each:.4f} for each verified sample" if usd and each is not None else ""
+
+
+def _parents(ledger: Ledger, kinds: dict[str, _Kind], drafts: dict[str, _Kind]) -> Iterator[tuple[str, _Kind]]:
+    """The records that calls hang on, each once, with the kind of error that they belong to."""
+    yield from {diagnosis.response: kinds[diagnosis.hash] for diagnosis in ledger.all(Diagnosis)}.items()
+    yield from kinds.items()
+    yield from drafts.items()
+
+
+def _part(kind: _Kind, nano: int, samples: int) -> KindCost:
+    usd = nano / NANO
+    return KindCost(task=kind[0], kind=kind[1], usd=usd, samples=samples, each=usd / samples if samples else None)
