@@ -14,6 +14,7 @@ import msgspec
 from errorbook import plugins
 from errorbook.config import Config, TaskSection
 from errorbook.interfaces import Instructor, Retriever, Scorer, Target, Task, Trainer
+from errorbook.protection import protected_questions
 from errorbook.records import Example, Role, Rule, Split, digest
 from errorbook.select import select
 
@@ -44,6 +45,7 @@ class Parts(NamedTuple):
     trainer: Trainer
     retriever: Retriever
     courses: tuple[Course, ...]
+    protected: tuple[Example, ...]
 
     def learnt(self) -> tuple[Course, ...]:
         """The tasks that are learnt from."""
@@ -57,12 +59,14 @@ def assemble(config: Config, folder: Path) -> Parts:
         UserError: A plugin, an option or a dataset is wrong.
     """
     target: Target = create_target(config)
+    courses = tuple(_course(section, config.run.seed, folder) for section in config.tasks)
     return Parts(
         target=target,
         instructor=create_instructor(config, folder),
         trainer=plugins.create("trainers", config.train.method, _trainer_options(config)),
         retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
-        courses=tuple(_course(section, config.run.seed, folder) for section in config.tasks),
+        courses=courses,
+        protected=protected_questions((course.task for course in courses), config.verify.against),
     )
 
 

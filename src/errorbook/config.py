@@ -93,13 +93,15 @@ class VerifySection(Section, frozen=True, kw_only=True):
 
     `ngram` is how many words in a row a sample may not share with a held-out question; 13 as in GPT-3's
     decontamination (Brown et al. 2020, appendix C). `votes` is how often the instructor solves a draft's question blind
-    where the task cannot recompute its answer.
+    where the task cannot recompute its answer. `against` names tasks whose whole dev and test splits no sample may
+    overlap with; where it is not given, these are all benchmarks below $ERRORBOOK_DATA.
     """
 
     answers: Literal["recompute", "trust"] = "recompute"
     near_duplicate: float = 0.8
     ngram: int = 13
     votes: int = 3
+    against: tuple[str, ...] | None = None
 
 
 class TrainSection(Section, frozen=True, kw_only=True):

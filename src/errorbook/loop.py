@@ -263,6 +263,7 @@ def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft], dict[str
         for example in examples
         if split != "train" or course.role == "guard"
     ]
+    held += this.parts.protected
     learnt_train = [example for course in this.parts.learnt() for example in course.examples["train"]]
     earlier = [sample.question for past in range(1, cycle) for sample in ledger.all(Sample, past)]
     taken = Taken(config.verify.near_duplicate, [*(example.question for example in train), *earlier])

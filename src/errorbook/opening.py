@@ -57,6 +57,7 @@ def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterato
         ledger.append(rule_of(config), key="rule")
         for course in parts.courses:
             _shelve(ledger, course)
+        _protect(ledger, parts)
         for name, value in (("run_file", run_file), ("version", __version__), ("plugins", _plugins(config))):
             if ledger.fact(name) is None:
                 ledger.state(name, value)
@@ -93,6 +94,17 @@ def _shelve(ledger: Ledger, course: Course) -> None:
         ledger.extend(Entry(example, f"{course.name}:{split}:{example.id}") for example in examples)
     if isinstance(course.task, Sourced) and ledger.fact(f"origin {course.name}") is None:
         ledger.state(f"origin {course.name}", course.task.origin)
+
+
+def _protect(ledger: Ledger, parts: Parts) -> None:
+    """Refuse to go on against other held-out questions, which would accept other samples."""
+    try:
+        ledger.state("protected", digest(*(example.hash for example in parts.protected)))
+    except LedgerError:
+        raise LedgerError(
+            f"The benchmarks that no sample may contain changed since the ledger '{ledger.path}' was begun; restore"
+            " verify.against and the data in ERRORBOOK_DATA, or use another --out folder."
+        ) from None
 
 
 @contextmanager
