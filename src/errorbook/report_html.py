@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from errorbook import sentences
 from errorbook.charts import BarRow, IntervalRow, bar_chart, interval_chart, loss_chart, thin
+from errorbook.costs import cost_row
 from errorbook.report_parts import Accuracy, Report
 
 
@@ -22,6 +23,7 @@ def render(report: Report) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     for name in ("percent", "signed", "with_interval", "difference_text", "p_text", "words", "duration", "sentence"):
         environment.filters[name] = getattr(sentences, name)
+    environment.filters["cost_row"] = cost_row
     environment.globals.update(
         decision_title=sentences.decision_title, again_text=sentences.again_text, guard_text=sentences.guard_text
     )
