@@ -9,7 +9,7 @@ import difflib
 import inspect
 from collections.abc import Collection, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, Unpack, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -71,8 +71,14 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
 
 
 def accepted(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
-    """The options that a plugin's factory takes, by name."""
-    return dict(inspect.signature(load(kind, name)).parameters)
+    """The options that a plugin's factory takes, by name; those of `**options: Unpack[SomeTypedDict]` one by one."""
+    factory = load(kind, name)
+    found: dict[str, inspect.Parameter] = {}
+    for key, parameter in inspect.signature(factory).parameters.items():
+        hints = _unpacked(_hints(factory).get(key)) if parameter.kind is parameter.VAR_KEYWORD else {}
+        options = [inspect.Parameter(option, parameter.KEYWORD_ONLY, default=None) for option in hints]
+        found |= {option.name: option for option in options} or {key: parameter}
+    return found
 
 
 def check(kind: Kind, name: str, options: Mapping[str, Any] | None, also: Collection[str] = ()) -> dict[str, Any]:
@@ -104,9 +110,8 @@ def _nearest(key: str, parameters: Mapping[str, object], also: Collection[str]) 
 
 
 def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
-    factory = load(kind, name)
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    hint = get_type_hints(function).get(key)
+    hints = _hints(load(kind, name))
+    hint = hints.get(key) or _unpacked(hints.get("options")).get(key)
     if hint is None:
         return value
     try:
@@ -115,6 +120,16 @@ def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
         raise ConfigError(f"The key '{key}' of the {kind[:-1]} '{name}' has a wrong value: {error}.") from None
     except (TypeError, NameError):  # an annotation that msgspec cannot check, such as a protocol
         return value
+
+
+def _hints(factory: Any) -> dict[str, Any]:
+    """What each parameter of a factory must be, as far as the factory says it."""
+    return get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+
+
+def _unpacked(hint: Any) -> dict[str, Any]:
+    """What each option of an unpacked TypedDict must be; nothing for any other annotation."""
+    return get_type_hints(get_args(hint)[0]) if get_origin(hint) is Unpack else {}
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -11,6 +11,7 @@ Everything that can go wrong on the way to a reply is the engine's (`errorbook.l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from errorbook.instructors import forecast
 from errorbook.instructors.asking import Settings
 from errorbook.instructors.conversation import Asker
 from errorbook.instructors.model import ModelInstructor
-from errorbook.llm import anthropic as anthropic_api
-from errorbook.llm import openai_chat
+from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget, Price, Purse
 from errorbook.llm.endpoint import Endpoint
 from errorbook.llm.engine import Engine
+from errorbook.llm.openai_chat import OpenAIChat
 
 BATCH_SHARE = 0.5
 """What is left to pay where the provider's batch API is used."""
@@ -86,87 +87,65 @@ class Line:
         return engine
 
 
-def openai(  # noqa: PLR0913 - the keys of the run file
-    *,
-    model: str,
-    base_url: str = openai_chat.OFFICIAL,
-    api_key_env: str | None = None,
-    headers: dict[str, str] | None = None,
-    sampling: dict[str, Any] | None = None,
-    price_input: float | None = None,
-    price_output: float | None = None,
-    concurrency: int = 64,
-    temperature: float = 0.7,
-    max_tokens: int = 1024,
-    batch: bool = False,
-    max_calls: int | None = None,
-    max_total_tokens: int | None = None,
-    budget_usd: float | None = None,
-    workspace: str | None = None,
-    seed: int = 0,
-) -> EndpointInstructor:
-    """An instructor behind an OpenAI-compatible chat endpoint.
+def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., EndpointInstructor]:
+    """The factory of one provider's instructors; its keywords are the keys of the run file."""
 
-    Args:
-        model: The model's name at the endpoint.
-        base_url: The address up to and with /v1.
-        api_key_env: The environment variable with the key; OPENAI_API_KEY for OpenAI itself, none elsewhere.
-        headers: More headers; a value that starts with `$` is read from the environment.
-        sampling: Added to every request as it is, such as `{top_p = 0.9}`.
-        price_input: Dollars per million tokens in; 0 for a model of your own.
-        price_output: Dollars per million tokens out.
-        concurrency: Requests in the air at most; fewer where the server is loaded.
-        temperature: Of drafts and blind answers; diagnoses are asked for at 0.
-        max_tokens: Allowed for a diagnosis, for a draft and for a blind answer.
-        batch: Use the provider's batch API: half the price, within a day.
-        max_calls: A cap on requests, over all calls of the run.
-        max_total_tokens: A cap on tokens, likewise.
-        budget_usd: A cap in dollars, likewise; the run gives its own.
-        workspace: The folder for the store of calls; the run gives its own.
-        seed: Shuffles options; the run gives its own.
-    """
-    endpoint = openai_chat.OpenAIChat(model, base_url, api_key_env, headers, sampling)
-    line = Line(
-        endpoint,
-        price=price_of(price_input, price_output),
-        budget=Budget(usd=budget_usd, tokens=max_total_tokens, calls=max_calls),
-        store=store_in(workspace),
-        concurrency=concurrency,
-        batch=batch,
-    )
-    return EndpointInstructor("openai", line, Settings(max_tokens=max_tokens, temperature=temperature), seed)
+    def instructor(  # noqa: PLR0913 - the keys of the run file
+        *,
+        model: str,
+        base_url: str = provider.official,
+        api_key_env: str | None = None,
+        headers: dict[str, str] | None = None,
+        sampling: dict[str, Any] | None = None,
+        price_input: float | None = None,
+        price_output: float | None = None,
+        concurrency: int = 64,
+        temperature: float = 0.7,
+        max_tokens: int = 1024,
+        batch: bool = False,
+        max_calls: int | None = None,
+        max_total_tokens: int | None = None,
+        budget_usd: float | None = None,
+        workspace: str | None = None,
+        seed: int = 0,
+    ) -> EndpointInstructor:
+        """An instructor behind a real endpoint.
+
+        Args:
+            model: The model's name at the endpoint.
+            base_url: The address, for OpenAI's protocol up to and with /v1.
+            api_key_env: The environment variable with the key; the provider's usual one for its own address, else none.
+            headers: More headers; a value that starts with `$` is read from the environment.
+            sampling: Added to every request as it is, such as `{top_p = 0.9}`.
+            price_input: Dollars per million tokens in; 0 for a model of your own.
+            price_output: Dollars per million tokens out.
+            concurrency: Requests in the air at most; fewer where the server is loaded.
+            temperature: Of drafts and blind answers; diagnoses are asked for at 0.
+            max_tokens: Allowed for a diagnosis, for a draft and for a blind answer.
+            batch: Use the provider's batch API: half the price, within a day.
+            max_calls: A cap on requests, over all calls of the run.
+            max_total_tokens: A cap on tokens, likewise.
+            budget_usd: A cap in dollars, likewise; the run gives its own.
+            workspace: The folder for the store of calls; the run gives its own.
+            seed: Shuffles options; the run gives its own.
+        """
+        line = Line(
+            provider(model, base_url, api_key_env, headers, sampling),
+            price=price_of(price_input, price_output),
+            budget=Budget(usd=budget_usd, tokens=max_total_tokens, calls=max_calls),
+            store=store_in(workspace),
+            concurrency=concurrency,
+            batch=batch,
+        )
+        return EndpointInstructor(name, line, Settings(max_tokens=max_tokens, temperature=temperature), seed)
+
+    return instructor
 
 
-def anthropic(  # noqa: PLR0913 - the keys of the run file
-    *,
-    model: str,
-    base_url: str = anthropic_api.OFFICIAL,
-    api_key_env: str | None = None,
-    headers: dict[str, str] | None = None,
-    sampling: dict[str, Any] | None = None,
-    price_input: float | None = None,
-    price_output: float | None = None,
-    concurrency: int = 64,
-    temperature: float = 0.7,
-    max_tokens: int = 1024,
-    batch: bool = False,
-    max_calls: int | None = None,
-    max_total_tokens: int | None = None,
-    budget_usd: float | None = None,
-    workspace: str | None = None,
-    seed: int = 0,
-) -> EndpointInstructor:
-    """An instructor behind Anthropic's own protocol; options as for `openai`, the key in ANTHROPIC_API_KEY."""
-    endpoint = anthropic_api.Anthropic(model, base_url, api_key_env, headers, sampling)
-    line = Line(
-        endpoint,
-        price=price_of(price_input, price_output),
-        budget=Budget(usd=budget_usd, tokens=max_total_tokens, calls=max_calls),
-        store=store_in(workspace),
-        concurrency=concurrency,
-        batch=batch,
-    )
-    return EndpointInstructor("anthropic", line, Settings(max_tokens=max_tokens, temperature=temperature), seed)
+openai = _behind("openai", OpenAIChat)
+"""An instructor behind an OpenAI-compatible chat endpoint."""
+anthropic = _behind("anthropic", Anthropic)
+"""An instructor behind Anthropic's own protocol."""
 
 
 def price_of(price_input: float | None, price_output: float | None) -> Price | None:

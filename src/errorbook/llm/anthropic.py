@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from errorbook.llm.account import Account
 from errorbook.llm.batch_api import AnthropicBatches
-from errorbook.llm.endpoint import Dialect, Reply, Request, web_address
+from errorbook.llm.endpoint import Dialect, Reply, Request
 from errorbook.llm.faults import Lost, message
-from errorbook.llm.openai_chat import from_environment, instructed
+from errorbook.llm.openai_chat import instructed
 from errorbook.llm.records import Ask
 
-OFFICIAL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 
 
@@ -39,56 +38,18 @@ class _Message(msgspec.Struct):
 _READ = msgspec.json.Decoder(_Message)
 
 
-class Anthropic:
-    """Implements `Endpoint`. Options as for `openai_chat.OpenAIChat`; the key is in ANTHROPIC_API_KEY."""
+class Anthropic(Account):
+    """Implements `Endpoint`. Options as for every `Account`; the key is in ANTHROPIC_API_KEY."""
 
-    def __init__(
-        self,
-        model: str,
-        base_url: str = OFFICIAL,
-        api_key_env: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        sampling: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._model = model
-        self._base_url = web_address(base_url).removesuffix("/v1")
-        if api_key_env is None:
-            api_key_env = "ANTHROPIC_API_KEY" if self._base_url == OFFICIAL else ""
-        self._api_key_env = api_key_env
-        self._headers = dict(headers or {})
-        self._sampling = dict(sampling or {})
-        settings = msgspec.json.encode(self._sampling, order="sorted").decode()
-        self._identity = f"anthropic {self._base_url} {model} {settings}"
-
-    def __repr__(self) -> str:
-        """Without headers, which may hold secrets."""
-        return f"Anthropic(model={self._model!r}, base_url={self._base_url!r})"
-
-    @property
-    def identity(self) -> str:
-        """See `Endpoint`."""
-        return self._identity
-
-    @property
-    def base_url(self) -> str:
-        """See `Endpoint`."""
-        return self._base_url
-
-    @property
-    def model(self) -> str:
-        """See `Endpoint`."""
-        return self._model
+    protocol = "anthropic"
+    official = "https://api.anthropic.com"
+    usual_key = "ANTHROPIC_API_KEY"
+    version_path = "/v1"
 
     def headers(self) -> dict[str, str]:
         """See `Endpoint`."""
-        found = {name: from_environment(value, self._base_url) for name, value in self._headers.items()}
-        if self._api_key_env:
-            found["x-api-key"] = from_environment("$" + self._api_key_env, self._base_url)
-        return {"anthropic-version": VERSION, **found}
-
-    def secrets(self) -> tuple[str, ...]:
-        """See `Endpoint`."""
-        return tuple(value for name, value in self.headers().items() if name != "anthropic-version")
+        key = self._key()
+        return {"anthropic-version": VERSION, **self._own_headers(), **({"x-api-key": key} if key else {})}
 
     def batches(self) -> AnthropicBatches:
         """See `batch_api.BatchEndpoint`."""

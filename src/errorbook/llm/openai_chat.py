@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from errorbook.errors import ModelError
 from errorbook.llm import structured
+from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
-from errorbook.llm.endpoint import Dialect, Mode, Reply, Request, web_address
+from errorbook.llm.endpoint import Dialect, Mode, Reply, Request
 from errorbook.llm.faults import Lost, message
 from errorbook.llm.records import Ask, Message
-
-OFFICIAL = "https://api.openai.com/v1"
 
 _FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
 """Words in a refusal that is about the form of the reply."""
@@ -49,62 +45,17 @@ class _Completion(msgspec.Struct):
 _READ = msgspec.json.Decoder(_Completion)
 
 
-class OpenAIChat:
-    """Implements `Endpoint`.
+class OpenAIChat(Account):
+    """Implements `Endpoint`. Options as for every `Account`; the key is in OPENAI_API_KEY."""
 
-    `api_key_env` names the environment variable with the key; it defaults to OPENAI_API_KEY for OpenAI itself and to
-    none elsewhere, so that no key goes where it was not meant to. A value in `headers` that starts with `$` is read
-    from the environment, too. `sampling` (top_p, seed, reasoning_effort, ...) is added to every request as it is.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        base_url: str = OFFICIAL,
-        api_key_env: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        sampling: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._model = model
-        self._base_url = web_address(base_url)
-        if api_key_env is None:
-            api_key_env = "OPENAI_API_KEY" if self._base_url == OFFICIAL else ""
-        self._api_key_env = api_key_env
-        self._headers = dict(headers or {})
-        self._sampling = dict(sampling or {})
-        settings = msgspec.json.encode(self._sampling, order="sorted").decode()
-        self._identity = f"openai {self._base_url} {model} {settings}"
-
-    def __repr__(self) -> str:
-        """Without headers, which may hold secrets."""
-        return f"OpenAIChat(model={self._model!r}, base_url={self._base_url!r})"
-
-    @property
-    def identity(self) -> str:
-        """See `Endpoint`."""
-        return self._identity
-
-    @property
-    def base_url(self) -> str:
-        """See `Endpoint`."""
-        return self._base_url
-
-    @property
-    def model(self) -> str:
-        """See `Endpoint`."""
-        return self._model
+    protocol = "openai"
+    official = "https://api.openai.com/v1"
+    usual_key = "OPENAI_API_KEY"
 
     def headers(self) -> dict[str, str]:
         """See `Endpoint`."""
-        found = {name: from_environment(value, self._base_url) for name, value in self._headers.items()}
-        if self._api_key_env:
-            found["Authorization"] = f"Bearer {from_environment('$' + self._api_key_env, self._base_url)}"
-        return found
-
-    def secrets(self) -> tuple[str, ...]:
-        """See `Endpoint`."""
-        found = self.headers()
-        return tuple(value.removeprefix("Bearer ") for value in found.values())
+        key = self._key()
+        return {**self._own_headers(), **({"Authorization": f"Bearer {key}"} if key else {})}
 
     def batches(self) -> OpenAIBatches:
         """See `batch_api.BatchEndpoint`."""
@@ -157,13 +108,3 @@ def instructed(ask: Ask) -> tuple[Message, ...]:
         return (*ask.messages, Message(role="user", content=structured.instruction(ask.schema).strip()))
     told = Message(role="user", content=ask.messages[first].content + structured.instruction(ask.schema))
     return (*ask.messages[:first], told, *ask.messages[first + 1 :])
-
-
-def from_environment(value: str, base_url: str) -> str:
-    """The value itself, or that of the environment variable it names with a leading `$`. Raises ModelError."""
-    if not value.startswith("$"):
-        return value
-    found = os.environ.get(value[1:], "").strip()
-    if not found:
-        raise ModelError(f"The environment variable {value[1:]} with the key for {base_url} is not set; set it.")
-    return found

@@ -34,11 +34,9 @@ import msgspec
 from errorbook import prompting
 from errorbook.errors import ConfigError, DataError
 from errorbook.instructors.endpoint import Line, price_of
-from errorbook.llm.anthropic import OFFICIAL as OFFICIAL_ANTHROPIC
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget
 from errorbook.llm.endpoint import Endpoint
-from errorbook.llm.openai_chat import OFFICIAL as OFFICIAL_OPENAI
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Accepted, Ask, Message
 from errorbook.llm.structured import reader, schema_of
@@ -114,8 +112,8 @@ class Judge:
     ) -> None:
         if not rubric.strip():
             raise ConfigError("The judge has no rubric; say in `rubric` what makes a response right.")
-        kind, official = (Anthropic, OFFICIAL_ANTHROPIC) if protocol == "anthropic" else (OpenAIChat, OFFICIAL_OPENAI)
-        endpoint: Endpoint = kind(model, base_url or official, api_key_env, headers, sampling)
+        kind = Anthropic if protocol == "anthropic" else OpenAIChat
+        endpoint: Endpoint = kind(model, base_url or None, api_key_env, headers, sampling)
         self._line = Line(
             endpoint,
             price=price_of(price_input, price_output),

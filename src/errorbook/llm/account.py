@@ -1,0 +1,92 @@
+"""Who is asked, where, and with which key: what the endpoints of all providers have in common.
+
+A key is read from the environment when a request needs it and kept nowhere. How a provider writes a request and a
+reply is its own module's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from errorbook.errors import ModelError
+from errorbook.llm.endpoint import web_address
+
+
+class Account:
+    """Base of the endpoints: model, address, headers, key and sampling settings.
+
+    `api_key_env` names the environment variable with the key; it defaults to the provider's usual one for the provider
+    itself and to none elsewhere, so that no key goes where it was not meant to. A value in `headers` that starts with
+    `$` is read from the environment, too. `sampling` (top_p, seed, reasoning_effort, ...) is added to every request as
+    it is.
+    """
+
+    protocol: ClassVar[str]
+    official: ClassVar[str]
+    usual_key: ClassVar[str]
+    version_path: ClassVar[str] = ""
+    """The end of an address that each request adds by itself."""
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key_env: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        sampling: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._model = model
+        address = self.official if base_url is None else base_url
+        self._base_url = web_address(address).removesuffix(self.version_path)
+        if api_key_env is None:
+            api_key_env = self.usual_key if self._base_url == self.official else ""
+        self._api_key_env = api_key_env
+        self._headers = dict(headers or {})
+        self._sampling = dict(sampling or {})
+        settings = msgspec.json.encode(self._sampling, order="sorted").decode()
+        self._identity = f"{self.protocol} {self._base_url} {model} {settings}"
+
+    def __repr__(self) -> str:
+        """Without headers, which may hold secrets."""
+        return f"{type(self).__name__}(model={self._model!r}, base_url={self._base_url!r})"
+
+    @property
+    def identity(self) -> str:
+        """See `Endpoint`."""
+        return self._identity
+
+    @property
+    def base_url(self) -> str:
+        """See `Endpoint`."""
+        return self._base_url
+
+    @property
+    def model(self) -> str:
+        """See `Endpoint`."""
+        return self._model
+
+    def secrets(self) -> tuple[str, ...]:
+        """See `Endpoint`: the key, and the values of the user's own headers."""
+        return tuple(value.removeprefix("Bearer ") for value in (*self._own_headers().values(), self._key()) if value)
+
+    def _own_headers(self) -> dict[str, str]:
+        """The user's headers. Raises ModelError where one is to come from the environment and is not there."""
+        return {name: self._from_environment(value) for name, value in self._headers.items()}
+
+    def _key(self) -> str:
+        """The key, or nothing where none is wanted. Raises ModelError where it is not set."""
+        return self._from_environment("$" + self._api_key_env) if self._api_key_env else ""
+
+    def _from_environment(self, value: str) -> str:
+        if not value.startswith("$"):
+            return value
+        found = os.environ.get(value[1:], "").strip()
+        if not found:
+            raise ModelError(
+                f"The environment variable {value[1:]} with the key for {self._base_url} is not set; set it."
+            )
+        return found
