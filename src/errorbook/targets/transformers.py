@@ -15,6 +15,7 @@ from errorbook.records import Checkpoint, Completion, Generation, digest
 from errorbook.targets import loading
 from errorbook.targets.decoding import Limits, decode, score_options
 from errorbook.targets.embedded import resolve
+from errorbook.targets.weights import Weights, load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ class TransformersTarget:
         self._folder = ""
         self._tokenizer: Any = None
         self._model: Any = None  # with the weights of _applied on it
-        self._wanted: tuple[Checkpoint, Path] | None = None
+        self._wanted = Weights()
         self._applied = ""
 
     @property
@@ -51,7 +52,7 @@ class TransformersTarget:
         """Hash of base weights, chat template, number format and engine version. Raises ModelError."""
         folder = self._located()
         dtype = loading.choose_dtype(self._dtype, loading.choose_device(self._device))
-        template = str(self._tokens().chat_template or "")
+        template = str(self.tokenizer.chat_template or "")
         return digest(
             loading.cached_weights_hash(Path(folder)), template, dtype, "transformers", version("transformers")
         )
@@ -60,7 +61,7 @@ class TransformersTarget:
         """Answer as `checkpoint` from now on. Raises ModelError where its weights are missing."""
         if checkpoint.method != "base":
             loading.checkpoint_folder(checkpoint, root)
-        self._wanted = (checkpoint, root)
+        self._wanted = Weights(checkpoint, root)
 
     def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
         """Completions as they finish. Equal prompts with equal settings are sampled equally.
@@ -68,10 +69,10 @@ class TransformersTarget:
         Raises:
             ModelError: The model cannot be loaded, or memory runs out even for a single prompt.
         """
-        model, tokenizer = self._ready(), self._tokens()
+        model, tokenizer = self._ready(), self.tokenizer
         rendered = [loading.render(tokenizer, prompt) for prompt in prompts]
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
-        ends = _ends(model, tokenizer)
+        ends = end_tokens(self._located(), tokenizer)
         limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature)
         # Longest first: neighbours pad each other least, and the batch that may not fit comes at once.
         waiting = sorted(range(len(prompts)), key=lambda index: (-len(ids[index]), index))
@@ -83,7 +84,7 @@ class TransformersTarget:
             try:
                 for row, tokens in decode(model, [ids[index] for index in batch], seeds, limits):
                     finished.add(batch[row])
-                    yield _completion(batch[row], tokens, digest(rendered[batch[row]]), tokenizer, ends)
+                    yield completion_of(batch[row], tokens, digest(rendered[batch[row]]), tokenizer, ends)
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
@@ -106,7 +107,7 @@ class TransformersTarget:
         Raises:
             ModelError: The model cannot be loaded, or memory runs out even for a single prompt.
         """
-        model, tokenizer = self._ready(), self._tokens()
+        model, tokenizer = self._ready(), self.tokenizer
         ids = [loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt)) for prompt in prompts]
         continued = [
             [tokenizer(option, add_special_tokens=False)["input_ids"] for option in group] for group in options
@@ -137,7 +138,7 @@ class TransformersTarget:
         import numpy as np
         import torch
 
-        model, tokenizer = self._ready(), self._tokens()
+        model, tokenizer = self._ready(), self.tokenizer
         decoder = model.base_model
         ids = [tokenizer(text, add_special_tokens=False)["input_ids"][:_LONGEST_EMBEDDED] for text in texts]
         ids = [row or [tokenizer.eos_token_id] for row in ids]
@@ -175,31 +176,22 @@ class TransformersTarget:
             self._folder = resolve(self._name)
         return self._folder
 
-    def _tokens(self) -> Any:
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own tokenizer, loaded once. Raises ModelError."""
         if self._tokenizer is None:
             self._tokenizer = loading.load_tokenizer(self._located())
         return self._tokenizer
 
     def _ready(self) -> Any:
         """The model with the wanted checkpoint's weights, loaded afresh at each switch: nothing of another is left."""
-        checkpoint, root = self._wanted or (None, Path())
-        wanted = checkpoint.hash if checkpoint is not None and checkpoint.method != "base" else "base"
-        if self._applied == wanted:
+        if self._applied == self._wanted.name:
             return self._model
         self.close()
         device = loading.choose_device(self._device)
-        dtype = loading.choose_dtype(self._dtype, device)
-        model = loading.load_model(self._located(), device, dtype)
-        if checkpoint is not None and checkpoint.method == "lora":
-            adapted = loading.apply_adapter(model, loading.checkpoint_folder(checkpoint, root), checkpoint.scale)
-            # Merged, since an adapter left apart makes each step of decoding 2 to 3 times as slow on a CPU.
-            model = adapted.merge_and_unload()
-        elif checkpoint is not None and checkpoint.method == "full":
-            base, model = model, loading.load_model(str(loading.checkpoint_folder(checkpoint, root)), device, dtype)
-            if checkpoint.scale != 1.0:
-                loading.blend(model, base, checkpoint.scale)
-        self._model, self._applied = model, wanted
-        return model
+        self._model = load(self._located(), self._wanted, device, loading.choose_dtype(self._dtype, device))
+        self._applied = self._wanted.name
+        return self._model
 
 
 def _fitting(waiting: Sequence[int], options: Sequence[Sequence[object]], size: int) -> list[int]:
@@ -213,14 +205,21 @@ def _fitting(waiting: Sequence[int], options: Sequence[Sequence[object]], size: 
     return batch
 
 
-def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+def end_tokens(folder: str, tokenizer: Any) -> frozenset[int]:
     """Every token that ends an answer: the tokenizer's, and those that the model's folder names."""
-    named = getattr(model.generation_config, "eos_token_id", None)
+    from transformers import GenerationConfig
+
+    named: Any = None
+    if (Path(folder) / "generation_config.json").is_file():
+        named = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     more = named if isinstance(named, list) else [named]
     return frozenset(token for token in [tokenizer.eos_token_id, *more] if token is not None)
 
 
-def _completion(index: int, tokens: list[int], prompt_hash: str, tokenizer: Any, ends: frozenset[int]) -> Completion:
+def completion_of(
+    index: int, tokens: Sequence[int], prompt_hash: str, tokenizer: Any, ends: frozenset[int]
+) -> Completion:
+    """A response from its token ids, the end token included; without one it was cut off."""
     return Completion(
         index=index,
         text=tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False),

@@ -1,0 +1,116 @@
+"""A causal language model of transformers written as one GGUF file: its weights, its shape and its tokenizer.
+
+Covers the decoder families in `FAMILIES` with byte-level BPE vocabularies. Weights are kept in 16 bits; nothing is
+quantised here. The tokenizer is written as far as an engine that is given token ids needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from errorbook.errors import ModelError
+
+FAMILIES = ("llama", "qwen2", "qwen3")
+"""Values of a model's `model_type` that can be written."""
+_NORMAL, _CONTROL = 1, 3  # the GGUF codes of ordinary vocabulary and of special tokens
+
+
+def can_write(config: dict[str, Any]) -> bool:
+    """Whether a model with this config.json can be written: known family, ordinary rotary positions, full attention."""
+    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    ordinary = scaling.get("rope_type", scaling.get("type", "default")) == "default"
+    full = not config.get("use_sliding_window") and not config.get("mlp_bias")
+    return config.get("model_type") in FAMILIES and ordinary and full
+
+
+def write(model: Any, tokenizer: Any, path: Path) -> None:
+    """Write the model's present weights and its tokenizer to `path`.
+
+    Raises:
+        ModelError: A weight or the vocabulary is of a kind that GGUF has no place for here.
+    """
+    import gguf
+    import numpy as np
+    import torch
+
+    config = model.config
+    family = next(arch for arch in gguf.MODEL_ARCH if gguf.MODEL_ARCH_NAMES[arch] == config.model_type)
+    writer = gguf.GGUFWriter(path, config.model_type)
+    _describe(writer, config)
+    _add_vocabulary(writer, tokenizer)
+    names = gguf.get_tensor_name_map(family, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        written = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if written is None:
+            raise ModelError(f"The weight '{name}' has no name in GGUF; set engine = 'transformers' in [target].")
+        stored = torch.float32 if tensor.ndim == 1 else torch.float16
+        array = _as_stored(name, tensor.detach().cpu().to(stored).numpy(), config)
+        writer.add_tensor(written, np.ascontiguousarray(array))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _describe(writer: Any, config: Any) -> None:
+    """The model's shape, as llama.cpp names its parts."""
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {"rope_theta": config.rope_theta}
+    writer.add_name(config.model_type)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(width)
+    writer.add_value_length(width)
+    writer.add_rope_freq_base(float(rope["rope_theta"]))
+    writer.add_rope_dimension_count(width)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_file_type(1)  # mostly 16-bit floats
+
+
+def _add_vocabulary(writer: Any, tokenizer: Any) -> None:
+    """Tokens in the order of their ids, and the merges. Raises ModelError where they are not of byte-level BPE."""
+    described = json.loads(tokenizer.backend_tokenizer.to_str())
+    if described["model"]["type"] != "BPE" or described["model"].get("byte_fallback"):
+        raise ModelError(
+            "This model's vocabulary is not byte-level BPE, which GGUF is written for here; "
+            "set engine = 'transformers' in [target]."
+        )
+    vocabulary = dict(described["model"]["vocab"]) | {item["content"]: item["id"] for item in described["added_tokens"]}
+    special = {item["content"] for item in described["added_tokens"] if item["special"]}
+    size = max(vocabulary.values()) + 1
+    tokens = [f"<|unused_{number}|>" for number in range(size)]
+    for token, number in vocabulary.items():
+        tokens[number] = token
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in described["model"]["merges"]]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types([_CONTROL if token in special else _NORMAL for token in tokens])
+    writer.add_token_merges(merges or [f"{tokens[0]} {tokens[0]}"])  # readers refuse a file without any
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    if tokenizer.bos_token_id is not None:
+        writer.add_bos_token_id(tokenizer.bos_token_id)
+    if tokenizer.pad_token_id is not None:
+        writer.add_pad_token_id(tokenizer.pad_token_id)
+    writer.add_add_bos_token(False)
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
+
+
+def _as_stored(name: str, array: Any, config: Any) -> Any:
+    """Llama's queries and keys are stored with the two halves of each head interleaved, as GGUF rotates them."""
+    if config.model_type != "llama" or not ("q_proj" in name or "k_proj" in name):
+        return array
+    heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
+    split = array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:])
+    return split.swapaxes(1, 2).reshape(array.shape)
