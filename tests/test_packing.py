@@ -1,0 +1,115 @@
+"""Laying rows end to end and adapting in one step change how much is computed, never what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errorbook.records import Recipe
+from errorbook.targets import loading
+from errorbook.trainers.batches import Row
+from errorbook.trainers.lean_lora import make_lean
+from errorbook.trainers.packing import attend_packed, can_pack, is_packed, pack
+from errorbook.trainers.preparing import prepare
+from errorbook.trainers.stepping import log_probabilities, loss_of, quicken
+
+SHARED = (1, 2, 3, 4)
+ROWS = [
+    Row((*SHARED, 10, 11, 12, 13, 0), 6),
+    Row((*SHARED, 20, 21, 0), 5),
+    Row((*SHARED, 10, 31, 32, 33, 34, 35, 36, 0), 7),
+]
+
+
+def adapted(folder: Path, method: str = "lora") -> Any:
+    torch.manual_seed(0)
+    model = prepare(str(folder), "cpu", "float32", Recipe(rank=4, method="full" if method == "full" else "lora"), None)
+    with torch.no_grad():  # a fresh adapter does nothing, so nothing could go wrong in it
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.02)
+    return model.train()
+
+
+def gradients(model: Any, rows: list[Row]) -> tuple[float, dict[str, torch.Tensor]]:
+    loss, _ = loss_of(model, rows, "float32")
+    model.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach()), {
+        name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None
+    }
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("rows", [ROWS, ROWS[:1], [ROWS[0], ROWS[0]]], ids=["three rows", "one row", "equal rows"])
+def test_a_packed_pass_has_the_loss_and_the_gradients_of_a_padded_one(
+    method: str, rows: list[Row], tiny_model: Path
+) -> None:
+    padded, packed = adapted(tiny_model, method), adapted(tiny_model, method)
+    loading.plain(padded).set_attn_implementation("eager")
+    quicken(packed, "cpu")
+    assert is_packed(loading.plain(packed))
+    loss, expected = gradients(padded, rows)
+    same, found = gradients(packed, rows)
+    assert same == pytest.approx(loss, rel=1e-5)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert float((found[name] - gradient).norm()) < 1e-3 * float(gradient.norm()) + 1e-6, name
+
+
+def test_each_rows_likelihood_is_its_own(tiny_model: Path) -> None:
+    model = adapted(tiny_model)
+    quicken(model, "cpu")
+    together = log_probabilities(model, ROWS, "float32").detach()
+    apart = torch.cat([log_probabilities(model, [row], "float32") for row in ROWS]).detach()
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(5, 9), max_size=4), st.lists(st.integers(5, 9), min_size=1, max_size=4)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_no_token_is_lost_nor_computed_twice(parts: list[tuple[list[int], list[int]]]) -> None:
+    rows = [Row((*SHARED, *prompt, *completion), len(SHARED) + len(prompt)) for prompt, completion in parts]
+    packed = pack(rows, "cpu")
+    shared = packed.layout.shared
+    assert packed.inputs.shape[1] == shared + sum(len(row.ids) - 1 - shared for row in rows)
+    assert packed.labels.tolist() == [token for row in rows for token in row.ids[row.prompt :]]
+    tokens = packed.inputs[0]
+    for number, row in enumerate(rows):
+        seen = tokens[packed.layout.keys[number]].tolist()
+        assert seen[: len(row.ids) - 1] == list(row.ids[:-1])
+    predicted = zip(packed.places.tolist(), packed.owners.tolist(), strict=True)
+    positions = [(owner, int(packed.positions[0, place])) for place, owner in predicted]
+    assert positions == [(n, at - 1) for n, row in enumerate(rows) for at in range(row.prompt, len(row.ids))]
+
+
+def test_a_model_with_a_window_keeps_its_own_attention(tiny_model: Path) -> None:
+    model = loading.load_model(str(tiny_model), "cpu", "float32")
+    assert can_pack(model)
+    model.config.sliding_window = 8
+    assert not can_pack(model)
+    quicken(model, "cpu")
+    assert not is_packed(model)
+
+
+def test_every_adapter_layer_is_made_lean_but_one_with_dropout(tiny_model: Path) -> None:
+    model = adapted(tiny_model)
+    layers = [layer for layer in model.modules() if hasattr(layer, "lora_A")]
+    layers[0].lora_dropout["default"] = torch.nn.Dropout(0.1)
+    assert make_lean(model) == len(layers) - 1
+
+
+def test_packing_is_told_by_the_model_alone(tiny_model: Path) -> None:
+    model = loading.load_model(str(tiny_model), "cpu", "float32")
+    assert not is_packed(model)
+    attend_packed(model)
+    assert is_packed(model)
