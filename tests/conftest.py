@@ -13,6 +13,12 @@ CHAT_TEMPLATE = (
 )
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test is answered by what another one asked; those of the answers' cache switch it on themselves."""
+    monkeypatch.setenv("ERRORBOOK_NO_CACHE", "1")
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a complete model: configuration, safetensors weights, tokenizer and chat template."""

@@ -7,16 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from errorbook import plugins
 from errorbook.config import Config, TaskSection
-from errorbook.interfaces import Instructor, Retriever, Scorer, Target, Task, Trainer
+from errorbook.errors import ConfigError
+from errorbook.evaluate import identify
+from errorbook.interfaces import (
+    Applies,
+    BatchScorer,
+    Instructor,
+    Remembers,
+    Retriever,
+    Scorer,
+    Target,
+    Task,
+    Trainer,
+)
 from errorbook.protection import protected_questions
-from errorbook.records import Example, Role, Rule, Split, digest
+from errorbook.records import Checkpoint, Evaluation, Example, Role, Rule, Split, digest
 from errorbook.select import select
+from errorbook.targets.remembered import remembering
+
+if TYPE_CHECKING:
+    from errorbook.compute.ray_cluster import Compute
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -30,11 +47,21 @@ class Course(NamedTuple):
     margin: float
     examples: dict[Split, tuple[Example, ...]]
     marked_by: str
+    purpose: str = ""
 
     @property
     def name(self) -> str:
         """The task's name."""
         return self.task.name
+
+    def practising(self, examples: tuple[Example, ...]) -> Course:
+        """The same task with other train questions, whose evaluations stand apart from those of its own."""
+        return self._replace(examples={**self.examples, "train": examples}, purpose="practice")
+
+    def evaluation(self, target: Target, checkpoint: Checkpoint, split: Split) -> Evaluation:
+        """The identity of this checkpoint's evaluation on one split."""
+        found = identify(target, checkpoint.hash, self.task, split, self.examples[split], self.marked_by)
+        return replace(found, task=f"{self.name}:{self.purpose}") if self.purpose else found
 
 
 class Parts(NamedTuple):
@@ -58,23 +85,38 @@ def assemble(config: Config, folder: Path) -> Parts:
     Raises:
         UserError: A plugin, an option or a dataset is wrong.
     """
-    target: Target = create_target(config)
-    courses = tuple(_course(section, config.run.seed, folder) for section in config.tasks)
+    target = create_target(config, folder)
+    _check_method(config, target)
+    courses = tuple(_course(section, config, folder) for section in config.tasks)
     return Parts(
         target=target,
         instructor=create_instructor(config, folder),
-        trainer=plugins.create("trainers", config.train.method, _trainer_options(config)),
+        trainer=create_trainer(config),
         retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
         courses=courses,
         protected=protected_questions((course.task for course in courses), config.verify.against),
     )
 
 
-def create_target(config: Config) -> Target:
-    """The target alone."""
+def create_target(config: Config, folder: Path | None = None) -> Target:
+    """The target alone, on the cluster where the run file says so, with the answers that are remembered before it.
+
+    One that keeps what it bought is told the run's `folder`.
+    """
+    engine = config.target.engine
     options = {"model": config.target.model, **config.target.options}
-    target: Target = plugins.create("targets", config.target.engine, options)
-    return target
+    if folder is not None and "workspace" in plugins.accepted("targets", engine):
+        options.setdefault("workspace", str(folder))
+    target: Target
+    if config.compute.engine == "ray":
+        from errorbook.compute.ray_target import ray_target
+
+        target = ray_target(engine, options, _cluster(config))
+    else:
+        target = plugins.create("targets", engine, options)
+    if not config.compute.cache or isinstance(target, Remembers):
+        return target
+    return remembering(target, options)
 
 
 def create_instructor(config: Config, folder: Path | None = None) -> Instructor:
@@ -87,6 +129,26 @@ def create_instructor(config: Config, folder: Path | None = None) -> Instructor:
     options = {**shared, **config.instructor.options}
     instructor: Instructor = plugins.create("instructors", config.instructor.kind, options)
     return instructor
+
+
+def create_trainer(config: Config) -> Trainer:
+    """The trainer, in this process, in several of this machine or on the cluster; it loads the target's own model."""
+    method, compute = config.train.method, config.compute
+    takes = plugins.accepted("trainers", method)
+    shared = {"model": config.target.model, **config.target.options, "strategy": compute.strategy}
+    options = {key: value for key, value in shared.items() if key in takes}
+    if compute.engine == "ray":
+        from errorbook.compute.ray_trainer import ray_trainer
+
+        return ray_trainer(method, options, _cluster(config))
+    if compute.processes > 1:
+        from errorbook.trainers.launch import LaunchedTrainer
+
+        if not {"device", "dtype"} <= set(takes):
+            raise ConfigError(f"The method '{method}' trains in one process; set processes = 1 in [compute].")
+        return LaunchedTrainer(processes=compute.processes, **{**options, "strategy": compute.strategy})
+    trainer: Trainer = plugins.create("trainers", method, options)
+    return trainer
 
 
 def create_task(section: TaskSection) -> Task:
@@ -139,24 +201,47 @@ def create_scorer(name: str, options: Mapping[str, object], folder: Path | None 
     return scorer
 
 
-def _course(section: TaskSection, seed: int, folder: Path) -> Course:
+def _course(section: TaskSection, config: Config, folder: Path) -> Course:
     task = create_task(section)
+    scorer = create_scorer(task.scorer, section.scorer_options, folder)
+    if config.compute.engine == "ray" and isinstance(scorer, BatchScorer):
+        from errorbook.compute.ray_scorer import ray_scorer
+
+        scorer = ray_scorer(task.scorer, section.scorer_options, _cluster(config))
     sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
     return Course(
         task=task,
-        scorer=create_scorer(task.scorer, section.scorer_options, folder),
+        scorer=scorer,
         role=section.role,
         margin=section.margin,
-        examples={split: select(task, split, sizes[split], seed) for split in SPLITS},
+        examples={split: select(task, split, sizes[split], config.run.seed) for split in SPLITS},
         marked_by=scorer_identity(task.scorer, section.scorer_options),
     )
 
 
-def _trainer_options(config: Config) -> dict[str, object]:
-    """The trainer loads the same model on the same device as the target."""
-    shared = {"model": config.target.model, **config.target.options}
-    takes = plugins.accepted("trainers", config.train.method)
-    return {key: value for key, value in shared.items() if key in takes}
+def _cluster(config: Config) -> Compute:
+    """The part of `[compute]` that says which cluster, and how much of it."""
+    from errorbook.compute.ray_cluster import Compute
+
+    section = config.compute
+    return Compute(
+        address=section.address,
+        workers=section.workers,
+        cpus_per_worker=section.cpus_per_worker,
+        gpus_per_worker=section.gpus_per_worker,
+    )
+
+
+def _check_method(config: Config, target: Target) -> None:
+    """Refuse a training whose result this target could not be examined with, before anything is paid for."""
+    method = config.train.recipe(0).method
+    if isinstance(target, Applies) and method not in target.methods:
+        raise ConfigError(
+            f"The engine '{config.target.engine}' cannot answer as a model trained by '{method}'; set method in "
+            f"[train] to one of: {', '.join(target.methods)}."
+        )
+    if method == "external" and not isinstance(target, Applies):
+        raise ConfigError("The method 'external' needs a model that is served: set engine = 'openai' in [target].")
 
 
 def _retriever_options(config: Config, target: Target) -> dict[str, object]:

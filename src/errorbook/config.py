@@ -11,18 +11,18 @@ import re
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from errorbook import plugins
 from errorbook.errors import ConfigError
-from errorbook.records import Recipe, Role
+from errorbook.records import Method, Recipe, Role
 
 Strategy = Literal["error", "contrast", "cluster", "undirected"]
 SCORER_FILES = ("path", "labelled", "store")
 """Options of a scorer that name files; relative ones are taken from the run file's folder."""
-SECTIONS = ("run", "target", "instructor", "tasks", "strategy", "verify", "train", "gate")
+SECTIONS = ("run", "target", "instructor", "tasks", "strategy", "verify", "train", "gate", "compute")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,10 +39,13 @@ class RunSection(Section, frozen=True, kw_only=True):
 
 
 class TargetSection(Section, frozen=True, kw_only=True):
-    """`[target]`: the model being improved; `options` go to the engine's plugin."""
+    """`[target]`: the model being improved; `options` go to the engine's plugin.
+
+    The engine "auto" is the quickest one for this machine and model that is installed.
+    """
 
     model: str = "smollm2-135m-instruct"
-    engine: str = "transformers"
+    engine: str = "auto"
     options: dict[str, Any] = {}
 
 
@@ -118,18 +121,44 @@ class TrainSection(Section, frozen=True, kw_only=True):
     max_tokens: int = 512
     replay: float = 0.15
     start: Literal["continue", "restart"] = "continue"
+    objective: Literal["sft", "dpo"] = "sft"
+    beta: float = 0.1
     scales: tuple[float, ...] = (1.0,)
 
     def recipe(self, seed: int) -> Recipe:
-        """The recipe record of one training."""
+        """The recipe record of one training; a trainer with a name of its own is taken to train an adapter."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in {"scales", "method"}}
-        return Recipe(method="full" if self.method == "full" else "lora", seed=seed, **fields)
+        method: Method = next((known for known in get_args(Method) if known == self.method), "lora")
+        return Recipe(method=method, seed=seed, **fields)
 
 
 class GateSection(Section, frozen=True, kw_only=True):
-    """`[gate]`: the error rate of the whole run, shared by all cycles and candidates."""
+    """`[gate]`: the error rate of the whole run, shared by all cycles and candidates.
+
+    `noise_floor` has the base asked a second time in other batches, so that a difference can be read beside what
+    changes when nothing does.
+    """
 
     alpha: float = 0.05
+    noise_floor: bool = True
+
+
+class ComputeSection(Section, frozen=True, kw_only=True):
+    """`[compute]`: where the work is done; it changes how fast, not what comes out.
+
+    `engine = "ray"` fans evaluation and the sandbox out over `workers` (0: one for each node or GPU) of the cluster at
+    `address`, and trains there. `processes` trains on so many processes of this machine, sharing each batch ("ddp") or
+    the weights as well ("fsdp"). `cache` takes up answers that the same weights gave to the same requests before.
+    """
+
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
+    workers: int = 0
+    cpus_per_worker: int = 1
+    gpus_per_worker: float = 0.0
+    processes: int = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    cache: bool = True
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -143,6 +172,7 @@ class Config(Section, frozen=True, kw_only=True):
     verify: VerifySection = VerifySection()
     train: TrainSection = TrainSection()
     gate: GateSection = GateSection()
+    compute: ComputeSection = ComputeSection()
 
     def learn(self) -> tuple[TaskSection, ...]:
         """The tasks that are learnt from."""
@@ -320,6 +350,9 @@ def _choices(place: str) -> str:
         "tasks.role": "learn or guard",
         "verify.answers": "recompute or trust",
         "train.start": "continue or restart",
+        "train.objective": "sft or dpo",
+        "compute.engine": "local or ray",
+        "compute.strategy": "ddp or fsdp",
     }
     return known.get(place, "another value")
 

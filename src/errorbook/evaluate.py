@@ -6,15 +6,18 @@ undisturbed one and writes the same text. A response that cannot be scored is `u
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from errorbook.errors import ConfigError
-from errorbook.interfaces import BatchScorer, Likelihood, OptionTask, Scorer, Target, Task
+from errorbook.interfaces import BatchScorer, BlockTarget, Likelihood, OptionTask, Paced, Scorer, Target, Task
 from errorbook.records import Completion, Evaluation, Example, Generation, Response, Score, Split, digest
 from errorbook.weighing import weigh
 
 BLOCK = 128
-"""Examples asked and recorded together: at most this many are asked again after a kill."""
+"""Examples asked together, where the target names no other number: at most this many are asked again after a kill."""
+_SOON = 0.5
+"""Seconds: how long a finished response may wait before it is handed on to be recorded."""
 
 
 def identify(
@@ -53,32 +56,58 @@ def evaluate(
     examples: Sequence[Example],
     answered: Collection[str] = (),
 ) -> Iterator[list[Response]]:
-    """Ask what is not answered yet and yield the scored responses, one list a block.
+    """Ask what is not answered yet and yield the scored responses as they finish, some at a time.
 
     A block with any unanswered example is asked whole, because a batch's composition can change its texts.
     """
     done = frozenset(answered)
-    for block in _blocks(examples):
-        if all(example.id in done for example in block):
-            continue
-        if evaluation.generation.answer == "options" and isinstance(target, Likelihood):
-            yield [_respond(evaluation, *weighed) for weighed in weigh(target, task, scorer, block)]
-            continue
-        prompts = [task.prompt(example.question, example.choices) for example in block]
-        completions = list(target.generate(prompts, evaluation.generation))
-        pairs = [(block[completion.index], completion.text) for completion in completions]
-        scores = _score(scorer, pairs)
-        yield [
-            _respond(evaluation, example, completion, score)
-            for (example, _), completion, score in zip(pairs, completions, scores, strict=True)
-        ]
+    size = target.block_size if isinstance(target, Paced) else BLOCK
+    blocks = [block for block in _blocks(examples, size) if any(example.id not in done for example in block)]
+    if evaluation.generation.answer == "options" and isinstance(target, Likelihood):
+        for block in blocks:
+            yield [_respond(evaluation, *answer) for answer in weigh(target, task, scorer, block)]
+        return
+    for block, completions in _asked(target, task, evaluation.generation, blocks):
+        for finished in _together(completions, whole=isinstance(scorer, BatchScorer)):
+            pairs = [(block[completion.index], completion.text) for completion in finished]
+            scores = _score(scorer, pairs)
+            yield [
+                _respond(evaluation, example, completion, score)
+                for (example, _), completion, score in zip(pairs, finished, scores, strict=True)
+            ]
 
 
-def _blocks(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
+def _asked(
+    target: Target, task: Task, settings: Generation, blocks: Sequence[Sequence[Example]]
+) -> Iterator[tuple[Sequence[Example], Iterable[Completion]]]:
+    """Each block with its completions: as they finish, or block by block from a target that answers several at once."""
+    prompts = [[task.prompt(example.question, example.choices) for example in block] for block in blocks]
+    if isinstance(target, BlockTarget):
+        for number, completions in target.generate_blocks(prompts, settings):
+            yield blocks[number], completions
+        return
+    for block, asked in zip(blocks, prompts, strict=True):
+        yield block, target.generate(asked, settings)
+
+
+def _together(completions: Iterable[Completion], *, whole: bool) -> Iterator[list[Completion]]:
+    """What finished within a moment; the whole block where scoring many at once is faster."""
+    waiting: list[Completion] = []
+    since = time.monotonic()
+    for completion in completions:
+        waiting.append(completion)
+        if not whole and time.monotonic() - since > _SOON:
+            yield waiting
+            waiting, since = [], time.monotonic()
+    if waiting:
+        yield waiting
+
+
+def _blocks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
     """Blocks of questions of similar length, which pad less; the order depends on the examples alone."""
     ordered = sorted(examples, key=lambda example: (len(example.question), example.id))
-    for start in range(0, len(ordered), BLOCK):
-        yield ordered[start : start + BLOCK]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 def _score(scorer: Scorer, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score]:

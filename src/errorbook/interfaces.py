@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Failure,
         Generation,
         Lesson,
+        Method,
         Mistake,
         Recipe,
         Score,
@@ -144,6 +145,47 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Free the model's memory. Using the target again loads it again."""
+        ...
+
+
+@runtime_checkable
+class BlockTarget(Protocol):
+    """A target that answers several blocks of prompts at once, on other processes or machines."""
+
+    def generate_blocks(
+        self, blocks: Sequence[Sequence[str]], settings: Generation
+    ) -> Iterator[tuple[int, Sequence[Completion]]]:
+        """(block number, that block's completions) as blocks finish; a block's composition stays as it is given."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A target that is best asked a certain number of prompts at once."""
+
+    @property
+    def block_size(self) -> int:
+        """How many; a request is repeated whole, so it is also what a kill can make it answer again."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A target that may answer from memory."""
+
+    @property
+    def uncached(self) -> Target:
+        """The target that does not."""
+        ...
+
+
+@runtime_checkable
+class Applies(Protocol):
+    """A target that can answer as models trained in certain ways only."""
+
+    @property
+    def methods(self) -> Sequence[Method]:
+        """The values of `Checkpoint.method` that it can put to use, the base aside."""
         ...
 
 

@@ -10,30 +10,27 @@ same command after `kill -9` goes on where it stopped, and ends as the undisturb
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from errorbook.assemble import Course, rule_of
 from errorbook.config import Config
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
-from errorbook.errors import BudgetError
-from errorbook.evaluate import evaluate, identify
-from errorbook.instruct import assign, assign_undirected, instruct, retry
-from errorbook.interfaces import Checker, Solver
+from errorbook.evaluate import evaluate
+from errorbook.instruct import assign, assign_undirected
+from errorbook.interfaces import BatchScorer
 from errorbook.judge import best, compare, judge
 from errorbook.ledger import Entry, Ledger
+from errorbook.noise import noise_floor
 from errorbook.opening import Run, Watch, opened, quiet, timed
 from errorbook.records import (
-    Assignment,
-    Call,
     Checkpoint,
     Comparison,
     Decision,
     Diagnosis,
-    Draft,
     Example,
     Failure,
     Mistake,
+    Noise,
     Outcome,
     Rejection,
     Response,
@@ -41,10 +38,9 @@ from errorbook.records import (
     Sample,
     Split,
     Training,
-    Vote,
 )
-from errorbook.train import lessons_from, training_set_hash
-from errorbook.verify import Evidence, Protected, Taken, blind, verify
+from errorbook.supply import keep_budget, supplied
+from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
 
 
 def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_file: str = "") -> Checkpoint:
@@ -108,24 +104,32 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
         if config.strategy.name == "contrast":
             mistakes = _with_contrasts(this, cycle, current, mistakes, books)
         assignments = assign(_diagnosed(this, cycle, mistakes), quota, cycle)
-    samples = _supplied(this, cycle, assignments)
+    samples = supplied(this, cycle, assignments)
     if not samples:
         reason = f"no draft passed verification ({_why_rejected(this.ledger, cycle)}), so there was nothing to train on"
         return Decision(cycle=cycle, outcome="reject", reason=reason, checkpoint=current.hash)
 
-    # Step 4: train on the samples, examine the candidates on dev, and let the gate decide.
+    # Step 4: train on the samples, examine the candidates on dev, and let the gate decide. What they are compared with
+    # is asked before the training, while the current weights are still loaded.
+    for course in parts.courses:
+        if course.examples["dev"]:
+            answers = _examine(this, course, "dev", current, cycle)
+            _asked_twice(this, cycle, current, course, answers)
     candidates = _trained(this, cycle, current, samples, books)
     return _decided(this, cycle, current, candidates)
 
 
 def final_exam(this: Run, final: Checkpoint) -> None:
     """Read the test splits, once, for the base and the final checkpoint; ask the train questions again."""
+    tested = [course for course in this.parts.courses if course.examples["test"]]
     for course in this.parts.learnt():
         _examine(this, course, "train", final, this.config.run.cycles + 1)
-    for course in this.parts.courses:
-        if course.examples["test"]:
-            comparison = _compared(this, course, "test", this.base, final, this.config.run.cycles + 1)
-            this.ledger.append(comparison, key=f"final:{course.name}:test", parent=final.hash)
+    for checkpoint in (final, this.base):  # one after the other: each change loads weights
+        for course in tested:
+            _examine(this, course, "test", checkpoint, this.config.run.cycles + 1)
+    for course in tested:
+        comparison = _compared(this, course, "test", this.base, final, this.config.run.cycles + 1)
+        this.ledger.append(comparison, key=f"final:{course.name}:test", parent=final.hash)
 
 
 # The steps, each one stage with its records -----------------------------------------------------------------------
@@ -134,7 +138,7 @@ def final_exam(this: Run, final: Checkpoint) -> None:
 def _examine(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:
     """Evaluate one checkpoint on one split, or go on with it, and return the responses by example id."""
     examples, ledger = course.examples[split], this.ledger
-    evaluation = identify(this.parts.target, checkpoint.hash, course.task, split, examples, course.marked_by)
+    evaluation = course.evaluation(this.parts.target, checkpoint, split)
     ledger.open_evaluation(evaluation, cycle)
     answered = ledger.answered(evaluation)
     if len(answered) < len(examples):
@@ -146,6 +150,20 @@ def _examine(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cy
                 answered.update(response.example for response in block)
                 tick(len(answered))
     return {response.example: response for response in ledger.responses(evaluation)}
+
+
+def _asked_twice(this: Run, cycle: int, current: Checkpoint, course: Course, answers: dict[str, Response]) -> None:
+    """Ask the base again in other batches, once a run: how much a learnt task's verdicts change when nothing does."""
+    key, ledger = f"noise:{course.name}", this.ledger
+    wanted = this.config.gate.noise_floor and cycle == 1 and course.role == "learn"
+    if not wanted or ledger.find(Noise, key) is not None:
+        return
+    examples, target = course.examples["dev"], this.parts.target
+    target.use(current, ledger.root)
+    evaluation = course.evaluation(target, current, "dev")
+    with timed(this, f"noise floor of {course.name}", cycle, len(examples)):
+        noise = noise_floor(target, course.task, course.scorer, evaluation, examples, answers)
+    ledger.append(noise, key=key, cycle=cycle, parent=evaluation.hash)
 
 
 def _with_contrasts(
@@ -181,109 +199,9 @@ def _diagnosed(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mis
                 ledger.extend([Entry(call, f"diagnose:{key}", parent), Entry(result, named, parent)], cycle)
                 done += 1
                 tick(done)
-                _keep_budget(this)
+                keep_budget(this)
     pairs = ((mistake, ledger.find(Diagnosis, keys[mistake.response.hash])) for mistake in mistakes)
     return [(mistake, diagnosis) for mistake, diagnosis in pairs if diagnosis is not None]
-
-
-def _supplied(this: Run, cycle: int, assignments: list[Assignment]) -> list[Sample]:
-    """Have drafts written and verified; ask again, a bounded number of rounds, for those that were rejected."""
-    desk = _verification_desk(this, cycle)
-    samples: list[Sample] = []
-    for _ in range(this.config.strategy.rounds):
-        if not assignments:
-            break
-        drafts = _drafted(this, cycle, assignments)
-        wrong = {item.hash: item.mistake.response.text for item in assignments if item.mistake}
-        passed = desk(drafts, {draft.hash: wrong[draft.assignment] for draft in drafts if draft.assignment in wrong})
-        samples += passed
-        kept = {sample.draft for sample in passed}
-        missing = Counter({assignment.hash: assignment.count for assignment in assignments})
-        missing.subtract(draft.assignment for draft in drafts if draft.hash in kept)
-        assignments = retry(assignments, missing)
-    return samples
-
-
-def _drafted(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft]:
-    """Have the instructor write what is not written yet; the drafts are in the assignments' order."""
-    ledger = this.ledger
-    known = ledger.keys(Call, cycle)
-    open_assignments = [item for item in assignments if f"write:{item.hash}" not in known]
-    if open_assignments:
-        with timed(this, "write drafts", cycle, len(assignments)) as tick:
-            done = len(assignments) - len(open_assignments)
-            for assignment, result, call in instruct(this.parts.instructor, open_assignments):
-                ledger.extend(_written(assignment, result, call), cycle)
-                done += 1
-                tick(done)
-                _keep_budget(this)
-    wanted = {assignment.hash: place for place, assignment in enumerate(assignments)}
-    drafts = [draft for draft in ledger.all(Draft, cycle) if draft.assignment in wanted]
-    return sorted(drafts, key=lambda draft: (wanted[draft.assignment], draft.index))
-
-
-def _voted(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:
-    """Blind answers to the drafts whose answer nothing recomputes, where the instructor can give them."""
-    instructor, ledger, k = this.parts.instructor, this.ledger, this.config.verify.votes
-    solved = {course.name for course in this.parts.courses if isinstance(course.task, Solver)}
-    asked = [draft for draft in drafts if draft.task not in solved and not draft.tests]
-    if not isinstance(instructor, Checker) or this.config.verify.answers == "trust" or not (k and asked):
-        return {}
-    votes = _votes(ledger, cycle)
-    missing = [draft for draft in asked if len(votes.get(draft.hash, ())) < k]
-    if missing:
-        with timed(this, "vote", cycle, k * len(missing)) as tick:
-            for done, (question, answer, call) in enumerate(instructor.vote(map(blind, missing), k), 1):
-                given = "" if isinstance(answer, Failure) else answer
-                vote = Vote(draft=question.id, answer=given, call=call.hash)
-                ledger.extend(
-                    [Entry(call, f"vote:{call.subject}", vote.draft), Entry(vote, call.subject, vote.draft)], cycle
-                )
-                tick(done)
-                _keep_budget(this)
-    return _votes(ledger, cycle)
-
-
-def _votes(ledger: Ledger, cycle: int) -> dict[str, list[str]]:
-    """The recorded votes by draft, in an order that does not depend on when they came."""
-    found: dict[str, list[str]] = {}
-    for vote in ledger.all(Vote, cycle):
-        found.setdefault(vote.draft, []).append(vote.answer)
-    return {draft: sorted(answers) for draft, answers in found.items()}
-
-
-def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft], dict[str, str]], list[Sample]]:
-    """A function that verifies drafts against all that is taken or protected, in a fixed order, and records each."""
-    ledger, config, courses = this.ledger, this.config, this.parts.courses
-    train = [example for course in courses for example in course.examples["train"]]
-    held = [
-        example
-        for course in courses
-        for split, examples in course.examples.items()
-        for example in examples
-        if split != "train" or course.role == "guard"
-    ]
-    held += this.parts.protected
-    learnt_train = [example for course in this.parts.learnt() for example in course.examples["train"]]
-    earlier = [sample.question for past in range(1, cycle) for sample in ledger.all(Sample, past)]
-    taken = Taken(config.verify.near_duplicate, [*(example.question for example in train), *earlier])
-    # Only calculations are the same question where their numbers and answer are the same.
-    sums = {course.name for course in courses if isinstance(course.task, Solver)}
-    protected = Protected(held, learnt_train, config.verify.ngram, sums)
-    tasks = {course.name: (course.task, course.scorer) for course in courses}
-
-    def check(drafts: list[Draft], wrong: dict[str, str]) -> list[Sample]:
-        trusted = config.verify.answers == "trust"
-        known = Evidence(votes=_voted(this, cycle, drafts), wrong=wrong, trust_answers=trusted)
-        outcomes = []
-        with timed(this, "verify", cycle, len(drafts)) as tick:
-            for outcome in verify(drafts, tasks, taken, protected, known):
-                outcomes.append(outcome)
-                tick(len(outcomes))
-            ledger.extend((Entry(outcome, outcome.draft, outcome.draft) for outcome in outcomes), cycle)
-        return [outcome for outcome in outcomes if isinstance(outcome, Sample)]
-
-    return check
 
 
 def _trained(
@@ -296,6 +214,9 @@ def _trained(
     if recipe.start == "restart":  # from the base again, so with everything that was accepted so far
         samples = _accepted_samples(ledger, cycle) + samples
     lessons = lessons_from(samples, _rehearsal(this, books), tasks, recipe.replay, recipe.seed)
+    if recipe.objective == "dpo":
+        lessons = paired(lessons, _practised(this, cycle, current, samples))
+        lessons += preference_lessons(_answered(this, books), tasks)
     training = ledger.find(Training, f"training:{cycle}")
     if training is None:
         this.parts.target.close()
@@ -328,6 +249,28 @@ def _accepted_samples(ledger: Ledger, cycle: int) -> list[Sample]:
     decisions = [ledger.find(Decision, f"cycle:{past}") for past in range(1, cycle)]
     accepted = [decision.cycle for decision in decisions if decision and decision.outcome == "accept"]
     return [sample for past in accepted for sample in ledger.all(Sample, past)]
+
+
+def _practised(this: Run, cycle: int, current: Checkpoint, samples: list[Sample]) -> dict[str, str]:
+    """The target's own wrong responses to the questions of the samples, by sample: what those are preferred over."""
+    wrong: dict[str, str] = {}
+    for course in this.parts.learnt():
+        if isinstance(course.scorer, BatchScorer):  # programs: their drafts' tests are not kept with the samples
+            continue
+        examples = tuple(question_of(sample) for sample in samples if sample.task == course.name)
+        for answer in _examine(this, course.practising(examples), "train", current, cycle).values() if examples else ():
+            if answer.score.verdict == "wrong" and not answer.truncated:
+                wrong[answer.example] = answer.text
+    return wrong
+
+
+def _answered(this: Run, books: dict[str, dict[str, Response]]) -> list[tuple[Example, Response]]:
+    """The train questions of the learnt tasks with the target's present responses."""
+    return [
+        (example, books[course.name][example.id])
+        for course in this.parts.learnt()
+        for example in course.examples["train"]
+    ]
 
 
 def _rehearsal(this: Run, books: dict[str, dict[str, Response]]) -> list[tuple[Example, Response]]:
@@ -369,29 +312,9 @@ def _compared(this: Run, course: Course, split: Split, before: Checkpoint, after
     sides = []
     for checkpoint in (before, after):
         _examine(this, course, split, checkpoint, cycle)
-        examples = course.examples[split]
-        evaluation = identify(this.parts.target, checkpoint.hash, course.task, split, examples, course.marked_by)
+        evaluation = course.evaluation(this.parts.target, checkpoint, split)
         sides.append((evaluation, this.ledger.verdicts(evaluation)))
     return compare(sides[0], sides[1], course.role, course.margin)
-
-
-def _keep_budget(this: Run) -> None:
-    """Stop before another call where the dollar cap is reached; raising the cap and the same command go on."""
-    cap = this.config.run.budget_usd
-    if cap is not None and cap > 0 and this.ledger.total_cost() >= cap:
-        raise BudgetError(
-            f"The budget of ${cap:g} is used up; raise run.budget_usd and give the same command to go on."
-        )
-
-
-def _written(assignment: Assignment, result: object, call: Call) -> list[Entry]:
-    """The records of one answered assignment, appended together: the call comes with all its drafts or not at all."""
-    diagnosis = assignment.diagnosis.hash if assignment.diagnosis else ""
-    entries = [Entry(call, f"write:{assignment.hash}", diagnosis)]
-    if isinstance(result, Failure):
-        return [*entries, Entry(result, f"write:{assignment.hash}", diagnosis)]
-    drafts = [draft for draft in result if isinstance(draft, Draft)] if isinstance(result, tuple) else []
-    return entries + [Entry(draft, f"{assignment.hash}:{draft.index}", diagnosis) for draft in drafts]
 
 
 def _diagnosis_key(mistake: Mistake) -> str:

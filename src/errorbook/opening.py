@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from errorbook import __version__
 from errorbook.assemble import SPLITS, Course, Parts, assemble, plugin_origins, rule_of
-from errorbook.config import Config, dump
+from errorbook.config import ComputeSection, Config, dump
 from errorbook.errors import LedgerError
 from errorbook.interfaces import Sourced
 from errorbook.ledger import Entry, Ledger, open_ledger
@@ -68,8 +68,8 @@ def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterato
 
 
 def _claim(ledger: Ledger, config: Config) -> None:
-    """Refuse a ledger of another run file; the budget alone may change between two calls."""
-    identity = dump(replace(config, run=replace(config.run, budget_usd=None)))
+    """Refuse a ledger of another run file; the budget and where the work is done may change between two calls."""
+    identity = dump(replace(config, run=replace(config.run, budget_usd=None), compute=ComputeSection()))
     known = ledger.fact("config")
     if known is None:
         ledger.state("config", identity)

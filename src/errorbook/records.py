@@ -17,6 +17,8 @@ Split = Literal["train", "dev", "test"]
 Role = Literal["learn", "guard"]
 Verdict = Literal["right", "wrong", "unscorable"]
 Outcome = Literal["accept", "reject", "stop"]
+Method = Literal["lora", "qlora", "full", "external"]
+"""How weights are trained: an adapter, one over a 4-bit base, all of them, or somewhere else."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
@@ -36,6 +38,11 @@ def digest(*parts: str | bytes) -> str:
         state.update(len(data).to_bytes(8, "big"))
         state.update(data)
     return state.hexdigest()
+
+
+def _without(content: bytes, end: bytes) -> bytes:
+    """A record's JSON without its last fields, where they say nothing: so that older records keep their hash."""
+    return content.removesuffix(end + b"}") + b"}" if content.endswith(end + b"}") else content
 
 
 class Example(Record, frozen=True, kw_only=True):
@@ -261,23 +268,31 @@ class Rejection(Record, frozen=True, kw_only=True):
 class Lesson(Record, frozen=True, kw_only=True):
     """One training pair: a user prompt before the chat template, and the completion that carries the loss.
 
-    `source` is the hash of the sample or, for replay, of the right response.
+    `source` is the hash of the sample or, for replay and preference, of the target's own response. `rejected` is the
+    target's wrong response to the same prompt, where the training learns to prefer the completion over it.
     """
 
     prompt: str
     completion: str
     source: str
     replay: bool = False
+    rejected: str = ""
+
+    @cached_property
+    def hash(self) -> str:
+        """As of every record; without a rejected response it is what it was before there were any."""
+        return digest(type(self).__name__, _without(msgspec.json.encode(self), b',"rejected":""'))
 
 
 class Recipe(Record, frozen=True, kw_only=True):
     """How weights change. `replay` is the share of lessons that rehearse the target's own right responses.
 
     `start` is "continue" (train the parent's weights on this cycle's samples) or "restart" (train the base on the
-    samples of all accepted cycles and this one).
+    samples of all accepted cycles and this one). `objective` is supervised fine-tuning or direct preference
+    optimisation (Rafailov et al. 2023), which `beta` holds near the starting weights.
     """
 
-    method: Literal["lora", "full"] = "lora"
+    method: Method = "lora"
     rank: int = 32
     alpha: int = 64
     learning_rate: float = 5e-4
@@ -289,6 +304,14 @@ class Recipe(Record, frozen=True, kw_only=True):
     replay: float = 0.15
     start: Literal["continue", "restart"] = "continue"
     seed: int = 0
+    objective: Literal["sft", "dpo"] = "sft"
+    beta: float = 0.1
+
+    @cached_property
+    def hash(self) -> str:
+        """As of every record; supervised fine-tuning, the only objective at first, leaves out what says so."""
+        supervised = b',"objective":"sft","beta":' + msgspec.json.encode(self.beta)
+        return digest(type(self).__name__, _without(msgspec.json.encode(self), supervised))
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):
@@ -297,7 +320,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     base: str
     base_fingerprint: str
     parent: str = ""
-    method: Literal["base", "lora", "full"] = "base"
+    method: Literal["base"] | Method = "base"
     folder: str = ""
     weights_hash: str = ""
     training_set: str = ""
@@ -345,6 +368,19 @@ class Comparison(Record, frozen=True, kw_only=True):
     p_value: float
     margin: float = 0.0
     passed: bool = False
+
+
+class Noise(Record, frozen=True, kw_only=True):
+    """One checkpoint asked again in other batches; `evaluation` is the hash of the one that `n` was drawn from."""
+
+    evaluation: str
+    task: str
+    split: Split
+    n: int
+    texts_differ: int
+    verdicts_differ: int
+    right_before: int
+    right_after: int
 
 
 class Rule(Record, frozen=True, kw_only=True):
