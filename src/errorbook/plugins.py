@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Collection, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Literal, Unpack, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -29,12 +31,13 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 def names(kind: Kind) -> list[str]:
     """The known names of one kind, sorted."""
-    return sorted({entry.name for entry in entry_points(group=f"errorbook.{kind}")})
+    return sorted({entry.name for entry in _entries(kind, tuple(sys.path))})
 
 
 def find(kind: Kind, name: str) -> EntryPoint:
     """The one entry point called `name`. Raises PluginError where there is none, or more than one."""
-    found = {(entry.value, _distribution(entry)): entry for entry in entry_points(group=f"errorbook.{kind}", name=name)}
+    entries = [entry for entry in _entries(kind, tuple(sys.path)) if entry.name == name]
+    found = {(entry.value, _distribution(entry)): entry for entry in entries}
     if not found:
         known = names(kind)
         close = difflib.get_close_matches(name, known, n=1)
@@ -130,6 +133,13 @@ def _hints(factory: Any) -> dict[str, Any]:
 def _unpacked(hint: Any) -> dict[str, Any]:
     """What each option of an unpacked TypedDict must be; nothing for any other annotation."""
     return get_type_hints(get_args(hint)[0]) if get_origin(hint) is Unpack else {}
+
+
+@cache
+def _entries(kind: Kind, path: tuple[str, ...]) -> EntryPoints:
+    """The entry points of one kind; reading those of all distributions takes milliseconds, so once for each `path`."""
+    del path  # `entry_points` reads sys.path itself
+    return entry_points(group=f"errorbook.{kind}")
 
 
 def _distribution(entry: EntryPoint) -> str:

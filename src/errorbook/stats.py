@@ -1,6 +1,7 @@
 """Intervals and paired tests on right/wrong outcomes: thin over SciPy, exact where an exact test exists.
 
-Covers one proportion and two paired proportions. Does not cover means, unpaired designs or Bayesian estimates.
+Covers one proportion and two paired proportions. Does not cover means, unpaired designs or Bayesian estimates. Only
+`scipy.special` is imported: `scipy.stats` takes five times as long, more than a second of every report.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
+
+_PRECISION = 1e-10
 
 
 class Interval(NamedTuple):
@@ -21,10 +24,11 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
     """Wilson score interval of a proportion; (0, 1) where nothing was observed."""
     if n == 0:
         return Interval(0.0, 1.0)
-    from scipy.stats import binomtest
-
-    bounds = binomtest(right, n).proportion_ci(confidence_level=confidence, method="wilson")
-    return Interval(float(bounds.low), float(bounds.high))
+    z = _normal_quantile(0.5 + confidence / 2)
+    share, weight = right / n, z * z / n
+    middle = (share + weight / 2) / (1 + weight)
+    reach = z / (1 + weight) * math.sqrt((share * (1 - share) + weight / 4) / n)
+    return Interval(0.0 if right == 0 else middle - reach, 1.0 if right == n else middle + reach)
 
 
 def mcnemar_gain(fixed: int, broken: int) -> float:
@@ -45,9 +49,7 @@ def paired_interval(fixed: int, broken: int, n: int, confidence: float = 0.95) -
     """
     if n == 0:
         return Interval(-1.0, 1.0)
-    from scipy.stats import norm
-
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = _normal_quantile(0.5 + confidence / 2)
     estimate = (fixed - broken) / n
     low = -1.0 if broken == n else _root(lambda d: _tango(fixed, broken, n, d) - z, -1.0, estimate)
     high = 1.0 if fixed == n else _root(lambda d: _tango(fixed, broken, n, d) + z, estimate, 1.0)
@@ -61,9 +63,9 @@ def not_worse(fixed: int, broken: int, n: int, margin: float) -> float:
     """
     if n == 0:
         return 1.0
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    return float(norm.sf(_tango(fixed, broken, n, -margin)))
+    return float(ndtr(-_tango(fixed, broken, n, -margin)))
 
 
 def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float = 0.8) -> float:
@@ -74,12 +76,10 @@ def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float 
     """
     if n == 0:
         return 1.0
-    from scipy.stats import norm
-
-    reach = float(norm.ppf(1 - alpha)) * math.sqrt(discordant)
+    reach = _normal_quantile(1 - alpha) * math.sqrt(discordant)
 
     def shortfall(gain: float) -> float:
-        spread = float(norm.ppf(power)) * math.sqrt(max(discordant - gain * gain, 0.0))
+        spread = _normal_quantile(power) * math.sqrt(max(discordant - gain * gain, 0.0))
         return gain * math.sqrt(n) - reach - spread
 
     if shortfall(discordant) < 0:
@@ -90,9 +90,18 @@ def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float 
 def _sign_test(fixed: int, broken: int, alternative: Literal["two-sided", "greater"]) -> float:
     if fixed + broken == 0:
         return 1.0
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
-    return float(binomtest(fixed, fixed + broken, 0.5, alternative=alternative).pvalue)
+    n = fixed + broken
+    if alternative == "greater":  # as many or more fixed are as many or fewer broken
+        return float(bdtr(broken, n, 0.5))
+    return min(1.0, 2 * float(bdtr(min(fixed, broken), n, 0.5)))
+
+
+def _normal_quantile(share: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(share))
 
 
 def _tango(fixed: int, broken: int, n: int, delta: float) -> float:
@@ -109,15 +118,16 @@ def _tango(fixed: int, broken: int, n: int, delta: float) -> float:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    from scipy.optimize import brentq
-
+    """Where the function changes its sign between the bounds, by halving; the bound nearer to it where it does not."""
     at_low, at_high = function(low), function(high)
     if at_low == 0.0 or low == high:
         return low
     if at_high == 0.0 or at_low * at_high > 0:
         return high if abs(at_high) < abs(at_low) else low
-    if math.isinf(at_low):
-        low += 1e-9
-    if math.isinf(at_high):
-        high -= 1e-9
-    return float(brentq(function, low, high, xtol=1e-9))
+    while high - low > _PRECISION:
+        middle = (low + high) / 2
+        if function(middle) * at_low > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
