@@ -7,10 +7,12 @@ import textwrap
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from errorbook.errors import LedgerError
-from errorbook.ledger import MIGRATIONS, Entry, Ledger, open_ledger
+from errorbook.ledger import Entry, Ledger, open_ledger
+from errorbook.ledger_schema import MIGRATIONS
 from errorbook.records import Call, Evaluation, Failure, Generation, Response, Sample, Score
 
 EVALUATION = Evaluation(
@@ -129,6 +131,38 @@ def test_every_old_schema_is_migrated(tmp_path: Path) -> None:
             ledger.append(sample(1), key="k")
         with open_ledger(path) as ledger:
             assert ledger.find(Sample, "k") == sample(1)
+
+
+def test_responses_of_an_older_ledger_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+    body = msgspec.json.encode(EVALUATION).decode()
+    connection.execute("INSERT INTO records VALUES (7, 'Evaluation', ?, ?, 'c', 0, ?)", (*[EVALUATION.hash] * 2, body))
+    for number, verdict in ((2, "wrong"), (1, "right")):
+        old = response(number, verdict)
+        row = (old.example, old.hash, verdict, False, old.tokens, msgspec.json.encode(old).decode())
+        connection.execute("INSERT INTO responses VALUES (NULL, 7, ?, ?, ?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    with open_ledger(path, "write") as ledger:
+        ledger.append_responses([response(2), response(3)])
+        assert list(ledger.responses(EVALUATION)) == [response(1), response(2, "wrong"), response(3)]
+        assert ledger.response(response(2, "wrong").hash, "x2") == response(2, "wrong")
+        assert ledger.tally(EVALUATION).wrong == 1
+
+
+def test_a_response_is_filed_under_its_own_hash(tmp_path: Path) -> None:
+    with open_ledger(tmp_path, "write") as ledger:
+        ledger.open_evaluation(EVALUATION)
+        ledger.append_responses([response(1)])
+        assert ledger.response(response(1).hash) == response(1)
+        assert ledger.changed(EVALUATION, EVALUATION) == ((), ())
+        again = msgspec.structs.replace(EVALUATION, checkpoint="later")
+        ledger.open_evaluation(again)
+        later = [msgspec.structs.replace(response(number), evaluation=again.hash) for number in (2, 3)]
+        ledger.append_responses([response(3, "unscorable"), *later])
+        assert ledger.changed(EVALUATION, again) == (("x3",), ("x1",))
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from errorbook import plugins
 from errorbook.interfaces import Retriever
 from errorbook.records import Example
-from errorbook.retrievers.hidden import Hidden, top
+from errorbook.retrievers.hidden import Hidden
 from errorbook.retrievers.scripted import ScriptedRetriever
+from errorbook.retrievers.searching import COLUMNS, ROWS, largest, nearest
 from errorbook.retrievers.tfidf import Tfidf
 from errorbook.targets.scripted import ScriptedTarget
 from errorbook.targets.transformers import TransformersTarget
@@ -60,15 +63,50 @@ def test_few_or_no_candidates_are_no_error(retriever: Retriever) -> None:
     arrays.arrays(np.float32, (3, 6), elements=st.floats(-1, 1, width=32)),
     st.integers(0, 7),
 )
-def test_top_agrees_with_sorting_everything(similarities: np.ndarray, k: int) -> None:
-    queries = [example(number, "q") for number in range(3)]
-    candidates = [example(number, "q") for number in range(2, 8)]  # the last query is the first candidate
+def test_the_largest_are_those_of_sorting_everything(similarities: np.ndarray, k: int) -> None:
+    places, values = largest(lambda rows, columns: similarities[rows, columns], 3, 6, k)
 
-    found = top([similarities[:2], similarities[2:]], queries, candidates, k)
+    expected = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
+    assert places.tolist() == expected.tolist()
+    assert values.tolist() == np.take_along_axis(similarities, expected, axis=1).tolist()
 
-    for number, row in enumerate(similarities.tolist()):
-        expected = sorted(((place, value) for place, value in enumerate(row)), key=lambda pair: (-pair[1], pair[0]))
-        assert found[number] == [pair for pair in expected if not (number == 2 and pair[0] == 0)][:k]
+
+@pytest.mark.parametrize("k", [1, 11, 200])
+def test_many_tiles_find_what_one_would_and_equal_ones_by_their_place(k: int) -> None:
+    rng = np.random.default_rng(k)
+    similarities = rng.integers(-90, 90, (ROWS + 7, 2 * COLUMNS + 301)).astype(np.float32)  # each value many times
+
+    places, _ = largest(lambda rows, columns: similarities[rows, columns], len(similarities), similarities.shape[1], k)
+
+    for row in range(0, len(similarities), 97):
+        assert places[row].tolist() == np.argsort(-similarities[row], kind="stable")[:k].tolist()
+
+
+def test_vectors_are_compared_exactly_wherever_they_stand() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((COLUMNS + 60, 24)).astype(np.float32)
+    vectors[40] = vectors[COLUMNS + 40] = vectors[7]
+
+    places, similar = nearest(vectors[:50], vectors, 3)
+
+    exact = vectors[:50].astype(np.float64) @ vectors.T.astype(np.float64)
+    assert set(places[7].tolist()) == {7, 40, COLUMNS + 40}
+    assert places[7].tolist() == places[40].tolist() == [7, 40, COLUMNS + 40]
+    assert places[:7].tolist() == np.argsort(-exact[:7], axis=1)[:, :3].tolist()
+    assert similar == pytest.approx(np.take_along_axis(exact, places, axis=1), abs=1e-12)
+
+
+def test_what_a_vector_cannot_hold_hides_no_other() -> None:
+    class Overflowing(ScriptedTarget):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            found = super().embed(texts)
+            found[-1] = np.nan
+            return found
+
+    found = Hidden(Overflowing()).nearest(EXAMPLES[:1], EXAMPLES, 4)
+
+    assert found[0][0][0] == 1
+    assert [similarity for place, similarity in found[0] if place == len(EXAMPLES) - 1] in ([], [0.0])
 
 
 def test_hidden_reads_the_targets_own_states(tiny_model: Path) -> None:

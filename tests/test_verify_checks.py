@@ -1,6 +1,5 @@
 """What `verify` asks of a draft beyond its answer: leaks, doubts, votes, tests of programs, and overlap at scale."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from errorbook.conclusions import conclusion
 from errorbook.doubts import doubt
 from errorbook.equations import equations
-from errorbook.fingerprints import Table
+from errorbook.fingerprints import gram_hashes
 from errorbook.leaks import leak
 from errorbook.overlap import Overlaps
 from errorbook.records import Draft, Example, Rejection, Sample, Split
@@ -265,11 +264,12 @@ def test_calculations_protect_only_the_tasks_that_are_calculations() -> None:
     assert Protected([held], [], 8, sums={"sums"}).clash("Bob lost 2 of his 7 pens.", "5") is None
 
 
-def test_the_table_keeps_what_is_put_into_it_while_it_grows() -> None:
-    table, rng = Table(), np.random.default_rng(0)
-    keys = rng.integers(1, 2**63, size=(4_000, 6), dtype=np.uint64)
-    for row, some in enumerate(keys):
-        table.put(some, row)
-    for row, some in itertools.islice(enumerate(keys), 0, None, 97):
-        assert (table.find(some) == row).all()
-    assert (table.find(rng.integers(1, 2**63, size=100, dtype=np.uint64)) == -1).all()
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=12), st.integers(1, 14))
+def test_a_run_of_words_has_one_hash_wherever_it_stands(numbers: list[int], n: int) -> None:
+    hashes = gram_hashes(np.array(numbers, dtype=np.uint64), n)
+    n = max(1, min(n, len(numbers)))
+
+    runs = [np.array(numbers[start : start + n], dtype=np.uint64) for start in range(len(numbers) - n + 1)]
+
+    assert hashes.tolist() == [int(gram_hashes(run, n)[0]) for run in runs if len(run)]
+    assert len(set(hashes.tolist())) == len({tuple(run.tolist()) for run in runs if len(run)})

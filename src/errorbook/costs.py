@@ -7,11 +7,10 @@ up in whole nano-dollars, so that the parts make up the whole. It only reads, an
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 from errorbook.ledger import Ledger
 from errorbook.llm.budget import NANO
-from errorbook.records import Call, Diagnosis, Draft, Sample
+from errorbook.records import Diagnosis, Draft, Sample
 from errorbook.report_parts import KindCost
 from errorbook.sentences import words
 
@@ -26,11 +25,15 @@ def cost_by_kind(ledger: Ledger) -> tuple[KindCost, ...]:
     """
     if not ledger.total_cost():
         return ()
-    kinds = {diagnosis.hash: (diagnosis.task, diagnosis.error_kind) for diagnosis in ledger.all(Diagnosis)}
-    drafts = {draft.hash: kinds.get(draft.diagnosis, _NONE) for draft in ledger.all(Draft)}
+    kinds: dict[str, _Kind] = {}
+    parents: dict[str, _Kind] = {}
+    for hash, diagnosis in ledger.by_hash(Diagnosis):
+        kinds[hash] = parents[diagnosis.response] = (diagnosis.task, diagnosis.error_kind)
+    drafts = {hash: kinds.get(draft.diagnosis, _NONE) for hash, draft in ledger.by_hash(Draft)}
+    parents |= kinds | drafts
     nano: defaultdict[_Kind, int] = defaultdict(int)
-    for parent, kind in _parents(ledger, kinds, drafts):
-        nano[kind] += sum(round(call.cost_usd * NANO) for call in ledger.all(Call, parent=parent))
+    for parent, usd in ledger.costs():
+        nano[parents.get(parent, _NONE)] += round(usd * NANO)
     # The total is read last: a run that goes on meanwhile can only have spent more.
     nano[_NONE] = max(0, round(ledger.total_cost() * NANO) - sum(nano[kind] for kind in nano if kind != _NONE))
     samples: defaultdict[_Kind, int] = defaultdict(int)
@@ -49,13 +52,6 @@ def cost_row(item: KindCost) -> list[object]:
 def each_text(usd: float, each: float | None) -> str:
     """The end of a sentence about dollars; empty where nothing was spent or accepted."""
     return f", ${each:.4f} for each verified sample" if usd and each is not None else ""
-
-
-def _parents(ledger: Ledger, kinds: dict[str, _Kind], drafts: dict[str, _Kind]) -> Iterator[tuple[str, _Kind]]:
-    """The records that calls hang on, each once, with the kind of error that they belong to."""
-    yield from {diagnosis.response: kinds[diagnosis.hash] for diagnosis in ledger.all(Diagnosis)}.items()
-    yield from kinds.items()
-    yield from drafts.items()
 
 
 def _part(kind: _Kind, nano: int, samples: int) -> KindCost:

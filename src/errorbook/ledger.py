@@ -19,48 +19,10 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from errorbook.errors import LedgerError
+from errorbook.ledger_schema import MIGRATIONS, explain
 from errorbook.records import Evaluation, Record, Response, Verdict, digest
 
 T = TypeVar("T", bound=Record)
-
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE records (
-        seq INTEGER PRIMARY KEY,
-        kind TEXT NOT NULL,
-        key TEXT NOT NULL,
-        hash TEXT NOT NULL,
-        parent TEXT NOT NULL,
-        cycle INTEGER NOT NULL,
-        body TEXT NOT NULL
-    );
-    CREATE UNIQUE INDEX records_by_key ON records (kind, key);
-    CREATE INDEX records_by_hash ON records (hash);
-    CREATE INDEX records_by_parent ON records (parent, kind);
-    CREATE TABLE responses (
-        seq INTEGER PRIMARY KEY,
-        evaluation INTEGER NOT NULL REFERENCES records (seq),
-        example TEXT NOT NULL,
-        hash TEXT NOT NULL,
-        verdict TEXT NOT NULL,
-        truncated INTEGER NOT NULL,
-        tokens INTEGER NOT NULL,
-        body TEXT NOT NULL
-    );
-    CREATE UNIQUE INDEX responses_by_example ON responses (evaluation, example);
-    CREATE INDEX responses_by_hash ON responses (hash);
-    CREATE TABLE events (
-        seq INTEGER PRIMARY KEY,
-        at REAL NOT NULL,
-        stage TEXT NOT NULL,
-        cycle INTEGER NOT NULL,
-        seconds REAL NOT NULL,
-        items INTEGER NOT NULL
-    );
-    """,
-)
-"""Schema changes in order; the file's `user_version` counts those applied. Never edit one that was released."""
 
 
 class Entry(NamedTuple):
@@ -82,6 +44,25 @@ class Tally(NamedTuple):
     tokens: int
 
 
+class Answers(NamedTuple):
+    """How many examples of one skill two evaluations answered so; `after` is None where the second did not answer."""
+
+    skill: str
+    before: Verdict
+    before_truncated: bool
+    after: Verdict | None
+    after_truncated: bool
+    n: int
+
+
+class Spent(NamedTuple):
+    """What instructor calls took: how many, tokens in and out."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
 class Event(NamedTuple):
     """How long a stage took: unix time of its end, wall seconds, and the number of items it finished."""
 
@@ -99,6 +80,8 @@ class Ledger:
         self._sql = connection
         self.path = path
         self._evaluations: dict[str, int] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._cost, self._cost_upto = 0.0, 0
 
     @property
     def root(self) -> Path:
@@ -155,6 +138,12 @@ class Ledger:
         for row in self._select("body", kind, cycle, parent):
             yield decode(row[0])
 
+    def by_hash(self, kind: type[T]) -> Iterator[tuple[str, T]]:
+        """All records of one kind with their recorded hash, which computing it anew would cost more than reading."""
+        decode = msgspec.json.Decoder(kind).decode
+        for row in self._select("hash, body", kind, None, None):
+            yield row[0], decode(row[1])
+
     def keys(self, kind: type[Record], cycle: int | None = None) -> set[str]:
         """The known keys of one kind."""
         return {row[0] for row in self._select("key", kind, cycle, None)}
@@ -182,24 +171,26 @@ class Ledger:
 
     def append_responses(self, responses: Sequence[Response]) -> None:
         """Append responses of opened evaluations in one transaction; an example that is answered is left as it is."""
-        rows = [
-            (
-                self._evaluation(response.evaluation),
-                response.example,
-                response.hash,
-                response.score.verdict,
-                response.truncated,
-                response.tokens,
-                _encode(response),
-            )
-            for response in responses
-        ]
         with self._writing():
-            self._sql.executemany(
-                "INSERT OR IGNORE INTO responses (evaluation, example, hash, verdict, truncated, tokens, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+            last = int(self._sql.execute("SELECT coalesce(max(seq), 0) FROM bodies").fetchone()[0])
+            bodies: list[tuple[int, str]] = []
+            for response in responses:
+                body = msgspec.json.encode(response)
+                new = self._sql.execute(
+                    "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        self._evaluation(response.evaluation),
+                        response.example,
+                        response.score.verdict,
+                        response.truncated,
+                        response.tokens,
+                        digest("Response", body),  # its hash, without encoding it once more
+                        last + len(bodies) + 1,
+                    ),
+                )
+                if new.rowcount:
+                    bodies.append((last + len(bodies) + 1, body.decode()))
+            self._sql.executemany("INSERT INTO bodies VALUES (?, ?)", bodies)
 
     def answered(self, evaluation: Evaluation) -> set[str]:
         """Ids of the examples that this evaluation has a response for."""
@@ -212,7 +203,8 @@ class Ledger:
         """The evaluation's responses in the order of their example ids, of one verdict where given."""
         decode = msgspec.json.Decoder(Response).decode
         rows = self._sql.execute(
-            "SELECT body FROM responses WHERE evaluation = ? AND (? IS NULL OR verdict = ?) ORDER BY example",
+            "SELECT body FROM responses JOIN bodies USING (seq)"
+            " WHERE evaluation = ? AND (? IS NULL OR verdict = ?) ORDER BY example",
             (self._evaluation(evaluation.hash), verdict, verdict),
         )
         for row in rows:
@@ -226,19 +218,60 @@ class Ledger:
         )
         return {row[0]: row[1] for row in rows}
 
-    def response(self, hash: str) -> Response | None:
-        """The response with this content hash, or None."""
-        row = self._sql.execute("SELECT body FROM responses WHERE hash = ?", (hash,)).fetchone()
+    def answer(self, evaluation: Evaluation, example: str) -> Response | None:
+        """The evaluation's response to one example, or None."""
+        return self._one_response("evaluation = ? AND example = ?", self._evaluation(evaluation.hash), example)
+
+    def response(self, hash: str, example: str | None = None) -> Response | None:
+        """The response with this content hash, or None; without its example's id the whole ledger is searched."""
+        if example is None:
+            return self._one_response("hash = ?", hash)
+        known = "evaluation IN (SELECT seq FROM records WHERE kind = 'Evaluation')"
+        return self._one_response(f"{known} AND example = ? AND hash = ?", example, hash)
+
+    def _one_response(self, where: str, *values: int | str) -> Response | None:
+        query = f"SELECT body FROM responses JOIN bodies USING (seq) WHERE {where}"  # noqa: S608 - fixed parts only
+        row = self._sql.execute(query, values).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=Response)
 
     def tally(self, evaluation: Evaluation) -> Tally:
         """Counts of the evaluation's responses so far."""
+        if evaluation.hash in self._tallies:
+            return self._tallies[evaluation.hash]
         row = self._sql.execute(
             "SELECT count(*), sum(verdict = 'right'), sum(verdict = 'wrong'), sum(verdict = 'unscorable'),"
             " sum(truncated), sum(tokens) FROM responses WHERE evaluation = ?",
             (self._evaluation(evaluation.hash),),
         ).fetchone()
-        return Tally(*(int(value or 0) for value in row))
+        found = Tally(*(int(value or 0) for value in row))
+        if found.n == evaluation.n:  # no response is ever added to it, or changed
+            self._tallies[evaluation.hash] = found
+        return found
+
+    def changed(self, before: Evaluation, after: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Ids of the examples that only `after`, and that only `before`, got right, in their order."""
+        rows = self._sql.execute(
+            "SELECT a.example, a.verdict = 'right' AS was FROM responses AS a"
+            " LEFT JOIN responses AS b ON b.evaluation = ? AND b.example = a.example"
+            " WHERE a.evaluation = ? AND was <> coalesce(b.verdict = 'right', 0) ORDER BY a.example",
+            (self._evaluation(after.hash), self._evaluation(before.hash)),
+        ).fetchall()
+        return tuple(id for id, was in rows if not was), tuple(id for id, was in rows if was)
+
+    def by_skill(self, before: Evaluation, after: Evaluation | None) -> list[Answers]:
+        """Counts of what two evaluations answered, by the recorded examples' skill; without one they are left out."""
+        rows = self._sql.execute(
+            "SELECT json_extract(r.body, '$.skill') AS skill, a.verdict, a.truncated, b.verdict, b.truncated, count(*)"
+            " FROM responses AS a JOIN records AS r ON r.kind = 'Example' AND r.key = ? || a.example"
+            " LEFT JOIN responses AS b ON b.evaluation = ? AND b.example = a.example"
+            " WHERE a.evaluation = ? AND skill <> '' GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
+            (
+                f"{before.task}:{before.split}:",
+                self._evaluation(after.hash) if after else None,
+                self._evaluation(before.hash),
+            ),
+        )
+        return [Answers(skill, old, bool(cut), new, bool(new_cut), n) for skill, old, cut, new, new_cut, n in rows]
 
     def _evaluation(self, hash: str) -> int:
         if hash not in self._evaluations:
@@ -269,12 +302,27 @@ class Ledger:
         responses = self._sql.execute("SELECT hash FROM responses ORDER BY hash")
         return digest(*(repr(tuple(row)) for row in records), *(row[0] for row in responses))
 
-    def total_cost(self) -> float:
-        """Dollars spent on instructor calls so far."""
+    def costs(self) -> Iterator[tuple[str, float]]:
+        """The parent of every instructor call, and the dollars that the call cost."""
+        rows = self._sql.execute("SELECT parent, json_extract(body, '$.cost_usd') FROM records WHERE kind = 'Call'")
+        return ((str(parent), float(usd)) for parent, usd in rows)
+
+    def spent(self) -> Spent:
+        """What all instructor calls took, but for the dollars."""
         row = self._sql.execute(
-            "SELECT coalesce(sum(json_extract(body, '$.cost_usd')), 0) FROM records WHERE kind = 'Call'"
+            "SELECT count(*), sum(json_extract(body, '$.input_tokens')), sum(json_extract(body, '$.output_tokens'))"
+            " FROM records WHERE kind = 'Call'"
         ).fetchone()
-        return float(row[0])
+        return Spent(*(int(value or 0) for value in row))
+
+    def total_cost(self) -> float:
+        """Dollars spent on instructor calls so far. Only what is new is added up, so it may be asked after each."""
+        kind = "+kind" if self._cost_upto else "kind"  # a plus keeps SQLite from reading all calls by their index
+        newest = f"SELECT sum(json_extract(body, '$.cost_usd')) FROM records WHERE {kind} = 'Call' AND seq > ?"  # noqa: S608
+        query = f"SELECT (SELECT max(seq) FROM records), ({newest})"  # noqa: S608 - fixed parts only
+        upto, usd = self._sql.execute(query, (self._cost_upto,)).fetchone()
+        self._cost, self._cost_upto = self._cost + (usd or 0.0), upto or self._cost_upto
+        return self._cost
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -282,7 +330,7 @@ class Ledger:
             with self._sql:
                 yield
         except sqlite3.OperationalError as error:
-            raise _explain(error, self.path) from error
+            raise explain(error, self.path) from error
 
 
 @contextmanager
@@ -321,12 +369,14 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True)
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -65536")
         if not readonly:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 8192")
         _migrate(connection, path, readonly)
     except sqlite3.DatabaseError as error:
-        raise _explain(error, path) from error
+        raise explain(error, path) from error
     return connection
 
 
@@ -346,18 +396,3 @@ def _migrate(connection: sqlite3.Connection, path: Path, readonly: bool) -> None
 
 def _encode(record: Record) -> str:
     return msgspec.json.encode(record).decode()
-
-
-def _explain(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
-    text = str(error)
-    if "full" in text:
-        return LedgerError(
-            f"The disk that holds '{path}' is full; free some space and give the same command again: nothing is lost."
-        )
-    if "not a database" in text or "malformed" in text:
-        return LedgerError(f"'{path}' is not a ledger, or it is damaged; give another --out folder.")
-    if "readonly" in text or "unable to open" in text:
-        return LedgerError(f"The ledger '{path}' cannot be opened for writing; check the folder's permissions.")
-    if "locked" in text:
-        return LedgerError(f"The ledger '{path}' is in use by another program; close it and try again.")
-    return LedgerError(f"The ledger '{path}' cannot be used ({text}).")

@@ -2,7 +2,7 @@
 
 Two questions are near where they have the same numbers in the same order and their word triples overlap by the
 threshold, or where an embedding, if one is given, finds their meanings nearly equal. A million questions take about
-1.4 GB. Questions with other numbers are other questions; answers are not looked at.
+2 GB. Questions with other numbers are other questions; answers are not looked at.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from errorbook.fingerprints import BANDS, Hashes, Table, bands, gram_hashes, text_hash, word_hashes
+from errorbook.fingerprints import BANDS, bands, gram_hashes, text_hash, word_hashes
 from errorbook.texts import jaccard, ngrams, numbers, words
 
 Meaning = Callable[[Sequence[str]], "NDArray[np.float32]"]
@@ -36,10 +36,10 @@ class Nearness:
         self._threshold = threshold
         self._meaning = meaning
         self._questions: list[str] = []
-        self._table = Table()
+        self._newest: dict[int, int] = {}
         self._earlier = np.zeros((1 << 10, BANDS), dtype=np.int32)
         self._same_numbers: dict[int, list[int]] = {}
-        self._last: tuple[str, Hashes] | None = None
+        self._last: tuple[str, list[int]] | None = None
 
     def __getitem__(self, place: int) -> str:
         return self._questions[place]
@@ -51,32 +51,32 @@ class Nearness:
         keys = self._keys(question)
         if place == len(self._earlier):
             self._earlier = np.concatenate([self._earlier, np.zeros_like(self._earlier)])
-        self._earlier[place] = self._table.find(keys)  # each band's chain of questions, newest first
-        self._table.put(keys, place)
+        self._earlier[place] = [self._newest.get(key, -1) for key in keys]  # each band's chain, newest first
+        self._newest.update(dict.fromkeys(keys, place))
         if self._meaning is not None:
             self._same_numbers.setdefault(text_hash(numbers(question)), []).append(place)
         return place
 
     def find(self, question: str) -> str | None:
         """The first question that is near to this one, of the newest that may be."""
-        figures, shingles = numbers(question), ngrams(words(question), _SHINGLE)
-        for place in sorted(self._candidates(self._keys(question))):
+        figures = numbers(question)
+        places = sorted(self._candidates(self._keys(question)))
+        shingles = ngrams(words(question), _SHINGLE) if places else frozenset()
+        for place in places:
             other = self._questions[place]
             if figures == numbers(other) and jaccard(shingles, ngrams(words(other), _SHINGLE)) >= self._threshold:
                 return other
         return self._same_meaning(question, figures)
 
-    def _keys(self, question: str) -> Hashes:
+    def _keys(self, question: str) -> list[int]:
         """The question's keys; a question that is looked for is often added next."""
         if self._last is None or self._last[0] != question:
             self._last = (question, _keys(question))
         return self._last[1]
 
-    def _candidates(self, keys: Hashes) -> set[int]:
-        found: set[int] = set()
-        for band, newest in enumerate(self._table.find(keys).tolist()):
-            found.update(self._chain(band, newest))
-        return found
+    def _candidates(self, keys: list[int]) -> set[int]:
+        newest = ((band, self._newest[key]) for band, key in enumerate(keys) if key in self._newest)
+        return {place for band, last in newest for place in self._chain(band, last)}
 
     def _chain(self, band: int, place: int) -> Iterator[int]:
         """Bounded, so that a million questions of one template do not take forever."""
@@ -96,8 +96,9 @@ class Nearness:
         return self._questions[places[best]] if similar[best] >= _SAME_MEANING else None
 
 
-def _keys(question: str) -> Hashes:
+def _keys(question: str) -> list[int]:
     shingles = gram_hashes(word_hashes(words(question)), _SHINGLE)
     if not len(shingles):
         shingles = np.zeros(1, dtype=np.uint64)
-    return bands(shingles, text_hash(numbers(question)))
+    keys: list[int] = bands(shingles, text_hash(numbers(question))).tolist()
+    return keys

@@ -7,26 +7,26 @@ and renders nothing: `screen`, `report_markdown` and `report_html` do, and `sent
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from errorbook.book import Checkpoints, read_config
 from errorbook.config import Config, TaskSection
 from errorbook.costs import cost_by_kind
-from errorbook.ledger import Ledger
+from errorbook.ledger import Answers, Ledger
 from errorbook.records import (
-    Call,
     Checkpoint,
     Comparison,
     Decision,
     Diagnosis,
     Draft,
     Evaluation,
-    Example,
     Failure,
+    Noise,
     Rejection,
     Sample,
     Split,
     Training,
+    Verdict,
 )
 from errorbook.report_cases import pick_cases
 from errorbook.report_parts import (
@@ -82,6 +82,7 @@ def build(ledger: Ledger) -> Report:
         funnel=_funnel(ledger, config, points),
         trainings=tuple(_trainings(ledger, config)),
         cases=tuple(pick_cases(ledger, config, points)),
+        noise=tuple(ledger.all(Noise)),
     )
 
 
@@ -109,7 +110,7 @@ def _result(ledger: Ledger, task: TaskSection, base: Evaluation, final: Evaluati
     accuracy = _accuracy(ledger, base)
     if final is None or accuracy.n < accuracy.planned:
         return Result(role=task.role, base=accuracy)
-    fixed, broken = (len(ids) for ids in _changed(ledger, base, final))
+    fixed, broken = (len(ids) for ids in ledger.changed(base, final))
     low, high = paired_interval(fixed, broken, accuracy.n)
     guards = task.role == "guard"
     return Result(
@@ -144,14 +145,6 @@ def _share(right: int, n: int, planned: int, unscorable: int, truncated: int) ->
     )
 
 
-def _changed(ledger: Ledger, base: Evaluation, final: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids of the questions that only the final model, and that only the base model, got right."""
-    before, after = ledger.verdicts(base), ledger.verdicts(final)
-    fixed = tuple(id for id, verdict in before.items() if verdict != "right" and after.get(id) == "right")
-    broken = tuple(id for id, verdict in before.items() if verdict == "right" and after.get(id) != "right")
-    return fixed, broken
-
-
 def _skills(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[SkillResult]:
     """Per skill on test, or on dev or train where that is all there is."""
     for task in config.learn():
@@ -164,30 +157,35 @@ def _skills(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[Ski
 
 
 def _skills_of(ledger: Ledger, base: Evaluation, final: Evaluation | None) -> Iterator[SkillResult]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    responses = {response.example: response for response in ledger.responses(base)}
-    after = {response.example: response for response in ledger.responses(final)} if final else {}
-    for id in responses:
-        example = ledger.find(Example, f"{base.task}:{base.split}:{id}")
-        if example is not None and example.skill:
-            groups[example.skill].append(id)
-    for skill, ids in sorted(groups.items()):
-        sides = []
-        for side in (responses, after):
-            own = [side[id] for id in ids if id in side]
-            verdicts = Counter(response.score.verdict for response in own)
-            truncated = sum(response.truncated for response in own)
-            sides.append(_share(verdicts["right"], len(own), len(ids), verdicts["unscorable"], truncated))
-        pairs = [(responses[id].score.verdict == "right", after[id].score.verdict == "right") for id in ids if after]
+    groups: defaultdict[str, list[Answers]] = defaultdict(list)
+    for group in ledger.by_skill(base, final):
+        groups[group.skill].append(group)
+    for skill, found in sorted(groups.items()):
+        planned = sum(group.n for group in found)
+        before = [(group.before, group.before_truncated, group.n) for group in found]
+        after = [(group.after, group.after_truncated, group.n) for group in found if group.after]
+        pairs: Counter[tuple[bool, bool]] = Counter()
+        for group in found if final else ():
+            pairs[group.before == "right", group.after == "right"] += group.n
         yield SkillResult(
             task=base.task,
             split=base.split,
             skill=skill,
-            base=sides[0],
-            final=sides[1] if final else None,
-            fixed=pairs.count((False, True)),
-            broken=pairs.count((True, False)),
+            base=_counted(before, planned),
+            final=_counted(after, planned) if final else None,
+            fixed=pairs[False, True],
+            broken=pairs[True, False],
         )
+
+
+def _counted(answers: Iterable[tuple[Verdict, bool, int]], planned: int) -> Accuracy:
+    """The accuracy over groups of equal answers: verdict, whether truncated, how many."""
+    verdicts: Counter[Verdict] = Counter()
+    truncated = 0
+    for verdict, cut, n in answers:
+        verdicts[verdict] += n
+        truncated += n * cut
+    return _share(verdicts["right"], verdicts.total(), planned, verdicts["unscorable"], truncated)
 
 
 def _error_kinds(ledger: Ledger, points: Checkpoints) -> Iterator[ErrorKind]:
@@ -197,9 +195,7 @@ def _error_kinds(ledger: Ledger, points: Checkpoints) -> Iterator[ErrorKind]:
     for diagnosis in ledger.all(Diagnosis, cycle=1):
         kind = (diagnosis.task, diagnosis.error_kind)
         counts[kind] += 1
-        response = ledger.response(diagnosis.response)
-        again = points.final_train_verdicts(diagnosis.task)
-        fixed[kind] += response is not None and again.get(response.example) == "right"
+        fixed[kind] += points.final_train_verdicts(diagnosis.task).get(diagnosis.example) == "right"
     for kind, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         known = bool(points.final_train_verdicts(kind[0]))
         yield ErrorKind(task=kind[0], kind=kind[1], n=n, fixed=fixed[kind] if known else None)
@@ -210,7 +206,7 @@ def _relearnt(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[R
         base = points.complete(points.base, task.name, "train")
         final = points.complete(points.final, task.name, "train") if points.decisions else None
         if base is not None and final is not None:
-            fixed, broken = _changed(ledger, base, final)
+            fixed, broken = ledger.changed(base, final)
             before = ledger.tally(base)
             right = before.right + len(fixed) - len(broken)
             yield Relearnt(
@@ -296,11 +292,11 @@ def _stage_seconds(ledger: Ledger) -> dict[str, float]:
 
 
 def _spending(ledger: Ledger) -> Spending:
-    calls, usd, samples = list(ledger.all(Call)), ledger.total_cost(), ledger.count(Sample)
+    spent, usd, samples = ledger.spent(), ledger.total_cost(), ledger.count(Sample)
     return Spending(
-        calls=len(calls),
-        input_tokens=sum(call.input_tokens for call in calls),
-        output_tokens=sum(call.output_tokens for call in calls),
+        calls=spent.calls,
+        input_tokens=spent.input_tokens,
+        output_tokens=spent.output_tokens,
         usd=usd,
         usd_per_sample=usd / samples if samples else None,
         by_kind=cost_by_kind(ledger),

@@ -5,9 +5,10 @@ They are drawn evenly over the kinds of error and in the run's own order, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import zip_longest
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from itertools import islice, zip_longest
+from operator import itemgetter
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ from errorbook.book import Checkpoints
 from errorbook.config import Config
 from errorbook.ledger import Ledger
 from errorbook.records import Diagnosis, Draft, Example, Rejection, Response, Sample, Verdict
+
+T = TypeVar("T")
 
 CASES = 8
 _LONGEST = 1500
@@ -58,22 +61,34 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 def pick_cases(ledger: Ledger, config: Config, points: Checkpoints, limit: int = CASES) -> Iterator[Case]:
     """Up to `limit` mistakes: diagnosed ones of cycle 1, or plain wrong responses where there is no diagnosis."""
-    groups: dict[str, list[tuple[Response, Diagnosis | None]]] = {}
-    for known in ledger.all(Diagnosis, cycle=1):
-        response = ledger.response(known.response)
-        if response is not None:
-            groups.setdefault(known.error_kind, []).append((response, known))
-    if not groups:
-        for task in config.learn():
-            base = points.evaluation(points.base, task.name, "train")
-            if base is not None:
-                groups[task.name] = [(response, None) for response in ledger.responses(base, "wrong")]
-    frequent = sorted(groups.values(), key=len, reverse=True)
-    dealt = [item for round in zip_longest(*frequent) for item in round if item is not None]
-    for response, diagnosis in dealt[:limit]:
+    for response, diagnosis in islice(_mistakes(ledger, config, points, limit), limit):
         example = ledger.find(Example, f"{response.task}:{response.split}:{response.example}")
         if example is not None:
             yield _case(ledger, points, example, response, diagnosis)
+
+
+def _mistakes(
+    ledger: Ledger, config: Config, points: Checkpoints, limit: int
+) -> Iterator[tuple[Response, Diagnosis | None]]:
+    """Wrong responses in the order in which they are shown; only those that are taken are read."""
+    kinds: dict[str, list[Diagnosis]] = {}
+    for known in ledger.all(Diagnosis, cycle=1):
+        kinds.setdefault(known.error_kind, []).append(known)
+    for known in _dealt((len(group), group) for group in kinds.values()):
+        response = ledger.response(known.response, known.example)
+        if response is not None:
+            yield response, known
+    if not kinds:
+        bases = filter(None, (points.evaluation(points.base, task.name, "train") for task in config.learn()))
+        found = ((ledger.tally(base).wrong, islice(ledger.responses(base, "wrong"), limit)) for base in bases)
+        for response in _dealt(found):
+            yield response, None
+
+
+def _dealt(groups: Iterable[tuple[int, Iterable[T]]]) -> Iterator[T]:
+    """One of each group in turn, the largest group (by the number given) first."""
+    frequent = [group for _, group in sorted(groups, key=itemgetter(0), reverse=True)]
+    return (item for round in zip_longest(*frequent) for item in round if item is not None)
 
 
 def _case(
@@ -105,7 +120,7 @@ def _again(ledger: Ledger, points: Checkpoints, example: Example) -> CaseRespons
     final = points.complete(points.final, example.task, "train") if points.decisions else None
     if final is None:
         return None
-    found = next((item for item in ledger.responses(final) if item.example == example.id), None)
+    found = ledger.answer(final, example.id)
     return _answered(found) if found else None
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[+\-*/=%]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
+@lru_cache(maxsize=64)  # the checks of one question follow each other
 def words(text: str) -> tuple[str, ...]:
     """The text's words, numbers and arithmetic signs in lower case; punctuation and layout do not count."""
     return tuple(_WORD.findall(text.lower()))
 
 
+@lru_cache(maxsize=64)
 def numbers(text: str) -> tuple[str, ...]:
     """The numbers in the text, in order, without thousands separators."""
     return tuple(found.replace(",", "") for found in _NUMBER.findall(text))

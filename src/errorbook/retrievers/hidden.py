@@ -1,22 +1,20 @@
 """Nearest questions by the target's own hidden states: near is what the target itself reads as alike.
 
-The contrasts of Learning from Error by Contrast (paper section 2.3) without a second model. Exact search; no index.
+The contrasts of Learning from Error by Contrast (paper section 2.3) without a second model. The search is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from errorbook.interfaces import Target
 from errorbook.records import Example
+from errorbook.retrievers.searching import nearest
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-BLOCK = 1024
-"""Queries compared at once: bounds memory at 1024 times the candidates."""
+    from errorbook.retrievers.searching import Found
 
 
 class Hidden:
@@ -29,30 +27,29 @@ class Hidden:
         self, queries: Sequence[Example], candidates: Sequence[Example], k: int
     ) -> Sequence[Sequence[tuple[int, float]]]:
         """By cosine similarity of the questions; a query that is itself a candidate is not its own neighbour."""
+        import numpy as np
+
         if not queries or not candidates:
             return [[] for _ in queries]
         vectors = self._target.embed([example.question for example in (*queries, *candidates)])
+        vectors[~np.isfinite(vectors.sum(axis=1))] = 0  # what half precision could not hold is near to nothing
         left, right = vectors[: len(queries)], vectors[len(queries) :]
-        blocks = (left[start : start + BLOCK] @ right.T for start in range(0, len(queries), BLOCK))
-        return top(blocks, queries, candidates, k)
+        return others(queries, candidates, k, lambda most: nearest(left, right, most))
 
 
-def top(
-    blocks: Iterable[NDArray[np.floating]], queries: Sequence[Example], candidates: Sequence[Example], k: int
+def others(
+    queries: Sequence[Example], candidates: Sequence[Example], k: int, search: Callable[[int], Found]
 ) -> list[list[tuple[int, float]]]:
-    """For each query the `k` candidates of the largest cosine similarity; ties go to the lower index.
+    """For each query the `k` best of what `search` finds, without the query itself, as the protocol wants them.
 
-    `blocks` are the similarities of one query after the other, each of shape (some queries, candidates). Pairs of one
-    and the same example are left out.
+    `search` is asked for as many more as one and the same example stands among the candidates.
     """
-    import numpy as np
-
-    places: dict[str, list[int]] = {}
-    for place, candidate in enumerate(candidates):
-        places.setdefault(candidate.hash, []).append(place)
-    found: list[list[tuple[int, float]]] = []
-    for query, row in zip(queries, (row for block in blocks for row in block), strict=True):
-        own = places.get(query.hash, [])
-        order = np.argsort(-row, kind="stable")[: k + len(own)]
-        found.append([(int(place), float(np.clip(row[place], -1, 1))) for place in order if place not in own][:k])
-    return found
+    names = [candidate.hash for candidate in candidates]
+    copies = Counter(names)
+    own = max((copies[query.hash] for query in queries), default=0)
+    places, similar = search(k + own)
+    pairs = [list(zip(*row, strict=True)) for row in zip(places.tolist(), similar.clip(-1, 1).tolist(), strict=True)]
+    return [
+        [(place, value) for place, value in row if names[place] != query.hash][:k]
+        for query, row in zip(queries, pairs, strict=True)
+    ]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from errorbook.records import Example
-from errorbook.retrievers.hidden import BLOCK, top
+from errorbook.retrievers.hidden import others
+from errorbook.retrievers.searching import largest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _WORD = r"\w+|[^\w\s]"
 
@@ -28,5 +34,9 @@ class Tfidf:
         except ValueError:  # no candidate has a word
             return [[] for _ in queries]
         left = vectorizer.transform([example.question for example in queries])
-        blocks = ((left[start : start + BLOCK] @ right.T).toarray() for start in range(0, len(queries), BLOCK))
-        return top(blocks, queries, candidates, k)
+
+        def tile(rows: slice, columns: slice) -> NDArray[np.float64]:
+            similar: NDArray[np.float64] = (left[rows] @ right[columns].T).toarray()
+            return similar
+
+        return others(queries, candidates, k, lambda most: largest(tile, len(queries), len(candidates), most))
