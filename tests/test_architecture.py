@@ -149,8 +149,9 @@ def test_only_the_ledger_speaks_sql() -> None:
         if drivers or any(statement.search(text) for text in texts):
             speakers.add(name)
 
-    # The store of bought replies is a file of its own: it outlives runs, and no record of a run is in it.
-    assert speakers == {"errorbook.ledger", "errorbook.llm.store"}
+    # The store of bought replies and that of remembered answers are files of their own: they outlive runs, and no
+    # record of a run is in them.
+    assert speakers == {"errorbook.ledger", "errorbook.ledger_schema", "errorbook.llm.store", "errorbook.answers"}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -141,7 +141,8 @@ def test_a_plan_bounds_the_work() -> None:
     plan = make_plan(PLANNED)
 
     on_train, on_dev, on_test = 40 * 3, (60 + 30) * (1 + 2 * 2), 2 * (20 + 10)
-    assert plan.responses == on_train + on_dev + on_test
+    asked_twice = 60  # the learnt task's dev, for the noise floor
+    assert plan.responses == on_train + on_dev + asked_twice + on_test
     assert plan.calls == 2 * 40 + 2 * 2 * 40
     assert plan.drafts == 2 * 2 * 120
     assert plan.usd == 0.0

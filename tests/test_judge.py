@@ -1,9 +1,11 @@
 import random
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from errorbook.errors import StageError
-from errorbook.judge import best, compare, judge
+from errorbook.judge import best, compare, judge, require_comparable, require_same_prompts
 from errorbook.records import Comparison, Evaluation, Generation, Role, Rule, Split, Verdict
 from errorbook.stats import not_worse, paired_interval
 
@@ -75,15 +77,66 @@ def test_only_dev_may_decide_and_nothing_may_be_missing() -> None:
         judge(RULE, [test_split])
 
 
-def test_different_settings_are_not_compared() -> None:
-    with pytest.raises(StageError, match="differ in more than the checkpoint"):
-        compare(
-            (evaluation("a", 1), {"x": "wrong"}),
-            (evaluation("b", 1, target="another template"), {"x": "right"}),
-            "learn",
-        )
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"task": "other"}, r"the task \('task' and 'other'\)"),
+        ({"split": "test"}, r"the split \('dev' and 'test'\)"),
+        ({"scorer": "exact"}, r"the scorer \('numeric' and 'exact'\)"),
+        ({"scorer": "numeric:1f2e3d4c"}, r"the scorer \('numeric' and 'numeric:1f2e3d4c'\)"),
+        ({"examples": "others"}, "the examples"),
+        ({"n": 2}, "the examples"),
+        ({"target": "another template"}, "the target's base weights, chat template or engine"),
+        ({"generation": Generation(max_new_tokens=20)}, r"the generation setting max_new_tokens \(10 and 20\)"),
+        ({"generation": Generation(max_new_tokens=10, temperature=0.7)}, r"setting temperature \(0.0 and 0.7\)"),
+        ({"generation": Generation(max_new_tokens=10, seed=3)}, r"setting seed \(0 and 3\)"),
+        ({"generation": Generation(max_new_tokens=10, answer="options")}, r"setting answer \('text' and 'options'\)"),
+        ({"target": "x", "examples": "y"}, "the examples and the target's base weights, chat template or engine"),
+    ],
+    ids=str,
+)
+def test_evaluations_that_differ_in_more_than_the_checkpoint_are_not_compared(
+    changed: dict[str, Any], named: str
+) -> None:
+    before = evaluation("a", 1)
+    after = replace(evaluation("b", 1), **changed)
+    with pytest.raises(StageError, match=f"differ in more than the checkpoint: .*{named}.*; evaluate both in one way"):
+        compare((before, {"x": "wrong"}), (after, {"x": "right"}), "learn")
+
+
+def test_everything_that_identifies_an_evaluation_but_the_checkpoint_is_compared() -> None:
+    """A field that is added to the record is not forgotten here."""
+    before = evaluation("a", 1)
+    other: dict[str, Any] = {
+        "checkpoint": "b",
+        "task": "other",
+        "split": "test",
+        "target": "t2",
+        "examples": "e2",
+        "n": 2,
+        "generation": Generation(max_new_tokens=11),
+        "scorer": "exact",
+    }
+    assert set(other) == set(Evaluation.__struct_fields__)
+    for field, value in other.items():
+        after = replace(before, **{field: value})
+        if field == "checkpoint":
+            require_comparable(before, after)
+        else:
+            with pytest.raises(StageError):
+                require_comparable(before, after)
+
+
+def test_an_unfinished_evaluation_is_not_compared() -> None:
     with pytest.raises(StageError, match="incomplete"):
         compare((evaluation("a", 2), {"x": "wrong"}), (evaluation("b", 2), {"x": "right"}), "learn")
+
+
+def test_questions_put_in_other_words_are_not_compared() -> None:
+    asked = {"x": "hash of one prompt", "y": "hash of another"}
+    require_same_prompts("task", asked, dict(asked))
+    with pytest.raises(StageError, match="The prompts of 1 of 2 questions of 'task' changed"):
+        require_same_prompts("task", asked, {**asked, "y": "hash of the same with a hint"})
 
 
 def test_an_accepted_candidate_is_preferred_to_a_larger_rejected_gain() -> None:

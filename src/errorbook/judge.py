@@ -39,15 +39,7 @@ def compare(
         StageError: The evaluations differ in anything but the checkpoint, or miss responses.
     """
     (old, verdicts_before), (new, verdicts_after) = before, after
-    if (old.task, old.split, old.examples, old.generation, old.scorer, old.target) != (
-        new.task,
-        new.split,
-        new.examples,
-        new.generation,
-        new.scorer,
-        new.target,
-    ):
-        raise StageError(f"Two evaluations of '{old.task}' differ in more than the checkpoint; evaluate both again.")
+    require_comparable(old, new)
     if verdicts_before.keys() != verdicts_after.keys() or len(verdicts_before) != old.n:
         raise StageError(f"An evaluation of '{old.task}' is incomplete; give the same command again to finish it.")
     right_before = {key for key, verdict in verdicts_before.items() if verdict == "right"}
@@ -74,6 +66,50 @@ def compare(
         p_value=p_value,
         margin=margin,
     )
+
+
+def require_comparable(before: Evaluation, after: Evaluation) -> None:
+    """Refuse two evaluations that differ in more than the checkpoint: their difference would not be the training's.
+
+    Raises:
+        StageError: Names everything that differs.
+    """
+    differing = [
+        *(
+            f"the {field} ({getattr(before, field)!r} and {getattr(after, field)!r})"
+            for field in ("task", "split", "scorer")
+            if getattr(before, field) != getattr(after, field)
+        ),
+        *(["the examples"] if (before.examples, before.n) != (after.examples, after.n) else []),
+        *(["the target's base weights, chat template or engine"] if before.target != after.target else []),
+        *(
+            f"the generation setting {field} ({getattr(before.generation, field)!r} and"
+            f" {getattr(after.generation, field)!r})"
+            for field in before.generation.__struct_fields__
+            if getattr(before.generation, field) != getattr(after.generation, field)
+        ),
+    ]
+    if differing:
+        raise StageError(
+            f"Two evaluations of '{before.task}' differ in more than the checkpoint: {' and '.join(differing)};"
+            " evaluate both in one way to compare them."
+        )
+
+
+def require_same_prompts(task: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Refuse two evaluations whose questions were put in other words; rendered prompts' hashes are by example id.
+
+    The prompt that a task writes is no part of an evaluation's identity, so another version may have changed it.
+
+    Raises:
+        StageError: Says how many questions differ.
+    """
+    changed = sum(asked != after[key] for key, asked in before.items() if key in after)
+    if changed:
+        raise StageError(
+            f"The prompts of {changed} of {len(before)} questions of '{task}' changed between two evaluations;"
+            " evaluate both in one way to compare them."
+        )
 
 
 def judge(rule: Rule, comparisons: Sequence[Comparison]) -> tuple[Outcome, str, tuple[Comparison, ...]]:

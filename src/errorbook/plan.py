@@ -17,6 +17,7 @@ from errorbook.assemble import create_instructor, create_task, rule_of
 from errorbook.config import Config, TaskSection
 from errorbook.instructors.forecast import Priced, Work
 from errorbook.interfaces import Checker, Instructor, Solver
+from errorbook.noise import AT_MOST
 from errorbook.records import Example, Role, Rule
 from errorbook.select import select
 from errorbook.stats import detectable_gain, not_worse
@@ -158,9 +159,11 @@ def _course(section: TaskSection, seed: int) -> _Course:
 
 
 def _responses(task: TaskPlan, config: Config) -> int:
-    """Base and each cycle's checkpoint on train, every candidate on dev, base and final on test."""
-    on_train = task.train * (config.run.cycles + 1 if task.role == "learn" else 1)
-    return on_train + task.dev * (1 + config.run.cycles * len(config.train.scales)) + 2 * task.test
+    """Base and each cycle's checkpoint on train, every candidate on dev, base and final on test, the noise floor."""
+    learns = task.role == "learn"
+    on_train = task.train * (config.run.cycles + 1 if learns else 1)
+    again = min(AT_MOST, task.dev) if learns and config.gate.noise_floor else 0
+    return on_train + task.dev * (1 + config.run.cycles * len(config.train.scales)) + again + 2 * task.test
 
 
 def _supply(learnt: Sequence[_Course], config: Config, votes: bool) -> list[_Supply]:

@@ -25,7 +25,10 @@ def render(report: Report) -> str:
         environment.filters[name] = getattr(sentences, name)
     environment.filters["cost_row"] = cost_row
     environment.globals.update(
-        decision_title=sentences.decision_title, again_text=sentences.again_text, guard_text=sentences.guard_text
+        decision_title=sentences.decision_title,
+        again_text=sentences.again_text,
+        guard_text=sentences.guard_text,
+        noise_text=sentences.noise_text,
     )
     template = environment.from_string(files("errorbook").joinpath("report.html.j2").read_text(encoding="utf-8"))
     drawn = {name: Markup(svg) for name, svg in _charts(report).items()}  # noqa: S704 - charts escapes its labels

@@ -39,6 +39,8 @@ def _accuracy(report: Report) -> Iterator[str]:
     yield from _table(
         ["Task", "Split", "Questions", "Base", "Final", "Difference, points", "McNemar"], rows, "Accuracy"
     )
+    for item in report.noise:
+        yield from [_cell(sentences.noise_text(item)), ""]
     failures = [
         [task, split, result.base.unscorable, _count(result.final), result.base.truncated, _count(result.final, True)]
         for task, splits in report.tasks.items()

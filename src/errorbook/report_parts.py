@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from errorbook.records import Comparison, Outcome, Role, Split
+from errorbook.records import Comparison, Noise, Outcome, Role, Split
 from errorbook.report_cases import Case
 
 
@@ -172,7 +172,10 @@ class Spending(Part, frozen=True, kw_only=True):
 
 
 class Report(Part, frozen=True, kw_only=True):
-    """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev."""
+    """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev.
+
+    `noise` says for each learnt task how many verdicts changed when the base was asked twice.
+    """
 
     run: str
     name: str
@@ -197,3 +200,4 @@ class Report(Part, frozen=True, kw_only=True):
     funnel: Funnel
     trainings: tuple[TrainingResult, ...]
     cases: tuple[Case, ...]
+    noise: tuple[Noise, ...] = ()

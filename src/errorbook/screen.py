@@ -110,6 +110,8 @@ def show_report(report: Report, console: Console) -> None:
     console.print(Text(headline.title, style="bold"))
     console.print(plain(headline.text))
     _show_accuracy(report, console)
+    for noise in report.noise:
+        console.print(plain(sentences.noise_text(noise)))
     _show_decisions(report, console)
     if report.skills:
         rows = [

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from errorbook.records import Noise
 from errorbook.report_parts import Accuracy, CycleResult, Difference, Relearnt, Report, Result
 
 _DECIDED = {"accept": "accepted", "reject": "rejected", "stop": "stopped"}
@@ -40,6 +41,17 @@ def for_readers(report: Report) -> Report:
         relearnt=(),
         cases=tuple(msgspec.structs.replace(case, after=None) for case in report.cases),
     )
+
+
+def noise_text(noise: Noise) -> str:
+    """What a reader of a difference should know: how much there is without one."""
+    where = f"Noise floor of {noise.task} ({noise.split}):"
+    asked = f"of {noise.n} verdicts changed"
+    when = "when the base was asked again in other batches"
+    if not noise.verdicts_differ:
+        return f"{where} none {asked} {when}."
+    points = signed((noise.right_after - noise.right_before) / noise.n)
+    return f"{where} {noise.verdicts_differ} {asked} ({points} points) {when}."
 
 
 def percent(share: float) -> str:
