@@ -1,7 +1,8 @@
 """A stand-in LLM provider for tests: a local HTTP server over a real socket, with faults on demand.
 
-It speaks OpenAI's chat, files and batches protocol and Anthropic's messages and message batches. Use it to test an
-instructor, an engine or any other client the way it will be used, network included, without a key and without cost:
+It speaks OpenAI's chat, embeddings, files and batches protocol and Anthropic's messages and message batches. Use it to
+test an instructor, an engine or any other client the way it will be used, network included, without a key and without
+cost:
 
     from errorbook.testing import Faults, Settings, server
 

@@ -13,6 +13,7 @@ from errorbook.testing.anthropic_wire import AnthropicWire
 from errorbook.testing.batches import Shelf
 from errorbook.testing.chat import chat_handler
 from errorbook.testing.desk import Desk
+from errorbook.testing.embeddings import embeddings_handler
 from errorbook.testing.openai_wire import OpenAIWire
 from errorbook.testing.responses import as_json
 from errorbook.testing.settings import Faults
@@ -44,6 +45,7 @@ def build_app(desk: Desk) -> web.Application:
         [
             web.post("/v1/chat/completions", chat_handler(desk, OpenAIWire())),
             web.post("/v1/messages", chat_handler(desk, AnthropicWire())),
+            web.post("/v1/embeddings", embeddings_handler(desk)),
             web.get("/v1/models", models),
             web.get("/stats", stats),
             web.put("/faults", change),

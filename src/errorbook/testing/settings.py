@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bytes_per_token: Annotated[float, Meta(gt=0), _about("bytes of text that count as one token")] = 4.0
     models: Annotated[tuple[str, ...], _about("the known models, others get 404; none given: any is known")] = ()
     api_key: Annotated[str, _about("the one valid key, others get 401; none given: any is valid")] = ""
+    embeddings: Annotated[Count, _about("width of the vectors at /v1/embeddings; 0: none are served")] = 0
     batch_seconds: Annotated[Amount, _about("seconds that a batch is in progress")] = 0.0
     seed: Annotated[int, _about("changes which requests meet a fault, and the made-up replies")] = 0
 
