@@ -4,10 +4,10 @@
 
 Every engine is given the same prompts, greedy decoding and the task's cap, in a process of its own; what counts are
 the tokens of the responses up to their end token, per second from the first request to the last response, the weights
-being loaded. `agree` is the share of items with the verdict that plain `generate` gets in bfloat16 with batches of 64; the
-row "generate, batch 32" says how far that engine agrees with itself when only the batches change. With --checkpoint
-the final checkpoint of a finished run is asked instead of the base. lm-evaluation-harness is measured where it is
-installed (pip install lm-eval).
+being loaded. `agree` is the share of items with the verdict that plain `generate` gets in bfloat16 with batches of 64;
+the row "generate, batch 32" says how far that engine agrees with itself when only the batches change. With
+--checkpoint the final checkpoint of a finished run is asked in place of the base. lm-evaluation-harness is measured
+where it is installed (pip install lm-eval).
 """
 
 from __future__ import annotations

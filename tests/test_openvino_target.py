@@ -86,7 +86,7 @@ def test_the_canary_notices_an_engine_with_other_weights(
     # An engine that goes on with the base's weights, whatever it is given.
     monkeypatch.setattr(gguf_file, "write", lambda model, tokenizer, path: base(plain._model, tokenizer, path))
     target.use(checkpoint, root)
-    with pytest.raises(ModelError, match="does not compute .* with the weights of this checkpoint"):
+    with pytest.raises(ModelError, match=r"does not compute .* with the weights of this checkpoint"):
         texts(target)
 
 
@@ -155,3 +155,19 @@ def test_the_engines_odds_are_those_of_transformers_up_to_16_bits(target: OpenVi
     expected = openvino_engine.next_tokens(model, rows)
     for row, (token, odds) in enumerate(openvino_engine.first_tokens(target._engine, rows)):
         assert odds == pytest.approx(expected[row][token], abs=0.02)
+
+
+def test_a_response_ends_at_a_stop_in_both_engines(target: OpenVinoTarget, tiny_model: Path) -> None:
+    target.use(BASE, Path())
+    other = TransformersTarget(str(tiny_model), device="cpu", dtype="float32")
+    whole = texts(target)
+    wanted = next(sign for sign in whole[1][2:12] if sign.isascii() and sign.isprintable())
+    stopping = Generation(max_new_tokens=24, stop=(wanted,))
+    for engine in (target, other):
+        cut = {completion.index: completion for completion in engine.generate(PROMPTS, stopping)}
+        assert cut[1].text == whole[1][: whole[1].index(wanted) + len(wanted)]
+        assert not cut[1].truncated
+        # This engine's own tokenizer, which looks for the stop, cannot read all that untrained weights write.
+        assert engine is target or cut[1].tokens < 24
+        for index, text in enumerate(whole):
+            assert text.startswith(cut[index].text)

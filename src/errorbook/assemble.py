@@ -47,6 +47,7 @@ class Course(NamedTuple):
     margin: float
     examples: dict[Split, tuple[Example, ...]]
     marked_by: str
+    stop: tuple[str, ...] = ()
     purpose: str = ""
 
     @property
@@ -61,6 +62,8 @@ class Course(NamedTuple):
     def evaluation(self, target: Target, checkpoint: Checkpoint, split: Split) -> Evaluation:
         """The identity of this checkpoint's evaluation on one split."""
         found = identify(target, checkpoint.hash, self.task, split, self.examples[split], self.marked_by)
+        if found.generation.answer == "text":
+            found = replace(found, generation=replace(found.generation, stop=self.stop))
         return replace(found, task=f"{self.name}:{self.purpose}") if self.purpose else found
 
 
@@ -216,6 +219,7 @@ def _course(section: TaskSection, config: Config, folder: Path) -> Course:
         margin=section.margin,
         examples={split: select(task, split, sizes[split], config.run.seed) for split in SPLITS},
         marked_by=scorer_identity(task.scorer, section.scorer_options),
+        stop=section.stop,
     )
 
 

@@ -60,7 +60,8 @@ class TaskSection(Section, frozen=True, kw_only=True):
     """`[[tasks]]`: how many examples of each split are used, and what the gate asks of the task.
 
     `kind` names the plugin where it is not the task's own name. A guard's train examples are never shown to the
-    instructor: its right responses are rehearsed. `scorer_options` go to the plugin of the task's scorer.
+    instructor: its right responses are rehearsed. `scorer_options` go to the plugin of the task's scorer. A response
+    ends with the first of the strings in `stop`: for models that go on after their answer.
     """
 
     name: str
@@ -70,6 +71,7 @@ class TaskSection(Section, frozen=True, kw_only=True):
     dev: int = 200
     test: int = 200
     margin: float = 0.05
+    stop: tuple[str, ...] = ()
     scorer_options: dict[str, Any] = {}
     options: dict[str, Any] = {}
 
@@ -87,7 +89,7 @@ class StrategySection(Section, frozen=True, kw_only=True):
     samples_per_error: int = 2
     max_samples: int = 3000
     rounds: int = 3
-    retriever: str = "hidden"
+    retriever: str = "auto"
     options: dict[str, Any] = {}
 
 
@@ -267,6 +269,7 @@ def _check(config: Config, source: str) -> Config:
     for task in config.tasks:
         problems.append((task.margin <= 0 or task.margin >= 1, f"the margin of '{task.name}' must be between 0 and 1."))
         problems.append((min(task.train, task.dev, task.test) < 0, f"the sizes of '{task.name}' must not be negative."))
+        problems.append(("" in task.stop, f"a stop of '{task.name}' is empty; take it out."))
         learns = task.role == "learn"
         problems.append((learns and min(task.train, task.dev) < 1, f"'{task.name}' needs train and dev examples."))
     for wrong, sentence in problems:

@@ -63,13 +63,15 @@ class Example(Record, frozen=True, kw_only=True):
 class Generation(Record, frozen=True, kw_only=True):
     """Settings of one generation: greedy where `temperature` is 0; `max_new_tokens` caps each response.
 
-    `answer` is "options" where nothing is written: the likeliest option's letter is taken for the response.
+    `answer` is "options" where nothing is written: the likeliest option's letter is taken for the response. A response
+    ends with the first of the strings in `stop`, if it writes one.
     """
 
     max_new_tokens: int
     temperature: float = 0.0
     seed: int = 0
     answer: Literal["text", "options"] = "text"
+    stop: tuple[str, ...] = ()
 
 
 class Completion(Record, frozen=True, kw_only=True):
@@ -109,8 +111,9 @@ class Evaluation(Record, frozen=True, kw_only=True):
 
     @cached_property
     def hash(self) -> str:
-        """As of every record; written answers, the only kind at first, do not count, so that older runs can go on."""
-        return digest(type(self).__name__, msgspec.json.encode(self).replace(b',"answer":"text"}', b"}", 1))
+        """As of every record; written answers without stops, once the only kind, do not count: older runs can go on."""
+        content = msgspec.json.encode(self).replace(b',"stop":[]}', b"}", 1)
+        return digest(type(self).__name__, content.replace(b',"answer":"text"}', b"}", 1))
 
 
 class Response(Record, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ top-p): what a response depends on is the checkpoint, the prompt and `Generation
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,16 @@ _COMPACT = 0.25  # share of finished rows at which copying the cache costs less 
 
 @dataclass(frozen=True)
 class Limits:
-    """When and how a row ends: token ids that end it, the padding id, the cap, and the temperature (0 is greedy)."""
+    """When and how a row ends: token ids that end it, the padding id, the cap, and the temperature (0 is greedy).
+
+    `over` is asked after every token whether what a row has written ends it, where there is such a rule.
+    """
 
     ends: frozenset[int]
     pad: int
     max_new_tokens: int
     temperature: float
+    over: Callable[[Sequence[int]], bool] | None = None
 
 
 @dataclass
@@ -67,6 +71,8 @@ def decode(
         for row, token, over in zip(batch.rows.tolist(), chosen.tolist(), batch.done.tolist(), strict=True):
             if not over:
                 written[row].append(token)
+        if limits.over is not None:
+            finished |= torch.tensor([limits.over(written[row]) for row in batch.rows.tolist()], device=finished.device)
         for row in batch.rows[finished & ~batch.done].tolist():
             yield row, written[row]
         batch.done |= finished
@@ -75,6 +81,12 @@ def decode(
         _advance(batch, chosen)
     for row in batch.rows[~batch.done].tolist():
         yield row, written[row]
+
+
+def until(text: str, stop: Sequence[str]) -> str:
+    """The text up to the end of the first of the strings that it holds."""
+    ends = [text.index(item) + len(item) for item in stop if item in text]
+    return text[: min(ends)] if ends else text
 
 
 def score_options(

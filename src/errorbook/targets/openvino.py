@@ -83,7 +83,7 @@ class OpenVinoTarget:
         ends = end_tokens(self._folder(), tokenizer)
         seeds = [int(digest(str(settings.seed), text)[:8], 16) for text in rendered]
         for index, tokens in openvino_engine.decode(engine, ids, seeds, ends, settings):
-            yield completion_of(index, tokens, digest(rendered[index]), tokenizer, ends)
+            yield completion_of(index, tokens, digest(rendered[index]), tokenizer, (ends, settings.stop))
 
     def log_likelihoods(
         self, prompts: Sequence[str], options: Sequence[Sequence[str]]

@@ -105,6 +105,8 @@ def _wish(ends: frozenset[int], settings: Generation, seed: int) -> Any:
     if ends:
         wish.eos_token_id = min(ends)
         wish.stop_token_ids = set(ends)
+    if settings.stop:
+        wish.stop_strings, wish.include_stop_str_in_output = set(settings.stop), True
     wish.do_sample = settings.temperature > 0
     if wish.do_sample:
         wish.temperature, wish.top_p, wish.top_k, wish.rng_seed = settings.temperature, 1.0, 2**31, seed

@@ -27,6 +27,7 @@ from errorbook.llm.pace import backoff
 from errorbook.llm.records import Accepted, Ask, Message
 from errorbook.llm.redact import redacted, secrets_of
 from errorbook.records import Checkpoint, Completion, Generation, digest
+from errorbook.targets.decoding import until
 
 if TYPE_CHECKING:
     import numpy as np
@@ -240,7 +241,7 @@ class Chat:
 
         for result in self._opened(endpoint).ask(asks(), _ended):
             if isinstance(result, Accepted):
-                yield result.key, _completion(result, hashes.pop(result.key))
+                yield result.key, _completion(result, hashes.pop(result.key), settings.stop)
             else:
                 failures.append(result.reason)
         if not endpoint.kept:
@@ -292,13 +293,14 @@ def _ended(text: str) -> Ended:
     return msgspec.json.decode(text, type=Ended)
 
 
-def _completion(result: Accepted[Place, Ended], prompt_hash: str) -> Completion:
-    """A target's completion; a server that counts no tokens is taken to have written none."""
+def _completion(result: Accepted[Place, Ended], prompt_hash: str, stop: Sequence[str]) -> Completion:
+    """A target's completion, cut at a stop; a server that counts no tokens is taken to have written none."""
+    text = until(result.value.text, stop)
     return Completion(
         index=result.key.at,
-        text=result.value.text,
+        text=text,
         tokens=result.usage.output_tokens,
-        truncated=result.value.truncated,
+        truncated=result.value.truncated and not text.endswith(tuple(stop)),
         prompt_hash=prompt_hash,
     )
 

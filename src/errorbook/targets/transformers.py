@@ -5,7 +5,7 @@ Loads on first use. It does not train, and knows nothing of tasks or scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from errorbook.errors import ModelError
 from errorbook.records import Checkpoint, Completion, Generation, digest
 from errorbook.targets import loading
-from errorbook.targets.decoding import Limits, decode, score_options
+from errorbook.targets.decoding import Limits, decode, score_options, until
 from errorbook.targets.embedded import resolve
 from errorbook.targets.weights import Weights, load
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LONGEST_EMBEDDED = 1024
+_BATCH_TOKENS = 65_536
+"""Tokens of prompts and responses that a batch may come to hold: long prompts are asked in smaller batches."""
 
 
 class TransformersTarget:
     """Implements `Target` and `Likelihood`.
 
     `device` is "auto", "cpu", "cuda", ...; `dtype` is "auto", "bfloat16", "float16" or "float32"; `batch_size` is
-    halved by itself where memory runs out.
+    halved by itself where memory runs out, and stays so.
     """
 
     def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: int = 128) -> None:
@@ -73,18 +75,20 @@ class TransformersTarget:
         rendered = [loading.render(tokenizer, prompt) for prompt in prompts]
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
         ends = end_tokens(self._located(), tokenizer)
-        limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature)
+        over = stops_at(tokenizer, settings.stop) if settings.stop else None
+        limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
         # Longest first: neighbours pad each other least, and the batch that may not fit comes at once.
         waiting = sorted(range(len(prompts)), key=lambda index: (-len(ids[index]), index))
-        size = self._batch_size
         while waiting:
-            batch = waiting[:size]
+            longest = len(ids[waiting[0]]) + settings.max_new_tokens
+            batch = waiting[: max(1, min(self._batch_size, _BATCH_TOKENS // longest))]
             finished: set[int] = set()
             seeds = [int(digest(str(settings.seed), rendered[index])[:15], 16) for index in batch]
             try:
                 for row, tokens in decode(model, [ids[index] for index in batch], seeds, limits):
-                    finished.add(batch[row])
-                    yield completion_of(batch[row], tokens, digest(rendered[batch[row]]), tokenizer, ends)
+                    index = batch[row]
+                    finished.add(index)
+                    yield completion_of(index, tokens, digest(rendered[index]), tokenizer, (ends, settings.stop))
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
@@ -93,7 +97,7 @@ class TransformersTarget:
                         f"One prompt of '{self._name}' does not fit in memory; use a smaller model."
                     ) from None
             if len(finished) < len(batch):
-                size = max(1, len(batch) // 2)
+                self._batch_size = max(1, len(batch) // 2)
                 _free_unused()
             waiting = [index for index in waiting if index not in finished]
 
@@ -117,15 +121,14 @@ class TransformersTarget:
         waiting = sorted(
             (index for index in range(len(prompts)) if continued[index]), key=lambda at: (-len(ids[at]), at)
         )
-        size = self._batch_size
         while waiting:
-            batch = _fitting(waiting, continued, size)
+            batch = _fitting(waiting, continued, self._batch_size)
             try:
                 weighed = score_options(
                     model, [ids[at] for at in batch], [continued[at] for at in batch], tokenizer.eos_token_id
                 )
             except (RuntimeError, MemoryError) as error:
-                size = self._smaller(error, len(batch), size)
+                self._batch_size = self._smaller(error, len(batch))
                 continue
             yield from zip(batch, weighed, strict=True)
             waiting = waiting[len(batch) :]
@@ -162,14 +165,14 @@ class TransformersTarget:
             self._model, self._applied = None, ""
             _free_unused()
 
-    def _smaller(self, error: BaseException, prompts: int, size: int) -> int:
+    def _smaller(self, error: BaseException, prompts: int) -> int:
         """Half the batch size, where memory ran out; anything else, and a single prompt, is raised."""
         if not _out_of_memory(error):
             raise error
         if prompts == 1:
             raise ModelError(f"One prompt of '{self._name}' does not fit in memory; use a smaller model.") from None
         _free_unused()
-        return max(1, size // 2)
+        return max(1, self._batch_size // 2)
 
     def _located(self) -> str:
         if not self._folder:
@@ -216,15 +219,28 @@ def end_tokens(folder: str, tokenizer: Any) -> frozenset[int]:
     return frozenset(token for token in [tokenizer.eos_token_id, *more] if token is not None)
 
 
+def stops_at(tokenizer: Any, stop: Sequence[str]) -> Callable[[Sequence[int]], bool]:
+    """Whether token ids have just written one of the strings; only the last tokens are looked at."""
+    most = max(len(text.encode()) for text in stop) + 4  # a token holds a byte at least, and a character four at most
+
+    def over(tokens: Sequence[int]) -> bool:
+        tail = tokenizer.decode(tokens[-most:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return any(text in tail for text in stop)
+
+    return over
+
+
 def completion_of(
-    index: int, tokens: Sequence[int], prompt_hash: str, tokenizer: Any, ends: frozenset[int]
+    index: int, tokens: Sequence[int], prompt_hash: str, tokenizer: Any, ends: tuple[frozenset[int], Sequence[str]]
 ) -> Completion:
-    """A response from its token ids, the end token included; without one it was cut off."""
+    """A response from its token ids, the end token included; without an end, token or string, it was cut off."""
+    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    stopped = any(item in text for item in ends[1])
     return Completion(
         index=index,
-        text=tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        text=until(text, ends[1]),
         tokens=len(tokens),
-        truncated=tokens[-1] not in ends,
+        truncated=tokens[-1] not in ends[0] and not stopped,
         prompt_hash=prompt_hash,
     )
 
