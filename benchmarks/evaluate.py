@@ -164,7 +164,8 @@ def _continuous(wanted: Weights, settings: Generation) -> Ask:
 
     folder = resolve(MODEL)
     model, tokenizer = load(folder, wanted, "cpu", "bfloat16"), loading.load_tokenizer(folder)
-    config = GenerationConfig(
+    configure: Any = GenerationConfig
+    config = configure(
         max_new_tokens=settings.max_new_tokens, do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=0
     )
 

@@ -23,9 +23,22 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 STAGES = ("select", "evaluate", "diagnose", "instruct", "verify", "train", "judge")
 # What a stage never reaches, not even through a helper: it gets values and protocols, not the run nor its plugins.
-OF_THE_RUN = {"assemble", "cli", "config", "ledger", "loop", "opening", "plan", "plugins", "report", "scaffold", "web"}
+OF_THE_RUN = {
+    "assemble",
+    "cli",
+    "compute",
+    "config",
+    "ledger",
+    "loop",
+    "opening",
+    "plan",
+    "plugins",
+    "report",
+    "scaffold",
+    "web",
+}
 BEYOND_A_STAGE = OF_THE_RUN | set(get_args(plugins.Kind))
-HEAVY = {"accelerate", "gguf", "peft", "scipy", "sklearn", "torch", "transformers"}
+HEAVY = {"accelerate", "gguf", "openvino", "openvino_genai", "peft", "ray", "scipy", "sklearn", "torch", "transformers"}
 PLUGINS = [
     (group.removeprefix("errorbook."), name, value)
     for group, entries in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"].items()

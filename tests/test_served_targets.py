@@ -21,9 +21,8 @@ import numpy as np
 import pytest
 
 from errorbook.errors import ConfigError, ModelError
-from errorbook.interfaces import BlockTarget, Likelihood, Target
+from errorbook.interfaces import BlockTarget, Likelihood, Remembers, Target
 from errorbook.llm.endpoint import Dialect
-from errorbook.noise import Remembers
 from errorbook.records import Checkpoint, Completion, Generation, Method, digest
 from errorbook.targets import canary, loading
 from errorbook.targets.embedded import quiet_transformers

@@ -110,13 +110,11 @@ def create_target(config: Config, folder: Path | None = None) -> Target:
     options = {"model": config.target.model, **config.target.options}
     if folder is not None and "workspace" in plugins.accepted("targets", engine):
         options.setdefault("workspace", str(folder))
-    target: Target
-    if config.compute.engine == "ray":
+    target: Target = plugins.create("targets", engine, options)
+    if config.compute.engine == "ray" and not isinstance(target, Applies):  # one that is served is elsewhere already
         from errorbook.compute.ray_target import ray_target
 
         target = ray_target(engine, options, _cluster(config))
-    else:
-        target = plugins.create("targets", engine, options)
     if not config.compute.cache or isinstance(target, Remembers):
         return target
     return remembering(target, options)
@@ -140,7 +138,7 @@ def create_trainer(config: Config) -> Trainer:
     takes = plugins.accepted("trainers", method)
     shared = {"model": config.target.model, **config.target.options, "strategy": compute.strategy}
     options = {key: value for key, value in shared.items() if key in takes}
-    if compute.engine == "ray":
+    if compute.engine == "ray" and config.train.recipe(0).method != "external":
         from errorbook.compute.ray_trainer import ray_trainer
 
         return ray_trainer(method, options, _cluster(config))

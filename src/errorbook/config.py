@@ -266,6 +266,15 @@ def _check(config: Config, source: str) -> Config:
         (config.run.budget_usd is not None and config.run.budget_usd < 0, "run.budget_usd must not be negative."),
         (not re.fullmatch(r"[\w.-]+", config.run.name), "run.name may hold letters, digits, '.', '_' and '-' only."),
     ]
+    compute = config.compute
+    problems += [
+        (compute.engine == "ray" and compute.processes > 1, "compute.processes is for engine = 'local'; set workers."),
+        (compute.processes < 1, "compute.processes must be at least 1."),
+        (
+            min(compute.workers, compute.cpus_per_worker, compute.gpus_per_worker) < 0,
+            "workers, cpus_per_worker and gpus_per_worker of [compute] must not be negative.",
+        ),
+    ]
     for task in config.tasks:
         problems.append((task.margin <= 0 or task.margin >= 1, f"the margin of '{task.name}' must be between 0 and 1."))
         problems.append((min(task.train, task.dev, task.test) < 0, f"the sizes of '{task.name}' must not be negative."))

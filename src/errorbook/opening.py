@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from errorbook import __version__
 from errorbook.assemble import SPLITS, Course, Parts, assemble, plugin_origins, rule_of
+from errorbook.compute.ray_cluster import disconnect
 from errorbook.config import ComputeSection, Config, dump
 from errorbook.errors import LedgerError
 from errorbook.interfaces import Sourced
@@ -65,6 +66,8 @@ def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterato
             yield Run(config, ledger, parts, watch, base)
         finally:
             target.close()
+            if config.compute.engine == "ray":
+                disconnect()
 
 
 def _claim(ledger: Ledger, config: Config) -> None:

@@ -1,0 +1,52 @@
+"""A checkpoint's folder as one value that can be sent to another machine, and back into a folder there.
+
+A folder is written beside its place and renamed, so there is never half a one. It does not compress or cut: what is
+sent has to fit in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from errorbook.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Parcel(NamedTuple):
+    """The files of a folder with their paths in it; arrays, because Ray shares those without copying them."""
+
+    files: tuple[tuple[str, NDArray[np.uint8]], ...]
+
+
+def pack(folder: Path) -> Parcel:
+    """Every file below the folder. Raises ModelError where there is none."""
+    import numpy as np
+
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not paths:
+        raise ModelError(f"The checkpoint's weights are missing from '{folder}'; restore the run's folder and resume.")
+    return Parcel(tuple((path.relative_to(folder).as_posix(), np.fromfile(path, dtype=np.uint8)) for path in paths))
+
+
+def unpack(parcel: Parcel, folder: Path) -> None:
+    """Write the files to `folder`, all or nothing; where another process was quicker, its folder stays."""
+    if folder.is_dir():
+        return
+    making = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(making, ignore_errors=True)
+    for name, content in parcel.files:
+        path = making / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content.tofile(path)
+    try:
+        making.rename(folder)
+    except OSError:
+        shutil.rmtree(making)
+        if not folder.is_dir():
+            raise
