@@ -20,7 +20,8 @@ from errorbook.targets.transformers import TransformersTarget
 from errorbook.train import training_set_hash
 from errorbook.trainers.batches import IGNORED, Row, collate, encode, plan
 from errorbook.trainers.scripted import ScriptedTrainer
-from errorbook.trainers.transformers import TransformersTrainer, learning_rate
+from errorbook.trainers.stepping import learning_rate
+from errorbook.trainers.transformers import TransformersTrainer
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
 LESSONS = [

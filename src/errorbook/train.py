@@ -1,13 +1,15 @@
 """Step 4, target training: Samples (+ replay) -> Lessons for the trainer (paper section 2.4).
 
-Decides what a lesson looks like and which of the target's own right responses are rehearsed. How weights change is
-the trainer's business.
+Decides what a lesson looks like, which of the target's own right responses are rehearsed, and which of its wrong ones
+a lesson is preferred over. How weights change is the trainer's business.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from errorbook.errors import StageError
 from errorbook.interfaces import Task
@@ -50,6 +52,60 @@ def lessons_from(
         for example, response in _draw_evenly(rehearsal, wanted, seed)
     ]
     return taught + rehearsed
+
+
+def preference_lessons(mistakes: Sequence[tuple[Example, Response]], tasks: Mapping[str, Task]) -> list[Lesson]:
+    """One pair for each wrong response to a train question whose worked solution is known: prefer that to it.
+
+    A response that was cut off is left out: a trainer ends every response, which would tell the target that its own
+    broke off there on purpose. So is one that is unscorable: nobody knows that it is wrong.
+
+    Raises:
+        StageError: A question or a response is not from train.
+    """
+    pairs = []
+    for example, response in mistakes:
+        if example.split != "train" or response.split != "train":
+            raise StageError(
+                f"The question '{example.id}' is from {example.split}; give only train questions and their responses."
+            )
+        wrong = response.text.strip()
+        if response.score.verdict == "wrong" and not response.truncated and example.solution and wrong:
+            task = tasks[example.task]
+            pairs.append(
+                Lesson(
+                    prompt=task.prompt(example.question, example.choices),
+                    completion=task.completion(example.solution, example.answer),
+                    source=response.hash,
+                    rejected=wrong,
+                )
+            )
+    return pairs
+
+
+def question_of(sample: Sample) -> Example:
+    """The sample as a train question, so that the target can be asked it; its id is the sample's hash."""
+    return Example(
+        id=sample.hash,
+        task=sample.task,
+        split="train",
+        question=sample.question,
+        answer=sample.answer,
+        choices=sample.choices,
+    )
+
+
+def paired(lessons: Sequence[Lesson], wrong: Mapping[str, str]) -> list[Lesson]:
+    """The lessons, each with the target's own wrong response to its prompt where there is one in `wrong`.
+
+    `wrong` holds finished responses by the lesson's source. What is rehearsed is right and stays without.
+    """
+    return [
+        replace(lesson, rejected=wrong[lesson.source].strip())
+        if lesson.source in wrong and not lesson.replay
+        else lesson
+        for lesson in lessons
+    ]
 
 
 def training_set_hash(lessons: Sequence[Lesson]) -> str:

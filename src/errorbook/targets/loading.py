@@ -6,10 +6,11 @@ Where the files come from is `embedded`'s business; this module answers nothing 
 from __future__ import annotations
 
 import hashlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from errorbook.errors import ModelError
+from errorbook.errors import ConfigError, ModelError
 from errorbook.records import Checkpoint, digest
 from errorbook.targets.embedded import cache_root, quiet_transformers
 
@@ -46,21 +47,33 @@ def choose_dtype(wanted: str, device: str) -> str:
 
 def load_model(folder: str, device: str, dtype: str) -> Any:
     """The causal language model in evaluation mode. Raises ModelError where the files cannot be read."""
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    return _read_model(folder, dtype).to(device).eval()
 
-    try:
-        with quiet_transformers():
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), local_files_only=True
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ModelError(
-            f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
-        ) from error
-    return model.to(device).eval()
+
+def load_in_4_bits(folder: str, device: str, dtype: str) -> Any:
+    """The same with its linear layers in 4-bit NormalFloat, their scales quantised again; they compute in `dtype`.
+
+    This is the base of QLoRA (Dettmers et al. 2023, arXiv 2305.14314, section 3): it can carry a trainable adapter,
+    but be neither trained nor saved itself.
+
+    Raises:
+        ConfigError: bitsandbytes is not installed.
+        ModelError: The files cannot be read.
+    """
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "The method 'qlora' needs bitsandbytes: pip install 'errorbook[qlora]', or set method = 'lora' in [train]."
+        )
+    four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
+    return _read_model(folder, dtype, quantization_config=four_bits, device_map={"": device}).eval()
 
 
 def load_tokenizer(folder: str) -> Any:
@@ -161,6 +174,23 @@ def cached_weights_hash(folder: Path) -> str:
     memo.parent.mkdir(parents=True, exist_ok=True)
     memo.write_text(found)
     return found
+
+
+def _read_model(folder: str, dtype: str, **options: Any) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet_transformers():
+            return AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), local_files_only=True, **options
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ModelError(
+            f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
+        ) from error
 
 
 def _hash_file(path: Path) -> str:

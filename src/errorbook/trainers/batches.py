@@ -46,25 +46,31 @@ class Batch:
 def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[list[Row], list[Lesson]]:
     """Rows and their lessons, without those longer than `max_tokens`: a cut-off answer is never trained on.
 
-    The completion is tokenised apart from the prompt, because that is how the target's own tokens come about.
-
     Raises:
         StageError: No lesson is short enough.
     """
     rows: list[Row] = []
     kept: list[Lesson] = []
     for lesson in lessons:
-        prompt = prompt_ids(tokenizer, render(tokenizer, lesson.prompt))
-        completion = tokenizer(lesson.completion, add_special_tokens=False)["input_ids"]
-        ids = (*prompt, *completion, tokenizer.eos_token_id)
-        if len(ids) <= max_tokens:
-            rows.append(Row(ids, len(prompt)))
+        row = row_of(tokenizer, lesson.prompt, lesson.completion)
+        if len(row.ids) <= max_tokens:
+            rows.append(row)
             kept.append(lesson)
     if not rows:
         raise StageError(
             f"No lesson is left: all {len(lessons)} exceed {max_tokens} tokens; raise max_tokens in [train]."
         )
     return rows, kept
+
+
+def row_of(tokenizer: Any, prompt: str, completion: str) -> Row:
+    """The prompt as the target reads it, the completion and the end token.
+
+    The completion is tokenised apart from the prompt, because that is how the target's own tokens come about.
+    """
+    start = prompt_ids(tokenizer, render(tokenizer, prompt))
+    ids = tokenizer(completion, add_special_tokens=False)["input_ids"]
+    return Row((*start, *ids, tokenizer.eos_token_id), len(start))
 
 
 def plan(rows: Sequence[Row], recipe: Recipe) -> list[list[int]]:

@@ -1,8 +1,8 @@
-"""Supervised fine-tuning of a Hugging Face model on completions, as LoRA or of all weights (paper section 2.4).
+"""Trains a Hugging Face model on completions or on pairs of them: an adapter or all weights (paper section 2.4).
 
-One process, one device, a plain loop. Which lessons there are, and whether the result is any better, is decided
-elsewhere. On a CPU a training that was killed and resumed ends with the same bits as an undisturbed one; a GPU's
-kernels may round differently from one run to the next.
+A plain loop, on one process or on every one that `torch.distributed` was initialised with. Which lessons there are,
+and whether the result is any better, is decided elsewhere. On a CPU a training that was killed and resumed ends with
+the same bits as an undisturbed one; a GPU's kernels may round differently from one run to the next.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,45 +22,36 @@ from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
 from errorbook.targets import loading
 from errorbook.targets.embedded import public_name, quiet_transformers, resolve
 from errorbook.train import training_set_hash
-from errorbook.trainers.batches import IGNORED, Row, collate, encode, plan
-
-if TYPE_CHECKING:
-    import torch
+from errorbook.trainers import memory, state
+from errorbook.trainers.batches import Row, encode, plan
+from errorbook.trainers.group import current, gathered, told
+from errorbook.trainers.job import Job
+from errorbook.trainers.preference import encode_pairs, refer
+from errorbook.trainers.preparing import prepare
+from errorbook.trainers.sharding import shard, whole_state
+from errorbook.trainers.stepping import quicken
+from errorbook.trainers.updating import update
 
 _RECORD = "training.json"
 _SAVE_STEPS = 20
 _SAVE_SECONDS = 20.0
 
 
-@dataclass
-class _Job:
-    """One training under way: the model, what changes in it, and how far it is."""
-
-    model: Any
-    rows: list[Row]
-    steps: list[list[int]]
-    recipe: Recipe
-    dtype: str
-    state: Path
-    optimizer: Any = None
-    losses: list[float] = field(default_factory=list)
-
-    def weights(self) -> dict[str, torch.nn.Parameter]:
-        """The parameters that this training changes, by name."""
-        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-
-
 class TransformersTrainer:
-    """Implements `Trainer` for the methods "lora" (every linear layer) and "full".
+    """Implements `Trainer` for the methods "lora" and "qlora" (every linear layer) and "full".
 
     `device` and `dtype` mean the same as for the target. Adapter weights and the optimiser are always float32; so
-    are full weights while they are trained.
+    are full weights while they are trained. Where several processes train together, all call `train` alike and get
+    the same record, the first alone reports and writes; `strategy` "fsdp" divides full weights among them.
     """
 
-    def __init__(self, model: str, device: str = "auto", dtype: str = "auto") -> None:
+    def __init__(
+        self, model: str, device: str = "auto", dtype: str = "auto", strategy: Literal["ddp", "fsdp"] = "ddp"
+    ) -> None:
         self._name = model
         self._device = device
         self._dtype = dtype
+        self._strategy = strategy
 
     def train(
         self,
@@ -79,83 +69,135 @@ class TransformersTrainer:
 
         Raises:
             ModelError: The model or the parent's weights cannot be loaded.
-            ConfigError: The parent's weights are of another method or rank than the recipe's.
-            StageError: No lesson is left, nothing is trainable, or the weights did not change.
+            ConfigError: The parent's weights are of another method or rank than the recipe's, or a package is missing.
+            StageError: No lesson is left, nothing is trainable, not one row fits into memory, or the weights did not
+                change.
         """
         import torch
 
-        folder = Path("checkpoints") / digest(parent.hash, training_set_hash(lessons), recipe.hash)
-        if (root / folder / _RECORD).is_file():
-            return _recorded(root / folder)
+        group = current()
+        folder = training_folder(parent, lessons, recipe)
+        done = told(group, recorded(root / folder) if group.leads else None)
+        if done is not None:
+            return done
         source = resolve(self._name)
         tokenizer = loading.load_tokenizer(source)
-        rows, kept = encode(tokenizer, lessons, recipe.max_tokens)
+        rows, rejected, kept = _encoded(tokenizer, lessons, recipe)
         gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
-            job = self._job(source, parent, recipe, root, rows)
+            job = self._job(source, parent, recipe, root, (rows, rejected))
             job.state = (root / folder).with_suffix(".resume")
-            before = _values_hash(job)
-            _run(job, progress)
-            if _values_hash(job) == before:
+            before = state.values_hash(job)
+            _run(job, progress if group.leads else _say_nothing)
+            if not any(gathered(group, state.values_hash(job) != before)):
                 raise StageError("Training left the weights unchanged; raise learning_rate or epochs in [train].")
         training = _count(job, parent, lessons, kept, folder)
         return self._save(job, training, tokenizer, root)
 
-    def _job(self, source: str, parent: Checkpoint, recipe: Recipe, root: Path, rows: list[Row]) -> _Job:
+    def _job(
+        self, source: str, parent: Checkpoint, recipe: Recipe, root: Path, rows: tuple[list[Row], list[Row | None]]
+    ) -> Job:
         """The model with the weights to start from. Raises StageError where none of them is trainable."""
+        group = current()
         device = loading.choose_device(self._device)
         dtype = loading.choose_dtype(self._dtype, device)
-        if dtype == "float16":
-            raise ConfigError("Training in float16 loses small gradients; set dtype to 'bfloat16' or 'float32'.")
-        start = parent if recipe.start == "continue" and parent.method != "base" else None
-        if start is not None and start.method != recipe.method:
-            raise ConfigError(
-                f"The parent's weights are '{start.method}' but [train] method is '{recipe.method}'; "
-                "keep the method or set start = 'restart'."
-            )
-        prepare = _prepare_lora if recipe.method == "lora" else _prepare_full
-        model = prepare(source, device, dtype, recipe, (start, root) if start else None)
-        job = _Job(
+        sharded = self._strategy == "fsdp" and group.size > 1
+        _check(recipe, dtype, sharded)
+        goes_on = recipe.start == "continue" and parent.method != "base"
+        model = prepare(source, "cpu" if sharded else device, dtype, recipe, (parent, root) if goes_on else None)
+        quicken(model, device)
+        if sharded:
+            shard(model, device, group.size)
+        job = Job(
             model=model,
-            rows=rows,
-            steps=plan(rows, recipe),
+            rows=rows[0],
+            rejected=rows[1],
+            steps=plan(rows[0], recipe),
             recipe=recipe,
             dtype=dtype,
             state=Path(),
+            group=group,
+            sharded=sharded,
         )
-        if device == "cpu":
-            # There the fused attention's backward pass takes 1.2 times as long a step as plain matrix products.
-            loading.plain(model).set_attn_implementation("eager")
         if not job.weights():
             raise StageError(
                 f"No weight of '{self._name}' is trainable by the method '{recipe.method}'; try the other."
             )
         return job
 
-    def _save(self, job: _Job, training: Training, tokenizer: Any, root: Path) -> Training:
+    def _save(self, job: Job, training: Training, tokenizer: Any, root: Path) -> Training:
         """Write weights and record into a folder beside the final one and rename it: there is never half a result."""
+        whole = whole_state(job)[0] if job.sharded else None
+        if job.group.leads:
+            folder = root / training.folder
+            making = folder.with_suffix(f".{os.getpid()}.tmp")
+            shutil.rmtree(making, ignore_errors=True)
+            with quiet_transformers():
+                self._write(job, making, tokenizer, whole)
+            training = msgspec.structs.replace(training, weights_hash=loading.weights_hash(making))
+            (making / _RECORD).write_bytes(msgspec.json.encode(training))
+            shutil.rmtree(folder, ignore_errors=True)
+            making.rename(folder)
+            job.state.unlink(missing_ok=True)
+        return told(job.group, training)
+
+    def _write(self, job: Job, folder: Path, tokenizer: Any, whole: dict[str, Any] | None) -> None:
+        """Write the adapter, or the model in the number format that it answers in; `whole` is a divided one's state."""
         import torch
 
-        folder = root / training.folder
-        making = folder.with_suffix(f".{os.getpid()}.tmp")
-        shutil.rmtree(making, ignore_errors=True)
-        if job.recipe.method == "lora":
+        if job.recipe.method != "full":
             job.model.peft_config["default"].base_model_name_or_path = public_name(self._name)
-            job.model.save_pretrained(making, save_embedding_layers=False)
+            job.model.save_pretrained(folder, save_embedding_layers=False)
+            return
+        dtype = getattr(torch, job.dtype)
+        if whole is None:
+            job.model.to(dtype).save_pretrained(folder)
         else:
-            job.model.to(getattr(torch, job.dtype)).save_pretrained(making)
-            tokenizer.save_pretrained(making)
-        training = msgspec.structs.replace(training, weights_hash=loading.weights_hash(making))
-        (making / _RECORD).write_bytes(msgspec.json.encode(training))
-        shutil.rmtree(folder, ignore_errors=True)
-        making.rename(folder)
-        job.state.unlink(missing_ok=True)
-        return training
+            job.model.config.dtype = dtype
+            job.model.save_pretrained(folder, state_dict={name: value.to(dtype) for name, value in whole.items()})
+        tokenizer.save_pretrained(folder)
 
 
-def _count(job: _Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Sequence[Lesson], folder: Path) -> Training:
+def training_folder(parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe) -> Path:
+    """Where a training's result lies, relative to the run's folder: equal trainings share it."""
+    return Path("checkpoints") / digest(parent.hash, training_set_hash(lessons), recipe.hash)
+
+
+def recorded(folder: Path) -> Training | None:
+    """The record of a finished training. Raises StageError where its weights are not those that it wrote."""
+    if not (folder / _RECORD).is_file():
+        return None
+    training = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Training)
+    if loading.weights_hash(folder) != training.weights_hash:
+        raise StageError(f"The weights in '{folder}' were changed after training; delete that folder and resume.")
+    return training
+
+
+def _encoded(
+    tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe
+) -> tuple[list[Row], list[Row | None], list[Lesson]]:
+    """Rows, what they are preferred over, and their lessons; supervised training looks at no rejected response."""
+    if recipe.objective == "dpo":
+        return encode_pairs(tokenizer, lessons, recipe.max_tokens)
+    rows, kept = encode(tokenizer, lessons, recipe.max_tokens)
+    return rows, [None] * len(rows), kept
+
+
+def _check(recipe: Recipe, dtype: str, sharded: bool) -> None:
+    if dtype == "float16":
+        raise ConfigError("Training in float16 loses small gradients; set dtype to 'bfloat16' or 'float32'.")
+    if sharded and recipe.method != "full":
+        raise ConfigError(
+            f"strategy = 'fsdp' divides full weights, but [train] method is '{recipe.method}'; "
+            "set strategy = 'ddp' in [compute] or method = 'full'."
+        )
+
+
+def _count(job: Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Sequence[Lesson], folder: Path) -> Training:
     """The record of a training that has run all its steps; its weights are not written yet, so their hash is empty."""
+    numbers = [number for step in job.steps for number in step]
+    read = [row for number in numbers for row in (job.rows[number], job.rejected[number]) if row is not None]
     return Training(
         training_set=training_set_hash(lessons),
         parent=parent.hash,
@@ -163,7 +205,7 @@ def _count(job: _Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Seque
         replayed=sum(lesson.replay for lesson in kept),
         trainable_parameters=sum(weight.numel() for weight in job.weights().values()),
         steps=len(job.steps),
-        tokens=sum(len(job.rows[number].ids) for step in job.steps for number in step),
+        tokens=sum(len(row.ids) for row in read),
         truncated=len(lessons) - len(kept),
         losses=tuple(job.losses),
         folder=folder.as_posix(),
@@ -171,45 +213,7 @@ def _count(job: _Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Seque
     )
 
 
-def _prepare_lora(source: str, device: str, dtype: str, recipe: Recipe, start: tuple[Checkpoint, Path] | None) -> Any:
-    """The base with a new adapter, or with the parent's and its scale made part of the weights."""
-    from peft import LoraConfig, get_peft_model
-
-    model = loading.load_model(source, device, dtype)
-    if start is None:
-        config = LoraConfig(
-            r=recipe.rank,
-            lora_alpha=recipe.alpha,
-            target_modules="all-linear",
-            lora_dropout=0.0,
-            task_type="CAUSAL_LM",
-        )
-        with quiet_transformers():
-            return get_peft_model(model, config)
-    checkpoint, root = start
-    folder = loading.checkpoint_folder(checkpoint, root)
-    adapted = loading.apply_adapter(model, folder, checkpoint.scale, trainable=True)
-    config = adapted.peft_config["default"]
-    if (config.r, config.lora_alpha) != (recipe.rank, recipe.alpha):
-        raise ConfigError(
-            f"The parent's adapter has rank {config.r} and alpha {config.lora_alpha}, but [train] says {recipe.rank} "
-            f"and {recipe.alpha}; keep them or set start = 'restart'."
-        )
-    return adapted
-
-
-def _prepare_full(source: str, device: str, dtype: str, recipe: Recipe, start: tuple[Checkpoint, Path] | None) -> Any:
-    """All weights in float32, whatever the target answers in: small updates would vanish in 16 bits."""
-    if start is None:
-        return loading.load_model(source, device, "float32")
-    checkpoint, root = start
-    model = loading.load_model(str(loading.checkpoint_folder(checkpoint, root)), device, "float32")
-    if checkpoint.scale != 1.0:
-        loading.blend(model, loading.load_model(source, device, "float32"), checkpoint.scale)
-    return model
-
-
-def _run(job: _Job, progress: Progress) -> None:
+def _run(job: Job, progress: Progress) -> None:
     """All steps that are not done yet, saving the state now and then."""
     import torch
 
@@ -219,94 +223,34 @@ def _run(job: _Job, progress: Progress) -> None:
         weight_decay=job.recipe.weight_decay,
         fused=job.model.device.type in {"cpu", "cuda"},
     )
-    job.model.train()
-    _restore(job)
+    if not state.restore(job):
+        _fit_to_memory(job)
+        job.reference = refer(job) if any(job.rejected) else {}
     saved = time.monotonic()
     while len(job.losses) < len(job.steps):
         step = len(job.losses)
-        # A model with dropout draws the same numbers in a step whether or not the training was resumed before it.
-        torch.manual_seed(job.recipe.seed * 1_000_003 + step)
-        job.losses.append(_step(job, step))
+        job.losses.append(update(job, step))
         progress(step + 1, len(job.steps))
-        due = (step + 1) % _SAVE_STEPS == 0 or time.monotonic() - saved > _SAVE_SECONDS
+        late = job.group.leads and time.monotonic() - saved > _SAVE_SECONDS
+        due = (step + 1) % _SAVE_STEPS == 0 or (told(job.group, late) if job.sharded else late)
         if due and step + 1 < len(job.steps):
-            _keep(job)
+            state.keep(job)
             saved = time.monotonic()
     job.model.eval()
 
 
-def _step(job: _Job, step: int) -> float:
-    """One update of the weights; returns the mean loss over the batch's completion tokens, in nats."""
-    import torch
-
-    model = loading.plain(job.model)
-    batch = collate([job.rows[number] for number in job.steps[step]], model.device)
-    scored = batch.labels != IGNORED
-    # Logits are most of the memory, and few places need them: the head sees only those, as shape (places, width).
-    selected = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0][scored],))
-    with selected, torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=job.dtype == "bfloat16"):
-        # No mask: padding is on the right, where causal attention lets no token of a lesson see it.
-        logits = model(input_ids=batch.inputs, use_cache=False).logits
-    loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels[scored])
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(job.weights().values(), 1.0)
-    for group in job.optimizer.param_groups:
-        group["lr"] = learning_rate(job.recipe, step, len(job.steps))
-    job.optimizer.step()
-    job.optimizer.zero_grad(set_to_none=True)
-    return float(loss.detach())
+def _fit_to_memory(job: Job) -> None:
+    """Choose how many rows a pass has, the same in every process, and whether activations are recomputed."""
+    size = job.group.size
+    device = loading.plain(job.model).device
+    rows = [*job.rows, *(row for row in job.rejected if row is not None)]
+    needs = memory.estimate(job.model, rows, job.dtype, size if job.sharded else 1)
+    wanted = job.recipe.batch_size * (2 if any(job.rejected) else 1)
+    fits = gathered(job.group, memory.fit(needs, wanted, memory.free_bytes(device, size)))
+    job.at_once = min(rows for rows, _ in fits)
+    if any(recompute for _, recompute in fits):
+        job.recompute()
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Linear warm-up over the share `recipe.warmup` of the steps, then linear decay to just above zero."""
-    warmup = min(steps - 1, round(recipe.warmup * steps))
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / (warmup + 1)
-    return recipe.learning_rate * (steps - step) / (steps - warmup)
-
-
-def _keep(job: _Job) -> None:
-    """Save what a resumed training needs, all or nothing."""
-    import torch
-
-    job.state.parent.mkdir(parents=True, exist_ok=True)
-    writing = job.state.with_suffix(f".{os.getpid()}.tmp")
-    weights = {name: weight.detach() for name, weight in job.weights().items()}
-    with writing.open("wb") as file:
-        torch.save({"weights": weights, "optimizer": job.optimizer.state_dict(), "losses": job.losses}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    writing.replace(job.state)
-
-
-def _restore(job: _Job) -> None:
-    """Go on from the saved state, where there is one."""
-    import torch
-
-    if not job.state.is_file():
-        return
-    state = torch.load(job.state, map_location=job.model.device, weights_only=True)
-    weights = job.weights()
-    with torch.no_grad():
-        for name, value in state["weights"].items():
-            weights[name].copy_(value)
-    job.optimizer.load_state_dict(state["optimizer"])
-    job.losses = list(state["losses"])
-
-
-def _values_hash(job: _Job) -> str:
-    """Hash of the trainable weights as they are in memory."""
-    import torch
-
-    parts = []
-    for name, weight in job.weights().items():
-        parts.append(digest(name, weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()))
-    return digest(*parts)
-
-
-def _recorded(folder: Path) -> Training:
-    """The record of a finished training. Raises StageError where its weights are not those that it wrote."""
-    training = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Training)
-    if loading.weights_hash(folder) != training.weights_hash:
-        raise StageError(f"The weights in '{folder}' were changed after training; delete that folder and resume.")
-    return training
+def _say_nothing(done: int, total: int) -> None:
+    """The progress of a process that does not report."""
