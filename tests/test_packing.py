@@ -85,7 +85,7 @@ def test_no_token_is_lost_nor_computed_twice(parts: list[tuple[list[int], list[i
     assert packed.labels.tolist() == [token for row in rows for token in row.ids[row.prompt :]]
     tokens = packed.inputs[0]
     for number, row in enumerate(rows):
-        seen = tokens[packed.layout.keys[number]].tolist()
+        seen = tokens[packed.layout.keys[number + bool(shared)]].tolist()
         assert seen[: len(row.ids) - 1] == list(row.ids[:-1])
     predicted = zip(packed.places.tolist(), packed.owners.tolist(), strict=True)
     positions = [(owner, int(packed.positions[0, place])) for place, owner in predicted]

@@ -151,10 +151,13 @@ def _convert(gguf: Path, folder: Path) -> None:
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Keep progress bars and notices of loading off the terminal, and restore them afterwards."""
+    import logging as standard
     import warnings
 
     from transformers import utils
 
+    # It tells everybody of a compiled kernel that it did without, as soon as it is installed.
+    standard.getLogger("bitsandbytes").setLevel(standard.ERROR)
     logging: Any = utils.logging
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

@@ -120,11 +120,12 @@ def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = F
         ModelError: The adapter cannot be read or does not fit.
     """
     import torch
-    from peft import PeftModel
     from safetensors import SafetensorError
 
     try:
         with quiet_transformers():
+            from peft import PeftModel
+
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in '{folder}' does not fit the model; was [target] model changed?") from error

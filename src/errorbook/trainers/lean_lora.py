@@ -43,7 +43,8 @@ def _forward(layer: Any) -> Callable[..., torch.Tensor]:
     apply = _function().apply
 
     def forward(inputs: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-        result: torch.Tensor = apply(inputs, base.weight, base.bias, down.weight, up.weight * layer.scaling[_ADAPTER])
+        fixed = (base.weight, base.bias, layer.scaling[_ADAPTER])
+        result: torch.Tensor = apply(inputs, fixed, down.weight, up.weight)
         return result
 
     return forward
@@ -55,34 +56,32 @@ def _function() -> Any:
     import torch
 
     class AdaptedLinear(torch.autograd.Function):
-        """y = x W' + bias + (x A') B', where ' is the transpose; W is fixed, A and B are trained."""
+        """y = x W' + bias + s (x A') B', where ' is the transpose; W, bias and s are fixed, A and B are trained."""
 
         @staticmethod
         def forward(
-            ctx: Any,
-            inputs: torch.Tensor,
-            weight: torch.Tensor,
-            bias: torch.Tensor | None,
-            down: torch.Tensor,
-            up: torch.Tensor,
+            ctx: Any, inputs: torch.Tensor, fixed: tuple[Any, Any, float], down: torch.Tensor, up: torch.Tensor
         ) -> torch.Tensor:
+            weight, bias, scaling = fixed
             flat = inputs.reshape(-1, inputs.shape[-1]).to(weight.dtype)
             down, up = down.to(weight.dtype), up.to(weight.dtype)
             inner = flat @ down.T
             result = flat @ weight.T if bias is None else torch.addmm(bias, flat, weight.T)
-            result.addmm_(inner, up.T)
-            ctx.save_for_backward(flat, inner, weight, down, up)
-            ctx.shape, ctx.dtype = inputs.shape, inputs.dtype
+            result.addmm_(inner, up.T, alpha=scaling)
+            ctx.save_for_backward(flat, inner, down, up)
+            ctx.weight, ctx.scaling, ctx.shape, ctx.dtype = weight, scaling, inputs.shape, inputs.dtype
             return result.view(*inputs.shape[:-1], -1)
 
         @staticmethod
         def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-            flat, inner, weight, down, up = ctx.saved_tensors
+            flat, inner, down, up = ctx.saved_tensors
             gradient = gradients[0].reshape(-1, gradients[0].shape[-1])
             through = gradient @ up
             back = None
             if ctx.needs_input_grad[0]:
-                back = (gradient @ weight).addmm_(through, down).view(ctx.shape).to(ctx.dtype)
-            return back, None, None, (through.T @ flat).float(), (gradient.T @ inner).float()
+                back = (gradient @ ctx.weight).addmm_(through, down, alpha=ctx.scaling).view(ctx.shape).to(ctx.dtype)
+            of_down = torch.addmm(down, through.T, flat, beta=0, alpha=ctx.scaling).float()
+            of_up = torch.addmm(up, gradient.T, inner, beta=0, alpha=ctx.scaling).float()
+            return back, None, of_down, of_up
 
     return AdaptedLinear

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from errorbook.trainers.batches import Row
@@ -24,16 +25,17 @@ _UNLIKE = ("sliding_window", "attn_logit_softcapping", "attention_chunk_size")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the rows are in the packed tokens. Rests shorter than `width` are filled up with their last token.
+    """Who sees whom among the packed tokens, as rows of one width; the shared beginning is the first row.
 
-    `keys` (rows, shared + width) and `queries` (rows, width) are places in the packed tokens; `back` says for each
-    packed token after the shared ones where it stands among the queries, read row by row.
+    `queries` (rows, width) and `keys` (rows, shared + width) are places in the packed tokens, where a shorter row is
+    filled up with its last token; `hidden` (rows, 1, width, shared + width) says which keys a query does not see;
+    `back` (tokens,) says where each packed token stands among the queries, read row by row.
     """
 
     shared: int
-    width: int
-    keys: torch.Tensor
     queries: torch.Tensor
+    keys: torch.Tensor
+    hidden: torch.Tensor
     back: torch.Tensor
 
 
@@ -81,10 +83,7 @@ def pack(rows: Sequence[Row], device: Any) -> Packed:
 
     shared = _shared(rows)
     inputs, positions = list(rows[0].ids[:shared]), list(range(shared))
-    width = max(len(row.ids) for row in rows) - 1 - shared
-    keys: list[list[int]] = []
-    queries: list[list[int]] = []
-    back: list[int] = []
+    spans = [range(shared)] if shared else []
     places: list[int] = []
     labels: list[int] = []
     owners: list[int] = []
@@ -92,19 +91,36 @@ def pack(rows: Sequence[Row], device: Any) -> Packed:
         start, length = len(inputs), len(row.ids) - 1 - shared
         inputs += row.ids[shared:-1]
         positions += range(shared, shared + length)
-        filled = [*range(start, start + length), *[start + length - 1] * (width - length)]
-        queries.append(filled)
-        keys.append([*range(shared), *filled])
-        back += range(number * width, number * width + length)
+        spans.append(range(start, start + length))
         places += range(start + row.prompt - 1 - shared, start + length)
         labels += row.ids[row.prompt :]
         owners += [number] * (len(row.ids) - row.prompt)
+    tensor = partial(torch.tensor, device=device)
+    return Packed(
+        inputs=tensor([inputs]),
+        positions=tensor([positions]),
+        layout=_layout(shared, spans, device),
+        places=tensor(places),
+        labels=tensor(labels),
+        owners=tensor(owners),
+    )
 
-    def tensor(values: Sequence[Any]) -> torch.Tensor:
-        return torch.tensor(values, device=device)
 
-    layout = Layout(shared, width, tensor(keys), tensor(queries), tensor(back))
-    return Packed(tensor([inputs]), tensor([positions]), layout, tensor(places), tensor(labels), tensor(owners))
+def _layout(shared: int, spans: Sequence[range], device: Any) -> Layout:
+    """The layout of rows that take up these places; the first one is the shared beginning, where there is any."""
+    import torch
+
+    width = max(len(span) for span in spans)
+    filled = [[*span, *[span[-1]] * (width - len(span))] for span in spans]
+    own = torch.ones(width, width, dtype=torch.bool, device=device).tril().logical_not()
+    hidden = torch.cat([torch.zeros(width, shared, dtype=torch.bool, device=device), own], dim=1)
+    hidden = hidden.repeat(len(spans), 1, 1, 1)
+    if shared:
+        hidden[0, :, :, :shared] = True  # the beginning sees itself once, as its own row
+    tensor = partial(torch.tensor, device=device)
+    back = [number * width + at for number, span in enumerate(spans) for at in range(len(span))]
+    keys = [[*range(shared), *row] for row in filled]
+    return Layout(shared, tensor(filled), tensor(keys), hidden, tensor(back))
 
 
 def _shared(rows: Sequence[Row]) -> int:
@@ -133,40 +149,21 @@ def _attention(
 
     layout: Layout = others["layout"]
     heads, groups, wide = query.shape[1], key.shape[1], query.shape[3]
-    rows, shared, width = len(layout.queries), layout.shared, layout.width
-    # Heads that share their keys are taken together, (groups * rows, heads of a group * places, width of a head).
+    rows, width = layout.queries.shape
+    # Heads that share their keys are taken together: (groups, rows, heads of a group, places, width of a head).
     asked = query[0].index_select(1, layout.queries.flatten()).view(groups, heads // groups, rows, width, wide)
-    asked = asked.transpose(1, 2).reshape(groups * rows, -1, wide)
-    seen = [
-        part[0].index_select(1, layout.keys.flatten()).view(groups * rows, shared + width, wide)
-        for part in (key, value)
-    ]
-    found = _weighted(asked, seen[0], seen[1], scaling, width)
-    found = found.view(groups, rows, heads // groups, width, wide).permute(1, 3, 0, 2, 4)
-    found = found.reshape(rows * width, heads, wide).index_select(0, layout.back)
-    if shared:
-        first = query[0, :, :shared].reshape(groups, -1, wide)
-        own = _weighted(first, key[0, :, :shared], value[0, :, :shared], scaling, shared)
-        found = torch.cat([own.view(heads, shared, wide).transpose(0, 1), found])
-    return found[None], None
-
-
-def _weighted(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, width: int) -> torch.Tensor:
-    """Softmax attention where each of the last `width` keys is seen from its own place on, the others from everywhere.
-
-    `query` holds `width` places for each of several heads, one head after the other.
-    """
-    import torch
-
-    seen = key.shape[1]
-    hidden = torch.ones(width, seen, dtype=torch.bool, device=query.device).tril(seen - width).logical_not()
+    asked = asked.transpose(1, 2)
+    keys, values = (
+        part[0].index_select(1, layout.keys.flatten()).view(groups, rows, -1, wide) for part in (key, value)
+    )
     if query.is_cuda:  # there the fused kernel needs no memory for the scores
-        several = query.view(len(query), -1, width, query.shape[-1])
-        fused = torch.nn.functional.scaled_dot_product_attention(
-            several, key[:, None], value[:, None], attn_mask=~hidden, scale=scaling
+        found = torch.nn.functional.scaled_dot_product_attention(
+            asked, keys[:, :, None], values[:, :, None], attn_mask=~layout.hidden, scale=scaling
         )
-        return fused.flatten(1, 2)
-    # On a CPU the fused kernel's backward pass takes 1.2 times as long as plain matrix products.
-    scores = torch.bmm(query * scaling, key.transpose(1, 2)).view(len(query), -1, width, seen)
-    weights = scores.masked_fill(hidden, float("-inf")).softmax(dim=-1, dtype=torch.float32).to(value.dtype)
-    return torch.bmm(weights.flatten(1, 2), value)
+    else:  # on a CPU the fused kernel's backward pass takes 1.2 times as long as plain matrix products
+        flat, keys, values = asked.reshape(groups * rows, -1, wide), keys.flatten(0, 1), values.flatten(0, 1)
+        scores = torch.bmm(flat * scaling, keys.transpose(1, 2)).view(groups, rows, -1, width, keys.shape[1])
+        weights = scores.masked_fill(layout.hidden, float("-inf")).softmax(dim=-1, dtype=torch.float32)
+        found = torch.bmm(weights.to(values.dtype).view(len(flat), -1, keys.shape[1]), values).view(asked.shape)
+    found = found.permute(1, 3, 0, 2, 4).reshape(rows * width, heads, wide)
+    return found.index_select(0, layout.back)[None], None

@@ -39,7 +39,8 @@ def prepare(source: str, device: str, dtype: str, recipe: Recipe, start: Start) 
 
 def _adapted(model: Any, recipe: Recipe, start: Start) -> Any:
     """The model with a new adapter, or with the parent's and its scale made part of the weights."""
-    from peft import LoraConfig, get_peft_model
+    with quiet_transformers():
+        from peft import LoraConfig, get_peft_model
 
     if start is None:
         config = LoraConfig(
