@@ -118,7 +118,7 @@ class TestRequests:
             {"prompts": ("1 + 12 + 2", "3 + 3")},
             {"prompts": ("1 + 1", "2 + 2", "3 + 4")},
         ],
-        ids=str,
+        ids=lambda changed: next(iter(changed)),
     )
     def test_a_request_that_differs_in_anything_is_asked(self, tmp_path: Path, changed: Mapping[str, object]) -> None:
         def ask(

@@ -146,7 +146,7 @@ def test_the_two_ways_of_answering_are_two_evaluations() -> None:
 
 def test_evaluations_of_older_runs_keep_their_hash() -> None:
     evaluation = identify(ScriptedTarget(), "base", Quiz(by_likelihood=False), "dev", Quiz().examples("dev", None, 0))
-    old = msgspec.json.encode(evaluation).replace(b',"answer":"text"', b"")
+    old = msgspec.json.encode(evaluation).replace(b',"answer":"text","stop":[]', b"")
     assert b"answer" not in old
     assert evaluation.hash == digest("Evaluation", old)
     assert msgspec.json.decode(old, type=Evaluation).hash == evaluation.hash

@@ -166,8 +166,7 @@ def test_a_response_ends_at_a_stop_in_both_engines(target: OpenVinoTarget, tiny_
     for engine in (target, other):
         cut = {completion.index: completion for completion in engine.generate(PROMPTS, stopping)}
         assert cut[1].text == whole[1][: whole[1].index(wanted) + len(wanted)]
+        assert cut[1].tokens < 24
         assert not cut[1].truncated
-        # This engine's own tokenizer, which looks for the stop, cannot read all that untrained weights write.
-        assert engine is target or cut[1].tokens < 24
         for index, text in enumerate(whole):
             assert text.startswith(cut[index].text)

@@ -26,7 +26,7 @@ def pins() -> dict[str, str]:
     return dict(pairs)
 
 
-BORROWED = {"reasoning-gym", "lm-eval", "inspect"}
+BORROWED = {"reasoning-gym", "lm-eval", "inspect", "vllm"}
 """Extras that only borrow other projects' questions: large, partly compiled on installation, and so not locked."""
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from errorbook.errors import ConfigError, ModelError
 from errorbook.records import Checkpoint, Completion, Generation, digest
 from errorbook.targets import gguf_file, loading, openvino_engine
+from errorbook.targets.decoding import Limits
 from errorbook.targets.embedded import resolve
-from errorbook.targets.transformers import TransformersTarget, completion_of, end_tokens
+from errorbook.targets.transformers import TransformersTarget, completion_of, end_tokens, stops_at
 from errorbook.targets.weights import Weights, load
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class OpenVinoTarget:
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
         ends = end_tokens(self._folder(), tokenizer)
         seeds = [int(digest(str(settings.seed), text)[:8], 16) for text in rendered]
-        for index, tokens in openvino_engine.decode(engine, ids, seeds, ends, settings):
+        over = stops_at(tokenizer, settings.stop) if settings.stop else None
+        limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
+        for index, tokens in openvino_engine.decode(engine, ids, seeds, limits):
             yield completion_of(index, tokens, digest(rendered[index]), tokenizer, (ends, settings.stop))
 
     def log_likelihoods(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from errorbook.records import Generation
+from errorbook.targets.decoding import Limits
 
 _BATCH_TOKENS = 2048
 """Tokens computed in one step, of prompts and responses together: enough to keep a CPU's matrix units busy."""
@@ -41,21 +41,30 @@ def build(path: Path, tokens: Any, dtype: str, batch_size: int) -> Any:
 
 
 def decode(
-    engine: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], ends: frozenset[int], settings: Generation
+    engine: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], limits: Limits
 ) -> Iterator[tuple[int, list[int]]]:
     """Continue every prompt; yields (prompt number, new token ids, the end token included) as they finish."""
     import openvino_genai
 
+    written: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
     running = {}
     for number, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-        running[number] = engine.add_request(number, _tensor(prompt), _wish(ends, settings, seed))
+        running[number] = engine.add_request(number, _tensor(prompt), _wish(limits, seed))
     still = openvino_genai.GenerationStatus.RUNNING
     try:
         while running:
             engine.step()
-            for number in [number for number, handle in running.items() if handle.get_status() != still]:
-                output = running.pop(number).read_all()[0]
-                yield number, list(output.generated_ids)
+            for number, handle in list(running.items()):
+                ended = handle.get_status() != still
+                while handle.can_read():
+                    for output in handle.read().values():
+                        written[number] += output.generated_ids
+                if not ended and limits.over is not None and limits.over(written[number]):
+                    handle.stop()
+                    ended = True
+                if ended:
+                    del running[number]
+                    yield number, written.pop(number)
     finally:
         for handle in running.values():
             handle.cancel()
@@ -65,10 +74,10 @@ def decode(
 
 def first_tokens(engine: Any, prompts: Sequence[Sequence[int]]) -> list[tuple[int, float]]:
     """The likeliest next token of each prompt and its log-probability, in nats, as the engine computes it."""
-    settings = Generation(max_new_tokens=1)
+    limits = Limits(frozenset(), 0, 1, 0.0)
     handles = []
     for number, prompt in enumerate(prompts):
-        wish = _wish(frozenset(), settings, 0)
+        wish = _wish(limits, 0)
         wish.logprobs = 1
         handles.append(engine.add_request(number, _tensor(prompt), wish))
     while engine.has_non_finished_requests():
@@ -96,18 +105,16 @@ def _tensor(prompt: Sequence[int]) -> Any:
     return openvino.Tensor(np.array([prompt], dtype=np.int64))
 
 
-def _wish(ends: frozenset[int], settings: Generation, seed: int) -> Any:
+def _wish(limits: Limits, seed: int) -> Any:
     import openvino_genai
 
     wish = openvino_genai.GenerationConfig()
-    wish.max_new_tokens = settings.max_new_tokens
+    wish.max_new_tokens = limits.max_new_tokens
     wish.apply_chat_template = False
-    if ends:
-        wish.eos_token_id = min(ends)
-        wish.stop_token_ids = set(ends)
-    if settings.stop:
-        wish.stop_strings, wish.include_stop_str_in_output = set(settings.stop), True
-    wish.do_sample = settings.temperature > 0
+    if limits.ends:
+        wish.eos_token_id = min(limits.ends)
+        wish.stop_token_ids = set(limits.ends)
+    wish.do_sample = limits.temperature > 0
     if wish.do_sample:
-        wish.temperature, wish.top_p, wish.top_k, wish.rng_seed = settings.temperature, 1.0, 2**31, seed
+        wish.temperature, wish.top_p, wish.top_k, wish.rng_seed = limits.temperature, 1.0, 2**31, seed
     return wish
