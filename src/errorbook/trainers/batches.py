@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """Label of a position without loss: PyTorch's own convention."""
-_POOL = 16  # batches that are sorted by length together: enough to pad little, few enough to stay shuffled
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,7 @@ def row_of(tokenizer: Any, prompt: str, completion: str) -> Row:
 def plan(rows: Sequence[Row], recipe: Recipe) -> list[list[int]]:
     """The row numbers of every step of the whole training; it depends on nothing but the arguments.
 
-    Each epoch shuffles anew. Rows of similar length share a batch; an epoch's last batch may be smaller, and a
-    fractional number of epochs ends within one.
+    Each epoch shuffles anew. An epoch's last batch may be smaller, and a fractional number of epochs ends within one.
     """
     steps = max(1, round(recipe.epochs * math.ceil(len(rows) / recipe.batch_size)))
     chosen: list[list[int]] = []
@@ -104,11 +102,10 @@ def collate(rows: Sequence[Row], device: str) -> Batch:
 
 
 def _epoch(rows: Sequence[Row], size: int, generator: random.Random) -> list[list[int]]:
+    """All rows once, in random company: batches of rows of one length, which are mostly of one kind, teach less well.
+
+    See docs/lab-notebook.md. Packing makes the difference in length cost nothing.
+    """
     order = list(range(len(rows)))
     generator.shuffle(order)
-    batches: list[list[int]] = []
-    for start in range(0, len(order), size * _POOL):
-        pool = sorted(order[start : start + size * _POOL], key=lambda number: len(rows[number].ids))
-        batches += [pool[first : first + size] for first in range(0, len(pool), size)]
-    generator.shuffle(batches)
-    return batches
+    return [order[start : start + size] for start in range(0, len(order), size)]
