@@ -18,9 +18,12 @@ from errorbook.compute.ray_scorer import ray_scorer
 from errorbook.compute.ray_target import ray_target
 from errorbook.compute.ray_trainer import ray_trainer
 from errorbook.compute.train_worker import Errand, train
+from errorbook.config import parse
 from errorbook.errors import ConfigError, ModelError, StageError
 from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import BlockTarget, Likelihood, Paced
+from errorbook.ledger import open_ledger
+from errorbook.loop import run
 from errorbook.records import Checkpoint, Completion, Example, Generation, Lesson, Recipe
 from errorbook.scorers.code import Code
 from errorbook.scorers.numeric import Numeric
@@ -410,3 +413,16 @@ def test_a_folder_arrives_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["it"]
     with pytest.raises(ModelError, match="weights are missing"):
         pack(tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_the_cluster_holds_what_one_on_this_machine_does(nodes: Nodes, tmp_path: Path) -> None:
+    nodes.have(2)
+    text = (Path(__file__).parent.parent / "examples" / "scripted.toml").read_text(encoding="utf-8")
+    far = f'{text}\n[compute]\nengine = "ray"\naddress = "{nodes.address}"\n'
+    digests = []
+    for name, config in (("near", parse(text)), ("far", parse(far))):
+        run(config, tmp_path / name)
+        with open_ledger(tmp_path / name / "ledger.sqlite") as ledger:
+            digests.append(ledger.digest())
+    assert digests[0] == digests[1]

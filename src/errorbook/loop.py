@@ -18,7 +18,7 @@ from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
 from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
-from errorbook.judge import best, compare, judge
+from errorbook.judge import best, compare, judge, require_same_prompts
 from errorbook.ledger import Entry, Ledger
 from errorbook.noise import noise_floor
 from errorbook.opening import Run, Watch, opened, quiet, timed
@@ -309,11 +309,13 @@ def _decided(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkp
 
 def _compared(this: Run, course: Course, split: Split, before: Checkpoint, after: Checkpoint, cycle: int) -> Comparison:
     """Examine two checkpoints on one split and pair their responses."""
-    sides = []
+    sides, prompts = [], []
     for checkpoint in (before, after):
-        _examine(this, course, split, checkpoint, cycle)
+        answers = _examine(this, course, split, checkpoint, cycle)
+        prompts.append({example: answer.prompt_hash for example, answer in answers.items()})
         evaluation = course.evaluation(this.parts.target, checkpoint, split)
         sides.append((evaluation, this.ledger.verdicts(evaluation)))
+    require_same_prompts(course.name, prompts[0], prompts[1])
     return compare(sides[0], sides[1], course.role, course.margin)
 
 
