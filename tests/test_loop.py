@@ -109,6 +109,34 @@ def test_two_cycles_end_with_a_better_checkpoint_and_full_books(tmp_path: Path) 
             assert sorted(taught) == sorted(sample.hash for sample in ledger.all(Sample, cycle))
 
 
+def test_preferences_are_against_the_targets_own_wrong_responses_on_train(tmp_path: Path) -> None:
+    run(parse(RUN_FILE.replace('method = "scripted"', 'method = "scripted"\nobjective = "dpo"')), tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        lessons = list(ledger.all(Lesson, 1))
+        pairs = {lesson.source: lesson for lesson in lessons if lesson.rejected}
+        practice = [
+            item for item in ledger.all(Evaluation) if item.task == "arithmetic:practice" and item.split == "train"
+        ]
+        answers = {answer.example: answer for answer in ledger.responses(practice[0])}
+        samples = {sample.hash for sample in ledger.all(Sample, 1)}
+        wrong = {answer.hash for answer in _train_responses(ledger) if answer.score.verdict == "wrong"}
+        assert pairs
+        for source, lesson in pairs.items():
+            if source in samples:  # a verified sample, preferred over what the target said to its question
+                assert answers[source].score.verdict == "wrong"
+                assert lesson.rejected == answers[source].text.strip()
+            else:  # the worked solution of a train question, preferred over the mistake itself
+                assert source in wrong
+        assert not any(lesson.rejected for lesson in lessons if lesson.replay)
+        assert practice[0].n == len(answers) == len(samples)
+
+
+def _train_responses(ledger: Ledger) -> Iterator[Response]:
+    for evaluation in ledger.all(Evaluation, 1):
+        if (evaluation.task, evaluation.split) == ("arithmetic", "train"):
+            yield from ledger.responses(evaluation)
+
+
 def test_every_sample_traces_back_to_its_mistake_and_on_to_its_checkpoint(tmp_path: Path) -> None:
     run(config(cycles="1"), tmp_path)
     with open_ledger(tmp_path) as ledger:
