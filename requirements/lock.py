@@ -32,7 +32,7 @@ def requirements(project: Path) -> list[str]:
     data = tomllib.loads(project.read_text(encoding="utf-8"))
     offered = data["project"]["optional-dependencies"]
     extras = [items for name, items in offered.items() if name not in NOT_LOCKED]
-    groups = [*extras, data["dependency-groups"]["dev"], data["build-system"]["requires"]]
+    groups = [*extras, *data["dependency-groups"].values(), data["build-system"]["requires"]]
     return [*data["project"]["dependencies"], *(item for group in groups for item in group)]
 
 

@@ -47,6 +47,16 @@ class Checkpoints:
         """Whether no cycle was accepted so far."""
         return self.final == self.base
 
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Hashes of the kept checkpoints in order: the base, then every accepted candidate; the last is the final."""
+        accepted = (decision.checkpoint for decision in self.decisions if decision.outcome == "accept")
+        return (self.base, *accepted) if self.base else ()
+
+    def starting(self, cycle: int) -> str:
+        """The checkpoint that a cycle began or will begin with; cycles count from 1."""
+        return self.decisions[cycle - 2].checkpoint if 1 < cycle <= len(self.decisions) + 1 else self.base
+
     def evaluation(self, checkpoint: str, task: str, split: Split) -> Evaluation | None:
         """The evaluation of a checkpoint on a split, or None where it was not begun."""
         return self._evaluations.get((checkpoint, task, split))

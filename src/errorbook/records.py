@@ -148,7 +148,10 @@ class Mistake(Record, frozen=True, kw_only=True):
 
 
 class Call(Record, frozen=True, kw_only=True):
-    """One request to an instructor: what was asked (by hash), of whom, and what it cost."""
+    """One request to an instructor: what was asked, of whom, and what it cost.
+
+    `prompt_hash` names the version of the prompt files; `prompt` is the text that was sent, empty where none was.
+    """
 
     instructor: str
     purpose: Literal["diagnose", "write", "verify"]
@@ -158,6 +161,12 @@ class Call(Record, frozen=True, kw_only=True):
     output_tokens: int = 0
     cost_usd: float = 0.0
     reply: str = ""
+    prompt: str = ""
+
+    @cached_property
+    def hash(self) -> str:
+        """As of every record; without a prompt's text it is what it was before there was any."""
+        return digest(type(self).__name__, _without(msgspec.json.encode(self), b',"prompt":""'))
 
 
 class Diagnosis(Record, frozen=True, kw_only=True):
@@ -266,6 +275,23 @@ class Rejection(Record, frozen=True, kw_only=True):
     task: str
     reason: str
     detail: str = ""
+
+
+class Correction(Record, frozen=True, kw_only=True):
+    """What a person changed: theirs beside the original, which stays as it is; the newest of a subject counts.
+
+    `subject` is the hash of the draft ("strike" takes its sample out of the training, "edit" replaces its texts,
+    "restore" undoes both) or of the response ("score": `verdict` replaces the scorer's, on train only).
+    """
+
+    subject: str
+    kind: Literal["strike", "restore", "edit", "score"]
+    author: str = ""
+    reason: str = ""
+    verdict: Verdict | None = None
+    question: str = ""
+    answer: str = ""
+    solution: str = ""
 
 
 class Lesson(Record, frozen=True, kw_only=True):

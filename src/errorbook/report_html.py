@@ -6,34 +6,22 @@ and is escaped by the template; only `charts`, which escapes its own labels, is 
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from errorbook import sentences
 from errorbook.charts import BarRow, IntervalRow, bar_chart, interval_chart, loss_chart, thin
-from errorbook.costs import cost_row
+from errorbook.pages.environment import environment, style
 from errorbook.report_parts import Accuracy, Report
 
 
 def render(report: Report) -> str:
     """The page as text."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     report = sentences.for_readers(report)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for name in ("percent", "signed", "with_interval", "difference_text", "p_text", "words", "duration", "sentence"):
-        environment.filters[name] = getattr(sentences, name)
-    environment.filters["cost_row"] = cost_row
-    environment.globals.update(
-        decision_title=sentences.decision_title,
-        again_text=sentences.again_text,
-        guard_text=sentences.guard_text,
-        noise_text=sentences.noise_text,
-    )
-    template = environment.from_string(files("errorbook").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    template = environment().get_template("report.html.j2")
     drawn = {name: Markup(svg) for name, svg in _charts(report).items()}  # noqa: S704 - charts escapes its labels
     return template.render(
         report=report,
+        style=Markup(style()),  # noqa: S704 - our own file
         headline=sentences.headline(report),
         notes=sentences.notes(report),
         charts=drawn,

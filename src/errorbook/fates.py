@@ -1,0 +1,38 @@
+"""What became of a question over the cycles: one word for the verdicts that the kept checkpoints gave it, in order.
+
+The *path* of a question is its verdicts along the chain of kept checkpoints: the base, then each accepted candidate,
+up to the final model. A rejected candidate is no part of the chain, since nothing was built on it. Unscorable counts
+as not right, as it does for the gate, and stays visible in the path. It reads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from errorbook.records import Verdict
+
+Fate = Literal["fixed", "relapsed", "stubborn", "broken", "still_right", "waiting"]
+FATES: tuple[Fate, ...] = get_args(Fate)
+"""In the order in which they are shown. Every answered question has exactly one."""
+
+MEANING: dict[Fate, str] = {
+    "fixed": "not right at first, right at the end",
+    "relapsed": "not right at first, right for a while, not right at the end",
+    "stubborn": "never right",
+    "broken": "right at first, not right at the end",
+    "still_right": "right at first and at the end",
+    "waiting": "answered by one checkpoint so far: nothing to compare it with yet",
+}
+
+
+def fate_of(path: Sequence[Verdict]) -> Fate:
+    """The fate of a question with these verdicts, the first checkpoint's first; the path must not be empty."""
+    if len(path) == 1:
+        return "waiting"
+    first, last = path[0] == "right", path[-1] == "right"
+    if first:
+        return "still_right" if last else "broken"
+    if last:
+        return "fixed"
+    return "relapsed" if "right" in path else "stubborn"

@@ -1,0 +1,1 @@
+"""What the report and the browser's pages share: one template environment, one style, one way to show texts."""
