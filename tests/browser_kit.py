@@ -6,6 +6,7 @@ another address than the server's.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +35,22 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 Serve = Callable[[Path], str]
 
 
+@cache
+def _browser(program: str) -> Browser:
+    """One for the whole process: every module that imports the fixture has one of its own, and Playwright allows one."""
+    alone = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
+    playwright = sync_playwright().start()
+    atexit.register(playwright.stop)
+    return playwright.chromium.launch(executable_path=program, args=[*FLAGS, *alone])
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium() -> Browser:
     """One browser for all tests of a process; each page gets a context of its own."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("needs a Chromium: 'sudo apt install chromium'")
-    alone = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *alone])
-        yield browser
-        browser.close()
+    return _browser(program)
 
 
 @pytest.fixture

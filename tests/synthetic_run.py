@@ -41,7 +41,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 KINDS = ("dropped_carry", "wrong_operation", "stopped_early")
 REASONS = ("duplicate", "wrong_answer")
 SKILLS = ("add", "subtract", "multiply")
-SHARES = {"base": 0.35, "better": 0.72, "useless": 0.36}
+SHARES = {"base": 0.35, "better": 0.72, "best": 0.93, "useless": 0.36}
 CONFIG = Config(
     run=RunSection(name="synthetic", cycles=2, seed=3),
     tasks=(
@@ -55,10 +55,13 @@ CONFIG = Config(
 
 
 class Scribe:
-    """Writes one synthetic run into a ledger. `label` of a checkpoint decides how often it is right."""
+    """Writes one synthetic run into a ledger. `label` of a checkpoint decides how often it is right.
 
-    def __init__(self, ledger: Ledger, accept: bool = True, hostile: str = "") -> None:
-        self.ledger, self.accept, self.hostile = ledger, accept, hostile
+    `accept` lets the first candidate be better, `both` the second better still.
+    """
+
+    def __init__(self, ledger: Ledger, accept: bool = True, hostile: str = "", both: bool = False) -> None:
+        self.ledger, self.accept, self.hostile, self.both = ledger, accept, hostile, both
         self.base = Checkpoint(base="tiny", base_fingerprint="f" * 32)
         self.labels = {self.base.hash: "base"}
         self.examples = {
@@ -199,7 +202,8 @@ class Scribe:
             folder=training.folder,
             weights_hash=training.weights_hash,
         )
-        self.labels[candidate.hash] = "better" if self.accept and cycle == 1 else "useless"
+        better = "better" if cycle == 1 else "best" if self.both else "useless"
+        self.labels[candidate.hash] = better if self.accept else "useless"
         self.ledger.append(candidate, f"candidate:{cycle}:1", cycle, training.training_set)
         return candidate
 
@@ -264,10 +268,12 @@ class Scribe:
         )
 
 
-def write_run(folder: Path, accept: bool = True, hostile: str = "", stop_after: int | None = None) -> Path:
+def write_run(
+    folder: Path, accept: bool = True, hostile: str = "", stop_after: int | None = None, both: bool = False
+) -> Path:
     """Write the run, or its first `stop_after` steps, into `folder`, and return the folder."""
     with open_ledger(folder / "ledger.sqlite", "write") as ledger:
-        for number, _ in enumerate(Scribe(ledger, accept, hostile).steps(), 1):
+        for number, _ in enumerate(Scribe(ledger, accept, hostile, both).steps(), 1):
             if number == stop_after:
                 break
     return folder

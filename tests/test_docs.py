@@ -1,7 +1,11 @@
-"""The documents keep their word: Python blocks run, run files parse, commands, options, targets and links exist."""
+"""The documents keep their word: Python blocks run, run files parse, commands, options, targets and links exist.
+
+Pages that are followed from top to bottom are the business of test_docs_snippets, the site of test_docs_site.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -9,40 +13,27 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import click
 import pytest
+from docs_kit import DOCUMENTS, ROOT, SHELLS, Piece, blocks, prose
 
 from errorbook import config, plugins
 
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
-SHELLS = {"sh", "bash", "shell", "console"}
 
-
-class Piece(NamedTuple):
-    """Something that a document shows, and where."""
-
-    place: str
-    text: str
-
-
-def blocks(document: Path, *languages: str) -> Iterator[Piece]:
-    text = document.read_text(encoding="utf-8")
-    for match in FENCE.finditer(text):
-        if match[1] in languages:
-            line = text.count("\n", 0, match.start()) + 1
-            yield Piece(f"{document.relative_to(ROOT)}:{line}", match[2])
+def fenced(document: Path, *languages: str) -> Iterator[Piece]:
+    """The blocks of some languages that are not a file of their own."""
+    for block in blocks(document):
+        if block.language in languages and "." not in block.title:
+            yield Piece(block.place, block.text)
 
 
 def commands() -> Iterator[Piece]:
     """Every command line of ours: in shell blocks and in inline code."""
     for document in DOCUMENTS:
-        lines = [Piece(place, line) for place, text in blocks(document, *SHELLS) for line in joined(text)]
-        prose = FENCE.sub("", document.read_text(encoding="utf-8"))
-        inline = [Piece(str(document.relative_to(ROOT)), code) for code in re.findall(r"`([^`\n]+)`", prose)]
+        lines = [Piece(place, line) for place, text in fenced(document, *SHELLS) for line in joined(text)]
+        inline = [Piece(str(document.relative_to(ROOT)), code) for code in re.findall(r"`([^`\n]+)`", prose(document))]
         for place, text in [*lines, *inline]:
             bare = re.sub(r"^(\$ )?(time )?(\.venv/bin/)?", "", text.strip())
             if bare.split(" ")[0] in {"errorbook", "make"}:
@@ -54,7 +45,7 @@ def joined(text: str) -> list[str]:
 
 
 def run_files() -> list[Piece]:
-    shown = [piece for document in DOCUMENTS for piece in blocks(document, "toml") if "[project" not in piece.text]
+    shown = [piece for document in DOCUMENTS for piece in fenced(document, "toml")]
     shipped = [*ROOT.glob("examples/*.toml"), *ROOT.glob("src/errorbook/*.toml")]
     return shown + [Piece(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in sorted(shipped)]
 
@@ -115,7 +106,7 @@ def test_run_files_parse(piece: Piece) -> None:
 
 
 def test_entry_points_in_documents_are_of_known_kinds() -> None:
-    shown = [piece for document in DOCUMENTS for piece in blocks(document, "toml") if "[project" in piece.text]
+    shown = [block for document in DOCUMENTS for block in blocks(document) if block.title == "pyproject.toml"]
     groups = {group for piece in shown for group in tomllib.loads(piece.text)["project"]["entry-points"]}
 
     assert groups
@@ -124,48 +115,86 @@ def test_entry_points_in_documents_are_of_known_kinds() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_links_in_documents_lead_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", FENCE.sub("", document.read_text(encoding="utf-8")))
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose(document))
     local = [target for target in targets if not re.match(r"[a-z]+:", target)]
 
     assert [target for target in local if not (document.parent / target).exists()] == []
 
 
-def contributing() -> str:
-    return "\n".join(piece.text for piece in blocks(ROOT / "CONTRIBUTING.md", "python"))
+SELF_CONTAINED = [
+    block
+    for document in DOCUMENTS
+    for block in blocks(document)
+    if block.language == "python" and not block.title and document.name != "python.md"
+]
 
 
-def test_the_examples_of_contributing_run() -> None:
-    names: dict[str, Any] = {"__name__": "contributing"}
+@pytest.mark.parametrize("block", SELF_CONTAINED, ids=lambda block: block.place)
+def test_python_in_documents_runs(block: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
-    exec(compile(contributing(), "CONTRIBUTING.md", "exec"), names)
-
-    assert {"task", "scorer", "instructor", "target"} <= names.keys()
+    exec(compile(block.text, block.place, "exec"), {"__name__": "shown"})
 
 
-def test_the_example_instructor_of_contributing_repeats_a_mistake() -> None:
-    names: dict[str, Any] = {"__name__": "contributing"}
-    exec(compile(contributing(), "CONTRIBUTING.md", "exec"), names)
-    from errorbook.evaluate import evaluate, identify
-    from errorbook.records import Assignment, Mistake
+def test_the_table_of_gains_is_what_its_program_prints() -> None:
+    page = ROOT / "docs" / "howto" / "sizes.md"
+    [program] = [block.text for block in blocks(page) if block.title == "gains.py"]
 
-    task, example = names["task"], names["example"]
-    evaluation = identify(names["target"], "base", task, "train", [example])
-    [[response]] = evaluate(names["target"], task, names["scorer"], evaluation, [example])
-    mistake = Mistake(example=example, response=response, strategy="error")
-    [(_, diagnosis, _)] = names["instructor"].diagnose([mistake])
-    assignment = Assignment(task=task.name, index=0, count=2, mistake=mistake, diagnosis=diagnosis)
-    [(_, drafts, _)] = names["instructor"].write([assignment])
+    reply = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
 
-    assert response.score.verdict == "wrong"
-    assert [draft.answer for draft in drafts] == ["enots", "enots"]
+    table = re.findall(r"^\| \d cycles? \| (.+) \|$", page.read_text(encoding="utf-8"), re.M)
+    assert len(table) == 3
+    assert [re.findall(r"\d+\.\d", row) for row in table] == [line.split()[1:] for line in reply.stdout.splitlines()]
+
+
+def sources() -> str:
+    """All literal text of the program, strings that are written in parts put together."""
+    texts: list[str] = []
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (str(part.value) if isinstance(part, ast.Constant) else "\n" for part in node.values)
+                texts.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def test_error_messages_in_documents_are_the_programs_own() -> None:
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    messages = [row.split("|")[1].strip().strip("`") for row in page.splitlines() if row.startswith("| `")]
+    literal = sources()
+
+    parts = [part.strip(" '") for message in messages for part in message.split("…")]
+
+    assert len(messages) > 15
+    assert [part for part in parts if part.strip(" '.") and part not in literal] == []
+
+
+def test_the_words_of_fates_are_the_programs_own() -> None:
+    from errorbook.fates import MEANING
+
+    page = (ROOT / "docs" / "howto" / "book.md").read_text(encoding="utf-8")
+
+    assert [fate for fate in MEANING if f"| {fate.replace('_', ' ')} | " not in page] == []
+
+
+def annotated() -> list[Any]:
+    """The plugins that documents show: whole modules with type annotations."""
+    pages = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+    shown = [block for page in pages for block in blocks(page) if block.language == "python"]
+    return [block for block in shown if "errorbook.interfaces" in block.text]
 
 
 @pytest.mark.slow
-def test_the_examples_of_contributing_satisfy_the_protocols(tmp_path: Path) -> None:
-    (tmp_path / "contributing.py").write_text(contributing(), encoding="utf-8")
+def test_the_plugins_in_documents_satisfy_the_protocols(tmp_path: Path) -> None:
+    files = []
+    for number, block in enumerate(annotated()):
+        files.append(tmp_path / (block.title or f"shown_{number}.py"))
+        files[-1].write_text(block.text, encoding="utf-8")
 
     reply = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", str(tmp_path / "contributing.py")],
+        [sys.executable, "-m", "mypy", "--strict", *map(str, files)],
         cwd=ROOT,
         check=False,
         capture_output=True,
@@ -173,4 +202,5 @@ def test_the_examples_of_contributing_satisfy_the_protocols(tmp_path: Path) -> N
         timeout=300,
     )
 
+    assert len(files) == 4
     assert reply.returncode == 0, reply.stdout

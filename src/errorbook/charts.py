@@ -10,12 +10,30 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from errorbook.report_parts import Accuracy
+from errorbook.report_parts import Accuracy, Point
 
 _ROW = 54
 _BAR_ROW = 42
 _LONGEST_LABEL = 30
 _POINTS = 240
+_PLOT = 110
+_FEW = 4
+"""Points of a chart by cycle that leave room for the word before their number."""
+_RING = '<circle class="base-mark" r="5"/>'
+_DIAMOND = '<path class="final-mark" d="M0-7 7 0 0 7-7 0z"/>'
+_CROSS = '<path class="wrong" stroke="currentColor" stroke-width="2.5" fill="none" d="M-5-5 5 5M5-5-5 5"/>'
+_CURRENT = ' fill="currentColor"'
+_CLASSES = {"fixed": "right"}
+"""The page's class of a part's colour, where it is not the part's own name."""
+_PATTERNS = {
+    "hatch": (45, '<rect class="hatch-line" width="3" height="7"/>'),
+    "relapsed": (-45, '<rect class="wrong" fill="currentColor" width="2.5" height="7"/>'),
+    "stubborn": (45, '<rect class="hatch-line" width="3" height="7"/>'),
+    "broken": (0, '<path class="wrong" stroke="currentColor" stroke-width="2" d="M0 0 7 7M7 0 0 7"/>'),
+    "still_right": (0, '<circle class="right" fill="currentColor" cx="3.5" cy="3.5" r="1.4"/>'),
+    "waiting": (0, ""),
+}
+"""Turn and lines of each pattern over its ground: parts differ by more than their colour."""
 
 
 class IntervalRow(NamedTuple):
@@ -49,25 +67,51 @@ def interval_chart(title: str, rows: Sequence[IntervalRow]) -> str:
 
 
 def bar_chart(title: str, rows: Sequence[BarRow], name: str) -> str:
-    """Horizontal bars of one or more parts. `name` keeps the hatch pattern's id apart from other charts'."""
-    pattern = (
-        f'<defs><pattern id="hatch-{escape(name)}" width="7" height="7" patternUnits="userSpaceOnUse"'
-        ' patternTransform="rotate(45)"><rect class="hatch-ground" width="7" height="7"/>'
-        '<rect class="hatch-line" width="3" height="7"/></pattern></defs>'
-    )
-    body = []
+    """Horizontal bars of one or more parts. `name` keeps the ids of patterns apart from other charts'."""
+    used = sorted({kind for row in rows for share, kind in row.parts if share} & set(_PATTERNS))
+    body = [f"<defs>{''.join(_pattern(kind, name) for kind in used)}</defs>" if used else ""]
     for index, row in enumerate(rows):
-        top, left = index * _BAR_ROW, 0.0
-        body.append(f'<rect class="track" x="0" y="{top + 20}" width="100%" height="13" rx="2"/>')
+        top, left = index * _BAR_ROW + 20, 0.0
+        body.append(f'<rect class="track" x="0" y="{top}" width="100%" height="13" rx="2"/>')
         for share, kind in row.parts:
-            width = 100 * share
-            fill = f' style="fill:url(#hatch-{escape(name)})"' if kind == "hatch" else ""
-            body.append(
-                f'<rect class="{escape(kind)}" x="{left:.2f}%" y="{top + 20}" width="{width:.2f}%" height="13"{fill}/>'
-            )
-            left += width
-        body.append(_labels(top, row.label, row.value))
-    return _svg(title, _BAR_ROW * len(rows), pattern + "".join(body))
+            if share:
+                body.append(
+                    f'<rect {_fill(kind, name)} x="{left:.2f}%" y="{top}" width="{100 * share:.2f}%" height="13"/>'
+                )
+            left += 100 * share
+        body.append(_labels(top - 20, row.label, row.value))
+    return _svg(title, _BAR_ROW * len(rows), "".join(body))
+
+
+def swatch(kind: str, name: str) -> str:
+    """A small sample of a bar's part for a legend; `name` is of the chart on the same page that defines its pattern."""
+    return f'<svg aria-hidden="true"><rect {_fill(kind, name)} width="30" height="13"/></svg>'
+
+
+def cycle_chart(title: str, points: Sequence[Point]) -> str:
+    """One task and split: the checkpoints from left to right, with 95% intervals, on an axis from 0 to 100%.
+
+    A ring is the base, diamonds on the line are kept checkpoints, a cross is a candidate that was not kept.
+    """
+    step = 100 / max(len(points), 1)
+    places = [(step * (index + 0.5), point) for index, point in enumerate(points)]
+    grid = "".join(
+        f'<line class="grid" x1="0" x2="100%" y1="{_level(share)}" y2="{_level(share)}"/>'
+        f'<text class="tick" x="-6" y="{_level(share) + 4}" text-anchor="end">{share:.0%}</text>'
+        for share in (0.0, 0.5, 1.0)
+    )
+    kept = " ".join(f"{x:.2f},{100 - 100 * point.accuracy.accuracy:.2f}" for x, point in places if point.kept)
+    line = (
+        f'<svg x="0" y="{_level(1.0)}" width="100%" height="{_PLOT}" viewBox="0 0 100 100" preserveAspectRatio="none"'
+        f' overflow="visible"><polyline class="curve" points="{kept}" vector-effect="non-scaling-stroke"/></svg>'
+    )
+    word = "cycle " if len(points) <= _FEW else ""
+    marks = "".join(_point(x, point, word) for x, point in places)
+    # The inner drawing leaves room for the axis' labels: a share of the width cannot, where the page is narrow.
+    plot = (
+        f'<svg x="0" width="100%" height="{_PLOT + 56}" overflow="visible"><svg x="40" width="86%" overflow="visible">'
+    )
+    return _svg(title, _PLOT + 56, f"{plot}{grid}{line}{marks}</svg></svg>")
 
 
 def loss_chart(title: str, curves: Sequence[tuple[str, Sequence[float]]]) -> str:
@@ -102,6 +146,40 @@ def thin(losses: Sequence[float], most: int = _POINTS) -> list[tuple[int, float]
     size = -(-len(losses) // most) if losses else 1
     stretches = [losses[start : start + size] for start in range(0, len(losses), size)]
     return [(index * size + len(part) // 2, sum(part) / len(part)) for index, part in enumerate(stretches)]
+
+
+def _point(x: float, point: Point, word: str) -> str:
+    accuracy, y = point.accuracy, _level(point.accuracy.accuracy)
+    mark, of = _CROSS, 'class="wrong" stroke="currentColor" stroke-width="2"'
+    if point.kept:
+        mark, of = (_DIAMOND, 'class="final-range"') if point.cycle else (_RING, 'class="base-range"')
+    name = f"{word}{point.cycle}" if point.cycle else "base"
+    name += f"·{point.scale:g}" if point.scale != 1.0 else ""
+    return (
+        f'<line {of} x1="{x:.2f}%" x2="{x:.2f}%" y1="{_level(accuracy.low)}" y2="{_level(accuracy.high)}"/>'
+        f'<svg x="{x:.2f}%" y="{y}" overflow="visible">{mark}</svg>'
+        f'<text class="tick" x="{x:.2f}%" y="{_PLOT + 30}" text-anchor="middle">{escape(name)}</text>'
+        f'<text class="tick" x="{x:.2f}%" y="{_PLOT + 46}" text-anchor="middle">{accuracy.accuracy:.0%}</text>'
+    )
+
+
+def _level(share: float) -> float:
+    """Where a share lies in a chart by cycle."""
+    return round(10 + _PLOT * (1 - share), 1)
+
+
+def _pattern(kind: str, name: str) -> str:
+    turn, inside = _PATTERNS[kind]
+    return (
+        f'<pattern id="{escape(kind)}-{escape(name)}" width="7" height="7" patternUnits="userSpaceOnUse"'
+        f' patternTransform="rotate({turn})"><rect class="hatch-ground" width="7" height="7"/>{inside}</pattern>'
+    )
+
+
+def _fill(kind: str, name: str) -> str:
+    """How a part is filled: a pattern, or its class alone."""
+    filled = f' fill="url(#{escape(kind)}-{escape(name)})"' if kind in _PATTERNS else ""
+    return f'class="{_CLASSES.get(kind, escape(kind))}"{filled or (_CURRENT if kind in _CLASSES else "")}'
 
 
 def _marks(top: int, row: IntervalRow) -> str:

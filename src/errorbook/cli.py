@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from errorbook import __version__, cli_tasks, cli_verify
+from errorbook import __version__, cli_compare, cli_export, cli_tasks, cli_ui, cli_verify
 from errorbook.errors import ErrorbookError, UserError
 
 if TYPE_CHECKING:
@@ -313,6 +313,9 @@ def doctor(as_json: bool) -> int:
 cli.add_command(cli_tasks.import_logs)
 cli.add_command(cli_tasks.tasks)
 cli.add_command(cli_verify.verify)
+cli.add_command(cli_compare.compare)
+cli.add_command(cli_export.export)
+cli.add_command(cli_ui.ui)
 
 
 def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:

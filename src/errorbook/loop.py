@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from errorbook.amending import amended
 from errorbook.assemble import Course, rule_of
 from errorbook.config import Config
+from errorbook.corrections import collect, corrected_responses
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
 from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
@@ -70,6 +72,7 @@ def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_fi
             if decision.outcome == "stop":
                 break
         final_exam(this, current)
+        collect(this.ledger)  # too late for any cycle, but not for what is exported
         return current
 
 
@@ -85,8 +88,10 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     """One pass of the four steps (paper section 2, figure 2), from the current checkpoint to a decision."""
     config, parts = this.config, this.parts
 
-    # Steps 1 and 2: the target answers the train questions that were selected.
+    # Steps 1 and 2: the target answers the train questions that were selected. Scores that people corrected count.
     books = {course.name: _examine(this, course, "train", current, cycle) for course in parts.learnt()}
+    collect(this.ledger)
+    books = {name: corrected_responses(this.ledger, cycle, book) for name, book in books.items()}
     mistakes = [
         mistake
         for course in parts.learnt()
@@ -115,6 +120,11 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
         if course.examples["dev"]:
             answers = _examine(this, course, "dev", current, cycle)
             _asked_twice(this, cycle, current, course, answers)
+    collect(this.ledger)
+    samples = amended(this, cycle, samples)
+    if not samples:
+        reason = "every sample was struck out, so there was nothing to train on"
+        return Decision(cycle=cycle, outcome="reject", reason=reason, checkpoint=current.hash)
     candidates = _trained(this, cycle, current, samples, books)
     return _decided(this, cycle, current, candidates)
 
@@ -212,17 +222,18 @@ def _trained(
     tasks = {course.name: course.task for course in this.parts.courses}
     recipe = config.train.recipe(seed=config.run.seed * 1000 + cycle)
     if recipe.start == "restart":  # from the base again, so with everything that was accepted so far
-        samples = _accepted_samples(ledger, cycle) + samples
-    lessons = lessons_from(samples, _rehearsal(this, books), tasks, recipe.replay, recipe.seed)
+        samples = amended(this, cycle, _accepted_samples(ledger, cycle)) + samples
+    lessons = lessons_from(samples, _rehearsal(this, cycle, books), tasks, recipe.replay, recipe.seed)
     if recipe.objective == "dpo":
         lessons = paired(lessons, _practised(this, cycle, current, samples))
         lessons += preference_lessons(_answered(this, books), tasks)
     training = ledger.find(Training, f"training:{cycle}")
     if training is None:
+        # Recorded first: from here on a correction is too late for this cycle, also where the training is killed.
+        ledger.extend([Entry(lesson, f"{cycle}:{lesson.hash}", lesson.source) for lesson in lessons], cycle)
         this.parts.target.close()
         with timed(this, "train", cycle, len(lessons)) as tick:
             training = this.parts.trainer.train(current, lessons, recipe, ledger.root, tick)
-        ledger.extend([Entry(lesson, f"{cycle}:{lesson.hash}", lesson.source) for lesson in lessons], cycle)
         ledger.append(training, key=f"training:{cycle}", cycle=cycle, parent=current.hash)
     candidates = [
         Checkpoint(
@@ -273,13 +284,16 @@ def _answered(this: Run, books: dict[str, dict[str, Response]]) -> list[tuple[Ex
     ]
 
 
-def _rehearsal(this: Run, books: dict[str, dict[str, Response]]) -> list[tuple[Example, Response]]:
+def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Response]]) -> list[tuple[Example, Response]]:
     """The target's own responses on train: the current ones of learnt tasks, the base's of guards."""
     pairs = []
     for course in this.parts.courses:
         examples = course.examples["train"]
         if examples:
-            book = books.get(course.name) or _examine(this, course, "train", this.base, cycle=0)
+            book = books.get(course.name)
+            if book is None:
+                answers = _examine(this, course, "train", this.base, cycle=0)
+                book = corrected_responses(this.ledger, cycle, answers)
             pairs += [(example, book[example.id]) for example in examples]
     return pairs
 

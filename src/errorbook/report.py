@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from errorbook.book import Checkpoints, read_config
 from errorbook.config import Config, TaskSection
 from errorbook.costs import cost_by_kind
+from errorbook.effects import against, error_kinds
 from errorbook.ledger import Answers, Ledger
+from errorbook.ledger_counts import Letters, corrected, diagnosed, per_cycle, rejected
 from errorbook.records import (
     Checkpoint,
     Comparison,
@@ -22,19 +24,16 @@ from errorbook.records import (
     Evaluation,
     Failure,
     Noise,
-    Rejection,
     Sample,
-    Split,
     Training,
     Verdict,
 )
 from errorbook.report_cases import pick_cases
+from errorbook.report_cycles import SPLITS, accuracy_by_cycle, fate_counts
 from errorbook.report_parts import (
     Accuracy,
     CycleFunnel,
     CycleResult,
-    Difference,
-    ErrorKind,
     Funnel,
     Relearnt,
     Report,
@@ -43,21 +42,25 @@ from errorbook.report_parts import (
     Spending,
     TrainingResult,
 )
-from errorbook.stats import Interval, detectable_gain, mcnemar, not_worse, paired_interval, wilson
+from errorbook.report_shares import accuracy_of, difference_of, share_of
+from errorbook.stats import detectable_gain, mcnemar, not_worse
 
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
-
-def build(ledger: Ledger) -> Report:
-    """Compute the report of a run, however far it is.
+def build(ledger: Ledger, control: Ledger | None = None) -> Report:
+    """Compute the report of a run, however far it is; with a control, also what that made of the same mistakes.
 
     Raises:
-        LedgerError: The ledger holds no run yet, or one of another version of Errorbook.
+        LedgerError: The ledger holds no run yet, or one of another version of Errorbook; or the control cannot be one.
     """
-    config, points = read_config(ledger), Checkpoints(ledger)
+    config, points, letters = read_config(ledger), Checkpoints(ledger), Letters(ledger)
     decisions = points.decisions
     seconds = _stage_seconds(ledger)
     alpha_each = config.gate.alpha / (config.run.cycles * len(config.train.scales))
+    spending = _spending(ledger, config)
+    diagnoses = diagnosed(ledger)
+    mistakes, kinds = error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
+    compared, kinds = against(ledger, control, mistakes, kinds) if control else (None, kinds)
+    cases, strata = pick_cases(ledger, config, points, letters, diagnoses)
     return Report(
         run=str(ledger.root),
         name=config.run.name,
@@ -70,19 +73,24 @@ def build(ledger: Ledger) -> Report:
         final_is_base=points.final_is_base,
         seconds=sum(seconds.values()),
         stage_seconds=seconds,
-        spending=_spending(ledger),
+        spending=spending,
         alpha=config.gate.alpha,
         alpha_each=alpha_each,
         detectable=detectable_gain(sum(task.dev for task in config.learn()), alpha_each),
         cycles=tuple(_cycle(ledger, decision) for decision in decisions),
-        tasks=_tasks(ledger, config, points),
+        tasks=_tasks(ledger, config, points, letters),
         skills=tuple(_skills(ledger, config, points)),
-        error_kinds=tuple(_error_kinds(ledger, points)),
+        error_kinds=kinds,
         relearnt=tuple(_relearnt(ledger, config, points)),
         funnel=_funnel(ledger, config, points),
         trainings=tuple(_trainings(ledger, config)),
-        cases=tuple(pick_cases(ledger, config, points)),
+        cases=cases,
         noise=tuple(ledger.all(Noise)),
+        by_cycle=tuple(accuracy_by_cycle(ledger, config, points, letters)),
+        fates=tuple(fate_counts(config, points, letters)),
+        strata=strata,
+        corrections=corrected(ledger),
+        control=compared,
     )
 
 
@@ -93,7 +101,7 @@ def is_finished(ledger: Ledger, config: Config, decisions: list[Decision]) -> bo
     return decided and tested
 
 
-def _tasks(ledger: Ledger, config: Config, points: Checkpoints) -> dict[str, dict[str, Result]]:
+def _tasks(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters) -> dict[str, dict[str, Result]]:
     """Results by task and split, for what the base model was asked."""
     found: dict[str, dict[str, Result]] = {}
     for task in config.tasks:
@@ -102,46 +110,26 @@ def _tasks(ledger: Ledger, config: Config, points: Checkpoints) -> dict[str, dic
             base = points.evaluation(points.base, task.name, split)
             if base is not None and base.n:
                 final = points.complete(points.final, task.name, split) if points.decisions else None
-                found[task.name][split] = _result(ledger, task, base, final)
+                found[task.name][split] = _result(ledger, letters, task, base, final)
     return found
 
 
-def _result(ledger: Ledger, task: TaskSection, base: Evaluation, final: Evaluation | None) -> Result:
-    accuracy = _accuracy(ledger, base)
+def _result(ledger: Ledger, letters: Letters, task: TaskSection, base: Evaluation, final: Evaluation | None) -> Result:
+    accuracy = accuracy_of(ledger, base)
     if final is None or accuracy.n < accuracy.planned:
         return Result(role=task.role, base=accuracy)
-    fixed, broken = (len(ids) for ids in ledger.changed(base, final))
-    low, high = paired_interval(fixed, broken, accuracy.n)
+    fixed, broken = letters.changes(base, final)
     guards = task.role == "guard"
     return Result(
         role=task.role,
         base=accuracy,
-        final=_accuracy(ledger, final),
-        difference=Difference(value=(fixed - broken) / accuracy.n, low=low, high=high),
+        final=accuracy_of(ledger, final),
+        difference=difference_of(fixed, broken, accuracy.n),
         p_value=mcnemar(fixed, broken),
         fixed=fixed,
         broken=broken,
         margin=task.margin if guards else None,
         worse_p=not_worse(fixed, broken, accuracy.n, task.margin) if guards else None,
-    )
-
-
-def _accuracy(ledger: Ledger, evaluation: Evaluation) -> Accuracy:
-    tally = ledger.tally(evaluation)
-    return _share(tally.right, tally.n, evaluation.n, tally.unscorable, tally.truncated)
-
-
-def _share(right: int, n: int, planned: int, unscorable: int, truncated: int) -> Accuracy:
-    bounds: Interval = wilson(right, n)
-    return Accuracy(
-        right=right,
-        n=n,
-        planned=planned,
-        accuracy=right / n if n else 0.0,
-        low=bounds.low,
-        high=bounds.high,
-        unscorable=unscorable,
-        truncated=truncated,
     )
 
 
@@ -185,20 +173,7 @@ def _counted(answers: Iterable[tuple[Verdict, bool, int]], planned: int) -> Accu
     for verdict, cut, n in answers:
         verdicts[verdict] += n
         truncated += n * cut
-    return _share(verdicts["right"], verdicts.total(), planned, verdicts["unscorable"], truncated)
-
-
-def _error_kinds(ledger: Ledger, points: Checkpoints) -> Iterator[ErrorKind]:
-    """The diagnosed mistakes of cycle 1 by kind, the most frequent first."""
-    counts: Counter[tuple[str, str]] = Counter()
-    fixed: Counter[tuple[str, str]] = Counter()
-    for diagnosis in ledger.all(Diagnosis, cycle=1):
-        kind = (diagnosis.task, diagnosis.error_kind)
-        counts[kind] += 1
-        fixed[kind] += points.final_train_verdicts(diagnosis.task).get(diagnosis.example) == "right"
-    for kind, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        known = bool(points.final_train_verdicts(kind[0]))
-        yield ErrorKind(task=kind[0], kind=kind[1], n=n, fixed=fixed[kind] if known else None)
+    return share_of(verdicts["right"], verdicts.total(), planned, verdicts["unscorable"], truncated)
 
 
 def _relearnt(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[Relearnt]:
@@ -215,21 +190,17 @@ def _relearnt(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[R
 
 
 def _funnel(ledger: Ledger, config: Config, points: Checkpoints) -> Funnel:
-    cycles = []
-    for cycle in range(1, config.run.cycles + 1):
-        one = _cycle_funnel(ledger, config, points, cycle)
-        if one.mistakes is not None or one.drafts:
-            cycles.append(one)
+    cycles = [one for one in _cycle_funnels(ledger, config, points) if one.mistakes is not None or one.drafts]
     accepted = {decision.cycle for decision in points.decisions if decision.outcome == "accept"}
-    rejected: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     for one in cycles:
-        rejected.update(one.rejected)
+        reasons.update(one.rejected)
     return Funnel(
         diagnosed=ledger.count(Diagnosis),
         failed=dict(sorted(Counter(failure.stage for failure in ledger.all(Failure)).items())),
         drafts=sum(one.drafts for one in cycles),
         samples=sum(one.samples for one in cycles),
-        rejected=dict(rejected.most_common()),
+        rejected=dict(reasons.most_common()),
         waiting=sum(one.waiting for one in cycles),
         trained=sum(one.trained for one in cycles),
         untrained=sum(one.untrained for one in cycles),
@@ -238,21 +209,23 @@ def _funnel(ledger: Ledger, config: Config, points: Checkpoints) -> Funnel:
     )
 
 
-def _cycle_funnel(ledger: Ledger, config: Config, points: Checkpoints, cycle: int) -> CycleFunnel:
-    drafts, samples = ledger.count(Draft, cycle), ledger.count(Sample, cycle)
-    rejected = Counter(rejection.reason for rejection in ledger.all(Rejection, cycle))
-    training = ledger.find(Training, f"training:{cycle}")
-    return CycleFunnel(
-        cycle=cycle,
-        mistakes=points.mistakes(config, cycle),
-        drafts=drafts,
-        samples=samples,
-        rejected=dict(rejected.most_common()),
-        waiting=drafts - samples - rejected.total(),
-        trained=samples if training else 0,
-        untrained=0 if training else samples,
-        too_long=training.truncated if training else 0,
-    )
+def _cycle_funnels(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[CycleFunnel]:
+    outcomes, reasons = per_cycle(ledger, Sample), rejected(ledger)
+    written = per_cycle(ledger, Draft)  # read last: a run that goes on meanwhile can only have written more
+    for cycle in range(1, config.run.cycles + 1):
+        drafts, samples, turned_down = written[cycle], outcomes[cycle], reasons.get(cycle, {})
+        training = ledger.find(Training, f"training:{cycle}")
+        yield CycleFunnel(
+            cycle=cycle,
+            mistakes=points.mistakes(config, cycle),
+            drafts=drafts,
+            samples=samples,
+            rejected=turned_down,
+            waiting=drafts - samples - sum(turned_down.values()),
+            trained=samples if training else 0,
+            untrained=0 if training else samples,
+            too_long=training.truncated if training else 0,
+        )
 
 
 def _cycle(ledger: Ledger, decision: Decision) -> CycleResult:
@@ -291,7 +264,7 @@ def _stage_seconds(ledger: Ledger) -> dict[str, float]:
     return seconds
 
 
-def _spending(ledger: Ledger) -> Spending:
+def _spending(ledger: Ledger, config: Config) -> Spending:
     spent, usd, samples = ledger.spent(), ledger.total_cost(), ledger.count(Sample)
     return Spending(
         calls=spent.calls,
@@ -300,4 +273,5 @@ def _spending(ledger: Ledger) -> Spending:
         usd=usd,
         usd_per_sample=usd / samples if samples else None,
         by_kind=cost_by_kind(ledger),
+        budget_usd=config.run.budget_usd,
     )

@@ -6,25 +6,29 @@ import re
 from collections.abc import Iterator, Sequence
 
 from errorbook import sentences
-from errorbook.costs import cost_row, each_text
+from errorbook.costs import cost_row
+from errorbook.fates import FATES
 from errorbook.report_cases import Case
-from errorbook.report_parts import Accuracy, Report
+from errorbook.report_parts import Accuracy, Band, Difference, ErrorKind, Report
+
+MOST_ROWS = 60
+"""Rows of a table whose number depends on an instructor's or a task's wording."""
 
 
 def render(report: Report) -> str:
     """The report as GitHub-flavoured Markdown."""
     report = sentences.for_readers(report)
     headline = sentences.headline(report)
-    lines = [f"# {_cell(report.name)}: {headline.title}", "", _cell(headline.text), "", *_accuracy(report)]
-    lines += [*_decisions(report), *_skills(report), *_mistakes(report), *_funnel(report), *_cases(report)]
-    lines += ["## About this run", ""]
-    lines += [f"- Target: {_cell(report.model)}", f"- Instructor: {_cell(report.instructor)}"]
-    lines += [f"- Strategy: {report.strategy}", f"- Time: {sentences.duration(report.seconds)}"]
-    spending = report.spending
-    each = each_text(spending.usd, spending.usd_per_sample)
-    lines += [f"- Instructor cost: ${spending.usd:.2f} for {spending.calls} calls{each}"]
-    lines += [f"- {_cell(note)}" for note in sentences.notes(report)]
-    return "\n".join(lines) + "\n"
+    lines = [f"# {_cell(report.name)}: {headline.title}", "", _cell(headline.text), ""]
+    parts = (_accuracy, _cycles, _fates, _decisions, _skills, _mistakes, _funnel, _cost, _cases, _about)
+    return "\n".join([*lines, *(line for part in parts for line in part(report))]) + "\n"
+
+
+def _about(report: Report) -> Iterator[str]:
+    yield from ["## About this run", ""]
+    yield from [f"- Target: {_cell(report.model)}", f"- Instructor: {_cell(report.instructor)}"]
+    yield from [f"- Strategy: {report.strategy}", f"- Time: {sentences.duration(report.seconds)}"]
+    yield from [f"- {_cell(note)}" for note in sentences.notes(report)]
 
 
 def _accuracy(report: Report) -> Iterator[str]:
@@ -35,10 +39,11 @@ def _accuracy(report: Report) -> Iterator[str]:
             p_value = "–" if result.p_value is None else sentences.p_text(result.p_value)
             final = _maybe(result.final)
             name = f"{task} (guard)" if result.role == "guard" else task
-            rows.append([name, split, result.base.n, sentences.with_interval(result.base), final, difference, p_value])
-    yield from _table(
-        ["Task", "Split", "Questions", "Base", "Final", "Difference, points", "McNemar"], rows, "Accuracy"
-    )
+            noise = sentences.noise_beside(report, task) if result.difference else "–"
+            row = [name, split, result.base.n, sentences.with_interval(result.base), final, difference, noise, p_value]
+            rows.append(row)
+    columns = ["Task", "Split", "Questions", "Base", "Final", "Difference, points", "Noise floor", "McNemar"]
+    yield from _table(columns, rows, "Accuracy")
     for item in report.noise:
         yield from [_cell(sentences.noise_text(item)), ""]
     failures = [
@@ -50,10 +55,63 @@ def _accuracy(report: Report) -> Iterator[str]:
     yield from _table(columns, failures, "Responses that could not be scored or were cut off")
 
 
+def _cycles(report: Report) -> Iterator[str]:
+    rows = [
+        [
+            line.task,
+            line.split,
+            sentences.point_name(point),
+            "yes" if point.kept else "no",
+            f"{point.accuracy.right} of {point.accuracy.n}",
+            sentences.with_interval(point.accuracy),
+            sentences.difference_text(point.difference) if point.difference else "–",
+            sentences.noise_beside(report, line.task) if point.difference else "–",
+            point.accuracy.unscorable,
+        ]
+        for line in report.by_cycle
+        for point in line.points
+    ]
+    columns = ["Task", "Split", "Checkpoint", "Kept", "Right", "Accuracy", "To the base, points", "Noise floor"]
+    if any(len(line.points) > 1 for line in report.by_cycle):
+        yield from _table([*columns, "Unscorable"], rows, "Accuracy by cycle")
+
+
+def _fates(report: Report) -> Iterator[str]:
+    rows = [
+        [item.task, item.split, item.n, item.checkpoints, *(_band(band) for band in item.bands)]
+        for item in report.fates
+    ]
+    columns = ["Task", "Split", "Questions", "Checkpoints", *map(sentences.words, FATES)]
+    if any(item.checkpoints > 1 for item in report.fates):
+        yield from _table(columns, rows, "What became of the questions")
+        yield from ["In brackets those that could not be scored at the end.", ""]
+
+
+def _band(band: Band) -> str:
+    return f"{band.n} ({band.unscorable})" if band.unscorable else str(band.n)
+
+
 def _decisions(report: Report) -> Iterator[str]:
     yield from ["## Decisions", ""]
     for cycle in report.cycles:
         yield from [f"**{sentences.decision_title(cycle)}.** {_cell(sentences.sentence(cycle.reason))}", ""]
+        rows = [
+            [
+                f"{item.task} ({item.role})",
+                f"{item.right_before} of {item.n}",
+                f"{item.right_after} of {item.n}",
+                item.fixed,
+                item.broken,
+                sentences.difference_text(Difference(value=item.difference, low=item.low, high=item.high)),
+                sentences.noise_beside(report, item.task),
+                sentences.p_text(item.p_value),
+                "yes" if item.passed else "no",
+            ]
+            for item in cycle.comparisons
+        ]
+        columns = ["On dev", "Before", "Candidate", "Fixed", "Broken", "Difference, points", "Noise floor", "Test"]
+        if rows:
+            yield from _rows([*columns, "Passed"], rows)
     if not report.cycles:
         yield from ["No cycle is decided yet.", ""]
 
@@ -61,21 +119,46 @@ def _decisions(report: Report) -> Iterator[str]:
 def _skills(report: Report) -> Iterator[str]:
     rows = [
         [item.task, sentences.words(item.skill), item.base.n, sentences.with_interval(item.base), _maybe(item.final)]
-        for item in report.skills
+        for item in report.skills[:MOST_ROWS]
     ]
     if rows:
         yield from _table(["Task", "Skill", "Questions", "Base", "Final"], rows, f"Skills on {report.skills[0].split}")
 
 
 def _mistakes(report: Report) -> Iterator[str]:
-    rows = [
-        [item.task, sentences.words(item.kind), item.n, "–" if item.fixed is None else item.fixed]
-        for item in report.error_kinds
-    ]
+    shown = report.error_kinds[:MOST_ROWS]
+    columns = ["Task", "Kind", "Mistakes in cycle 1", "Fixed", "Samples", "Newly broken, same skills", "Dollars"]
+    rows = [_effect(item) for item in shown]
+    if report.control:
+        columns += ["Here", "Control", "Difference, points", "Noise floor", "McNemar"]
+        rows = [[*row, *_versus(report, item)] for row, item in zip(rows, shown, strict=True)]
     if rows:
-        yield from _table(["Task", "Kind", "Mistakes in cycle 1", "Fixed"], rows, "Kinds of mistakes")
+        yield from _table(columns, rows, "Kinds of mistakes")
+        if len(shown) < len(report.error_kinds):
+            yield from [f"The {len(shown)} most frequent of {len(report.error_kinds)} kinds.", ""]
+        yield from [_cell(sentences.cause_text(report)), ""]
     for item in report.relearnt:
         yield from [_cell(sentences.again_text(item)), ""]
+
+
+def _effect(item: ErrorKind) -> list[object]:
+    trained = str(item.trained) if item.trained == item.kept else f"{item.trained} ({item.kept} kept)"
+    fixed = "–" if item.fixed is None else f"{item.fixed} ({sentences.percent(item.fixed / item.n)})"
+    broken = "–" if item.broken is None else f"{item.broken} of {item.right_before}"
+    return [item.task, sentences.brief(sentences.words(item.kind)), item.n, fixed, trained, broken, f"${item.usd:.4f}"]
+
+
+def _versus(report: Report, item: ErrorKind) -> list[object]:
+    found = item.control
+    if found is None:
+        return ["–"] * 5
+    return [
+        f"{found.fixed} of {found.n}",
+        f"{found.control_fixed} of {found.n}",
+        sentences.difference_text(found.difference),
+        sentences.noise_beside(report, item.task),
+        sentences.p_text(found.p_value),
+    ]
 
 
 def _funnel(report: Report) -> Iterator[str]:
@@ -85,22 +168,31 @@ def _funnel(report: Report) -> Iterator[str]:
     rows += [["waiting for a check", funnel.waiting], ["trained on", funnel.trained]]
     rows += [["in the final model", funnel.kept]]
     yield from _table(["Stage", "Drafts"], rows, "From drafts to training")
-    costs = [cost_row(item) for item in report.spending.by_kind]
+    if report.corrections:
+        yield from [_cell(sentences.corrections_text(report.corrections)), ""]
+
+
+def _cost(report: Report) -> Iterator[str]:
+    if report.spending.calls:
+        yield from ["## What it cost", "", _cell(sentences.spent_text(report)), ""]
+    costs = [cost_row(item) for item in report.spending.by_kind[:MOST_ROWS]]
     if costs:
-        rows = [[f"{kind} ({task})", *numbers] for task, kind, *numbers in costs]
-        yield from _table(["Against", "Dollars", "Verified", "Each"], rows, "Cost of verified samples")
+        rows: list[list[object]] = [
+            [f"{sentences.brief(str(kind))} ({task})", *numbers] for task, kind, *numbers in costs
+        ]
+        yield from _rows(["Against", "Dollars", "Verified", "Each"], rows)
 
 
 def _cases(report: Report) -> Iterator[str]:
     if report.cases:
-        yield from ["## Some of the mistakes", ""]
+        yield from ["## Some of the mistakes in full", "", f"{sentences.shown_text(report)}.", ""]
     for case in report.cases:
         yield from _case(case)
 
 
 def _case(case: Case) -> Iterator[str]:
-    kind = sentences.words(case.kind) if case.kind else "not diagnosed"
-    yield from [f"### {_cell(kind)} ({_cell(case.task)})", "", *_fence(case.question)]
+    kind = sentences.brief(sentences.words(case.kind)) if case.kind else "not diagnosed"
+    yield from [f"### {_cell(kind)} ({_cell(case.task)}, {sentences.words(case.fate)})", "", *_fence(case.question)]
     yield from [f"Right answer: {_cell(case.answer)}. Before: {case.before.verdict}.", "", *_fence(case.before.text)]
     if case.after is not None:
         yield from [f"After: {case.after.verdict}.", "", *_fence(case.after.text)]
@@ -113,7 +205,12 @@ def _case(case: Case) -> Iterator[str]:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> Iterator[str]:
-    yield from [f"## {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    yield from [f"## {title}", ""]
+    yield from _rows(columns, rows)
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    yield from [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in rows:
         yield f"| {' | '.join(_cell(str(value)) for value in row)} |"
     yield ""

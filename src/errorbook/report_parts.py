@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
+from errorbook.fates import Fate
 from errorbook.records import Comparison, Noise, Outcome, Role, Split
-from errorbook.report_cases import Case
+from errorbook.report_cases import Case, Stratum
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +69,99 @@ class SkillResult(Part, frozen=True, kw_only=True):
     broken: int = 0
 
 
+class Versus(Part, frozen=True, kw_only=True):
+    """The same mistakes in this run and in a control: how many each fixed, paired.
+
+    `n` of the mistakes were ones of the control's base, too. `difference` is this run's share minus the control's;
+    `p_value` is of the exact two-sided McNemar test.
+    """
+
+    n: int
+    fixed: int
+    control_fixed: int
+    difference: Difference
+    p_value: float
+
+
 class ErrorKind(Part, frozen=True, kw_only=True):
-    """The mistakes of cycle 1 that share a diagnosis; `fixed` of them are right when the final model is asked again."""
+    """The mistakes of cycle 1 that share a diagnosis, what was spent on them, and what became of them.
+
+    `fixed` of the `n` are right when the final model is asked again; of the others `unscorable` could not be scored.
+    `trained` counts the samples against this kind that any cycle trained on, `kept` those of accepted cycles. Newly
+    broken questions have no diagnosis: `broken` counts, among all train questions of the mistakes' `skills`, those that
+    the base got right (`right_before`) and the final model does not; a question counts for every kind with its skill.
+    """
 
     task: str
     kind: str
     n: int
     fixed: int | None = None
+    unscorable: int | None = None
+    trained: int = 0
+    kept: int = 0
+    skills: tuple[str, ...] = ()
+    right_before: int | None = None
+    broken: int | None = None
+    usd: float = 0.0
+    control: Versus | None = None
+
+
+class Control(Part, frozen=True, kw_only=True):
+    """The run that the mistakes are compared with; `whole` takes all diagnosed mistakes together."""
+
+    run: str
+    name: str
+    strategy: str
+    final_is_base: bool
+    whole: Versus | None
+
+
+class Point(Part, frozen=True, kw_only=True):
+    """One checkpoint's accuracy on one task and split; `cycle` is the one that trained it, 0 for the base.
+
+    `kept` means that it is the base or was accepted. The difference is to the base, on the same questions.
+    """
+
+    cycle: int
+    checkpoint: str
+    scale: float
+    kept: bool
+    accuracy: Accuracy
+    difference: Difference | None = None
+    fixed: int = 0
+    broken: int = 0
+
+
+class Line(Part, frozen=True, kw_only=True):
+    """Every checkpoint that answered one task and split completely, the base first."""
+
+    task: str
+    role: Role
+    split: Split
+    points: tuple[Point, ...]
+
+
+class Band(Part, frozen=True, kw_only=True):
+    """The questions of one fate; `unscorable` of them could not be scored at the end."""
+
+    fate: Fate
+    n: int
+    unscorable: int
+
+
+class FateCounts(Part, frozen=True, kw_only=True):
+    """What became of the questions of one task and split; the bands add up to `n`.
+
+    `checkpoints` of the kept ones answered all of them: the train questions are asked in every cycle, those of dev once
+    a candidate is judged, those of test only at the beginning and the end.
+    """
+
+    task: str
+    role: Role
+    split: Split
+    n: int
+    checkpoints: int
+    bands: tuple[Band, ...]
 
 
 class Relearnt(Part, frozen=True, kw_only=True):
@@ -160,7 +247,7 @@ class KindCost(Part, frozen=True, kw_only=True):
 class Spending(Part, frozen=True, kw_only=True):
     """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
 
-    The dollars of `by_kind` add up to `usd`; it is empty where nothing was spent.
+    The dollars of `by_kind` add up to `usd`; it is empty where nothing was spent. `budget_usd` is the cap, if any.
     """
 
     calls: int
@@ -169,12 +256,15 @@ class Spending(Part, frozen=True, kw_only=True):
     usd: float
     usd_per_sample: float | None = None
     by_kind: tuple[KindCost, ...] = ()
+    budget_usd: float | None = None
 
 
 class Report(Part, frozen=True, kw_only=True):
     """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev.
 
-    `noise` says for each learnt task how many verdicts changed when the base was asked twice.
+    `noise` says for each learnt task how many verdicts changed when the base was asked twice. `strata` says how many
+    mistakes there are of each kind and fate, and how many of them are among the `cases`. `corrections` counts what
+    people changed, by kind: all other numbers are of what the target answered and the scorer said.
     """
 
     run: str
@@ -201,3 +291,8 @@ class Report(Part, frozen=True, kw_only=True):
     trainings: tuple[TrainingResult, ...]
     cases: tuple[Case, ...]
     noise: tuple[Noise, ...] = ()
+    by_cycle: tuple[Line, ...] = ()
+    fates: tuple[FateCounts, ...] = ()
+    strata: tuple[Stratum, ...] = ()
+    corrections: dict[str, int] = {}
+    control: Control | None = None

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from errorbook import sentences
+from errorbook import sentences, standing
 from errorbook.costs import cost_row, each_text
+from errorbook.fates import FATES
 from errorbook.report_parts import Difference
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _EVERY = 5.0
 _PLAIN_WIDTH = 110
+_MOST_KINDS = 30
 
 Watch = Callable[[str, int, int, int], None]
 
@@ -112,6 +114,7 @@ def show_report(report: Report, console: Console) -> None:
     _show_accuracy(report, console)
     for noise in report.noise:
         console.print(plain(sentences.noise_text(noise)))
+    _show_fates(report, console)
     _show_decisions(report, console)
     if report.skills:
         rows = [
@@ -120,20 +123,14 @@ def show_report(report: Report, console: Console) -> None:
         ]
         title = f"Skills on {report.skills[0].split}"
         console.print(_table(title, ["task", "skill", "n", "base (95%)", "final (95%)"], rows, 2))
-    if report.error_kinds:
-        kinds = [
-            [item.task, sentences.words(item.kind), item.n, "–" if item.fixed is None else item.fixed]
-            for item in report.error_kinds
-        ]
-        console.print(_table("Mistakes of cycle 1", ["task", "kind", "mistakes", "fixed"], kinds, 2))
+    _show_kinds(report, console)
     for item in report.relearnt:
         console.print(plain(sentences.again_text(item)))
     _show_funnel(report, console)
-    spending = report.spending
-    _show_costs(spending.by_kind, console)
-    cost = f"${spending.usd:.2f} for {sentences.count(spending.calls, 'instructor call')}"
-    cost += each_text(spending.usd, spending.usd_per_sample)
-    console.print(plain(f"Time {sentences.duration(report.seconds)}; {cost}."))
+    if report.corrections:
+        console.print(plain(sentences.corrections_text(report.corrections)))
+    _show_costs(report.spending.by_kind, console)
+    console.print(plain(f"Time {sentences.duration(report.seconds)}; {sentences.spent_text(report)}"))
 
 
 def _show_accuracy(report: Report, console: Console) -> None:
@@ -153,6 +150,41 @@ def _show_accuracy(report: Report, console: Console) -> None:
     if lost:
         columns = ["task", "split", "model", "responses", "unscorable", "cut off"]
         console.print(_table("Responses that could not be scored, or were cut off", columns, lost, 3))
+
+
+def _show_fates(report: Report, console: Console) -> None:
+    """The questions by fate; a line of those that only one checkpoint was asked would say nothing."""
+    rows: list[list[object]] = [
+        [item.task, item.split, item.n, *(band.n for band in item.bands)]
+        for item in report.fates
+        if item.checkpoints > 1
+    ]
+    if rows:
+        columns = ["task", "split", "n", *map(sentences.words, FATES)]
+        kept = [index for index in range(len(columns)) if columns[index] != "waiting" or any(row[-1] for row in rows)]
+        shown = [[row[index] for index in kept] for row in rows]
+        console.print(_table("What became of the questions", [columns[index] for index in kept], shown, 2))
+
+
+def _show_kinds(report: Report, console: Console) -> None:
+    rows = [
+        [
+            item.task,
+            sentences.brief(sentences.words(item.kind)),
+            item.n,
+            "–" if item.fixed is None else item.fixed,
+            item.trained,
+            "–" if item.broken is None else f"{item.broken} of {item.right_before}",
+            f"{item.control.control_fixed} of {item.control.n}" if item.control else "–",
+        ]
+        for item in report.error_kinds[:_MOST_KINDS]
+    ]
+    columns = ["task", "kind", "mistakes", "fixed", "samples", "newly broken", "fixed by the control"]
+    if rows:
+        console.print(_table("Mistakes of cycle 1", columns, rows, 2))
+        if len(rows) < len(report.error_kinds):
+            console.print(f"The {len(rows)} most frequent of {len(report.error_kinds)} kinds.")
+        console.print(plain(sentences.cause_text(report)))
 
 
 def _show_decisions(report: Report, console: Console) -> None:
@@ -189,16 +221,18 @@ def _show_funnel(report: Report, console: Console) -> None:
 
 
 def _show_costs(kinds: Sequence[KindCost], console: Console) -> None:
-    rows = [cost_row(item) for item in kinds]
+    rows: list[list[object]] = []
+    for task, kind, *numbers in map(cost_row, kinds[:_MOST_KINDS]):
+        rows.append([task, sentences.brief(str(kind)), *numbers])
     if rows:
         console.print(_table("Cost of verified samples", ["task", "against", "dollars", "verified", "each"], rows, 2))
 
 
 def show_status(status: Status, console: Console) -> None:
     """Where a run stands."""
-    going = f"in cycle {status.cycle} of {status.planned_cycles}" if status.cycle else "before the first cycle"
-    state = "finished" if status.finished else going
-    console.print(Text.assemble((f"{status.name}: ", "bold"), plain(state)))
+    console.print(Text.assemble((f"{status.name}: ", "bold"), plain(standing.where(status))))
+    for line in filter(None, (standing.doing(status), standing.next_step(status))):
+        console.print(plain(line), soft_wrap=True)
     for item in status.decisions:
         console.print(plain(f"Cycle {item.cycle}: {item.decision}. {sentences.sentence(item.reason)}"))
     rows = [
@@ -210,7 +244,7 @@ def show_status(status: Status, console: Console) -> None:
     line = ", ".join(f"{n} {noun}" for n, noun in counts)
     console.print(plain(f"{line}, {status.rejections} rejected, {sentences.count(status.trainings, 'training')}."))
     _show_costs(status.cost_by_kind, console)
-    cost = f"instructor ${status.usd:.2f}{each_text(status.usd, status.usd_per_sample)}"
+    cost = f"instructor {standing.money(status)}{each_text(status.usd, status.usd_per_sample)}"
     console.print(plain(f"Time {sentences.duration(status.seconds)}; {cost}; {status.run}"))
 
 

@@ -5,12 +5,22 @@ Calm on purpose: a run without a gain is a result, not a fault. It computes noth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from errorbook.records import Noise
-from errorbook.report_parts import Accuracy, CycleResult, Difference, Relearnt, Report, Result
+from errorbook.report_parts import (
+    Accuracy,
+    CycleResult,
+    Difference,
+    Point,
+    Relearnt,
+    Report,
+    Result,
+    Versus,
+)
 
 _DECIDED = {"accept": "accepted", "reject": "rejected", "stop": "stopped"}
 
@@ -37,7 +47,10 @@ def for_readers(report: Report) -> Report:
         report,
         tasks=tasks,
         skills=tuple(msgspec.structs.replace(item, final=None) for item in report.skills),
-        error_kinds=tuple(msgspec.structs.replace(item, fixed=None) for item in report.error_kinds),
+        error_kinds=tuple(
+            msgspec.structs.replace(item, fixed=None, unscorable=None, right_before=None, broken=None)
+            for item in report.error_kinds
+        ),
         relearnt=(),
         cases=tuple(msgspec.structs.replace(case, after=None) for case in report.cases),
     )
@@ -52,6 +65,83 @@ def noise_text(noise: Noise) -> str:
         return f"{where} none {asked} {when}."
     points = signed((noise.right_after - noise.right_before) / noise.n)
     return f"{where} {noise.verdicts_differ} {asked} ({points} points) {when}."
+
+
+def noise_beside(report: Report, task: str) -> str:
+    """What stands beside every difference of a task: how many verdicts an identical rerun changed."""
+    for noise in report.noise:
+        if noise.task == task:
+            points = signed((noise.right_after - noise.right_before) / noise.n) if noise.verdicts_differ else "0"
+            return f"{noise.verdicts_differ} of {noise.n} ({points})"
+    return "not measured"
+
+
+def point_name(point: Point) -> str:
+    """A checkpoint in a table: base, cycle 1, or cycle 2 at half its update."""
+    if not point.cycle:
+        return "base"
+    return f"cycle {point.cycle}" + (f", scale {point.scale:g}" if point.scale != 1.0 else "")
+
+
+def spent_text(report: Report) -> str:
+    """The instructor's dollars against the cap, and for each accepted sample."""
+    spending = report.spending
+    text = f"${spending.usd:.2f} for {count(spending.calls, 'instructor call')}"
+    if spending.budget_usd is None:
+        text += ", with no cap"
+    elif spending.budget_usd:
+        text += f", {percent(spending.usd / spending.budget_usd)} of the cap of ${spending.budget_usd:.2f}"
+    else:
+        text += ", with a cap of $0.00"
+    each = spending.usd_per_sample
+    return f"{text}; ${each:.4f} for each verified sample." if spending.usd and each is not None else f"{text}."
+
+
+def cause_text(report: Report) -> str:
+    """What the effects by kind of mistake show, and what they do not."""
+    control = report.control
+    if control is None:
+        return (
+            "Association, not proof: all kinds are trained on together, and other samples teach the same skills. Only"
+            " a control, a run of the same base on the same questions with other samples, shows what the samples"
+            " against a kind added."
+        )
+    if control.whole is None:
+        return (
+            f"The control {control.name} ({control.strategy}) shares none of these mistakes, or they were not asked"
+            " again here yet."
+        )
+    return (
+        f"Against the control {control.name} ({control.strategy}{', which kept no candidate' * control.final_is_base}):"
+        f" {versus_text(control.whole)}. Single kinds are small and many: their p-values are not corrected for that."
+    )
+
+
+def versus_text(versus: Versus) -> str:
+    """The same mistakes in two runs: of 40 mistakes 30 fixed here and 22 there, +20.0 (+1.2 to +37.0) points."""
+    return (
+        f"of {count(versus.n, 'shared mistake')} {versus.fixed} fixed here and {versus.control_fixed} there,"
+        f" {difference_text(versus.difference)} points, {p_text(versus.p_value)}"
+    )
+
+
+def corrections_text(corrections: Mapping[str, int]) -> str:
+    """What people changed: 'People struck out 2 samples and corrected 1 score.'; empty where nobody did."""
+    doing = {"strike": "struck out", "restore": "restored", "edit": "edited", "score": "corrected"}
+    parts = [
+        f"{doing.get(kind, kind)} {count(n, 'score' if kind == 'score' else 'sample')}"
+        for kind, n in corrections.items()
+    ]
+    if not parts:
+        return ""
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return f"People {listed}. The next training uses what they said; the accuracies here are the scorer's."
+
+
+def shown_text(report: Report) -> str:
+    """How many of the mistakes are shown in full."""
+    n = sum(item.n for item in report.strata)
+    return f"Showing {len(report.cases)} of {count(n, 'mistake')}"
 
 
 def percent(share: float) -> str:
@@ -97,6 +187,11 @@ def count(n: int, noun: str) -> str:
 def words(kind: str) -> str:
     """An error kind or reason as words: dropped_carry is read as 'dropped carry'."""
     return kind.replace("_", " ")
+
+
+def brief(text: str, most: int = 80) -> str:
+    """A name as a table shows it: an instructor may call a kind of mistake by a whole paragraph."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def sentence(text: str) -> str:
@@ -149,6 +244,9 @@ def notes(report: Report) -> list[str]:
         "The gate decided on dev only, so dev favours an accepted model a little; test was read once, after the last"
         " decision.",
         "A response that could not be scored counts as not right, before and after, and is counted separately.",
+        "The noise floor is how many verdicts changed when the base was asked the same dev questions again in other"
+        " batches: a difference no larger than that says nothing.",
+        "A fate is of the checkpoints that were kept: a candidate that was turned down has an accuracy and no fate.",
         f"The rule was fixed before the first cycle: an error rate of {report.alpha:g} for the whole run, so"
         f" {report.alpha_each:.2g} for each test.",
     ]

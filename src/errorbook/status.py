@@ -1,24 +1,35 @@
-"""Where a run stands: which cycle, how far each stage is, what was decided. Cheap enough to ask again and again.
+"""Where a run stands: which cycle, how far each stage is, what was decided, and about how long it still takes.
 
-Reads a ledger that a run may be writing to at the same time. It computes no statistics: see `report`.
+Reads a ledger that a run may be writing to at the same time, cheaply enough to ask again and again. It computes no
+statistics: see `report`.
 """
 
 from __future__ import annotations
 
 import os
+import time
+import tomllib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from errorbook.book import Checkpoints, read_config
 from errorbook.costs import cost_by_kind
 from errorbook.errors import LedgerError
-from errorbook.ledger import Ledger
+from errorbook.ledger import Ledger, Tally
+from errorbook.ledger_glance import Memory
+from errorbook.liveness import changed, pulse
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
 from errorbook.report import is_finished
 from errorbook.report_parts import KindCost
+from errorbook.stages import Stage, has_cycles, present_stage, stage_left
 
 _DEEPEST = 4
+
+Kind = Literal["run", "exam", "book"]
+"""A run with cycles; an exam without training; a book that was imported from logs."""
+State = Literal["running", "stopped", "finished"]
 
 
 class EvaluationStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +52,27 @@ class DecisionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run stands; `cycle` is the one in progress, or the last one, and 0 in an exam without training."""
+    """Where a run stands; `cycle` is the one in progress, or the last one, and 0 in an exam without training.
+
+    `state`, `changed` (when the ledger was last written to) and the seconds left are of the moment when it was read:
+    `at_this_moment` renews them. What nothing tells is None. `budget_usd` is the cap of the recorded run file.
+    """
 
     run: str
     name: str
+    kind: Kind
+    model: str
+    instructor: str
+    strategy: str
     finished: bool
     cycle: int
     planned_cycles: int
     decisions: tuple[DecisionStatus, ...]
+    stage: Stage | None
+    state: State = "stopped"
+    changed: float = 0.0
+    stage_seconds_left: float | None = None
+    run_seconds_left: float | None = None
     diagnoses: int
     drafts: int
     samples: int
@@ -57,37 +81,81 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: tuple[EvaluationStatus, ...]
     seconds: float
     usd: float
+    budget_usd: float | None
     usd_per_sample: float | None
-    cost_by_kind: tuple[KindCost, ...]
+    cost_by_kind: tuple[KindCost, ...] = ()
 
 
 def stand(ledger: Ledger) -> Status:
-    """Read where the run stands. Raises LedgerError where the ledger holds no run yet."""
+    """Read where the run stands, and what its samples cost. Raises LedgerError where the ledger holds no run yet."""
+    return msgspec.structs.replace(glance(ledger, Memory()), cost_by_kind=cost_by_kind(ledger))
+
+
+def glance(ledger: Ledger, memory: Memory) -> Status:
+    """The same without the costs by kind, at a price that does not grow with the run: for those who ask every second.
+
+    Args:
+        ledger: The run's ledger, perhaps through a new connection each time.
+        memory: What earlier glances at the same ledger have read.
+    """
     config, points = read_config(ledger), Checkpoints(ledger)
-    finished = is_finished(ledger, config, points.decisions)
     started = bool(points.decisions or ledger.count(Call))
-    usd, samples = ledger.total_cost(), ledger.count(Sample)
+    usd, samples = memory.usd(ledger), ledger.count(Sample)
     over = len(points.decisions) == config.run.cycles or any(item.outcome == "stop" for item in points.decisions)
-    return Status(
+    kind: Kind = "book" if config.target.engine == "imported" else "run" if has_cycles(ledger) else "exam"
+    finished = is_finished(ledger, config, points.decisions)
+    read = Status(
         run=str(ledger.root),
         name=config.run.name,
+        kind=kind,
+        model=config.target.model,
+        instructor=config.instructor.kind,
+        strategy=config.strategy.name,
         finished=finished,
         cycle=0 if not started else len(points.decisions) + (not over),
         planned_cycles=config.run.cycles,
         decisions=tuple(
             DecisionStatus(cycle=item.cycle, decision=item.outcome, reason=item.reason) for item in points.decisions
         ),
+        stage=None if finished else present_stage(ledger, config, points, kind),
         diagnoses=ledger.count(Diagnosis),
         drafts=ledger.count(Draft),
         samples=samples,
         rejections=ledger.count(Rejection),
         trainings=ledger.count(Training),
-        evaluations=tuple(_evaluation(ledger, points, item) for item in ledger.all(Evaluation)),
+        evaluations=tuple(_evaluation(memory.tally(ledger, item), points, item) for item in ledger.all(Evaluation)),
         seconds=sum(event.seconds for event in ledger.events()),
         usd=usd,
+        budget_usd=budget(ledger),
         usd_per_sample=usd / samples if samples else None,
-        cost_by_kind=cost_by_kind(ledger),
     )
+    return at_this_moment(read, ledger.root)
+
+
+def at_this_moment(status: Status, folder: Path) -> Status:
+    """The same status with what changes while the ledger does not: who is writing, and the time left."""
+    beat, stage = pulse(folder), status.stage
+    done = status.finished or (status.kind != "run" and stage is None)
+    state: State = "finished" if done else "running" if beat.running else "stopped"
+    left = stage_left(stage, time.time(), beat.since) if stage and state == "running" else None
+    later = stage.later if stage else None
+    return msgspec.structs.replace(
+        status,
+        state=state,
+        changed=beat.changed,
+        stage_seconds_left=left,
+        run_seconds_left=None if left is None or later is None else left + later,
+    )
+
+
+def budget(ledger: Ledger) -> float | None:
+    """The dollar cap of the run file that the ledger was begun with, or None."""
+    try:
+        run = tomllib.loads(ledger.fact("run_file") or "").get("run")
+    except tomllib.TOMLDecodeError:
+        return None  # a run that was begun from Python may record any text
+    found = run.get("budget_usd") if isinstance(run, dict) else None
+    return float(found) if isinstance(found, int | float) else None
 
 
 def latest(folder: Path) -> Path:
@@ -99,13 +167,7 @@ def latest(folder: Path) -> Path:
     found = [path for path in _ledgers(folder) if path.is_file()]
     if not found:
         raise LedgerError(f"There is no run below '{folder}'; name a run's folder, or start one with 'errorbook demo'.")
-    return max(found, key=_changed).parent
-
-
-def _changed(path: Path) -> float:
-    """When a ledger was last written to: its write-ahead log is newer than the file itself while a run goes on."""
-    log = path.with_name(f"{path.name}-wal")
-    return max(item.stat().st_mtime for item in (path, log) if item.exists())
+    return max(found, key=lambda path: changed(path.parent)).parent
 
 
 def _ledgers(folder: Path) -> list[Path]:
@@ -119,9 +181,8 @@ def _ledgers(folder: Path) -> list[Path]:
     return found
 
 
-def _evaluation(ledger: Ledger, points: Checkpoints, evaluation: Evaluation) -> EvaluationStatus:
+def _evaluation(tally: Tally, points: Checkpoints, evaluation: Evaluation) -> EvaluationStatus:
     known = {points.final: "final" if points.decisions else "base", points.base: "base"}
-    tally = ledger.tally(evaluation)
     return EvaluationStatus(
         task=evaluation.task,
         split=evaluation.split,

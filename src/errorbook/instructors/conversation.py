@@ -37,7 +37,14 @@ class Turn(NamedTuple, Generic[K]):
     used: Usage
 
 
-def converse(asker: Asker, asks: Iterable[tuple[K, Ask]], accept: Callable[[K, str], T]) -> Iterator[Result[K, T]]:
+class Settled(NamedTuple, Generic[K, T]):
+    """A key's result, and what was asked in the end: with the replies that were sent back, and why they were."""
+
+    ask: Ask
+    result: Result[K, T]
+
+
+def converse(asker: Asker, asks: Iterable[tuple[K, Ask]], accept: Callable[[K, str], T]) -> Iterator[Settled[K, T]]:
     """One result for each key; `accept` makes a value of a reply's text, or raises InvalidReply to have it asked again.
 
     Closing the iterator cuts what is in the air.
@@ -50,7 +57,7 @@ def converse(asker: Asker, asks: Iterable[tuple[K, Ask]], accept: Callable[[K, s
             if isinstance(settled, Turn):
                 again.append(settled)
             else:
-                yield settled
+                yield Settled(result.key.ask, settled)
         if not again:
             return
         turns = again
@@ -69,6 +76,15 @@ def _settle(result: Result[Turn[K], Any], accept: Callable[[K, str], T]) -> Resu
         if usage.attempts >= TRIES:
             return Rejected(turn.key, str(fault), result.raw, usage)
         return Turn(turn.key, corrected(turn.ask, result.raw, str(fault)), usage)
+
+
+def transcript(ask: Ask) -> str:
+    """What was sent as one text for people: every turn under its own heading.
+
+    Half a surrogate pair, which no ledger can hold, becomes a question mark.
+    """
+    turns = (f"[{turn.role}]\n{turn.content}" for turn in ask.messages)
+    return "\n\n".join(turns).encode("utf-8", "replace").decode("utf-8")
 
 
 def _total(before: Usage, now: Usage) -> Usage:

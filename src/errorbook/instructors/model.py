@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeVar
 
 from errorbook.instructors import replies
 from errorbook.instructors.asking import Prompt, Settings, kind_of, to_answer, to_diagnose, to_write
-from errorbook.instructors.conversation import Asker, converse
+from errorbook.instructors.conversation import Asker, Settled, converse, transcript
 from errorbook.instructors.replies import Parts
-from errorbook.llm.records import Accepted, Ask, Failed, Result
+from errorbook.llm.records import Accepted, Ask, Failed
 from errorbook.llm.structured import reader
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
@@ -48,8 +48,8 @@ class ModelInstructor:
     def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
         """One diagnosis, or the reason why there is none, for each mistake."""
         asked = ((mistake, to_diagnose(mistake, self._settings)) for mistake in mistakes)
-        for mistake, prompt, result in self._ask(asked, _accept_analysis):
-            call = self._call("diagnose", mistake.response.hash, prompt, result)
+        for mistake, prompt, settled in self._ask(asked, _accept_analysis):
+            call, result = self._call("diagnose", mistake.response.hash, prompt, settled), settled.result
             if isinstance(result, Accepted):
                 yield mistake, _diagnosis(mistake, result.value, call), call
             else:
@@ -67,8 +67,8 @@ class ModelInstructor:
                 else:
                     yield assignment, prompt
 
-        for assignment, prompt, result in self._ask(asked(), self._accept_drafts):
-            call = self._call("write", assignment.hash, prompt, result)
+        for assignment, prompt, settled in self._ask(asked(), self._accept_drafts):
+            call, result = self._call("write", assignment.hash, prompt, settled), settled.result
             if isinstance(result, Accepted):
                 yield assignment, _drafts(assignment, result.value, call), call
             else:
@@ -85,8 +85,8 @@ class ModelInstructor:
             for question in questions
             for vote in range(votes)
         )
-        for (question, vote), prompt, result in self._ask(asked, _accept_answer):
-            call = self._call("verify", f"{question.id}:{vote}", prompt, result)
+        for (question, vote), prompt, settled in self._ask(asked, _accept_answer):
+            call, result = self._call("verify", f"{question.id}:{vote}", prompt, settled), settled.result
             if not isinstance(result, Accepted):
                 yield question, _failure(call, result.reason), call
             elif not result.value.sound:
@@ -97,7 +97,7 @@ class ModelInstructor:
 
     def _ask(
         self, asked: Iterable[tuple[T, Prompt]], accept: Callable[[T, Any], Any]
-    ) -> Iterator[tuple[T, Prompt, Result[Any, Any]]]:
+    ) -> Iterator[tuple[T, Prompt, Settled[Any, Any]]]:
         """One result for each subject, with the prompt that it was asked with."""
 
         def check(key: tuple[T, Prompt], text: str) -> Any:
@@ -106,9 +106,9 @@ class ModelInstructor:
 
         keyed: Iterator[tuple[tuple[T, Prompt], Ask]] = (((subject, prompt), prompt.ask) for subject, prompt in asked)
         with self._asker() as asker:
-            for result in converse(asker, keyed, check):
-                subject, prompt = result.key
-                yield subject, prompt, result
+            for settled in converse(asker, keyed, check):
+                subject, prompt = settled.result.key
+                yield subject, prompt, settled
 
     def _accept_drafts(self, assignment: Assignment, reply: Any) -> list[Parts]:
         if isinstance(reply, replies.CodingDrafts):
@@ -118,7 +118,8 @@ class ModelInstructor:
             return replies.check_choice(reply, len(shown.choices), self._seed)
         return replies.check_worked(reply, numeric=kind_of(shown) == "numeric")
 
-    def _call(self, purpose: Purpose, subject: str, prompt: Prompt, result: Result[Any, Any]) -> Call:
+    def _call(self, purpose: Purpose, subject: str, prompt: Prompt, settled: Settled[Any, Any]) -> Call:
+        result = settled.result
         return Call(
             instructor=self._name,
             purpose=purpose,
@@ -128,6 +129,7 @@ class ModelInstructor:
             output_tokens=result.usage.output_tokens,
             cost_usd=result.usage.cost_usd,
             reply="" if isinstance(result, Failed) else result.raw,
+            prompt=transcript(settled.ask),
         )
 
 

@@ -1,20 +1,28 @@
 """A causal language model of transformers written as one GGUF file: its weights, its shape and its tokenizer.
 
 Covers the decoder families in `FAMILIES` with byte-level BPE vocabularies. Weights are kept in 16 bits; nothing is
-quantised here. The tokenizer is written as far as an engine that is given token ids needs it.
+quantised here. How the tokenizer cuts text is the caller's to say; an engine that is given token ids does not need it.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from errorbook.errors import ModelError
 
 FAMILIES = ("llama", "qwen2", "qwen3")
 """Values of a model's `model_type` that can be written."""
-_NORMAL, _CONTROL = 1, 3  # the GGUF codes of ordinary vocabulary and of special tokens
+_NORMAL, _CONTROL, _ADDED, _UNUSED = 1, 3, 4, 5  # the GGUF codes of kinds of tokens
+
+
+class Labels(NamedTuple):
+    """What weights do not say: a name, how text is cut (llama.cpp's word), whether a prompt gets a start token."""
+
+    name: str = ""
+    cut: str = "default"
+    starts: bool = False
 
 
 def can_write(config: dict[str, Any]) -> bool:
@@ -25,7 +33,7 @@ def can_write(config: dict[str, Any]) -> bool:
     return config.get("model_type") in FAMILIES and ordinary and full
 
 
-def write(model: Any, tokenizer: Any, path: Path) -> None:
+def write(model: Any, tokenizer: Any, path: Path, labels: Labels | None = None) -> None:
     """Write the model's present weights and its tokenizer to `path`.
 
     Raises:
@@ -38,8 +46,10 @@ def write(model: Any, tokenizer: Any, path: Path) -> None:
     config = model.config
     family = next(arch for arch in gguf.MODEL_ARCH if gguf.MODEL_ARCH_NAMES[arch] == config.model_type)
     writer = gguf.GGUFWriter(path, config.model_type)
+    labels = labels or Labels()
+    writer.add_name(labels.name or config.model_type)
     _describe(writer, config)
-    _add_vocabulary(writer, tokenizer)
+    _add_vocabulary(writer, tokenizer, config.vocab_size, labels)
     names = gguf.get_tensor_name_map(family, config.num_hidden_layers)
     for name, tensor in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
@@ -61,7 +71,6 @@ def _describe(writer: Any, config: Any) -> None:
     heads = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {"rope_theta": config.rope_theta}
-    writer.add_name(config.model_type)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -77,8 +86,11 @@ def _describe(writer: Any, config: Any) -> None:
     writer.add_file_type(1)  # mostly 16-bit floats
 
 
-def _add_vocabulary(writer: Any, tokenizer: Any) -> None:
-    """Tokens in the order of their ids, and the merges. Raises ModelError where they are not of byte-level BPE."""
+def _add_vocabulary(writer: Any, tokenizer: Any, rows: int, labels: Labels) -> None:
+    """Tokens in the order of their ids, one for each row of the embeddings, and the merges.
+
+    Raises ModelError where they are not of byte-level BPE.
+    """
     described = json.loads(tokenizer.backend_tokenizer.to_str())
     if described["model"]["type"] != "BPE" or described["model"].get("byte_fallback"):
         raise ModelError(
@@ -86,23 +98,23 @@ def _add_vocabulary(writer: Any, tokenizer: Any) -> None:
             "set engine = 'transformers' in [target]."
         )
     vocabulary = dict(described["model"]["vocab"]) | {item["content"]: item["id"] for item in described["added_tokens"]}
-    special = {item["content"] for item in described["added_tokens"] if item["special"]}
-    size = max(vocabulary.values()) + 1
-    tokens = [f"<|unused_{number}|>" for number in range(size)]
+    kinds = {item["content"]: _CONTROL if item["special"] else _ADDED for item in described["added_tokens"]}
+    size = max(max(vocabulary.values()) + 1, rows)  # embeddings are often padded to a round number
+    tokens, types = [f"<|unused_{number}|>" for number in range(size)], [_UNUSED] * size
     for token, number in vocabulary.items():
-        tokens[number] = token
+        tokens[number], types[number] = token, kinds.get(token, _NORMAL)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in described["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
+    writer.add_tokenizer_pre(labels.cut)
     writer.add_token_list(tokens)
-    writer.add_token_types([_CONTROL if token in special else _NORMAL for token in tokens])
+    writer.add_token_types(types)
     writer.add_token_merges(merges or [f"{tokens[0]} {tokens[0]}"])  # readers refuse a file without any
     writer.add_eos_token_id(tokenizer.eos_token_id)
     if tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(tokenizer.bos_token_id)
     if tokenizer.pad_token_id is not None:
         writer.add_pad_token_id(tokenizer.pad_token_id)
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(labels.starts)
     if tokenizer.chat_template:
         writer.add_chat_template(tokenizer.chat_template)
 

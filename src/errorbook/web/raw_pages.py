@@ -1,0 +1,58 @@
+"""Texts exactly as they were recorded, byte for byte: a response, a draft's solution, a call, a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from errorbook.ledger import Ledger
+from errorbook.records import Call, Draft, Example, Record
+from errorbook.web.answering import book_of, not_found, part, raw
+
+_Find = Callable[[Ledger, str, str | None], str | None]
+
+
+def raw_page(request: Request) -> Response:
+    """One recorded text. A response is found faster where `?example=` names its question."""
+    book, kind, id = book_of(request), part(request, "kind"), part(request, "id")
+    find = _KINDS.get(kind)
+    if find is None:
+        not_found(request, f"There is no kind of text '{kind}'; there are {', '.join(_KINDS)}.")
+    with book.reading() as ledger:
+        text = find(ledger, id, request.query_params.get("example"))
+    if text is None:
+        not_found(request, f"This run has no {kind} '{id}'.")
+    return raw(text, f"{kind}-{id}")
+
+
+def _response(ledger: Ledger, id: str, example: str | None) -> str | None:
+    found = ledger.response(id, example)
+    return found.text if found else None
+
+
+def _text(kind: type[Record], name: str) -> _Find:
+    """Finds one text of the record of this kind with a content hash."""
+
+    def find(ledger: Ledger, id: str, _: str | None) -> str | None:
+        found = ledger.get(kind, id)
+        return None if found is None else str(getattr(found, name))
+
+    return find
+
+
+_KINDS: dict[str, _Find] = {
+    "response": _response,
+    "draft-question": _text(Draft, "question"),
+    "draft-solution": _text(Draft, "solution"),
+    "draft-tests": _text(Draft, "tests"),
+    "call-prompt": _text(Call, "prompt"),
+    "call-reply": _text(Call, "reply"),
+    "question": _text(Example, "question"),
+    "solution": _text(Example, "solution"),
+    "tests": _text(Example, "tests"),
+}
+
+ROUTES: list[BaseRoute] = [Route("/runs/{run}/raw/{kind}/{id:path}", raw_page)]

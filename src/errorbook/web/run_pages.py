@@ -1,0 +1,178 @@
+"""The shelf of runs, one run's page, and the help: where a reader begins.
+
+The run's page is made of the report's own sections, so its numbers cannot differ from the report's. It computes
+nothing: what is shown comes from `status`, `standing` and `report_html`.
+"""
+
+from __future__ import annotations
+
+import string
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from errorbook import report_html, standing
+from errorbook.errors import UserError
+from errorbook.liveness import changed
+from errorbook.status import Status
+from errorbook.web.answering import book_of, path, shelf_of, show
+from errorbook.web.patience import Patience
+from errorbook.web.shelf import Book
+from errorbook.web.standings import Standings
+
+if TYPE_CHECKING:
+    from errorbook.report_parts import Report
+
+MOST = 200
+"""Runs on the first page, the newest ones: more are reached by opening a folder further down."""
+SECTIONS = (
+    ("accuracy", "Accuracy"),
+    ("cycles", "By cycle"),
+    ("fates", "Fates"),
+    ("decisions", "Decisions"),
+    ("skills", "Skills"),
+    ("kinds", "Kinds of mistakes"),
+    ("funnel", "Drafts"),
+    ("cost", "Cost"),
+    ("loss", "Training"),
+    ("about", "About"),
+)
+"""The report's sections on the run's page, by the id of their heading; one that a run does not fill is left out."""
+PATIENCE = 1.0
+"""Seconds that a page waits for numbers which are not computed yet; after that it says so and asks again."""
+_SOON = "2"
+_BARE = string.ascii_letters + string.digits + "-_./~=+:@%"
+
+
+class Desk:
+    """What the pages of one server share: where each run stands, and what is being computed."""
+
+    def __init__(self) -> None:
+        self.standings = Standings()
+        self.patience = Patience()
+
+    def status(self, book: Book, seconds: float) -> Status | None:
+        """Where a run stands, or None where reading it takes longer; raises LedgerError."""
+        return self.patience.within(seconds, f"status {book.slug}", partial(self.standings.of, book))
+
+    def report(self, book: Book, seconds: float) -> Report | None:
+        """A run's report, or None where it is not computed yet; raises LedgerError."""
+        return self.patience.within(seconds, f"report {book.slug}", book.report)
+
+
+class Card(NamedTuple):
+    """One run on the shelf: where it stands, or the sentence that says why it cannot be read (yet)."""
+
+    book: Book
+    status: Status | None
+    problem: str
+    changed: float
+
+    @property
+    def address(self) -> str:
+        """Of the run's page."""
+        return path("runs", self.book.slug)
+
+
+def runs(request: Request) -> Response:
+    """Every run below the folder, newest first."""
+    shelf = shelf_of(request)
+    stamp = shelf.stamp()
+    books = sorted(shelf.books(), key=lambda book: (-changed(book.folder), book.slug))
+    until = time.monotonic() + PATIENCE
+    cards = [_card(book, _desk(request), until) for book in books[:MOST]]
+    answer = show(
+        request,
+        "web/runs.html.j2",
+        section="runs",
+        stamp=stamp,
+        root=str(shelf.root),
+        cards=cards,
+        total=len(books),
+        standing=standing,
+        begin=f"errorbook demo --out {quoted(str(shelf.root / 'demo'))}",
+    )
+    return _again(answer, any(card.status is None and not card.problem for card in cards))
+
+
+def run(request: Request) -> Response:
+    """One run: where it stands, and all that its report says."""
+    book, desk = book_of(request), _desk(request)
+    stamp, here = book.stamp(), path("runs", book.slug)
+    page = {"book": book, "section": "run", "crumbs": (("Runs", "/"), (book.slug, "")), "stamp": stamp}
+    try:
+        now = desk.status(book, PATIENCE)
+        report = desk.report(book, PATIENCE) if now else None
+        behind = book.behind() if report else 0.0
+    except UserError as error:
+        return show(request, "web/run_problem.html.j2", sentence=str(error), **page)
+    if now is None or report is None:
+        return _again(show(request, "web/run_soon.html.j2", now=now, standing=standing, **page), True)
+    links = {"book_link": partial(_book_link, here), "samples_link": partial(_samples_link, here)}
+    values = report_html.context(report) | links
+    return show(
+        request, "web/run.html.j2", now=now, standing=standing, behind=behind, sections=SECTIONS, **values, **page
+    )
+
+
+def keys(request: Request) -> Response:
+    """What the keyboard does, for readers whose browser runs no scripts."""
+    return show(request, "web/help.html.j2")
+
+
+def quoted(text: str) -> str:
+    """A path as a shell takes it."""
+    return text if text and all(letter in _BARE for letter in text) else "'" + text.replace("'", "'\\''") + "'"
+
+
+def _desk(request: Request) -> Desk:
+    """This server's, made with the first page that asks."""
+    state = request.app.state
+    if not hasattr(state, "desk"):
+        state.desk = Desk()
+    found = state.desk
+    assert isinstance(found, Desk)  # noqa: S101 - put there above
+    return found
+
+
+def _card(book: Book, desk: Desk, until: float) -> Card:
+    try:
+        status = desk.status(book, max(until - time.monotonic(), 0.0))
+        return Card(book, status, "", changed(book.folder))
+    except UserError as error:
+        return Card(book, None, str(error), changed(book.folder))
+
+
+def _again(answer: Response, soon: bool) -> Response:
+    """Have the browser ask again where something is still being computed: also where it runs no scripts."""
+    if soon:
+        answer.headers["Refresh"] = _SOON
+        answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _book_link(here: str, task: str = "", split: str = "", fate: str = "", **more: str) -> str:
+    """The list of questions that a number counts."""
+    return _address(f"{here}/book", {"task": task, "split": split, "fate": fate, **more})
+
+
+def _samples_link(here: str, **query: str) -> str:
+    """The list of drafts that a number counts."""
+    return _address(f"{here}/samples", query)
+
+
+def _address(place: str, query: dict[str, str]) -> str:
+    kept = urlencode({name: value for name, value in query.items() if value})
+    return f"{place}?{kept}" if kept else place
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/", runs),
+    Route("/help", keys),
+    Route("/runs/{run}", run),
+]

@@ -1,0 +1,68 @@
+"""A real server of the book in a thread, and a plain client of it: for tests that need no browser."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from errorbook.web.app import create_app
+from errorbook.web.security import hosts_of
+
+# No connection is kept, so that none is left open; no certificates are read, since there is nothing to check.
+WEB = httpx.Client(verify=False, trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
+
+
+class serving:  # noqa: N801 - a context manager, used as a function
+    """A real server of a folder, into which the test can look; gives its address, without a slash at the end."""
+
+    def __init__(self, root: Path, token: str | None = None) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.app = create_app(root, token, hosts=hosts_of("127.0.0.1", self.port))
+        self.server = uvicorn.Server(uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=1))
+        self.thread = threading.Thread(target=self.server.run, args=([self.listening],), daemon=True)
+
+    def __enter__(self) -> str:
+        self.thread.start()
+        wait_for(lambda: self.server.started)
+        return f"http://127.0.0.1:{self.port}"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.listening.close()
+
+
+def wait_for(done: Callable[[], object], seconds: float = 15.0) -> None:
+    """Wait until something is so; fail where it is not so in time."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def ask(address: str, place: str) -> bytes:
+    """The answer to a GET of exactly this place, which clients would tidy up first."""
+    host = address.removeprefix("http://")
+    with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), timeout=10) as connection:
+        connection.sendall(f"GET {place} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        with connection.makefile("rb") as answer:
+            return answer.read()
+
+
+def events(address: str, place: str, count: int) -> Iterator[str]:
+    """The next `count` lines of data of a stream."""
+    with WEB.stream("GET", address + place) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                yield line.removeprefix("data: ")
+                count -= 1
+                if not count:
+                    return

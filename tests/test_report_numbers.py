@@ -1,0 +1,378 @@
+"""Every number of a report equals the raw rows' (recomputed without the report's own code), in JSON and on its pages.
+
+What HTML and Markdown show is parsed out of them again.
+"""
+
+from __future__ import annotations
+
+import html.parser
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from raw_numbers import Raw, Row, expected, fate, kinds_of
+from synthetic_run import write_run
+
+from errorbook import report_html, report_markdown
+from errorbook.errors import LedgerError
+from errorbook.ledger import Entry, open_ledger
+from errorbook.records import Checkpoint, Correction, Evaluation, Noise
+from errorbook.report import build
+from errorbook.report_parts import Report
+
+
+def same(shown: Any, wanted: Any, where: str = "") -> None:
+    """Equal, numbers up to rounding; only what is wanted counts."""
+    if isinstance(wanted, dict):
+        assert isinstance(shown, dict), where
+        assert where in {".tasks", ".cycles"} or "reason" in wanted or set(shown) == set(wanted), where
+        for name, value in wanted.items():
+            same(shown[name], value, f"{where}.{name}")
+    elif isinstance(wanted, list):
+        assert len(shown) == len(wanted), where
+        for index, value in enumerate(wanted):
+            same(shown[index], value, f"{where}[{index}]")
+    elif isinstance(wanted, float):
+        assert shown == pytest.approx(wanted, abs=1e-6), where
+    else:
+        assert shown == wanted, where
+
+
+def add_noise_and_corrections(folder: Path) -> None:
+    with open_ledger(folder, "write") as ledger:
+        base = ledger.find(Checkpoint, "base")
+        (dev,) = [
+            item
+            for item in ledger.all(Evaluation)
+            if base and (item.checkpoint, item.task, item.split) == (base.hash, "sums", "dev")
+        ]
+        noise = Noise(
+            evaluation=dev.hash,
+            task="sums",
+            split="dev",
+            n=50,
+            texts_differ=4,
+            verdicts_differ=3,
+            right_before=20,
+            right_after=21,
+        )
+        ledger.append(noise, key="noise")
+        made = (Correction(subject="a", kind="strike"), Correction(subject="b", kind="edit"))
+        ledger.extend([Entry(made[0], "strike:a:1"), Entry(made[1], "edit:b:1"), Entry(made[0], "strike:a:2")], 2)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two accepted cycles: every fate occurs."""
+    folder = write_run(tmp_path_factory.mktemp("both"), both=True)
+    add_noise_and_corrections(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def control_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("control"))
+
+
+@pytest.fixture(scope="module")
+def report(run_folder: Path, control_folder: Path) -> Report:
+    return read(run_folder, control_folder)
+
+
+def read(folder: Path, control: Path | None = None) -> Report:
+    with open_ledger(folder) as ledger:
+        if control is None:
+            return build(ledger)
+        with open_ledger(control) as other:
+            return build(ledger, other)
+
+
+def test_every_number_of_the_json_equals_the_raw_rows(run_folder: Path, control_folder: Path, report: Report) -> None:
+    shown = msgspec.json.decode(msgspec.json.encode(report))
+    wanted = expected(run_folder, control_folder)
+    whole = wanted.pop("whole")
+
+    for name, value in wanted.items():
+        same(shown[name], value, f".{name}")
+    same(shown["control"]["whole"], whole)
+    assert set(shown) - set(wanted) == {
+        *("run", "name", "version", "model", "instructor", "strategy", "planned_cycles", "finished", "final_is_base"),
+        *("detectable", "cases", "strata", "control"),
+    }, "a new number needs its own recomputation here"
+    assert {band["fate"] for item in shown["fates"] for band in item["bands"] if band["n"]} == {
+        *("fixed", "relapsed", "stubborn", "broken", "still_right"),
+    }
+
+
+def test_a_run_whose_second_candidate_is_turned_down_is_counted_alike(control_folder: Path) -> None:
+    shown = msgspec.json.decode(msgspec.json.encode(read(control_folder)))
+    wanted = expected(control_folder, None)
+    assert wanted.pop("whole") is None
+
+    for name, value in wanted.items():
+        same(shown[name], value, f".{name}")
+    dev = next(line for line in shown["by_cycle"] if (line["task"], line["split"]) == ("sums", "dev"))
+    assert [(point["cycle"], point["kept"]) for point in dev["points"]] == [(0, True), (1, True), (2, False)]
+    assert shown["control"] is None
+
+
+def test_the_strata_count_the_mistakes_and_the_cases(run_folder: Path, report: Report) -> None:
+    raw = Raw(run_folder)
+    paths = [raw.verdicts(point, "sums", "train") for point in raw.chain]
+    n = Counter(
+        (kind, fate([verdicts[body["example"]] for verdicts in paths]))
+        for (_, kind), bodies in kinds_of(raw).items()
+        for body in bodies
+    )
+    shown: Counter[tuple[str, str]] = Counter((case.kind, case.fate) for case in report.cases)
+
+    assert {(item.kind, item.fate): item.n for item in report.strata} == dict(n)
+    assert {(item.kind, item.fate): item.shown for item in report.strata} == {key: shown[key] for key in n}
+    for case in report.cases:
+        assert case.fate == fate([verdicts[case.example] for verdicts in paths])
+        assert case.before.text == raw.responses[raw.base, "sums", "train"][case.example]["text"]
+
+
+# What the pages show ------------------------------------------------------------------------------------------------
+
+
+class Tables(html.parser.HTMLParser):
+    """The cells of every table, by the label of the region that it scrolls in."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: dict[str, list[list[str]]] = {}
+        self.label = ""
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "div" and dict(attrs).get("role") == "region":
+            self.label = dict(attrs)["aria-label"] or ""
+            self.found[self.label] = []
+        elif tag == "tr":
+            self.found[self.label].append([])
+        elif tag in {"td", "th"}:
+            self.found[self.label][-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in {"td", "th"}:
+            self.inside = False
+            self.found[self.label][-1][-1] = " ".join(self.found[self.label][-1][-1].split())
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.found[self.label][-1][-1] += data
+
+
+def tables_of_markdown(text: str) -> list[list[list[str]]]:
+    found: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("|") and not line.startswith("|---"):
+            found[-1].append([cell.strip().replace("\\", "") for cell in line.strip("|").split(" | ")])
+        elif not line.startswith("|") and found[-1]:
+            found.append([])
+    return found
+
+
+def points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def with_bounds(item: Row) -> str:
+    return f"{100 * item['accuracy']:.1f}% ({100 * item['low']:.1f} to {100 * item['high']:.1f})"
+
+
+def gain(item: Row) -> str:
+    return f"{points(item['value'])} ({points(item['low'])} to {points(item['high'])})"
+
+
+def p(value: float) -> str:
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}"
+
+
+def noise(task: str) -> str:
+    return "3 of 50 (+2.0)" if task == "sums" else "not measured"
+
+
+def accuracy_rows(wanted: Row) -> list[list[str]]:
+    return [
+        [
+            f"{task} (guard)" if item["role"] == "guard" else task,
+            split,
+            str(item["base"]["n"]),
+            with_bounds(item["base"]),
+            with_bounds(item["final"]),
+            gain(item["difference"]),
+            noise(task),
+            p(item["p_value"]),
+        ]
+        for task, splits in wanted["tasks"].items()
+        for split, item in splits.items()
+    ]
+
+
+def cycle_rows(wanted: Row) -> list[list[str]]:
+    return [
+        [
+            line["task"],
+            line["split"],
+            f"cycle {point['cycle']}" if point["cycle"] else "base",
+            "yes" if point["kept"] else "no",
+            f"{point['accuracy']['right']} of {point['accuracy']['n']}",
+            with_bounds(point["accuracy"]),
+            gain(point["difference"]) if point["difference"] else "–",
+            noise(line["task"]) if point["difference"] else "–",
+        ]
+        for line in wanted["by_cycle"]
+        for point in line["points"]
+    ]
+
+
+def fate_rows(wanted: Row) -> list[list[str]]:
+    return [
+        [
+            item["task"],
+            item["split"],
+            str(item["n"]),
+            str(item["checkpoints"]),
+            *(
+                f"{band['n']} ({band['unscorable']})" if band["unscorable"] else str(band["n"])
+                for band in item["bands"]
+            ),
+        ]
+        for item in wanted["fates"]
+    ]
+
+
+def effect_rows(wanted: Row) -> list[list[str]]:
+    return [
+        [
+            item["kind"].replace("_", " "),
+            str(item["n"]),
+            f"{item['fixed']} ({100 * item['fixed'] / item['n']:.1f}%)",
+            f"{item['trained']}" + (f" ({item['kept']} kept)" if item["kept"] != item["trained"] else ""),
+            f"{item['broken']} of {item['right_before']}",
+            f"${item['usd']:.4f}",
+            f"{item['control']['fixed']} of {item['control']['n']}",
+            f"{item['control']['control_fixed']} of {item['control']['n']}",
+            gain(item["control"]["difference"]),
+            noise("sums"),
+            p(item["control"]["p_value"]),
+        ]
+        for item in wanted["error_kinds"]
+    ]
+
+
+def decision_rows(wanted: Row) -> list[list[str]]:
+    return [
+        [
+            f"{item['right_before']} of {item['n']}",
+            f"{item['right_after']} of {item['n']}",
+            str(item["fixed"]),
+            str(item["broken"]),
+            gain({"value": item["difference"], **item}),
+            noise(item["task"]),
+            p(item["p_value"]),
+            "yes" if item["passed"] else "no",
+        ]
+        for cycle in wanted["cycles"]
+        for item in cycle["comparisons"]
+    ]
+
+
+def cost_rows(wanted: Row) -> list[list[str]]:
+    return [
+        [
+            f"${item['usd']:.4f}",
+            str(item["samples"]),
+            "–" if item["each"] is None else f"${item['each']:.4f}",
+        ]
+        for item in wanted["spending"]["by_kind"]
+    ]
+
+
+def test_the_page_shows_the_numbers_of_the_raw_rows(run_folder: Path, control_folder: Path, report: Report) -> None:
+    wanted, page = expected(run_folder, control_folder), report_html.render(report)
+    tables = Tables(page).found
+
+    def body(label: str) -> list[list[str]]:
+        return [[cell.strip("✓× ") for cell in row] for row in tables[label][1:]]
+
+    assert body("Accuracy table") == accuracy_rows(wanted)
+    assert [[row[0].removesuffix(" (guard)"), *row[1:8]] for row in body("Accuracy of every checkpoint")] == cycle_rows(
+        wanted
+    )
+    assert [
+        [row[0].removesuffix(" (guard)"), *(cell.replace(" ?)", ")") for cell in row[1:]), "0"]
+        for row in body("Fates by task and split")
+    ] == fate_rows(wanted)
+    assert [[row[0], row[2], *row[4:]] for row in body("Effects by kind of mistake")] == effect_rows(wanted)
+    assert [row[1:] for cycle in (1, 2) for row in body(f"Dev comparisons of cycle {cycle}")] == decision_rows(wanted)
+    assert [row[2:] for row in body("Cost of verified samples")] == cost_rows(wanted)
+    assert [row[:7] for row in body("Drafts by cycle")] == [
+        [
+            *(str(item[name]) for name in ("cycle", "mistakes", "drafts", "samples")),
+            *(str(sum(item["rejected"].values())), str(item["waiting"]), str(item["trained"])),
+        ]
+        for item in wanted["funnel"]["cycles"]
+    ]
+    assert "People edited 1 sample and struck out 2 samples." in page
+    assert f"${wanted['spending']['usd']:.2f} for {wanted['spending']['calls']} instructor calls" in page
+
+
+def test_markdown_shows_the_numbers_of_the_raw_rows(run_folder: Path, control_folder: Path, report: Report) -> None:
+    wanted, tables = expected(run_folder, control_folder), tables_of_markdown(report_markdown.render(report))
+    by_head = {tuple(table[0][:3]): table[1:] for table in tables if table}
+    decisions = [row[1:] for table in tables if table and table[0][0] == "On dev" for row in table[1:]]
+
+    assert by_head["Task", "Split", "Questions"], "two tables begin so: accuracy and fates"
+    heads = [table for table in tables if table and table[0][:3] == ["Task", "Split", "Questions"]]
+    assert heads[0][1:] == accuracy_rows(wanted)
+    assert heads[1][1:] == fate_rows(wanted)
+    assert [row[:8] for row in by_head["Task", "Split", "Checkpoint"]] == cycle_rows(wanted)
+    assert [row[1:] for row in by_head["Task", "Kind", "Mistakes in cycle 1"]] == effect_rows(wanted)
+    assert decisions == decision_rows(wanted)
+    assert [row[1:] for row in by_head["Against", "Dollars", "Verified"]] == cost_rows(wanted)
+
+
+# The control --------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_control_the_page_says_association_not_proof(run_folder: Path) -> None:
+    alone = read(run_folder)
+
+    assert alone.control is None
+    assert "Association, not proof" in report_html.render(alone)
+    assert "Association, not proof" in report_markdown.render(alone)
+
+
+def test_with_a_control_the_page_says_what_it_fixed_of_the_same_mistakes(report: Report) -> None:
+    assert report.control is not None
+    assert report.control.whole is not None
+    page = report_html.render(report)
+
+    assert "Association, not proof" not in page
+    assert f"of {report.control.whole.n} shared mistakes {report.control.whole.fixed} fixed here" in page
+
+
+def test_a_control_that_has_not_asked_its_train_questions_again_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    write_run(tmp_path, stop_after=10)
+
+    with pytest.raises(LedgerError, match="has not asked its final model"):
+        read(run_folder, tmp_path)
+
+
+def test_a_control_of_other_questions_or_another_base_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "other", hostile="!")
+    with pytest.raises(LedgerError, match="same train questions"):
+        read(run_folder, tmp_path / "other")
+
+    with open_ledger(tmp_path / "weights", "write") as ledger, open_ledger(run_folder) as source:
+        ledger.state("config", source.fact("config") or "")
+        ledger.append(Checkpoint(base="tiny", base_fingerprint="e" * 32), key="base")
+    with pytest.raises(LedgerError, match="other weights"):
+        read(run_folder, tmp_path / "weights")

@@ -1,0 +1,286 @@
+"""Sinks are told what the ledger says, step by step, once each; one that fails costs a sentence and nothing else."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic_run import CONFIG, Scribe, write_exam, write_run
+
+from errorbook import plugins
+from errorbook.cli import _guarded
+from errorbook.config import dump, parse
+from errorbook.errors import ConfigError, PluginError
+from errorbook.ledger import open_ledger
+from errorbook.opening import quiet
+from errorbook.records import Decision, Rejection, Sample, Training
+from errorbook.report import build
+from errorbook.sinks.feeding import MEMORY, Feed, Named, feeding
+from errorbook.sinks.jsonl import FILE, JsonlSink
+from errorbook.sinks.points import Point, points, summary
+
+JSONL = Named("jsonl", {})
+
+
+def nothing(sentence: str) -> None:
+    """Say nothing."""
+
+
+def told(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def steps(path: Path) -> list[int]:
+    return [row["step"] for row in told(path) if "step" in row]
+
+
+# What is told -----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_told_of_a_run_stays_true_as_it_goes_on(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
+        seen: list[Point] = []
+        for _ in Scribe(ledger).steps():
+            now = list(points(ledger))
+            assert now[: len(seen)] == seen
+            seen = now
+
+    assert [point.step for point in seen] == list(range(len(seen)))
+
+
+def test_the_points_are_the_decisions_numbers(tmp_path: Path) -> None:
+    with open_ledger(write_run(tmp_path)) as ledger:
+        found = list(points(ledger))
+        decisions = list(ledger.all(Decision))
+        losses = [loss for training in ledger.all(Training) for loss in training.losses]
+        samples = [ledger.count(Sample, cycle) for cycle in (1, 2)]
+        rejected = [ledger.count(Rejection, cycle) for cycle in (1, 2)]
+        spent = ledger.total_cost()
+
+    decided = [point.metrics for point in found if "gate/accepted" in point.metrics]
+    assert [metrics["gate/accepted"] for metrics in decided] == [1.0, 0.0]
+    assert [metrics["supply/samples"] for metrics in decided] == samples
+    assert [metrics["supply/rejected"] for metrics in decided] == rejected
+    assert [point.metrics["train/loss"] for point in found if "train/loss" in point.metrics] == losses
+    assert decided[-1]["cost/usd"] == pytest.approx(spent)
+    first, second = (decision.comparisons[0] for decision in decisions)
+    kept = [point.metrics["dev/sums/accuracy"] for point in found if "dev/sums/accuracy" in point.metrics]
+    assert kept == [first.right_before / first.n, first.right_after / first.n, second.right_before / second.n]
+    assert decided[0]["candidate/sums/p"] == first.p_value
+    assert (decided[1]["candidate/sums/fixed"], decided[1]["candidate/sums/broken"]) == (second.fixed, second.broken)
+
+
+def test_the_summary_is_the_reports(tmp_path: Path) -> None:
+    with open_ledger(write_run(tmp_path)) as ledger:
+        report = build(ledger)
+    test = report.tasks["sums"]["test"]
+    assert test.final is not None
+    assert test.difference is not None
+
+    found = summary(report)
+
+    assert found["test/sums/accuracy"] == test.final.accuracy
+    assert found["test/sums/difference_low"] == test.difference.low
+    assert found["accepted_cycles"] == 1
+
+
+def test_a_run_without_a_gain_or_without_a_cycle_has_no_final_numbers(tmp_path: Path) -> None:
+    with open_ledger(write_run(tmp_path / "none", accept=False)) as ledger:
+        assert "test/sums/accuracy" not in summary(build(ledger))
+        assert summary(build(ledger))["test/sums/base_accuracy"] > 0
+    with open_ledger(write_exam(tmp_path / "exam")) as ledger:
+        assert list(points(ledger)) == []
+
+
+# How it is told ---------------------------------------------------------------------------------------------------
+
+
+def live(folder: Path, named: list[Named], stop_after: int | None = None) -> list[str]:
+    """Write a run while sinks listen, as the loop would have it watched; return what was said to the user."""
+    said: list[str] = []
+    with feeding(named, folder, quiet, said.append) as watch, open_ledger(folder / "ledger.sqlite", "write") as ledger:
+        for number, stage in enumerate(Scribe(ledger).steps(), 1):
+            watch(stage, 1, 0, 1)
+            if number == stop_after:
+                raise KeyboardInterrupt
+            watch(stage, 1, 1, 1)
+    return said
+
+
+def test_a_sink_is_told_after_each_decision_and_at_the_end(tmp_path: Path) -> None:
+    assert live(tmp_path, [JSONL]) == []
+
+    with open_ledger(tmp_path) as ledger:
+        expected = [{"step": point.step, **point.metrics} for point in points(ledger)]
+        assert told(tmp_path / FILE) == [*expected, {"summary": summary(build(ledger))}]
+
+
+@settings(deadline=None, max_examples=8)
+@given(stop=st.integers(1, 18))
+def test_a_run_that_was_stopped_tells_each_step_once(tmp_path_factory: pytest.TempPathFactory, stop: int) -> None:
+    folder = tmp_path_factory.mktemp("stopped")
+    try:
+        live(folder, [JSONL], stop_after=stop)
+    except KeyboardInterrupt:
+        live(folder, [JSONL])
+
+    with open_ledger(folder) as ledger:
+        assert steps(folder / FILE) == [point.step for point in points(ledger)]
+
+
+def test_a_line_that_was_cut_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    first = JsonlSink(str(tmp_path))
+    first.write({"loss": 1.0}, 0)
+    first.write({"loss": 2.0}, 1)
+    path.write_text(path.read_text(encoding="utf-8")[:-5], encoding="utf-8")
+
+    again = JsonlSink(str(tmp_path))
+    for step, loss in enumerate((1.0, 2.0, 3.0)):
+        again.write({"loss": loss}, step)
+    again.finish({"end": 1.0})
+    again.finish({"end": 1.0})
+
+    assert told(path) == [*({"step": step, "loss": step + 1.0} for step in range(3)), {"summary": {"end": 1.0}}]
+
+
+FLAKY = """
+class Flaky:
+    calls = 0
+    def __init__(self, folder="."):
+        from errorbook.sinks.jsonl import JsonlSink
+        self.inner = JsonlSink(folder)
+    def write(self, metrics, step):
+        Flaky.calls += 1
+        if Flaky.calls in (4, 5):
+            raise ConnectionError("no route to the tracker")
+        self.inner.write(metrics, step)
+    def finish(self, summary):
+        self.inner.finish(summary)
+"""
+
+
+def test_a_sink_that_fails_stops_nothing_and_is_told_the_rest_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site"
+    (package / "flaky-1.dist-info").mkdir(parents=True)
+    (package / "flaky_sink.py").write_text(FLAKY)
+    (package / "flaky-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: flaky\nVersion: 1\n")
+    (package / "flaky-1.dist-info" / "entry_points.txt").write_text("[errorbook.sinks]\nflaky = flaky_sink:Flaky\n")
+    monkeypatch.syspath_prepend(str(package))
+
+    said = live(tmp_path / "run", [Named("flaky", {})])
+
+    assert len(said) == 1
+    assert "ConnectionError: no route to the tracker" in said[0]
+    assert "--to flaky" in said[0]
+    with open_ledger(tmp_path / "run") as ledger:
+        assert steps(tmp_path / "run" / FILE) == [point.step for point in points(ledger)]
+        assert ledger.count(Decision) == 2
+
+
+def test_a_sink_that_cannot_be_opened_says_so_when_the_run_begins(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
+        next(Scribe(ledger).steps())
+    with feeding([Named("nowhere", {})], tmp_path, quiet, said.append) as watch:
+        watch("evaluate", 1, 0, 1)
+
+        assert len(said) == 1
+
+
+def test_without_sinks_nothing_is_written(tmp_path: Path) -> None:
+    with feeding([], tmp_path, quiet, nothing) as watch:
+        assert watch is quiet
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_destinations_of_one_kind_are_remembered_apart(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    for name in ("one", "two"):
+        with open_ledger(run) as ledger:
+            Feed(run, [Named("jsonl", {"path": str(tmp_path / name)})]).tell(ledger)
+
+    assert told(tmp_path / "one") == told(tmp_path / "two")
+    assert len(json.loads((run / MEMORY).read_text())["steps"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["wandb", "mlflow", "trackio"])
+def test_a_sink_whose_library_is_missing_says_how_to_get_it(kind: str) -> None:
+    if find_spec(kind) is not None:
+        pytest.skip(f"{kind} is installed")
+
+    with pytest.raises(PluginError, match=rf"pip install 'errorbook\[{kind}\]'"):
+        plugins.create("sinks", kind)
+
+
+# In the run file and on the command line --------------------------------------------------------------------------
+
+RUN_FILE = '[run]\nname = "x"\n\n[[tasks]]\nname = "arithmetic"\n'
+
+
+def test_a_run_file_names_sinks_with_their_options() -> None:
+    config = parse(f'{RUN_FILE}\n[[sinks]]\nkind = "wandb"\nproject = "books"\nmode = "offline"\n')
+
+    assert [(sink.kind, sink.options) for sink in config.sinks] == [("wandb", {"project": "books", "mode": "offline"})]
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        ('[[sinks]]\nkind = "wandbb"', "There is no sink called 'wandbb'.*'wandb'"),
+        ('[[sinks]]\nkind = "wandb"\nprojekt = "x"', "did you mean 'project'"),
+        ('[[sinks]]\nkind = "wandb"\nmode = "loud"', "has a wrong value"),
+        ('[sinks]\nkind = "wandb"', r"written as \[\[sinks\]\]"),
+    ],
+)
+def test_a_mistake_in_a_sink_is_told_before_the_run(block: str, says: str) -> None:
+    with pytest.raises((ConfigError, PluginError), match=says):
+        parse(f"{RUN_FILE}\n{block}\n")
+
+
+def test_a_run_file_without_sinks_has_the_identity_that_it_always_had() -> None:
+    assert "sinks" not in dump(CONFIG)
+
+
+@pytest.mark.slow
+def test_a_run_may_be_gone_on_with_under_other_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = Path(__file__).parent.parent.joinpath("examples", "scripted.toml").read_text(encoding="utf-8")
+    (tmp_path / "run.toml").write_text(f'{text}\n[[sinks]]\nkind = "jsonl"\n', encoding="utf-8")
+    assert _guarded(["run", "run.toml", "--out", "run"]) in {0, 1}
+    (tmp_path / "run.toml").write_text(text, encoding="utf-8")
+
+    assert _guarded(["run", "run.toml", "--out", "run"]) in {0, 1}
+
+    with open_ledger(tmp_path / "run") as ledger:
+        assert steps(tmp_path / "run" / FILE) == [point.step for point in points(ledger)]
+
+
+def test_a_finished_run_is_told_to_a_sink_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run")
+    command = ["export", str(run), "--to", "jsonl", "--option", f"path={tmp_path / 'metrics'}"]
+
+    assert _guarded(command) == 0
+    assert _guarded(command) == 0
+
+    with open_ledger(run) as ledger:
+        expected = [point.step for point in points(ledger)]
+    assert steps(tmp_path / "metrics") == expected
+    assert f"Told jsonl of {len(expected)} steps." in capsys.readouterr().err
+
+
+def test_a_sink_that_fails_by_hand_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run")
+
+    assert _guarded(["export", str(run), "--to", "nowhere"]) == 2
+    assert "There is no sink called 'nowhere'" in capsys.readouterr().err
+    assert _guarded(["export", str(run), "--to", "jsonl", "--option", f"path={run}"]) == 2
+    assert "The sink 'jsonl' failed" in capsys.readouterr().err
