@@ -22,7 +22,7 @@ HEADER = """\
 # PyTorch comes first and without a build suffix such as '+cpu': pip takes the build that its own configuration offers
 # for this machine. There are no hashes for that reason, and no GPU libraries: a GPU build of PyTorch asks for its own.
 """
-NOT_LOCKED = {"reasoning-gym", "lm-eval", "inspect", "vllm"}
+NOT_LOCKED = {"reasoning-gym", "lm-eval", "inspect", "vllm", "wandb", "mlflow", "trackio"}
 """Extras that borrow other projects' questions or serve on GPUs: large, and some of them compile on installation."""
 GPU_LIBRARY = re.compile(r"nvidia-|cuda-|triton")
 

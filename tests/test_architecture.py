@@ -35,6 +35,7 @@ OF_THE_RUN = {
     "plugins",
     "report",
     "scaffold",
+    "exporting",
     "web",
 }
 BEYOND_A_STAGE = OF_THE_RUN | set(get_args(plugins.Kind))
@@ -52,6 +53,7 @@ PROTOCOLS: dict[str, type] = {
     "instructors": interfaces.Instructor,
     "trainers": interfaces.Trainer,
     "retrievers": interfaces.Retriever,
+    "sinks": interfaces.Sink,
 }
 
 

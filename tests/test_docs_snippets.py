@@ -66,6 +66,7 @@ def tutorial(
     return person.said, json.loads((folder / "tickets.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_tutorial_can_be_followed_to_a_better_model(tmp_path: Path) -> None:
     """With a scripted target, whose weights cannot be merged; everything else is done as the page says."""
     shutil.copy(DOCS / "tutorial" / "tickets.jsonl", tmp_path)

@@ -164,19 +164,25 @@ def test_filters_search_and_order_live_in_the_address(address: str, page: Page) 
     expect(page.get_by_text("No question of this run fits")).to_be_visible()
 
 
+def arrived(page: Page, words: str) -> None:
+    """Wait for the page with this headline, its scripts included."""
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(re.escape(words)))
+    page.wait_for_load_state()
+
+
 def test_next_and_previous_stay_in_the_list_with_the_keyboard(address: str, page: Page) -> None:
     page.goto(f"{address}{BOOK}?fate=fixed&sort=id")
     shown = titles(page)
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#question")
+    arrived(page, shown[0][:40])
     for expected in shown[1:3]:
         page.keyboard.press("j")
-        page.wait_for_function("words => document.querySelector('h1').innerText.startsWith(words)", arg=expected[:40])
+        arrived(page, expected[:40])
     page.keyboard.press("k")
-    page.wait_for_function("words => document.querySelector('h1').innerText.startsWith(words)", arg=shown[1][:40])
+    arrived(page, shown[1][:40])
     page.keyboard.press("u")
-    page.wait_for_selector(".rows")
+    arrived(page, "The book")
     assert titles(page) == shown
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox")).to_be_focused()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -150,6 +152,20 @@ def test_every_kind_of_run_is_accessible_and_reflows(served: Serve, page: Page, 
     page.goto(f"{served(shelf)}/runs/{name}")
 
     assert page.locator("h1").count() == 1
+    accessible(page)
+    reflows(page)
+
+
+@pytest.mark.slow
+def test_a_book_imported_from_logs_has_a_page(served: Serve, page: Page, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"id": "1", "question": "2 + 2?", "answer": "4", "response": "5", "is_correct": false}\n')
+    command = [sys.executable, "-m", "errorbook", "import", str(log), "--task", "gsm8k"]
+    subprocess.run([*command, "--out", str(tmp_path / "runs" / "logged")], check=True, capture_output=True)
+    page.goto(f"{served(tmp_path / 'runs')}/runs/logged")
+
+    expect(page.locator("#standing")).to_contain_text("These answers come from a log")
+    assert page.locator("main h2").all_inner_texts()[-1] == "About this run"
     accessible(page)
     reflows(page)
 

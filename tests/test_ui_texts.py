@@ -226,12 +226,12 @@ def test_no_text_takes_half_a_second(name: str) -> None:
     text = {**HOSTILE, **DEEP}[name]
     formatted(r"warm up: \(x\)" + "\n```python\nx\n```")
 
-    start = time.process_time()
+    start = time.thread_time()
     formatted(text)
     plain(text)
     changes(text, text[::-1])
 
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -2,7 +2,7 @@
 
 Only what a key is for is written by hand, in `meanings.toml`; a key without a meaning and a meaning without a key stop
 the build. A page asks for a table with a line `<!-- reference: run-file -->`. It covers the run file's sections, the
-options of plugins and the prompt files; commands and Python come from their own extensions.
+options of plugins, the prompt files and the book's keys; commands and Python come from their own extensions.
 """
 
 from __future__ import annotations
@@ -161,7 +161,14 @@ def _prompts() -> str:
     return "\n\n".join(f"### {file.name}\n\n````jinja\n{file.read_text('utf-8').strip()}\n````" for file in found)
 
 
-TABLES: dict[str, Callable[[], str]] = {"run-file": _run_file, "plugins": _plugins, "prompts": _prompts}
+def _keys() -> str:
+    from errorbook.pages.environment import KEYS
+
+    head = "| Key | Does |\n|---|---|\n"
+    return head + "\n".join(f"| {' '.join(f'`{part}`' for part in key.split())} | {does} |" for key, does in KEYS)
+
+
+TABLES: dict[str, Callable[[], str]] = {"run-file": _run_file, "plugins": _plugins, "prompts": _prompts, "keys": _keys}
 
 
 def _key(field: msgspec.structs.FieldInfo, known: dict[str, str]) -> Key:

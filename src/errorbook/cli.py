@@ -321,9 +321,11 @@ cli.add_command(cli_ui.ui)
 def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:
     from errorbook import loop
     from errorbook.screen import watching
+    from errorbook.sinks.feeding import Named, feeding
 
-    with watching(config.run.cycles) as watch:
-        loop.run(config, folder, watch, text)
+    sinks = [Named(sink.kind, sink.options) for sink in config.sinks]
+    with watching(config.run.cycles) as watch, feeding(sinks, folder, watch, _complain) as told:
+        loop.run(config, folder, told, text)
     made = _conclude(folder, as_json)
     return 0 if any(cycle.decision == "accept" for cycle in made.cycles) else 1
 

@@ -22,7 +22,7 @@ from errorbook.records import Method, Recipe, Role
 Strategy = Literal["error", "contrast", "cluster", "undirected"]
 SCORER_FILES = ("path", "labelled", "store")
 """Options of a scorer that name files; relative ones are taken from the run file's folder."""
-SECTIONS = ("run", "target", "instructor", "tasks", "strategy", "verify", "train", "gate", "compute")
+SECTIONS = ("run", "target", "instructor", "tasks", "strategy", "verify", "train", "gate", "compute", "sinks")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,6 +163,13 @@ class ComputeSection(Section, frozen=True, kw_only=True):
     cache: bool = True
 
 
+class SinkSection(Section, frozen=True, kw_only=True):
+    """`[[sinks]]`: a tracker that is told the metrics as well; `options` go to its plugin. It changes no result."""
+
+    kind: str
+    options: dict[str, Any] = {}
+
+
 class Config(Section, frozen=True, kw_only=True):
     """A whole run file."""
 
@@ -175,6 +182,7 @@ class Config(Section, frozen=True, kw_only=True):
     train: TrainSection = TrainSection()
     gate: GateSection = GateSection()
     compute: ComputeSection = ComputeSection()
+    sinks: tuple[SinkSection, ...] = ()
 
     def learn(self) -> tuple[TaskSection, ...]:
         """The tasks that are learnt from."""
@@ -218,8 +226,8 @@ def parse(text: str, source: str = "run file", folder: Path | None = None) -> Co
 
 
 def dump(config: Config) -> str:
-    """The configuration as canonical JSON: equal runs have equal text."""
-    return msgspec.json.encode(config, order="deterministic").decode()
+    """The configuration as canonical JSON: equal runs have equal text. Sinks stand there only where there are any."""
+    return msgspec.json.encode(config, order="deterministic").decode().replace(',"sinks":[]}', "}")
 
 
 _OPEN: dict[str, type[Section]] = {
@@ -227,7 +235,9 @@ _OPEN: dict[str, type[Section]] = {
     "instructor": InstructorSection,
     "tasks": TaskSection,
     "strategy": StrategySection,
+    "sinks": SinkSection,
 }
+_LISTS = {"tasks": "task", "sinks": "sink"}
 
 
 def _gather_options(data: dict[str, Any], source: str) -> dict[str, Any]:
@@ -235,9 +245,9 @@ def _gather_options(data: dict[str, Any], source: str) -> dict[str, Any]:
     result = dict(data)
     for name, section in _OPEN.items():
         value = data.get(name)
-        if name == "tasks":
+        if name in _LISTS:
             if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
-                raise ConfigError(f"{source}: tasks are written as [[tasks]], one block a task.")
+                raise ConfigError(f"{source}: {name} are written as [[{name}]], one block a {_LISTS[name]}.")
             result[name] = [_split(item, section) for item in value or []]
         elif isinstance(value, dict):
             result[name] = _split(value, section)
@@ -296,6 +306,8 @@ def _check_plugins(config: Config) -> None:
     for key in config.strategy.options:
         fields = [name for name in StrategySection.__struct_fields__ if name != "options"]
         raise ConfigError(f"[strategy] has no key '{key}'; {_nearest(key, fields)}")
+    for sink in config.sinks:
+        plugins.check("sinks", sink.kind, sink.options, also=("kind",))
     for task in config.tasks:
         plugins.check("tasks", task.plugin, task.options, also=TaskSection.__struct_fields__)
 

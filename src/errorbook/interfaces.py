@@ -5,7 +5,7 @@ Factories are found by entry point (see `plugins`) and called with the options o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -242,6 +242,18 @@ class Trainer(Protocol):
         Resumes exactly from its last saved step after a kill. Raises StageError where nothing is trainable, no
         lesson is left, or the weights did not change.
         """
+        ...
+
+
+class Sink(Protocol):
+    """A tracker of experiments that is told what a run measured, besides the ledger. What it raises stops no run."""
+
+    def write(self, metrics: Mapping[str, float], step: int) -> None:
+        """Take one step; steps come in order, and one that was taken may come again after a kill."""
+        ...
+
+    def finish(self, summary: Mapping[str, float]) -> None:
+        """Take what the run came to, and close; it may be called again on a run that had ended."""
         ...
 
 

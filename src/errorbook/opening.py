@@ -71,8 +71,8 @@ def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterato
 
 
 def _claim(ledger: Ledger, config: Config) -> None:
-    """Refuse a ledger of another run file; the budget and where the work is done may change between two calls."""
-    identity = dump(replace(config, run=replace(config.run, budget_usd=None), compute=ComputeSection()))
+    """Refuse a ledger of another run file; the budget, where the work is done and who is told of it may change."""
+    identity = dump(replace(config, run=replace(config.run, budget_usd=None), compute=ComputeSection(), sinks=()))
     known = ledger.fact("config")
     if known is None:
         ledger.state("config", identity)

@@ -17,7 +17,7 @@ import msgspec
 
 from errorbook.errors import ConfigError, PluginError
 
-Kind = Literal["tasks", "scorers", "targets", "instructors", "trainers", "retrievers"]
+Kind = Literal["tasks", "scorers", "targets", "instructors", "trainers", "retrievers", "sinks"]
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

@@ -180,6 +180,7 @@ def _cost(report: Report) -> Iterator[str]:
         rows: list[list[object]] = [
             [f"{sentences.brief(str(kind))} ({task})", *numbers] for task, kind, *numbers in costs
         ]
+        yield from ["### Cost of verified samples", ""]
         yield from _rows(["Against", "Dollars", "Verified", "Each"], rows)
 
 

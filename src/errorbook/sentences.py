@@ -88,7 +88,7 @@ def spent_text(report: Report) -> str:
     spending = report.spending
     text = f"${spending.usd:.2f} for {count(spending.calls, 'instructor call')}"
     if spending.budget_usd is None:
-        text += ", with no cap"
+        text += ", with no cap" if spending.usd else ""
     elif spending.budget_usd:
         text += f", {percent(spending.usd / spending.budget_usd)} of the cap of ${spending.budget_usd:.2f}"
     else:

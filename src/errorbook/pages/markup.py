@@ -30,6 +30,8 @@ def names_in(text: str) -> frozenset[str]:
 
 
 DEEPEST = 12
+MOST_LINES = 2_000
+MOST_CELLS = 5_000
 MOST_TOKENS = 6_000
 MOST_FORMULAS = 300
 LONGEST_FORMULA = 2_000
@@ -75,12 +77,18 @@ _CLOSERS = {"$$": "$$", r"\(": r"\)", r"\[": r"\]"}
 
 def html_of(text: str) -> str | None:
     """The text as safe HTML, or None where Markdown would lose a part of it or make far more of it than it is."""
-    if "```" not in text and _PROGRAM.search(text):
+    if _is_endless(text) or ("```" not in text and _PROGRAM.search(text)):
         return None
     tokens = _markdown().parse(text)
     if len(tokens) > MOST_TOKENS or any(token.level >= DEEPEST - 1 for token in tokens):
         return None
     return clean(_markdown().renderer.render(tokens, _markdown().options, {}))
+
+
+def _is_endless(text: str) -> bool:
+    """Whether it may make a table of far more cells than it has words: rows are filled up to the widest."""
+    lines = text.split("\n")
+    return len(lines) > MOST_LINES or max(line.count("|") for line in lines) * len(lines) > MOST_CELLS
 
 
 def clean(html: str) -> str:
