@@ -92,6 +92,7 @@ def _opening(server: Server, run: Path) -> list[Value]:
     return [
         Value(part="opening", name="first page", value=1000 * first, unit="ms"),
         Value(part="opening", name="index made", value=time.perf_counter() - began, unit="s", mark="< 60"),
+        Value(part="opening", name="processor time for that", value=server.cpu_seconds(), unit="s"),
         Value(part="opening", name="slowest page meanwhile", value=1000 * slowest, unit="ms"),
         Value(part="opening", name="peak memory until then", value=server.peak_mb(), unit="MB"),
     ]

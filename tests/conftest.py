@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from errorbook.targets.embedded import cache_root
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -17,6 +20,18 @@ CHAT_TEMPLATE = (
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test is answered by what another one asked; those of the answers' cache switch it on themselves."""
     monkeypatch.setenv("ERRORBOOK_NO_CACHE", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests leave in the cache goes with them, but for the embedded model's weights, which take long to unpack."""
+    kept, folder = cache_root(), tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("models", "hashes"):
+            (kept / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).symlink_to(kept / name, target_is_directory=True)
+        patch.setenv("ERRORBOOK_CACHE", str(folder))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -307,6 +307,19 @@ def test_drafts_are_filtered_and_counted_as_a_plain_reading_does(
         assert dict(counts) == {value: len(plain.listed_drafts(one)) for value, one in chosen.items()}
 
 
+def test_hostile_texts_are_kept_as_they_are(tmp_path: Path) -> None:
+    hostile = " <script>alert(1)</script> \x00 \x1b[31m \u202e 'quoted' %_" + "x" * 400
+    run = write_run(tmp_path / "run", hostile=hostile)
+    catalogue = filled(run, tmp_path / "cache")
+    with open_ledger(run) as ledger:
+        known = Plain(ledger).items()
+
+    short = [replace(one, question=one.question[:300], response_excerpt=one.response_excerpt[:300]) for one in known]
+    assert every(catalogue, ItemFilter()) == short
+    assert catalogue.items(ItemFilter(text="<script>alert(1")).total == len(known)
+    catalogue.close()
+
+
 def test_the_fates_are_those_of_the_report(run: Path, catalogue: Catalogue) -> None:
     with open_ledger(run) as ledger:
         report = build(ledger)

@@ -46,7 +46,7 @@ def test_a_ledger_of_twenty_thousand_responses_reports_each_of_them(tmp_path: Pa
     assert report.spending.calls == 800
     assert report.spending.usd == pytest.approx(0.8)
     assert sum(kind.usd for kind in report.spending.by_kind) == pytest.approx(0.8)
-    assert [len(case.drafts) for case in report.cases] == [2] * 8
+    assert [len(case.drafts) for case in report.cases] == [2] * 24
 
 
 def test_the_work_of_a_report_grows_as_the_ledger(tmp_path: Path) -> None:

@@ -207,8 +207,8 @@ def item_at(sql: sqlite3.Connection, known: Overview, id: ItemId) -> tuple[int, 
 def item_rows(sql: sqlite3.Connection, known: Overview, found: Sequence[Found]) -> tuple[Item, ...]:
     """The rows of a page, in its order."""
     rows = sql.execute(
-        f"SELECT i.id, i.grp, i.example, -i.by_drafts, i.samples, i.corrected, substr(s.question, 1, {EXCERPT}),"  # noqa: S608
-        f" substr(s.answer, 1, {EXCERPT}), s.misconception FROM items AS i JOIN item_search AS s ON s.rowid = i.id"
+        "SELECT i.id, i.grp, i.example, -i.by_drafts, i.samples, i.corrected, s.question, s.answer, s.misconception"
+        " FROM items AS i JOIN item_search AS s ON s.rowid = i.id"
         " WHERE i.id IN (SELECT value FROM json_each(?))",
         (among([row.id for row in found]),),
     )
@@ -227,8 +227,8 @@ def _item(group: ItemGroup, row: tuple[str, int, int, int, str, str, str]) -> It
         misconception=misconception,
         fate=group.fate,
         path=path_of(group.path),
-        question=question,
-        response_excerpt=answer,
+        question=question[:EXCERPT],  # not cut by SQLite, for which a NUL ends a text
+        response_excerpt=answer[:EXCERPT],
         drafts=drafts,
         samples=samples,
         corrected=bool(corrected),
@@ -280,7 +280,7 @@ def draft_bands(groups: Sequence[DraftGroup], sort: str) -> list[Band]:
 def draft_rows(sql: sqlite3.Connection, known: Overview, found: Sequence[Found]) -> tuple[DraftRow, ...]:
     """The rows of a page, in its order."""
     rows = sql.execute(
-        f"SELECT d.id, d.grp, d.hash, coalesce(i.example, ''), d.checked, d.since, substr(s.question, 1, {EXCERPT})"  # noqa: S608
+        "SELECT d.id, d.grp, d.hash, coalesce(i.example, ''), d.checked, d.since, s.question"
         " FROM drafts AS d JOIN draft_search AS s ON s.rowid = d.id LEFT JOIN items AS i ON i.id = d.item"
         " WHERE d.id IN (SELECT value FROM json_each(?))",
         (among([row.id for row in found]),),
@@ -297,7 +297,7 @@ def _draft(known: Overview, group: DraftGroup, row: tuple[str, str, str, int, st
     return DraftRow(
         draft=hash,
         task=group.task,
-        question=question,
+        question=question[:EXCERPT],
         outcome=group.outcome,
         reason=group.reason,
         kind=group.kind,

@@ -279,11 +279,12 @@ def status(folder: Path | None, as_json: bool) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file, not to stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
-def report(folder: Path | None, form: str, output: Path | None, as_json: bool) -> None:
+@click.option("--control", type=click.Path(path_type=Path), help="A run to compare the same mistakes with.")
+def report(folder: Path | None, form: str, output: Path | None, as_json: bool, control: Path | None) -> None:
     """A report to read or to send; by default of the latest run below ./runs."""
     from errorbook.status import latest
 
-    made = _build(folder or latest(Path("runs")))
+    made = _build(folder or latest(Path("runs")), control)
     text = _rendered(made, "json" if as_json else form, to_file=output is not None)
     if output is None:
         click.echo(text, nl=False)
@@ -344,12 +345,15 @@ def _conclude(folder: Path, as_json: bool) -> Report:
     return made
 
 
-def _build(folder: Path) -> Report:
+def _build(folder: Path, control: Path | None = None) -> Report:
+    from contextlib import ExitStack
+
     from errorbook.ledger import open_ledger
     from errorbook.report import build
 
-    with open_ledger(folder) as ledger:
-        return build(ledger)
+    with ExitStack() as opened:
+        ledger = opened.enter_context(open_ledger(folder))
+        return build(ledger, opened.enter_context(open_ledger(control)) if control else None)
 
 
 def _rendered(made: Report, form: str, to_file: bool) -> str:

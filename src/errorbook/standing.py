@@ -70,7 +70,7 @@ def command(status: Status) -> str:
 
 def results(status: Status) -> list[tuple[str, str, str]]:
     """Accuracy by task in brief: name, split, '34.0% → 70.0%' (base, then final); test, where it was read, else dev."""
-    shares = {
+    shares: dict[tuple[str, str, str], str] = {
         (item.task, item.split, item.checkpoint): percent(item.right / item.total)
         for item in status.evaluations
         if item.total and item.done == item.total

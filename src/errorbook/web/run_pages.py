@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 import time
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -23,10 +23,6 @@ from errorbook.status import Status
 from errorbook.web.answering import book_of, path, shelf_of, show
 from errorbook.web.patience import Patience
 from errorbook.web.shelf import Book
-from errorbook.web.standings import Standings
-
-if TYPE_CHECKING:
-    from errorbook.report_parts import Report
 
 MOST = 200
 """Runs on the first page, the newest ones: more are reached by opening a folder further down."""
@@ -45,24 +41,8 @@ SECTIONS = (
 """The report's sections on the run's page, by the id of their heading; one that a run does not fill is left out."""
 PATIENCE = 1.0
 """Seconds that a page waits for numbers which are not computed yet; after that it says so and asks again."""
-_SOON = "2"
+_SOON = "2"  # seconds, for the browser
 _BARE = string.ascii_letters + string.digits + "-_./~=+:@%"
-
-
-class Desk:
-    """What the pages of one server share: where each run stands, and what is being computed."""
-
-    def __init__(self) -> None:
-        self.standings = Standings()
-        self.patience = Patience()
-
-    def status(self, book: Book, seconds: float) -> Status | None:
-        """Where a run stands, or None where reading it takes longer; raises LedgerError."""
-        return self.patience.within(seconds, f"status {book.slug}", partial(self.standings.of, book))
-
-    def report(self, book: Book, seconds: float) -> Report | None:
-        """A run's report, or None where it is not computed yet; raises LedgerError."""
-        return self.patience.within(seconds, f"report {book.slug}", book.report)
 
 
 class Card(NamedTuple):
@@ -85,7 +65,7 @@ def runs(request: Request) -> Response:
     stamp = shelf.stamp()
     books = sorted(shelf.books(), key=lambda book: (-changed(book.folder), book.slug))
     until = time.monotonic() + PATIENCE
-    cards = [_card(book, _desk(request), until) for book in books[:MOST]]
+    cards = [_card(book, _patience(request), until) for book in books[:MOST]]
     answer = show(
         request,
         "web/runs.html.j2",
@@ -102,12 +82,12 @@ def runs(request: Request) -> Response:
 
 def run(request: Request) -> Response:
     """One run: where it stands, and all that its report says."""
-    book, desk = book_of(request), _desk(request)
+    book, patience = book_of(request), _patience(request)
     stamp, here = book.stamp(), path("runs", book.slug)
     page = {"book": book, "section": "run", "crumbs": (("Runs", "/"), (book.slug, "")), "stamp": stamp}
     try:
-        now = desk.status(book, PATIENCE)
-        report = desk.report(book, PATIENCE) if now else None
+        now = patience.within(PATIENCE, f"status {book.slug}", book.status)
+        report = patience.within(PATIENCE, f"report {book.slug}", book.report) if now else None
         behind = book.behind() if report else 0.0
     except UserError as error:
         return show(request, "web/run_problem.html.j2", sentence=str(error), **page)
@@ -130,19 +110,19 @@ def quoted(text: str) -> str:
     return text if text and all(letter in _BARE for letter in text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-def _desk(request: Request) -> Desk:
+def _patience(request: Request) -> Patience:
     """This server's, made with the first page that asks."""
     state = request.app.state
-    if not hasattr(state, "desk"):
-        state.desk = Desk()
-    found = state.desk
-    assert isinstance(found, Desk)  # noqa: S101 - put there above
+    if not hasattr(state, "patience"):
+        state.patience = Patience()
+    found = state.patience
+    assert isinstance(found, Patience)  # noqa: S101 - put there above
     return found
 
 
-def _card(book: Book, desk: Desk, until: float) -> Card:
+def _card(book: Book, patience: Patience, until: float) -> Card:
     try:
-        status = desk.status(book, max(until - time.monotonic(), 0.0))
+        status = patience.within(max(until - time.monotonic(), 0.0), f"status {book.slug}", book.status)
         return Card(book, status, "", changed(book.folder))
     except UserError as error:
         return Card(book, None, str(error), changed(book.folder))
