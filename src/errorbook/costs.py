@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from errorbook.ledger import Ledger
+from errorbook.ledger_counts import origins, supplied, written
 from errorbook.llm.budget import NANO
-from errorbook.records import Diagnosis, Draft, Sample
 from errorbook.report_parts import KindCost
 from errorbook.sentences import words
 
@@ -27,18 +27,17 @@ def cost_by_kind(ledger: Ledger) -> tuple[KindCost, ...]:
         return ()
     kinds: dict[str, _Kind] = {}
     parents: dict[str, _Kind] = {}
-    for hash, diagnosis in ledger.by_hash(Diagnosis):
-        kinds[hash] = parents[diagnosis.response] = (diagnosis.task, diagnosis.error_kind)
-    drafts = {hash: kinds.get(draft.diagnosis, _NONE) for hash, draft in ledger.by_hash(Draft)}
-    parents |= kinds | drafts
+    for diagnosis, response, task, kind in origins(ledger):
+        kinds[diagnosis] = parents[response] = (task, kind)
+    parents |= kinds | {draft: kinds.get(diagnosis, _NONE) for draft, diagnosis in written(ledger)}
     nano: defaultdict[_Kind, int] = defaultdict(int)
     for parent, usd in ledger.costs():
         nano[parents.get(parent, _NONE)] += round(usd * NANO)
     # The total is read last: a run that goes on meanwhile can only have spent more.
     nano[_NONE] = max(0, round(ledger.total_cost() * NANO) - sum(nano[kind] for kind in nano if kind != _NONE))
     samples: defaultdict[_Kind, int] = defaultdict(int)
-    for sample in ledger.all(Sample):
-        samples[drafts.get(sample.draft, _NONE)] += 1
+    for _, diagnosis in supplied(ledger):
+        samples[kinds.get(diagnosis, _NONE)] += 1
     found = (_part(kind, nano[kind], samples[kind]) for kind in {*nano, *samples} if nano[kind] or samples[kind])
     return tuple(sorted(found, key=lambda item: (-item.usd, item.task, item.kind)))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -102,8 +102,19 @@ def skills(ledger: Ledger, task: str, split: Split) -> dict[str, str]:
 
 def supplied(ledger: Ledger) -> Iterator[tuple[int, str]]:
     """For every sample the cycle that it was verified in, and the hash of its draft's diagnosis (or an empty text)."""
-    diagnoses = dict(_columns(ledger, "hash, parent", Draft))
+    diagnoses = dict(written(ledger))
     return ((int(cycle), diagnoses.get(draft, "")) for draft, cycle in _columns(ledger, "key, cycle", Sample))
+
+
+def origins(ledger: Ledger) -> Iterator[tuple[str, str, str, str]]:
+    """For every diagnosis its hash, its response's hash, the task and the kind of error, without the rest of it."""
+    what = "hash, parent, json_extract(body, '$.task'), json_extract(body, '$.error_kind')"
+    return iter(_columns(ledger, what, Diagnosis))
+
+
+def written(ledger: Ledger) -> Iterator[tuple[str, str]]:
+    """For every draft its hash and that of its diagnosis (or an empty text)."""
+    return iter(_columns(ledger, "hash, parent", Draft))
 
 
 def per_cycle(ledger: Ledger, kind: type[Record]) -> Counter[int]:
@@ -140,6 +151,6 @@ def diagnosed(ledger: Ledger) -> list[Diagnosed]:
     return [Diagnosed(row[0], decode(row[1]), int(row[2])) for row in rows]
 
 
-def _columns(ledger: Ledger, what: str, kind: type[Record]) -> Iterator[tuple[str, str]]:
+def _columns(ledger: Ledger, what: str, kind: type[Record]) -> Iterator[Any]:
     query = f"SELECT {what} FROM records WHERE kind = ? ORDER BY seq"  # noqa: S608 - fixed parts only
     return iter(ledger.connection.execute(query, (kind.__name__,)))
