@@ -43,11 +43,11 @@ format: setup ## mend what ruff can mend by itself
 	@$(BIN)/ruff format .
 
 docs: setup ## the documentation as a site in build/site; any broken link stops it
-	@$(BIN)/mkdocs build --quiet --strict --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 	@echo "Open build/site/index.html."
 
-docs-serve: setup ## the same, made again at every change, on http://127.0.0.1:8000
-	@$(BIN)/mkdocs serve --strict
+docs-serve: setup ## the same, made again at every change, on http://127.0.0.1:8001
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8001
 
 lock: setup ## choose the newest versions that pyproject.toml allows and pin them
 	@$(BIN)/python requirements/lock.py > requirements/lock.txt.new

@@ -37,7 +37,7 @@ Serve = Callable[[Path], str]
 
 @cache
 def _browser(program: str) -> Browser:
-    """One for the whole process: every module that imports the fixture has one of its own, and Playwright allows one."""
+    """One for the whole process: Playwright allows one, and each module that imports the fixture would start its own."""
     alone = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
     playwright = sync_playwright().start()
     atexit.register(playwright.stop)
@@ -83,8 +83,8 @@ def served() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh page; at the end nothing may have gone wrong in it."""
+def page(chromium: Browser, served: Serve) -> Iterator[Page]:
+    """A fresh page; at the end nothing may have gone wrong in it. It goes before the server does."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     shown, wrong = context.new_page(), []
     shown.set_default_timeout(15_000)

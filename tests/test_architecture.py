@@ -39,7 +39,19 @@ OF_THE_RUN = {
     "web",
 }
 BEYOND_A_STAGE = OF_THE_RUN | set(get_args(plugins.Kind))
-HEAVY = {"accelerate", "gguf", "latex2mathml", "openvino", "openvino_genai", "peft", "ray", "scipy", "sklearn", "torch", "transformers"}
+HEAVY = {
+    "accelerate",
+    "gguf",
+    "latex2mathml",
+    "openvino",
+    "openvino_genai",
+    "peft",
+    "ray",
+    "scipy",
+    "sklearn",
+    "torch",
+    "transformers",
+}
 OF_THE_SERVER = {"starlette", "uvicorn"}
 PLUGINS = [
     (group.removeprefix("errorbook."), name, value)
@@ -169,7 +181,6 @@ def test_only_the_ledger_speaks_sql() -> None:
     # of bought replies and that of remembered answers are files of their own as well: no record of a run is in them.
     beside = {name for name in speakers if name.startswith(("errorbook.ledger_", "errorbook.catalogue"))}
     assert speakers - beside == {"errorbook.ledger", "errorbook.llm.store", "errorbook.answers"}
-
 
 
 @pytest.mark.parametrize("name", MODULES)

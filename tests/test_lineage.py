@@ -127,6 +127,9 @@ def test_contrasts_are_right_answers_of_the_same_checkpoint_the_nearest_first(le
                 assert near.response.score.verdict == "right"
                 assert near.response.evaluation == study.answer.response.evaluation
                 assert near.example.id == near.response.example
+            similarities = [near.similarity or 0.0 for near in study.contrasts]
+            assert similarities == sorted(similarities, reverse=True)
+            assert similarities[0] > 0
 
 
 def test_the_answers_of_all_checkpoints_come_in_order_with_their_fate(ledger: Ledger) -> None:

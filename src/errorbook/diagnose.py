@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from errorbook.errors import StageError
 from errorbook.interfaces import Instructor, Retriever
-from errorbook.records import Call, Contrast, Diagnosis, Example, Failure, Mistake, Response
+from errorbook.records import Call, Contrast, Diagnosis, Example, Failure, Mistake, Neighbours, Response
 
 
 def find_mistakes(examples: Sequence[Example], responses: Mapping[str, Response], strategy: str) -> list[Mistake]:
@@ -57,6 +57,12 @@ def add_contrasts(
         )
         for mistake, found in zip(mistakes, nearest, strict=True)
     ]
+
+
+def neighbours(mistake: Mistake) -> Neighbours:
+    """What the diagnosis of this mistake is shown beside it, in numbers: for people who read the book."""
+    near = ((contrast.response.hash, contrast.similarity) for contrast in mistake.contrasts)
+    return Neighbours(response=mistake.response.hash, near=tuple(near))
 
 
 def diagnose(

@@ -36,6 +36,7 @@ from errorbook.records import (
     Draft,
     Example,
     Failure,
+    Neighbours,
     Outcome,
     Response,
     Verdict,
@@ -71,9 +72,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
-    """A contrast: a question near the mistake that the same checkpoint answered right. The nearest has rank 1."""
+    """A contrast: a question near the mistake that the same checkpoint answered right. The nearest has rank 1.
+
+    `similarity` is the retriever's; None where the run is from before it was recorded.
+    """
 
     rank: int
+    similarity: float | None
     example: Example
     response: Response
     hash: str
@@ -244,12 +249,16 @@ def _study(ledger: Ledger, answer: Answer, diagnosis: Diagnosis, cycle: int, cal
 
 def _contrasts(ledger: Ledger, response: Response, diagnosis: Diagnosis) -> tuple[Beside, ...]:
     found = among(ledger, response.evaluation, diagnosis.contrasts) if diagnosis.contrasts else {}
+    known = ledger.find(Neighbours, f"{diagnosis.response}:{diagnosis.strategy}")
+    similarities = dict(known.near) if known else {}
     contrasts = []
     for rank, hash in enumerate(diagnosis.contrasts, 1):
         near = found.get(hash)
         example = ledger.find(Example, f"{near.task}:{near.split}:{near.example}") if near else None
         if near is not None and example is not None:
-            contrasts.append(Beside(rank=rank, example=example, response=near, hash=hash))
+            contrasts.append(
+                Beside(rank=rank, similarity=similarities.get(hash), example=example, response=near, hash=hash)
+            )
     return tuple(contrasts)
 
 

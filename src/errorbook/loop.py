@@ -16,7 +16,7 @@ from errorbook.amending import amended
 from errorbook.assemble import Course, rule_of
 from errorbook.config import Config
 from errorbook.corrections import collect, corrected_responses
-from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
+from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, neighbours
 from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
@@ -206,7 +206,8 @@ def _diagnosed(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mis
             for mistake, result, call in diagnose(this.parts.instructor, open_mistakes):
                 key, parent = keys[mistake.response.hash], mistake.response.hash
                 named = f"diagnose:{key}" if isinstance(result, Failure) else key
-                ledger.extend([Entry(call, f"diagnose:{key}", parent), Entry(result, named, parent)], cycle)
+                beside = [Entry(neighbours(mistake), key, parent)] if mistake.contrasts else []
+                ledger.extend([Entry(call, f"diagnose:{key}", parent), Entry(result, named, parent), *beside], cycle)
                 done += 1
                 tick(done)
                 keep_budget(this)

@@ -138,6 +138,13 @@ class Contrast(Record, frozen=True, kw_only=True):
     similarity: float
 
 
+class Neighbours(Record, frozen=True, kw_only=True):
+    """How near the contrasts of one mistake are to it: the hash of each response with its similarity, nearest first."""
+
+    response: str
+    near: tuple[tuple[str, float], ...]
+
+
 class Mistake(Record, frozen=True, kw_only=True):
     """One wrong response as the instructor sees it; `contrasts` is empty in Learning from Error."""
 

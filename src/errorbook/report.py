@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from errorbook.book import Checkpoints, read_config
 from errorbook.config import Config, TaskSection
+from errorbook.corrections import left_out
 from errorbook.costs import cost_by_kind
 from errorbook.effects import against, error_kinds
 from errorbook.ledger import Answers, Ledger
@@ -215,6 +216,7 @@ def _cycle_funnels(ledger: Ledger, config: Config, points: Checkpoints) -> Itera
     for cycle in range(1, config.run.cycles + 1):
         drafts, samples, turned_down = written[cycle], outcomes[cycle], reasons.get(cycle, {})
         training = ledger.find(Training, f"training:{cycle}")
+        gone = left_out(ledger, cycle) if training else samples
         yield CycleFunnel(
             cycle=cycle,
             mistakes=points.mistakes(config, cycle),
@@ -222,8 +224,8 @@ def _cycle_funnels(ledger: Ledger, config: Config, points: Checkpoints) -> Itera
             samples=samples,
             rejected=turned_down,
             waiting=drafts - samples - sum(turned_down.values()),
-            trained=samples if training else 0,
-            untrained=0 if training else samples,
+            trained=samples - gone,
+            untrained=gone,
             too_long=training.truncated if training else 0,
         )
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from errorbook.errors import LedgerError, UserError
 from errorbook.ledger_glance import Memory
 from errorbook.ledger_watch import LEDGER, Signature, signature, snapshot, version
+from errorbook.liveness import changed
 from errorbook.report import build
 from errorbook.status import Status, at_this_moment, glance
 from errorbook.web.kept import Keeper, Kept
@@ -95,8 +96,7 @@ class Book:
 
     def changed(self) -> float:
         """When it was last written to, in seconds of the unix clock."""
-        now = signature(self.folder)
-        return max(now.file[2], now.log[2]) / 1e9 if now else 0.0
+        return changed(self.folder)
 
     def status(self) -> Status:
         """Where the run stands, read no more often than `kept` allows; without the costs by kind."""
@@ -139,10 +139,12 @@ class Book:
     def renew(self) -> bool:
         """Renew a report that is due and go on with the catalogue; return whether there is more to do soon."""
         try:
+            # The catalogue first: a large run's report takes seconds, for which the lists would stand still.
+            more = self._catalogue is not None and self._renew_catalogue(self._catalogue)
             for kept in self._kept():
                 if kept.due():
                     kept.renew()
-            return self._catalogue is not None and self._renew_catalogue(self._catalogue)
+            return more
         except UserError:
             return False  # the pages say what is wrong when they are asked for
 
