@@ -23,7 +23,7 @@ HEADER = """\
 # for this machine. There are no hashes for that reason, and no GPU libraries: a GPU build of PyTorch asks for its own.
 """
 NOT_LOCKED = {"reasoning-gym", "lm-eval", "inspect", "vllm", "wandb", "mlflow", "trackio"}
-"""Extras that borrow other projects' questions or serve on GPUs: large, and some of them compile on installation."""
+"""Extras that lead to other projects or serve on GPUs: large, and some of them compile on installation."""
 GPU_LIBRARY = re.compile(r"nvidia-|cuda-|triton")
 
 

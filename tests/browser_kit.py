@@ -37,7 +37,7 @@ Serve = Callable[[Path], str]
 
 @cache
 def _browser(program: str) -> Browser:
-    """One for the whole process: Playwright allows one, and each module that imports the fixture would start its own."""
+    """One for the whole process: Playwright allows one, and each importing module would start its own."""
     alone = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
     playwright = sync_playwright().start()
     atexit.register(playwright.stop)

@@ -26,8 +26,8 @@ def pins() -> dict[str, str]:
     return dict(pairs)
 
 
-BORROWED = {"reasoning-gym", "lm-eval", "inspect", "vllm"}
-"""Extras that only borrow other projects' questions: large, partly compiled on installation, and so not locked."""
+BORROWED = {"reasoning-gym", "lm-eval", "inspect", "vllm", "wandb", "mlflow", "trackio"}
+"""Extras that lead to other projects: large, partly compiled on installation, and so not locked."""
 
 
 def declared() -> list[Requirement]:

@@ -59,8 +59,9 @@ def add_noise_and_corrections(folder: Path) -> None:
             right_after=21,
         )
         ledger.append(noise, key="noise")
-        made = (Correction(subject="a", kind="strike"), Correction(subject="b", kind="edit"))
-        ledger.extend([Entry(made[0], "strike:a:1"), Entry(made[1], "edit:b:1"), Entry(made[0], "strike:a:2")], 2)
+        struck, edited = Correction(subject="a", kind="strike"), Correction(subject="b", kind="edit")
+        made = [(struck, "strike:a:1"), (edited, "edit:b:1"), (struck, "strike:a:2")]
+        ledger.extend([Entry(record, key, record.subject) for record, key in made], 2)
 
 
 @pytest.fixture(scope="module")

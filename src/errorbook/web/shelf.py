@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from errorbook.errors import LedgerError, UserError
 from errorbook.ledger_glance import Memory
 from errorbook.ledger_watch import LEDGER, Signature, signature, snapshot, version
-from errorbook.liveness import changed
+from errorbook.liveness import changed, pulse
 from errorbook.report import build
 from errorbook.status import Status, at_this_moment, glance
 from errorbook.web.kept import Keeper, Kept
@@ -77,7 +77,7 @@ class Book:
         """What a page of this book depends on, as one word: it changes when looking again shows something new."""
         try:
             shown = sum(kept.shown() for kept in self._kept())
-            return f"{self.version()}.{shown}.{self._moved}"
+            return f"{self.version()}.{shown}.{self._moved}.{int(pulse(self.folder).running)}"
         except UserError:
             return "unreadable"
 
