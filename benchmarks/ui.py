@@ -1,6 +1,6 @@
 """The book in a browser on 100,000 questions and five checkpoints: how quick, how small, how live.
 
-    [ERRORBOOK_DATA=...] python -m benchmarks.ui [--items N] [--rounds N] [--json]
+    python -m benchmarks.ui [--folder DIR] [--items N] [--rounds N] [--json]
 
 Writes the ledger of `ui_ledger`, starts the real `errorbook ui` on it as a process of its own, and asks for every kind
 of page many times with ever other filters and words, as a reader of a slow mind would: one at a time, over one
@@ -11,7 +11,6 @@ are not judged. Exit code 1 where a mark is missed. Nothing here needs a model, 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import tempfile
@@ -45,9 +44,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def main() -> int:
     """Measure, print, and say whether every mark was kept."""
     options = _options()
-    data = os.environ.get("ERRORBOOK_DATA")
     with tempfile.TemporaryDirectory() as scratch:
-        root = (Path(data) if data else Path(scratch)) / f"ui-{options.items}"
+        root = (options.folder or Path(scratch)) / f"ui-{options.items}"
         values = measure(root, Path(scratch) / "cache", options.items, options.rounds)
     report = Report(machine=machine(), items=options.items, values=values)
     if options.json:
@@ -150,6 +148,9 @@ def _live(server: Server, run: Path, items: int) -> list[Value]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--folder", type=Path, help="keep the ledger there, for another time; else it goes with the measurement"
+    )
     parser.add_argument("--items", type=int, default=FULL, help="questions; %(default)s judges the marks")
     parser.add_argument("--rounds", type=int, default=40, help="times that each kind of page is asked for")
     parser.add_argument("--json", action="store_true", help="all values as JSON")
