@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 import pytest
-from browser_kit import accessible, chromium, page, reflows, served
+from browser_kit import accessible, chromium, page, reflows, served  # noqa: F401 - `page` asks for `served`
 from docs_kit import ROOT, environment
 from playwright.sync_api import Page
 

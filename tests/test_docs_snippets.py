@@ -22,6 +22,7 @@ FOLLOWED = {
 """Pages that need nothing but an empty folder, and something that the last commands must have said."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_page_can_be_followed_from_top_to_bottom(name: str, tmp_path: Path) -> None:
     with reader(tmp_path) as person:

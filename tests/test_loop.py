@@ -299,6 +299,7 @@ run(load(Path(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(RUN_FILE.replace("gain = 0.25", "gain = 0.25\ndelay = 0.002"))

@@ -202,6 +202,7 @@ def test_the_small_version_asks_twenty_questions_to_decide_and_ten_to_report(
     assert [task.train for task in plan.tasks] == [20] * 3 + [0] * 4
 
 
+@pytest.mark.slow
 def test_the_small_version_runs_to_its_end_on_invented_data(
     invented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

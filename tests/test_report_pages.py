@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from browser_kit import accessible, chromium, page, reflows, served
+from browser_kit import accessible, chromium, page, reflows, served  # noqa: F401 - `page` asks for `served`
 from playwright.sync_api import Page
 from synthetic_run import write_exam, write_run
 from test_report import HOSTILE

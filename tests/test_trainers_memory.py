@@ -109,6 +109,7 @@ def little_memory(extra: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the process's memory")
 def test_a_pass_that_does_not_fit_is_halved_and_nothing_is_updated_twice(tiny_model: Path) -> None:
     import torch

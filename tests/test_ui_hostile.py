@@ -14,7 +14,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 import pytest
-from browser_kit import chromium, page, served, without_scripts
+from browser_kit import chromium, page, served, without_scripts  # noqa: F401 - `page` asks for `served`
 from hostile_run import IDS, TASK, TEXTS, write_hostile_run
 from hostile_texts import HOSTILE
 from playwright.sync_api import Browser, Dialog, Page

@@ -16,7 +16,7 @@ _NAMED = 24
 def fit(text: str, limit: int) -> int:
     """How many characters of the text to show where `limit` plain ones would fit."""
     head = text[:limit]
-    if "".join(head.split()).isprintable():
+    if head.replace("\n", "").replace("\t", "").isprintable():
         return len(head)
     room = limit
     for place, letter in enumerate(head):
