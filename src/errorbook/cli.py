@@ -341,7 +341,7 @@ def _conclude(folder: Path, as_json: bool) -> Report:
     else:
         click.echo(_rendered(made, "terminal", to_file=False), nl=False)
         click.echo(f"\nThe report to send is {page}. Next:")
-        click.echo(f"  errorbook status {folder}\n  errorbook report {folder} --format md")
+        click.echo(f"  errorbook ui {folder}\n  errorbook report {folder} --format md")
     return made
 
 
