@@ -6,6 +6,7 @@ What HTML and Markdown show is parsed out of them again.
 from __future__ import annotations
 
 import html.parser
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from typing import Any
 import msgspec
 import pytest
 from raw_numbers import Raw, Row, expected, fate, kinds_of
+from server_kit import WEB, serving
 from synthetic_run import write_run
 
 from errorbook import report_html, report_markdown
 from errorbook.errors import LedgerError
+from errorbook.fates import FATES
 from errorbook.ledger import Entry, open_ledger
 from errorbook.records import Checkpoint, Correction, Evaluation, Noise
 from errorbook.report import build
 from errorbook.report_parts import Report
+from errorbook.sentences import words
 
 
 def same(shown: Any, wanted: Any, where: str = "") -> None:
@@ -323,6 +327,20 @@ def test_the_page_shows_the_numbers_of_the_raw_rows(run_folder: Path, control_fo
     ]
     assert "People edited 1 sample and struck out 2 samples." in page
     assert f"${wanted['spending']['usd']:.2f} for {wanted['spending']['calls']} instructor calls" in page
+
+
+def test_every_table_of_the_browsers_page_is_the_reports(run_folder: Path) -> None:
+    sent = Tables(report_html.render(read(run_folder))).found
+    with serving(run_folder.parent) as address:
+        shown = Tables(WEB.get(f"{address}/runs/{run_folder.name}").text).found
+
+    # There its numbers are links, which say to those who hear them what they lead to.
+    spoken = re.compile(rf"(?<=\d) ({'|'.join(words(fate) for fate in FATES)})\b")
+    shown["Fates by task and split"] = [
+        [spoken.sub("", cell) for cell in row] for row in shown["Fates by task and split"]
+    ]
+    assert len(shown) >= 8
+    assert shown == {label: sent[label] for label in shown}
 
 
 def test_markdown_shows_the_numbers_of_the_raw_rows(run_folder: Path, control_folder: Path, report: Report) -> None:
