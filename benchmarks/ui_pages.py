@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from benchmarks.ui_ledger import KINDS, REASONS, SKILLS, SPLITS, WORDS
-from errorbook.catalogue import DRAFT_SORTS, ITEM_SORTS, Catalogue, DraftFilter, ItemFilter
+from errorbook.catalogue.index import DRAFT_SORTS, ITEM_SORTS, Catalogue, DraftFilter, ItemFilter
 from errorbook.fates import FATES
 from errorbook.ledger import open_ledger
 from errorbook.records import Call, Draft

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from errorbook.catalogue import Catalogue
+from errorbook.catalogue.index import Catalogue
 
 COMMAND = "from errorbook.cli_ui import ui; ui(prog_name='errorbook ui')"
 

@@ -19,9 +19,10 @@ from hypothesis import strategies as some
 from msgspec.structs import asdict, replace
 from synthetic_run import CONFIG, KINDS, REASONS, SKILLS, SPLITS, Scribe, write_exam, write_run
 
-from errorbook import catalogue_filling, catalogue_paging
 from errorbook.book import Checkpoints
-from errorbook.catalogue import (
+from errorbook.catalogue import filling as catalogue_filling
+from errorbook.catalogue import paging as catalogue_paging
+from errorbook.catalogue.index import (
     DRAFT_SORTS,
     ITEM_SORTS,
     Catalogue,
@@ -31,7 +32,7 @@ from errorbook.catalogue import (
     ItemFilter,
     ItemId,
 )
-from errorbook.catalogue_store import FORGOTTEN, forget
+from errorbook.catalogue.store import FORGOTTEN, forget
 from errorbook.errors import LedgerError
 from errorbook.fates import FATES, fate_of
 from errorbook.ledger import Ledger, open_ledger

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from errorbook.catalogue_parts import DraftOutcome
+from errorbook.catalogue.parts import DraftOutcome
 from errorbook.corrections import as_corrected
 from errorbook.ledger import Ledger
 from errorbook.ledger_lineage import dated, keyed, of_parent

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook.catalogue_parts import Facets, ItemFilter, ItemId
+from errorbook.catalogue.parts import Facets, ItemFilter, ItemId
 from errorbook.lineage import Story, story
 from errorbook.lineage_words import ASSOCIATION, effect, moments, named
 from errorbook.pages.texts import changes

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook.catalogue_parts import DraftFacets, DraftFilter
+from errorbook.catalogue.parts import DraftFacets, DraftFilter
 from errorbook.lineage import call_story, draft_story
 from errorbook.lineage_words import ASSOCIATION, effect, named
 from errorbook.web.answering import book_of, not_found, part, path, query, show

@@ -25,7 +25,7 @@ from errorbook.status import Status, at_this_moment, glance
 from errorbook.web.kept import Keeper, Kept
 
 if TYPE_CHECKING:
-    from errorbook.catalogue import Catalogue
+    from errorbook.catalogue.index import Catalogue
     from errorbook.ledger import Ledger
     from errorbook.report_parts import Report
 
@@ -115,7 +115,7 @@ class Book:
     @property
     def catalogue(self) -> Catalogue:
         """The index of its questions and drafts, which the background thread keeps fresh."""
-        from errorbook.catalogue import Catalogue
+        from errorbook.catalogue.index import Catalogue
 
         with self._lock:
             if self._catalogue is None:

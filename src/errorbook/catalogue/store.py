@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from errorbook.catalogue_schema import VERSION, prepare
+from errorbook.catalogue.schema import VERSION, prepare
 from errorbook.records import digest
 
 FORGOTTEN = 30 * 24 * 3600.0

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from errorbook.catalogue_schema import Search, among
+from errorbook.catalogue.schema import Search, among
 
 Key = tuple[int | str, ...]
 FEW = 3000

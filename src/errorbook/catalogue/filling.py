@@ -14,7 +14,7 @@ import msgspec
 
 from errorbook import ledger_changes as changes
 from errorbook.book import Checkpoints, read_config
-from errorbook.catalogue_writing import LETTERS, Drafts, Items, Question
+from errorbook.catalogue.writing import LETTERS, Drafts, Items, Question
 from errorbook.ledger import Ledger
 from errorbook.ledger_changes import Answer, NewRecord
 from errorbook.records import Correction, Diagnosis, Draft, Example, Rejection, Split, Verdict

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast, get_args
 
-from errorbook.catalogue_paging import Band, Found, Key, Order
-from errorbook.catalogue_parts import (
+from errorbook.catalogue.paging import Band, Found, Key, Order
+from errorbook.catalogue.parts import (
     Count,
     DraftFacets,
     DraftFilter,
@@ -22,8 +22,8 @@ from errorbook.catalogue_parts import (
     ItemFilter,
     ItemId,
 )
-from errorbook.catalogue_schema import among
-from errorbook.catalogue_writing import LETTERS
+from errorbook.catalogue.schema import among
+from errorbook.catalogue.writing import LETTERS
 from errorbook.fates import FATES, Fate, fate_of
 from errorbook.records import Split, Verdict
 

@@ -1,6 +1,6 @@
 """The catalogue's rows, written one by one: items and drafts, each with the group that counts it and its searched text.
 
-It holds what one transaction needs, no more. Where the values come from is the business of `catalogue_filling`.
+It holds what one transaction needs, no more. Where the values come from is the business of `filling`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlite3
 from collections import Counter
 from typing import NamedTuple
 
-from errorbook.catalogue_schema import LONGEST, NEWEST
+from errorbook.catalogue.schema import LONGEST, NEWEST
 from errorbook.records import Correction, Draft, Rejection, Verdict
 
 LETTERS: dict[Verdict, str] = {"right": "r", "wrong": "w", "unscorable": "u"}

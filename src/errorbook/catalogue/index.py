@@ -19,9 +19,9 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from errorbook.catalogue_filling import Filling, is_done, progress
-from errorbook.catalogue_paging import Band, Found, Place, leaf, mark, walk
-from errorbook.catalogue_parts import (
+from errorbook.catalogue.filling import Filling, is_done, progress
+from errorbook.catalogue.paging import Band, Found, Place, leaf, mark, walk
+from errorbook.catalogue.parts import (
     DRAFT_SORTS,
     ITEM_SORTS,
     Count,
@@ -35,7 +35,7 @@ from errorbook.catalogue_parts import (
     ItemId,
     ItemPage,
 )
-from errorbook.catalogue_reading import (
+from errorbook.catalogue.reading import (
     Overview,
     draft_bands,
     draft_facets,
@@ -50,8 +50,8 @@ from errorbook.catalogue_reading import (
     overview,
     version_of,
 )
-from errorbook.catalogue_schema import clear, has_full_text, prepare, search, transaction
-from errorbook.catalogue_store import Store
+from errorbook.catalogue.schema import clear, has_full_text, prepare, search, transaction
+from errorbook.catalogue.store import Store
 from errorbook.errors import LedgerError
 from errorbook.ledger import Ledger, open_ledger
 from errorbook.ledger_schema import explain
