@@ -36,7 +36,10 @@ class Raw:
             bodies = [json.loads(row[0]) for row in sql.execute("SELECT body FROM bodies")]
             self.seconds = sql.execute("SELECT stage, seconds FROM events ORDER BY seq").fetchall()
             config = sql.execute("SELECT value FROM facts WHERE name = 'config'").fetchone()[0]
+            caps = sql.execute("SELECT name, value FROM facts WHERE name LIKE 'budget %'").fetchall()
         self.config = json.loads(config)
+        newest = max(((int(name.split()[1]), value) for name, value in caps), default=(0, ""))[1]
+        self.budget = float(newest) if newest else None
         evaluations = {row["hash"]: row["body"] for row in self.of("Evaluation")}
         self.responses: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
         for body in bodies:
@@ -302,7 +305,7 @@ def spending(raw: Raw) -> Row:
         "usd": usd,
         "usd_per_sample": usd / samples.total(),
         "by_kind": sorted(by_kind, key=lambda item: (-item["usd"], item["task"], item["kind"])),
-        "budget_usd": raw.config["run"]["budget_usd"],
+        "budget_usd": raw.budget,
     }
 
 

@@ -233,7 +233,7 @@ def test_a_run_tells_what_to_do_next(tmp_path: Path) -> None:
 
     assert reply.returncode in {0, 1}
     assert "book/report.html" in reply.stdout
-    assert "errorbook status book" in reply.stdout
+    assert "errorbook ui book" in reply.stdout
 
 
 def test_an_exam_trains_nothing(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from server_kit import WEB, serving
 from synthetic_run import write_run
 
 from errorbook import report_html, report_markdown
+from errorbook.book import note_budget
 from errorbook.errors import LedgerError
 from errorbook.fates import FATES
 from errorbook.ledger import Entry, open_ledger
@@ -63,6 +64,8 @@ def add_noise_and_corrections(folder: Path) -> None:
             right_after=21,
         )
         ledger.append(noise, key="noise")
+        for cap in (20.0, 50.0):  # raised in between
+            note_budget(ledger, cap)
         struck, edited = Correction(subject="a", kind="strike"), Correction(subject="b", kind="edit")
         made = [(struck, "strike:a:1"), (edited, "edit:b:1"), (struck, "strike:a:2")]
         ledger.extend([Entry(record, key, record.subject) for record, key in made], 2)

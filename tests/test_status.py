@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
 from errorbook import standing
+from errorbook.book import note_budget
 from errorbook.config import dump
-from errorbook.ledger import Ledger, open_ledger
+from errorbook.ledger import open_ledger
 from errorbook.ledger_glance import Memory
 from errorbook.liveness import pulse
 from errorbook.stages import Stage, stage_left
-from errorbook.status import Status, at_this_moment, budget, glance, latest, stand
+from errorbook.status import Status, at_this_moment, glance, latest, stand
 
 STAGES = [
     ("opening", "evaluate sums train", 1),
@@ -143,20 +144,18 @@ def test_an_exam_is_finished_when_every_question_is_answered(tmp_path: Path) -> 
     assert "errorbook exam FILE" in standing.command(part)
 
 
-def test_the_cap_comes_from_the_run_file_and_the_money_left_is_named(tmp_path: Path) -> None:
-    def capped(ledger: Ledger) -> None:
-        ledger.state("run_file", '[run]\nname = "x"\nbudget_usd = 10\n')
+def test_the_cap_that_was_given_last_counts_and_the_money_left_is_named(tmp_path: Path) -> None:
+    def status(*caps: float | None) -> Status:
+        with open_ledger(tmp_path / "run", "write") as ledger:
+            for cap in caps:
+                note_budget(ledger, cap)
+        return read(tmp_path / "run")
 
-    with open_ledger(write_run(tmp_path / "capped"), "write") as ledger:
-        capped(ledger)
-    with open_ledger(write_run(tmp_path / "odd", stop_after=1), "write") as ledger:
-        ledger.state("run_file", "= no TOML")
-    status = read(tmp_path / "capped")
-
-    assert (status.budget_usd, status.usd) == (10.0, 7.25)
-    assert standing.money(status) == "$7.25 of $10.00 ($2.75 left)"
-    with open_ledger(tmp_path / "odd") as ledger:
-        assert budget(ledger) is None
+    write_run(tmp_path / "run")
+    assert status().budget_usd is None
+    assert standing.money(status(5.0, 10.0, 10.0)) == "$7.25 of $10.00 ($2.75 left)"
+    assert status(None).budget_usd is None
+    assert status(10.0).budget_usd == 10.0
 
 
 def test_time_left_is_said_only_where_the_past_tells_it(tmp_path: Path) -> None:

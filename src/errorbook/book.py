@@ -5,6 +5,8 @@ Shared by everything that reads a ledger for people. It only reads; it computes 
 
 from __future__ import annotations
 
+from itertools import count, takewhile
+
 import msgspec
 
 from errorbook.config import Config
@@ -28,6 +30,24 @@ def read_config(ledger: Ledger) -> Config:
         raise LedgerError(
             f"The ledger '{ledger.path}' was begun by another version of Errorbook ({error}); read it with that one."
         ) from None
+
+
+def note_budget(ledger: Ledger, usd: float | None) -> None:
+    """Record the dollar cap that the run goes on with. It may be raised between two calls, so each is kept."""
+    caps, now = _budgets(ledger), "" if usd is None else repr(usd)
+    if not caps or caps[-1] != now:
+        ledger.state(f"budget {len(caps) + 1}", now)
+
+
+def budget(ledger: Ledger) -> float | None:
+    """The dollar cap that the run was given last, or None where it has none."""
+    caps = _budgets(ledger)
+    return float(caps[-1]) if caps and caps[-1] else None
+
+
+def _budgets(ledger: Ledger) -> list[str]:
+    facts = (ledger.fact(f"budget {number}") for number in count(1))
+    return [cap for cap in takewhile(lambda fact: fact is not None, facts) if cap is not None]
 
 
 class Checkpoints:

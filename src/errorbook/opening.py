@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from errorbook import __version__
 from errorbook.assemble import SPLITS, Course, Parts, assemble, plugin_origins, rule_of
+from errorbook.book import note_budget
 from errorbook.compute.ray_cluster import disconnect
 from errorbook.config import ComputeSection, Config, dump
 from errorbook.errors import LedgerError
@@ -59,6 +60,7 @@ def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterato
         for course in parts.courses:
             _shelve(ledger, course)
         _protect(ledger, parts)
+        note_budget(ledger, config.run.budget_usd)
         for name, value in (("run_file", run_file), ("version", __version__), ("plugins", _plugins(config))):
             if ledger.fact(name) is None:
                 ledger.state(name, value)

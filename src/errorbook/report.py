@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from errorbook.book import Checkpoints, read_config
+from errorbook.book import Checkpoints, budget, read_config
 from errorbook.config import Config, TaskSection
 from errorbook.corrections import left_out
 from errorbook.costs import cost_by_kind
@@ -57,7 +57,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
     decisions = points.decisions
     seconds = _stage_seconds(ledger)
     alpha_each = config.gate.alpha / (config.run.cycles * len(config.train.scales))
-    spending = _spending(ledger, config)
+    spending = _spending(ledger)
     diagnoses = diagnosed(ledger)
     mistakes, kinds = error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
     compared, kinds = against(ledger, control, mistakes, kinds) if control else (None, kinds)
@@ -266,7 +266,7 @@ def _stage_seconds(ledger: Ledger) -> dict[str, float]:
     return seconds
 
 
-def _spending(ledger: Ledger, config: Config) -> Spending:
+def _spending(ledger: Ledger) -> Spending:
     spent, usd, samples = ledger.spent(), ledger.total_cost(), ledger.count(Sample)
     return Spending(
         calls=spent.calls,
@@ -275,5 +275,5 @@ def _spending(ledger: Ledger, config: Config) -> Spending:
         usd=usd,
         usd_per_sample=usd / samples if samples else None,
         by_kind=cost_by_kind(ledger),
-        budget_usd=config.run.budget_usd,
+        budget_usd=budget(ledger),
     )

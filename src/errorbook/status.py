@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from errorbook.book import Checkpoints, read_config
+from errorbook.book import Checkpoints, budget, read_config
 from errorbook.costs import cost_by_kind
 from errorbook.errors import LedgerError
 from errorbook.ledger import Ledger, Tally
@@ -55,7 +54,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands; `cycle` is the one in progress, or the last one, and 0 in an exam without training.
 
     `state`, `changed` (when the ledger was last written to) and the seconds left are of the moment when it was read:
-    `at_this_moment` renews them. What nothing tells is None. `budget_usd` is the cap of the recorded run file.
+    `at_this_moment` renews them. What nothing tells is None. `budget_usd` is the cap that the run was given last.
     """
 
     run: str
@@ -146,16 +145,6 @@ def at_this_moment(status: Status, folder: Path) -> Status:
         stage_seconds_left=left,
         run_seconds_left=None if left is None or later is None else left + later,
     )
-
-
-def budget(ledger: Ledger) -> float | None:
-    """The dollar cap of the run file that the ledger was begun with, or None."""
-    try:
-        run = tomllib.loads(ledger.fact("run_file") or "").get("run")
-    except tomllib.TOMLDecodeError:
-        return None  # a run that was begun from Python may record any text
-    found = run.get("budget_usd") if isinstance(run, dict) else None
-    return float(found) if isinstance(found, int | float) else None
 
 
 def latest(folder: Path) -> Path:
