@@ -6,7 +6,6 @@ another address than the server's.
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import socket
@@ -14,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +30,29 @@ FLAGS = (
     "--disable-gpu",
 )
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SETTLED = """async () => {
+  await new Promise(next => requestAnimationFrame(() => requestAnimationFrame(next)));
+  const still = document.getAnimations().map(one => one.finished.catch(() => null));
+  await Promise.race([Promise.all(still), new Promise(enough => setTimeout(enough, 3000))]);
+}"""
+"""Waits until nothing fades or moves any more: half faded in, a text has not its contrast yet."""
 Serve = Callable[[Path], str]
 
 
-@cache
-def _browser(program: str) -> Browser:
-    """One for the whole process: Playwright allows one, and each importing module would start its own."""
-    alone = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
-    playwright = sync_playwright().start()
-    atexit.register(playwright.stop)
-    return playwright.chromium.launch(executable_path=program, args=[*FLAGS, *alone])
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for the tests of a module; each page gets a context of its own.
 
-
-@pytest.fixture(scope="session")
-def chromium() -> Browser:
-    """One browser for all tests of a process; each page gets a context of its own."""
+    It ends with the module: Playwright keeps an event loop running in the thread, in which no other can be started.
+    """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("needs a Chromium: 'sudo apt install chromium'")
-    return _browser(program)
+    alone = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *alone])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -102,6 +104,7 @@ def accessible(page: Page, *, themes: tuple[str, ...] = ("light", "dark")) -> No
 
     for theme in themes:
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.evaluate(SETTLED)
         results = Axe().run(page)
         assert results.violations_count == 0, f"{page.url} ({theme}):\n{results.generate_report()}"
 
