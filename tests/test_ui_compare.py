@@ -78,11 +78,14 @@ def test_the_keyboard_goes_through_the_regressions(root: Path, served: Serve, pa
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Both answers")).to_be_visible()
+    page.wait_for_load_state()  # the keys are there when the page is loaded
     first = page.url
     page.keyboard.press("r")
     expect(page).not_to_have_url(first)
+    page.wait_for_load_state()
     page.keyboard.press("k")
     expect(page).to_have_url(first)
+    page.wait_for_load_state()
     page.keyboard.press("u")
     expect(page.get_by_role("heading", name="B against A")).to_be_visible()
 
