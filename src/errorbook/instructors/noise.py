@@ -37,7 +37,7 @@ class Noise:
     def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
         """A random kind of fault for each mistake, whatever the response says."""
         for mistake in mistakes:
-            rng = self._rng(mistake.hash)
+            rng = self._rng(mistake.example.id, mistake.response.text)
             kind = rng.choice(sorted(MEANINGS))
             call = Call(
                 instructor=self.name,
@@ -63,7 +63,9 @@ class Noise:
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """`count` drafts for each assignment: in turn a wrong calculation and an irrelevant question."""
         for assignment in assignments:
-            rng = self._rng(assignment.hash)
+            rng = self._rng(
+                *(str(part) for part in (assignment.cycle, assignment.round, assignment.index)), assignment.task
+            )
             call = Call(
                 instructor=self.name,
                 purpose="write",
@@ -77,8 +79,9 @@ class Noise:
             ]
             yield assignment, drafts, call
 
-    def _rng(self, subject: str) -> random.Random:
-        return random.Random(f"noise:{self._seed}:{subject}")  # noqa: S311
+    def _rng(self, *subject: str) -> random.Random:
+        # By what is asked, not by a record's hash: that changes when a field is added to a record.
+        return random.Random(digest("noise", str(self._seed), *subject))  # noqa: S311
 
 
 def _wrong(rng: random.Random) -> tuple[str, str, str]:

@@ -18,7 +18,7 @@ import msgspec
 
 from errorbook.instructors.tutor_faults import borrow_places, carry_places
 from errorbook.instructors.tutor_reading import Equation, expression, numbers_in, read
-from errorbook.records import Assignment, Diagnosis, Draft, Example
+from errorbook.records import Assignment, Diagnosis, Draft, Example, digest
 
 if TYPE_CHECKING:
     from errorbook.tasks.arithmetic_problems import Problem
@@ -91,7 +91,7 @@ def prerequisite(drill: Aim) -> Aim:
 
 def write_drafts(assignment: Assignment, seed: int, call: str) -> list[Draft]:
     """`assignment.count` drafts, the same for equal assignments and seeds; `call` is the hash of the call."""
-    rng = random.Random(f"{seed}:{assignment.hash}")  # noqa: S311
+    rng = random.Random(_draw_key(assignment, seed))  # noqa: S311
     example = assignment.mistake.example if assignment.mistake else None
     taken: set[str] = set()
     drafts = []
@@ -113,6 +113,18 @@ def write_drafts(assignment: Assignment, seed: int, call: str) -> list[Draft]:
             )
         )
     return drafts
+
+
+def _draw_key(assignment: Assignment, seed: int) -> str:
+    """What the drawn problems depend on: the work itself, never the hash of a record.
+
+    A record's hash changes whenever a field is added to one of its ancestors, and a run must not teach other problems
+    because of that.
+    """
+    mistake, diagnosis = assignment.mistake, assignment.diagnosis
+    asked = [assignment.task, str(assignment.cycle), str(assignment.round), str(assignment.index)]
+    wrong = [mistake.example.id, mistake.response.text] if mistake else []
+    return digest(str(seed), *asked, *wrong, diagnosis.error_kind if diagnosis else "")
 
 
 def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None = None) -> Problem:
