@@ -27,11 +27,11 @@ from typing import Any
 import msgspec
 
 from errorbook import plugins
-from errorbook.ledger import open_ledger
+from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.embedded import resolve
+from errorbook.adapters.targets.weights import Weights, load
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Checkpoint, Decision, Generation
-from errorbook.targets import loading
-from errorbook.targets.embedded import resolve
-from errorbook.targets.weights import Weights, load
 
 MODEL = "smollm2-135m-instruct"
 REFERENCE = "generate, batch 64"

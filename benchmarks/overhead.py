@@ -28,7 +28,7 @@ import msgspec
 
 from benchmarks.overhead_engine import PLUGINS, Busy, Problem, problems
 from errorbook.config import parse
-from errorbook.ledger import Ledger, open_ledger
+from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import run
 from errorbook.records import Sample
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from errorbook.instructors.scripted import ScriptedInstructor
+from errorbook.adapters.instructors.scripted import ScriptedInstructor
+from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.records import Assignment, Call, Completion, Draft, Failure, Generation, digest
-from errorbook.targets.scripted import ScriptedTarget
 
 if TYPE_CHECKING:
     import numpy as np

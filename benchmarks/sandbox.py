@@ -16,8 +16,8 @@ import platform
 import time
 from pathlib import Path
 
+from errorbook.adapters.scorers.code import Code
 from errorbook.records import Example
-from errorbook.scorers.code import Code
 
 RECORDED = "responses/mistral-7b-instruct/mbpp_right.jsonl"
 INVENTED = (

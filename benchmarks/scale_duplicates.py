@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from benchmarks.scale_marks import Stopwatch, Value
 from errorbook import plugins
-from errorbook.protection import protected_questions
+from errorbook.checks.tokens import words
 from errorbook.records import Example
-from errorbook.texts import words
+from errorbook.setup.held_out import protected_questions
 from errorbook.verify import Protected, Taken
 
 HELD_OUT = 20_000

@@ -15,7 +15,7 @@ from benchmarks.scale_marks import Stopwatch, Value
 from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
 from errorbook.evaluate import BLOCK
 from errorbook.judge import compare
-from errorbook.ledger import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Call,
     Checkpoint,
@@ -32,7 +32,7 @@ from errorbook.records import (
     Split,
     digest,
 )
-from errorbook.report import build
+from errorbook.report.build import build
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f" * 32)
 FINAL = Checkpoint(base="tiny", base_fingerprint="f" * 32, parent=BASE.hash, method="lora", folder="checkpoints/1")

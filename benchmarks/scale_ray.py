@@ -16,11 +16,11 @@ import tempfile
 import time
 from typing import Any
 
-from errorbook.compute.ray_cluster import Compute, connect, disconnect, require
-from errorbook.compute.ray_target import ray_target
+from errorbook.adapters.ray.ray_cluster import Compute, connect, disconnect, require
+from errorbook.adapters.ray.ray_target import ray_target
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.evaluate import evaluate, identify
-from errorbook.scorers.numeric import Numeric
-from errorbook.tasks.arithmetic import Arithmetic
 
 OBJECTS = 100 << 20
 MUST = 1.9

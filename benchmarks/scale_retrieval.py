@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale_marks import Stopwatch, Value
-from errorbook.retrievers.searching import nearest
+from errorbook.adapters.retrievers.searching import nearest
 
 WIDTH, K, CLUSTERS, SPREAD = 384, 3, 5_000, 0.7
 CHECKED = 200

@@ -21,9 +21,9 @@ import msgspec
 
 from errorbook import plugins
 from errorbook.errors import PluginError
-from errorbook.importing import labelled, of_model, rescore, tally
+from errorbook.importing.book import labelled, of_model, rescore, tally
+from errorbook.importing.logs.reading import read_log
 from errorbook.interfaces import Scorer, Task
-from errorbook.logs.reading import read_log
 
 
 class Recorded(NamedTuple):

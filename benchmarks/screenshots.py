@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from errorbook.book import read_config
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
+from errorbook.ledger.run_view import read_config
 from errorbook.web.app import create_app
 
 if TYPE_CHECKING:

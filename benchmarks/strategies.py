@@ -23,10 +23,10 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook.config import Config, load
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.opening import opened, quiet
 from errorbook.records import Comparison, Decision, Evaluation, Outcome, Sample, Verdict
+from errorbook.setup.session import opened, quiet
 from errorbook.stats import paired_interval
 
 CONTROL = "undirected"

@@ -27,11 +27,11 @@ from typing import Any
 import msgspec
 
 from errorbook import plugins
+from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.embedded import resolve
+from errorbook.adapters.trainers.batches import encode
+from errorbook.adapters.trainers.stepping import loss_of, quicken
 from errorbook.records import Checkpoint, Lesson, Recipe
-from errorbook.targets import loading
-from errorbook.targets.embedded import resolve
-from errorbook.trainers.batches import encode
-from errorbook.trainers.stepping import loss_of, quicken
 
 MODEL = "smollm2-135m-instruct"
 HELD_OUT = 96

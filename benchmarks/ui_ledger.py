@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
 from errorbook.judge import compare
-from errorbook.ledger import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Call,
     Checkpoint,

@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from benchmarks.ui_ledger import KINDS, REASONS, SKILLS, SPLITS, WORDS
-from errorbook.catalogue.index import DRAFT_SORTS, ITEM_SORTS, Catalogue, DraftFilter, ItemFilter
-from errorbook.fates import FATES
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Call, Draft
+from errorbook.report.fates import FATES
+from errorbook.web.catalogue.index import DRAFT_SORTS, ITEM_SORTS, Catalogue, DraftFilter, ItemFilter
 
 RUN = "/runs/big"
 

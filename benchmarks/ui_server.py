@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from errorbook.catalogue.index import Catalogue
+from errorbook.web.catalogue.index import Catalogue
 
-COMMAND = "from errorbook.cli_ui import ui; ui(prog_name='errorbook ui')"
+COMMAND = "from errorbook.cli.ui import ui; ui(prog_name='errorbook ui')"
 
 
 class Reply(NamedTuple):

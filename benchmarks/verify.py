@@ -19,10 +19,10 @@ from pathlib import Path
 import msgspec
 
 from errorbook import plugins
-from errorbook.cli_verify import held_out, render
+from errorbook.cli.verify import held_out, render
+from errorbook.importing.check_samples import Funnel, Outcome, Rules, screen
+from errorbook.importing.sample_rows import RecordedTask, read_questions
 from errorbook.records import Rejection, digest
-from errorbook.samples_file import RecordedTask, read_questions
-from errorbook.screening import Funnel, Outcome, Rules, screen
 
 SAMPLES, TRAIN = "instructor/gpt4_contrast_gsm8k.jsonl", "gsm8k/train.jsonl"
 

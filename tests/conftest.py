@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from errorbook.targets.embedded import cache_root
+from errorbook.paths import cache_root
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from synthetic_run import write_run
 
-from errorbook.cli import _guarded
-from errorbook.ledger import open_ledger
+from errorbook.cli.main import _guarded
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Lesson, Sample
 
 yaml: Any = pytest.importorskip("yaml")  # has no types

@@ -8,7 +8,7 @@ from hostile_texts import HIT, HOSTILE, IMAGE, RUN
 
 from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, dump
 from errorbook.judge import compare, judge
-from errorbook.ledger import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Assignment,
     Call,

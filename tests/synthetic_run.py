@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
 from errorbook.judge import compare, judge
-from errorbook.ledger import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Assignment,
     Call,

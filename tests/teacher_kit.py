@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from errorbook.adapters.tasks.arithmetic_problems import SKILLS, make
+from errorbook.adapters.tasks.arithmetic_solver import solve
 from errorbook.records import Contrast, Example, Mistake, Response, Score, Verdict
-from errorbook.tasks.arithmetic_problems import SKILLS, make
-from errorbook.tasks.arithmetic_solver import solve
 from errorbook.testing import Turn
 
 FENCE = re.compile(r"<([a-z-]+)-([0-9a-f]{16})>\n(.*?)\n</\1-\2>", re.S)

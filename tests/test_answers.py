@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from errorbook.answers import Answers
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.targets.answer_cache import Answers
+from errorbook.adapters.targets.remembered import Remembering, remembering
+from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.adapters.targets.transformers import TransformersTarget
+from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import ModelError
 from errorbook.evaluate import BLOCK, evaluate, identify
 from errorbook.interfaces import Applies, BlockTarget, Likelihood, Paced, Target
 from errorbook.records import Checkpoint, Completion, Generation, Response, digest
-from errorbook.scorers.numeric import Numeric
-from errorbook.targets.remembered import Remembering, remembering
-from errorbook.targets.scripted import ScriptedTarget
-from errorbook.targets.transformers import TransformersTarget
-from errorbook.tasks.arithmetic import Arithmetic
 
 SETTINGS = Generation(max_new_tokens=8)
 PROMPTS = ("1 + 1", "2 + 2", "3 + 3")
@@ -351,7 +351,7 @@ class TestFile:
         writing = """
 import sys
 from pathlib import Path
-from errorbook.answers import Answers
+from errorbook.adapters.targets.answer_cache import Answers
 
 answers = Answers(Path(sys.argv[1]), note=sys.exit)
 for number in range(int(sys.argv[3])):

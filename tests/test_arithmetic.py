@@ -15,14 +15,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.adapters.tasks.arithmetic_problems import LEVELS, SKILLS, Problem, make
+from errorbook.adapters.tasks.arithmetic_solver import evaluate, solve
+from errorbook.adapters.tasks.arithmetic_splits import draw, split_of
+from errorbook.adapters.tasks.arithmetic_transfer import LEVEL, TRANSFER_SKILLS, ArithmeticTransfer, make_transfer
 from errorbook.errors import DataError
 from errorbook.interfaces import Solver, Task
 from errorbook.records import Split
-from errorbook.tasks.arithmetic import Arithmetic
-from errorbook.tasks.arithmetic_problems import LEVELS, SKILLS, Problem, make
-from errorbook.tasks.arithmetic_solver import evaluate, solve
-from errorbook.tasks.arithmetic_splits import draw, split_of
-from errorbook.tasks.arithmetic_transfer import LEVEL, TRANSFER_SKILLS, ArithmeticTransfer, make_transfer
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 SEEDS = st.integers(0, 2**32)
@@ -126,8 +126,8 @@ def test_a_question_has_one_key_and_keys_of_the_two_tasks_never_meet() -> None:
 def test_examples_do_not_depend_on_the_process() -> None:
     code = (
         "from errorbook.records import digest\n"
-        "from errorbook.tasks.arithmetic import Arithmetic\n"
-        "from errorbook.tasks.arithmetic_transfer import ArithmeticTransfer\n"
+        "from errorbook.adapters.tasks.arithmetic import Arithmetic\n"
+        "from errorbook.adapters.tasks.arithmetic_transfer import ArithmeticTransfer\n"
         "found = [*Arithmetic().examples('dev', 80, 5), *ArithmeticTransfer().examples('test', 20, 5)]\n"
         "print(digest(*(example.hash for example in found)))"
     )

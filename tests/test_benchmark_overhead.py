@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.overhead import measure
 from benchmarks.overhead_engine import problems
-from errorbook.equations import first_wrong
+from errorbook.checks.equations import first_wrong
 
 
 def test_a_run_is_measured_against_its_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.ui import Report, measure, render
 from benchmarks.ui_ledger import CYCLES, append_open, write
-from errorbook.book import Checkpoints
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
+from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import Draft, Evaluation, Rejection, Sample
 
 PAGES = {

@@ -19,21 +19,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from errorbook.adapters.scorers.choice import Choice
+from errorbook.adapters.scorers.exact import Exact
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.tasks.arc import arc
+from errorbook.adapters.tasks.bbh import bbh
+from errorbook.adapters.tasks.collection import Collection
+from errorbook.adapters.tasks.gsm8k import gsm8k
+from errorbook.adapters.tasks.gsm_plus import gsm_plus
+from errorbook.adapters.tasks.humaneval import humaneval
+from errorbook.adapters.tasks.mbpp import mbpp
+from errorbook.adapters.tasks.mmlu import mmlu
+from errorbook.adapters.tasks.splits import SPLITS, distinct, divide, normal
 from errorbook.errors import DataError
 from errorbook.interfaces import Scorer
 from errorbook.records import Example, Split
-from errorbook.scorers.choice import Choice
-from errorbook.scorers.exact import Exact
-from errorbook.scorers.numeric import Numeric
-from errorbook.tasks.arc import arc
-from errorbook.tasks.bbh import bbh
-from errorbook.tasks.collection import Collection
-from errorbook.tasks.gsm8k import gsm8k
-from errorbook.tasks.gsm_plus import gsm_plus
-from errorbook.tasks.humaneval import humaneval
-from errorbook.tasks.mbpp import mbpp
-from errorbook.tasks.mmlu import mmlu
-from errorbook.tasks.splits import SPLITS, distinct, divide, normal
 
 Factory = Callable[..., Collection]
 BENCHMARKS: tuple[Factory, ...] = (gsm8k, mmlu, mbpp, arc, gsm_plus, humaneval, bbh)
@@ -127,7 +127,7 @@ class TestReferenceData:
 
     @pytest.mark.slow
     def test_every_reference_program_of_humaneval_passes(self) -> None:
-        from errorbook.scorers.code import Code
+        from errorbook.adapters.scorers.code import Code
 
         task = humaneval()
         found = everything(task)

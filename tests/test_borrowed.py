@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from errorbook.adapters.scorers.exact import Exact
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.scorers.reasoning_gym import ReasoningGym, tagged
+from errorbook.adapters.tasks.collection import Collection
+from errorbook.adapters.tasks.inspect_ai import inspect_ai
+from errorbook.adapters.tasks.lm_eval import lm_eval
+from errorbook.adapters.tasks.reasoning_gym import reasoning_gym
 from errorbook.errors import ConfigError, DataError
 from errorbook.records import Example, Split
-from errorbook.scorers.exact import Exact
-from errorbook.scorers.numeric import Numeric
-from errorbook.scorers.reasoning_gym import ReasoningGym, tagged
-from errorbook.tasks.collection import Collection
-from errorbook.tasks.inspect_ai import inspect_ai
-from errorbook.tasks.lm_eval import lm_eval
-from errorbook.tasks.reasoning_gym import reasoning_gym
 
 # Their imports warn about their own dependencies; what our code warns of is an error as everywhere.
 pytestmark = pytest.mark.filterwarnings("ignore")

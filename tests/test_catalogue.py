@@ -19,23 +19,9 @@ from hypothesis import strategies as some
 from msgspec.structs import asdict, replace
 from synthetic_run import CONFIG, KINDS, REASONS, SKILLS, SPLITS, Scribe, write_exam, write_run
 
-from errorbook.book import Checkpoints
-from errorbook.catalogue import filling as catalogue_filling
-from errorbook.catalogue import paging as catalogue_paging
-from errorbook.catalogue.index import (
-    DRAFT_SORTS,
-    ITEM_SORTS,
-    Catalogue,
-    DraftFilter,
-    DraftRow,
-    Item,
-    ItemFilter,
-    ItemId,
-)
-from errorbook.catalogue.store import FORGOTTEN, forget
 from errorbook.errors import LedgerError
-from errorbook.fates import FATES, fate_of
-from errorbook.ledger import Ledger, open_ledger
+from errorbook.ledger.file import Ledger, open_ledger
+from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import (
     Correction,
     Diagnosis,
@@ -48,7 +34,21 @@ from errorbook.records import (
     Training,
     Verdict,
 )
-from errorbook.report import build
+from errorbook.report.build import build
+from errorbook.report.fates import FATES, fate_of
+from errorbook.web.catalogue import filling as catalogue_filling
+from errorbook.web.catalogue import paging as catalogue_paging
+from errorbook.web.catalogue.index import (
+    DRAFT_SORTS,
+    ITEM_SORTS,
+    Catalogue,
+    DraftFilter,
+    DraftRow,
+    Item,
+    ItemFilter,
+    ItemId,
+)
+from errorbook.web.catalogue.store import FORGOTTEN, forget
 
 VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "unscorable")
 TASKS = tuple(task.name for task in CONFIG.tasks)

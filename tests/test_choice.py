@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errorbook.adapters.scorers.choice import Choice
 from errorbook.interfaces import Scorer
 from errorbook.records import Example, Score
-from errorbook.scorers.choice import Choice
 
 CITIES = ("Rome", "Berlin", "Paris", "New York")
 QUESTION = "What is the capital of France?"

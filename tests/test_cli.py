@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from synthetic_run import write_exam, write_run
 
-from errorbook.cli import cli
+from errorbook.cli.main import cli
 
 PROGRAM = Path(sys.executable).parent / "errorbook"
 RUN_FILE = """

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from errorbook import plugins
-from errorbook.cli import cli
-from errorbook.cli_tasks import parse_options
+from errorbook.adapters.targets.loading import load_tokenizer, render
+from errorbook.cli.main import cli
+from errorbook.cli.tasks import parse_options
 from errorbook.errors import ConfigError, DataError, PluginError, UserError
-from errorbook.targets.loading import load_tokenizer, render
 
 BARE = ("--model", "./no-model")
 

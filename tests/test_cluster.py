@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from teacher_kit import example, mistake
 
-from errorbook.cluster import FEW, misconceptions, shares
-from errorbook.instruct import assign, retry
+from errorbook.instruct import FEW, assign, misconceptions, retry, shares
 from errorbook.records import Diagnosis, Mistake
 
 CARRY = [

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from errorbook.adapters.scorers import programs
+from errorbook.adapters.scorers.code import Code, prepare
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.records import Example, Score
 from errorbook.sandbox.cell import lack
-from errorbook.scorers import programs
-from errorbook.scorers.code import Code, prepare
 
 needs_cells = pytest.mark.skipif(lack() is not None, reason=f"no sandbox here: {lack()}")
 

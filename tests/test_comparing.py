@@ -12,14 +12,25 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from synthetic_run import Scribe, write_exam, write_run
 
-from errorbook.book import Checkpoints
-from errorbook.cli_compare import compare as command
-from errorbook.comparing import SHOWN, Compared, Paired, _with_holm, both, choices, compare, items, named, side
+from errorbook.cli.compare import compare as command
 from errorbook.errors import DataError, LedgerError
-from errorbook.ledger import open_ledger
-from errorbook.ledger_pairs import CHANGES, Pair, Place, change_of
+from errorbook.ledger.file import open_ledger
+from errorbook.ledger.pairs import CHANGES, Pair, Place, change_of
+from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import Checkpoint, Evaluation, Example, Noise, Response, Split, Verdict
-from errorbook.report_parts import Difference
+from errorbook.report.compare_runs import (
+    SHOWN,
+    Compared,
+    Paired,
+    _with_holm,
+    both,
+    choices,
+    compare,
+    items,
+    named,
+    side,
+)
+from errorbook.report.records import Difference
 from errorbook.stats import mcnemar, paired_interval
 
 
@@ -98,7 +109,7 @@ def test_the_numbers_are_those_of_the_raw_verdicts(split: Split, runs: Path) -> 
 
 
 def test_the_numbers_of_the_final_exam_are_the_reports(runs: Path) -> None:
-    from errorbook.report import build
+    from errorbook.report.build import build
 
     with open_ledger(runs / "one") as ledger:
         reported = build(ledger).tasks["sums"]["test"]

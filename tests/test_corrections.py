@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from synthetic_run import Scribe, write_run
 
 from errorbook.config import parse
-from errorbook.corrections import (
+from errorbook.corrections.inbox import (
     BY_HAND,
     collect,
     corrected_responses,
@@ -32,7 +32,7 @@ from errorbook.corrections import (
     submit,
 )
 from errorbook.errors import LedgerError, UserError
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import exam, run
 from errorbook.records import (
     Checkpoint,

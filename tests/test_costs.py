@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from synthetic_run import KINDS, write_run
 
 from errorbook.config import parse
-from errorbook.costs import cost_by_kind
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Call, Diagnosis, Draft, Failure, Sample
-from errorbook.report import build
-from errorbook.report_markdown import render
-from errorbook.screen import report_text
-from errorbook.status import stand
+from errorbook.render.markdown import render
+from errorbook.render.terminal import report_text
+from errorbook.report.build import build
+from errorbook.report.costs import cost_by_kind
+from errorbook.report.status import stand
 
 RUN_FILE = """
 [run]

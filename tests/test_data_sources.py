@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from errorbook.adapters.tasks.collection import Collection
+from errorbook.adapters.tasks.csv_file import Csv
+from errorbook.adapters.tasks.hub import Hub
+from errorbook.adapters.tasks.jsonl import Jsonl
+from errorbook.adapters.tasks.parquet import Parquet
+from errorbook.adapters.tasks.splits import SPLITS
 from errorbook.errors import ConfigError, DataError
 from errorbook.records import Example, Split
-from errorbook.tasks.collection import Collection
-from errorbook.tasks.csv_file import Csv
-from errorbook.tasks.hub import Hub
-from errorbook.tasks.jsonl import Jsonl
-from errorbook.tasks.parquet import Parquet
-from errorbook.tasks.splits import SPLITS
 
 ROWS = [{"frage": f"What is {n}, times {n}?", "antwort": n * n, "art": "squares"} for n in range(60)]
 NAMES: dict[str, Any] = {"question": "frage", "answer": "antwort", "skill": "art", "name": "mine"}

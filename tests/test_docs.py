@@ -51,7 +51,7 @@ def run_files() -> list[Piece]:
 
 
 def program() -> click.Group:
-    from errorbook import cli
+    from errorbook.cli import main as cli
 
     return next(item for item in vars(cli).values() if isinstance(item, click.Group))
 
@@ -172,7 +172,7 @@ def test_error_messages_in_documents_are_the_programs_own() -> None:
 
 
 def test_the_words_of_fates_are_the_programs_own() -> None:
-    from errorbook.fates import MEANING
+    from errorbook.report.fates import MEANING
 
     page = (ROOT / "docs" / "howto" / "book.md").read_text(encoding="utf-8")
 

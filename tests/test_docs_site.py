@@ -147,7 +147,7 @@ def test_a_key_without_a_meaning_stops_the_build(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_the_page_of_commands_has_every_option_and_nothing_of_the_librarys_own(site: Path) -> None:
-    from errorbook.cli import cli
+    from errorbook.cli.main import cli
 
     page = (site / "reference" / "cli.html").read_text(encoding="utf-8")
 

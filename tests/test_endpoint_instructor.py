@@ -18,22 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from teacher_kit import INJECTION, blocks, example, mistake, outside, teacher
 
-from errorbook import prompting
+from errorbook.adapters.instructors import replies
+from errorbook.adapters.instructors.asking import Settings, kind_of, to_answer, to_diagnose, to_write
+from errorbook.adapters.instructors.custom import custom
+from errorbook.adapters.instructors.endpoint import EndpointInstructor, anthropic, openai
+from errorbook.adapters.instructors.forecast import Priced, Work
+from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.config import parse
 from errorbook.diagnose import diagnose
 from errorbook.errors import BudgetError, ConfigError, ModelError, PluginError
 from errorbook.instruct import assign, assign_undirected
-from errorbook.instructors import replies
-from errorbook.instructors.asking import Settings, kind_of, to_answer, to_diagnose, to_write
-from errorbook.instructors.custom import custom
-from errorbook.instructors.endpoint import EndpointInstructor, anthropic, openai
-from errorbook.instructors.forecast import Priced, Work
 from errorbook.interfaces import Checker, Instructor
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
+from errorbook.llm import prompts as prompting
 from errorbook.llm.records import InvalidReply
 from errorbook.loop import run
 from errorbook.records import Assignment, Call, Decision, Diagnosis, Draft, Failure, Mistake, Sample
-from errorbook.tasks.arithmetic import Arithmetic
 from errorbook.testing import Faults, Turn, server
 
 SUM = example("What is 17 + 25?", "42", skill="add_carry")
@@ -451,14 +451,14 @@ def test_what_a_users_function_raises_is_the_reason_of_a_failure() -> None:
 
 
 def test_a_users_class_may_be_the_instructor_itself() -> None:
-    by = custom(function="errorbook.instructors.tutor:Tutor", options={"seed": 3})
+    by = custom(function="errorbook.adapters.instructors.tutor:Tutor", options={"seed": 3})
     assert by.name == "tutor"
     with pytest.raises(PluginError, match="no function"):
         custom(function="test_endpoint_instructor:absent")
     with pytest.raises(PluginError, match="cannot be imported"):
         custom(function="no_such_module_anywhere:absent")
     with pytest.raises(PluginError, match="diagnose and write"):
-        custom(function="errorbook.instructors.asking:Settings")
+        custom(function="errorbook.adapters.instructors.asking:Settings")
 
 
 # the whole loop ----------------------------------------------------------------------------------------------------

@@ -20,13 +20,13 @@ import pytest
 from teacher_kit import blocks, outside
 
 from errorbook import plugins
+from errorbook.adapters.instructors.endpoint import openai
+from errorbook.adapters.retrievers.tfidf import Tfidf
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
 from errorbook.instruct import assign, instruct
-from errorbook.instructors.endpoint import openai
 from errorbook.interfaces import Instructor
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Assignment, Diagnosis, Draft, Evaluation, Example, Failure, Mistake, Sample, digest
-from errorbook.retrievers.tfidf import Tfidf
 from errorbook.testing import Faults, Turn, server
 from errorbook.verify import Evidence, Protected, Taken, verify
 

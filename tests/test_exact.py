@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errorbook.adapters.scorers.exact import Exact
 from errorbook.records import Example, Score
-from errorbook.scorers.exact import Exact
 
 OPTIONS = "Which comes last?\nOptions:\n(A) the falcon\n(B) the owl\n(C) the raven"
 

@@ -13,15 +13,15 @@ import pytest
 from export_kit import card, front, run
 from synthetic_run import CONFIG, write_run
 
-from errorbook.cli import _guarded
+from errorbook.cli.main import _guarded
 from errorbook.config import TargetSection
-from errorbook.corrections import submit
+from errorbook.corrections.inbox import submit
 from errorbook.errors import ModelError, UserError
 from errorbook.exporting.card import _without_secrets
 from errorbook.exporting.chosen import choose
 from errorbook.exporting.folder import MANIFEST, Manifest, filled
 from errorbook.exporting.samples import Row, Wanted, rows
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.records import (
     Checkpoint,
     Correction,
@@ -31,7 +31,7 @@ from errorbook.records import (
     Rejection,
     Sample,
 )
-from errorbook.report import build
+from errorbook.report.build import build
 
 __all__ = ["run"]  # a fixture
 HOSTILE = "\n---\n| <script>alert(1)</script> ![x](http://evil/x.png) ``` [a](javascript:b)"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from export_kit import run
 
-from errorbook.cli import _guarded
+from errorbook.cli.main import _guarded
 
 __all__ = ["run"]  # a fixture
 

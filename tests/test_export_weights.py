@@ -12,20 +12,20 @@ import msgspec
 import pytest
 from export_kit import card, front
 
-from errorbook.cli import _guarded
+from errorbook.adapters.targets import embedded, loading
+from errorbook.adapters.targets.weights import Weights, load
+from errorbook.cli.main import _guarded
 from errorbook.config import Config, RunSection, TargetSection, TaskSection, dump
 from errorbook.errors import ModelError
 from errorbook.exporting import gguf, weights
 from errorbook.exporting.chosen import Chosen
 from errorbook.exporting.folder import MANIFEST
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.records import (
     Checkpoint,
     Decision,
     Method,
 )
-from errorbook.targets import embedded, loading
-from errorbook.targets.weights import Weights, load
 
 
 @pytest.fixture
@@ -118,7 +118,9 @@ def test_the_adapter_answers_through_peft_as_the_target_that_was_examined(
 
     with embedded.quiet_transformers():
         model = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "one").eval()
-    assert torch.allclose(logits(model), examined(source, tiny_model), atol=1e-5)
+    # An adapter beside its weights sums in another order than merged ones; how far that moves a logit of this model
+    # depends on the processor (1.6e-5 was seen, of 9). Another adapter, or another scale, moves them by more than 1e-3.
+    assert torch.allclose(logits(model), examined(source, tiny_model), atol=1e-4)
     assert written[0] == written[1]
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from errorbook.adapters.trainers import exports
+from errorbook.adapters.trainers.external import ExternalTrainer
 from errorbook.errors import ConfigError, ModelError, StageError
 from errorbook.interfaces import Trainer
 from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
 from errorbook.train import training_set_hash
-from errorbook.trainers import exports
-from errorbook.trainers.external import ExternalTrainer
 
 yaml: Any = pytest.importorskip("yaml")
 

@@ -10,11 +10,11 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from errorbook.fates import FATES, MEANING, Fate, fate_of
-from errorbook.ledger import Ledger, open_ledger
-from errorbook.ledger_counts import Letters
+from errorbook.ledger.counts import Letters
+from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import Evaluation, Generation, Response, Score, Verdict
-from errorbook.report_cycles import bands
+from errorbook.report.cycles import bands
+from errorbook.report.fates import FATES, MEANING, Fate, fate_of
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 PATHS = st.lists(st.sampled_from(VERDICTS), min_size=1, max_size=6)

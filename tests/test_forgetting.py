@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from errorbook.adapters.scorers.contains import Contains
+from errorbook.adapters.targets.transformers import TransformersTarget
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.adapters.tasks.retention import Retention
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.evaluate import evaluate, identify
 from errorbook.judge import compare, judge
 from errorbook.records import Checkpoint, Comparison, Evaluation, Lesson, Recipe, Rule, Verdict
-from errorbook.scorers.contains import Contains
-from errorbook.targets.transformers import TransformersTarget
-from errorbook.tasks.arithmetic import Arithmetic
-from errorbook.tasks.retention import Retention
-from errorbook.trainers.transformers import TransformersTrainer
 
 MODEL = "smollm2-135m-instruct"
 ITEMS = 48

@@ -20,17 +20,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from errorbook import plugins
-from errorbook.cli import cli
+from errorbook.cli.main import cli
 from errorbook.config import TaskSection
 from errorbook.errors import DataError, LedgerError, UserError
-from errorbook.importing import labelled, of_model, rescore, shelve, tally, trust
-from errorbook.ledger import open_ledger
-from errorbook.logs.content import split_solution
-from errorbook.logs.entry import Logged, label_of
-from errorbook.logs.reading import read_log
+from errorbook.importing.book import labelled, of_model, rescore, shelve, tally, trust
+from errorbook.importing.logs.content import split_solution
+from errorbook.importing.logs.entry import Logged, label_of
+from errorbook.importing.logs.reading import read_log
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Evaluation, Example
-from errorbook.report import build
-from errorbook.status import stand
+from errorbook.report.build import build
+from errorbook.report.status import stand
 
 PROGRAM = Path(sys.executable).parent / "errorbook"
 PLAIN = [

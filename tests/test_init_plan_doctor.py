@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from errorbook import doctor, scaffold
-from errorbook.cli import cli
+from errorbook.adapters.instructors.forecast import ANSWER, DRAFT, REPLY
+from errorbook.cli.main import cli
 from errorbook.config import (
     Config,
     GateSection,
@@ -28,8 +28,9 @@ from errorbook.config import (
     load,
 )
 from errorbook.errors import ConfigError, DataError
-from errorbook.instructors.forecast import ANSWER, DRAFT, REPLY
-from errorbook.plan import enough_for, make_plan
+from errorbook.setup import doctor
+from errorbook.setup import new_run_file as scaffold
+from errorbook.setup.plan import enough_for, make_plan
 from errorbook.stats import detectable_gain, not_worse
 
 PLANNED = Config(

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errorbook import plugins
+from errorbook.adapters.tasks.jsonl import Jsonl
 from errorbook.errors import ConfigError, DataError
 from errorbook.interfaces import Task
 from errorbook.records import Example, Split
-from errorbook.tasks.jsonl import Jsonl
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 

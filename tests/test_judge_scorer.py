@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from teacher_kit import blocks, outside
 
-from errorbook.assemble import assemble, scorer_identity
+from errorbook.adapters.scorers.judge import ENOUGH, Judge, agreement
 from errorbook.config import Config, load
 from errorbook.errors import BudgetError, ConfigError, DataError
 from errorbook.interfaces import BatchScorer
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import exam
 from errorbook.records import Evaluation, Example
-from errorbook.scorers.judge import ENOUGH, Judge, agreement
+from errorbook.setup.assemble import assemble, scorer_identity
 from errorbook.testing import Faults, Server, Turn, server
 
 QUESTION = Example(id="q", task="letters", split="train", question="Where is my parcel?", answer="")

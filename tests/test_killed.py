@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 
 KILLS = int(os.environ.get("ERRORBOOK_KILLS", "4"))
 RUN_FILE = """

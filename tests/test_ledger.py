@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from errorbook.errors import LedgerError
-from errorbook.ledger import Entry, Ledger, open_ledger
-from errorbook.ledger_schema import MIGRATIONS
+from errorbook.ledger.file import Entry, Ledger, open_ledger
+from errorbook.ledger.schema import MIGRATIONS
 from errorbook.records import Call, Evaluation, Failure, Generation, Response, Sample, Score
 
 EVALUATION = Evaluation(
@@ -86,7 +86,7 @@ def test_one_writer_and_many_readers(tmp_path: Path) -> None:
         ledger.append(sample(1), key="k")
         with open_ledger(tmp_path) as reader:
             assert reader.find(Sample, "k") == sample(1)
-        script = f"from errorbook.ledger import open_ledger\nwith open_ledger({str(tmp_path)!r}, 'write'): pass"
+        script = f"from errorbook.ledger.file import open_ledger\nwith open_ledger({str(tmp_path)!r}, 'write'): pass"
         second = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
         assert "Another process is writing" in second.stderr
 
@@ -185,7 +185,7 @@ def _limit_pages(ledger: Ledger) -> None:
 def test_committed_rows_survive_sigkill(tmp_path: Path) -> None:
     script = textwrap.dedent(
         f"""
-        from errorbook.ledger import open_ledger, Entry
+        from errorbook.ledger.file import open_ledger, Entry
         from errorbook.records import Sample
         with open_ledger({str(tmp_path)!r}, "write") as ledger:
             for n in range(100000):

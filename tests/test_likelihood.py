@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from errorbook.adapters.scorers.choice import Choice
+from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.errors import ConfigError, ModelError
 from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import Likelihood, OptionTask
 from errorbook.records import Completion, Evaluation, Example, Generation, Split, digest
-from errorbook.scorers.choice import Choice
-from errorbook.targets import loading
-from errorbook.targets.scripted import ScriptedTarget
-from errorbook.targets.transformers import TransformersTarget
 
 PROMPTS = ["Which animal says meow?", "Hi", "", "Name a colour. " * 4, "1 + 1"]
 OPTIONS = [["A", "B", "C"], ["yes", "no"], ["Paris", "a"], ["red", "green", "blue", "B"], ["2", "two"]]

@@ -14,12 +14,9 @@ from teacher_kit import mistake as wrong_answer
 from test_endpoint_instructor import ANALYSIS, SUM, one_diagnosis, scripted
 from test_loop import config
 
-from errorbook.book import Checkpoints
-from errorbook.corrections import submit
-from errorbook.fates import fate_of
-from errorbook.ledger import Ledger, open_ledger
-from errorbook.lineage import Story, call_story, draft_story, points, story
-from errorbook.lineage_words import effect, moments, named
+from errorbook.corrections.inbox import submit
+from errorbook.ledger.file import Ledger, open_ledger
+from errorbook.ledger.run_view import Checkpoints
 from errorbook.loop import run
 from errorbook.records import (
     Call,
@@ -33,6 +30,9 @@ from errorbook.records import (
     Rejection,
     Sample,
 )
+from errorbook.render.story_words import effect, moments, named
+from errorbook.report.fates import fate_of
+from errorbook.report.question_story import Story, call_story, draft_story, points, story
 
 
 @pytest.fixture(scope="module")

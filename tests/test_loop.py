@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.config import Config, Strategy, load, parse
 from errorbook.diagnose import diagnose, find_mistakes
 from errorbook.errors import BudgetError, DataError, LedgerError, StageError
-from errorbook.instructors.scripted import ScriptedInstructor
-from errorbook.ledger import Ledger, open_ledger
+from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import exam, run
 from errorbook.records import (
     Call,

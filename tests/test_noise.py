@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from errorbook.answers import Answers
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.targets.answer_cache import Answers
+from errorbook.adapters.targets.remembered import Remembering
+from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.adapters.targets.transformers import TransformersTarget
+from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import StageError
 from errorbook.evaluate import evaluate, identify
-from errorbook.noise import AT_MOST, noise_floor
+from errorbook.noise_floor import AT_MOST, noise_floor
 from errorbook.records import Completion, Evaluation, Example, Generation, Noise, Response, Split, digest
-from errorbook.scorers.numeric import Numeric
-from errorbook.sentences import noise_text
-from errorbook.targets.remembered import Remembering
-from errorbook.targets.scripted import ScriptedTarget
-from errorbook.targets.transformers import TransformersTarget
-from errorbook.tasks.arithmetic import Arithmetic
+from errorbook.render.words import noise_text
 
 TASK = Arithmetic()
 

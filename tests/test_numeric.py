@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from errorbook.adapters.scorers import symbolic
+from errorbook.adapters.scorers.markers import own, tidy
+from errorbook.adapters.scorers.numbers import plain, quantity, single
+from errorbook.adapters.scorers.numeric import Numeric, extract
+from errorbook.adapters.scorers.symbolic import is_symbolic
 from errorbook.records import Example, Score
-from errorbook.scorers import symbolic
-from errorbook.scorers.markers import own, tidy
-from errorbook.scorers.numbers import plain, quantity, single
-from errorbook.scorers.numeric import Numeric, extract
-from errorbook.scorers.symbolic import is_symbolic
 
 
 def judge(gold: str, text: str, question: str = "") -> Score:

@@ -10,15 +10,15 @@ import pytest
 
 pytest.importorskip("openvino_genai", reason="needs the extra 'openvino'")
 
+from errorbook.adapters.targets import gguf_file, openvino_engine
+from errorbook.adapters.targets.openvino import OpenVinoTarget
+from errorbook.adapters.targets.transformers import TransformersTarget
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ModelError
 from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import Likelihood, Paced, Target
 from errorbook.plugins import create
 from errorbook.records import Checkpoint, Generation, Lesson, Recipe
-from errorbook.targets import gguf_file, openvino_engine
-from errorbook.targets.openvino import OpenVinoTarget
-from errorbook.targets.transformers import TransformersTarget
-from errorbook.trainers.transformers import TransformersTrainer
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f" * 32)
 PROMPTS = ["What is 2 + 3?", "Say something long and strange.", "a", "What is 2 + 3?"]
@@ -146,7 +146,7 @@ def test_a_family_that_cannot_be_written_is_refused_with_the_way_out(tmp_path: P
 
 
 def test_the_engines_odds_are_those_of_transformers_up_to_16_bits(target: OpenVinoTarget, tiny_model: Path) -> None:
-    from errorbook.targets import loading
+    from errorbook.adapters.targets import loading
 
     model = loading.load_model(str(tiny_model), "cpu", "float32")
     target.use(BASE, Path())

@@ -10,13 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from errorbook.adapters.targets import loading
+from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.lean_lora import make_lean
+from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
+from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.stepping import log_probabilities, loss_of, quicken
 from errorbook.records import Recipe
-from errorbook.targets import loading
-from errorbook.trainers.batches import Row
-from errorbook.trainers.lean_lora import make_lean
-from errorbook.trainers.packing import attend_packed, can_pack, is_packed, pack
-from errorbook.trainers.preparing import prepare
-from errorbook.trainers.stepping import log_probabilities, loss_of, quicken
 
 SHARED = (1, 2, 3, 4)
 ROWS = [

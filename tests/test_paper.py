@@ -19,15 +19,15 @@ import pytest
 from msgspec.structs import replace
 
 from errorbook import plugins
+from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.config import Config, TargetSection, load, parse
 from errorbook.errors import ConfigError
 from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import OptionTask, Scorer, Task
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.plan import make_plan
 from errorbook.records import Comparison, Decision, Rejection, Sample
-from errorbook.targets.scripted import ScriptedTarget
+from errorbook.setup.plan import make_plan
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 LEARNT = ["mmlu", "gsm8k", "mbpp"]

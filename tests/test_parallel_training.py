@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.group import Group
+from errorbook.adapters.trainers.job import Job
+from errorbook.adapters.trainers.launch import LaunchedTrainer, Message, Order, accelerate_config
+from errorbook.adapters.trainers.transformers import TransformersTrainer
+from errorbook.adapters.trainers.updating import passes
 from errorbook.errors import ConfigError, StageError
 from errorbook.records import Checkpoint, Lesson, Recipe, Training
-from errorbook.trainers.batches import Row
-from errorbook.trainers.group import Group
-from errorbook.trainers.job import Job
-from errorbook.trainers.launch import LaunchedTrainer, Message, Order, accelerate_config
-from errorbook.trainers.transformers import TransformersTrainer
-from errorbook.trainers.updating import passes
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
 RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=2.0, batch_size=5)
@@ -186,7 +186,7 @@ import sys
 from pathlib import Path
 from test_parallel_training import BASE, LESSONS, RECIPE
 import msgspec
-from errorbook.trainers.launch import LaunchedTrainer
+from errorbook.adapters.trainers.launch import LaunchedTrainer
 trainer = LaunchedTrainer(sys.argv[1], "cpu", "float32", 2)
 recipe = msgspec.structs.replace(RECIPE, epochs=10_000.0)
 trainer.train(BASE, LESSONS, recipe, Path(sys.argv[2]), lambda done, total: print(done, flush=True))

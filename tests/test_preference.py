@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errorbook.adapters.targets import loading
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.adapters.trainers.batches import encode, row_of
+from errorbook.adapters.trainers.preference import encode_pairs, preference_loss
+from errorbook.adapters.trainers.stepping import log_probabilities
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import StageError
 from errorbook.records import Checkpoint, Example, Lesson, Recipe, Response, Score, Split, Training, Verdict
-from errorbook.targets import loading
-from errorbook.tasks.arithmetic import Arithmetic
 from errorbook.train import paired, preference_lessons
-from errorbook.trainers.batches import encode, row_of
-from errorbook.trainers.preference import encode_pairs, preference_loss
-from errorbook.trainers.stepping import log_probabilities
-from errorbook.trainers.transformers import TransformersTrainer
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
 RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=4.0, batch_size=4, objective="dpo", beta=0.2)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.adapters.tasks.gsm8k import gsm8k
 from errorbook.config import Config, parse
 from errorbook.errors import DataError, LedgerError, PluginError
 from errorbook.loop import exam
-from errorbook.protection import at_hand, protected_questions
-from errorbook.tasks.arithmetic import Arithmetic
-from errorbook.tasks.gsm8k import gsm8k
+from errorbook.setup.held_out import at_hand, protected_questions
 
 RUN_FILE = """
 [run]

@@ -12,25 +12,25 @@ from typing import Any
 
 import pytest
 
-from errorbook.compute.parcels import pack, unpack
-from errorbook.compute.ray_cluster import Compute, connect, disconnect
-from errorbook.compute.ray_scorer import ray_scorer
-from errorbook.compute.ray_target import ray_target
-from errorbook.compute.ray_trainer import ray_trainer
-from errorbook.compute.train_worker import Errand, train
+from errorbook.adapters.ray.parcels import pack, unpack
+from errorbook.adapters.ray.ray_cluster import Compute, connect, disconnect
+from errorbook.adapters.ray.ray_scorer import ray_scorer
+from errorbook.adapters.ray.ray_target import ray_target
+from errorbook.adapters.ray.ray_trainer import ray_trainer
+from errorbook.adapters.ray.train_worker import Errand, train
+from errorbook.adapters.scorers.code import Code
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.adapters.trainers.scripted import ScriptedTrainer
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.config import parse
 from errorbook.errors import ConfigError, ModelError, StageError
 from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import BlockTarget, Likelihood, Paced
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Checkpoint, Completion, Example, Generation, Lesson, Recipe
-from errorbook.scorers.code import Code
-from errorbook.scorers.numeric import Numeric
-from errorbook.targets.scripted import ScriptedTarget
-from errorbook.tasks.arithmetic import Arithmetic
-from errorbook.trainers.scripted import ScriptedTrainer
-from errorbook.trainers.transformers import TransformersTrainer
 
 pytest.importorskip("ray")
 
@@ -47,7 +47,7 @@ LESSONS = [
 FAULTS = """
 import os
 from errorbook.errors import ModelError
-from errorbook.targets.scripted import ScriptedTarget
+from errorbook.adapters.targets.scripted import ScriptedTarget
 
 
 class Dying(ScriptedTarget):

@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 import pytest
 from teacher_kit import mistake, outside
 
+from errorbook.adapters.instructors.endpoint import openai
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.targets.transformers import TransformersTarget
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.adapters.tasks.arithmetic_problems import SKILLS, make
 from errorbook.diagnose import diagnose
 from errorbook.instruct import assign, instruct
-from errorbook.instructors.endpoint import openai
 from errorbook.records import Call, Diagnosis, Draft, Example, Failure, Generation, Mistake, Rejection, Sample
-from errorbook.scorers.numeric import Numeric
-from errorbook.targets.transformers import TransformersTarget
-from errorbook.tasks.arithmetic import Arithmetic
-from errorbook.tasks.arithmetic_problems import SKILLS, make
 from errorbook.testing import Faults, Turn, server
 from errorbook.verify import Evidence, Protected, Taken, blind, verify
 

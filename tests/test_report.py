@@ -15,10 +15,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
-from errorbook import report_html, report_markdown, sentences
-from errorbook.charts import thin
 from errorbook.errors import LedgerError
-from errorbook.ledger import Ledger, open_ledger
+from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import (
     Call,
     Decision,
@@ -32,11 +30,15 @@ from errorbook.records import (
     Split,
     Training,
 )
-from errorbook.report import build
-from errorbook.report_parts import Accuracy, Report
-from errorbook.screen import plain, report_text, watching
+from errorbook.render import html as report_html
+from errorbook.render import markdown as report_markdown
+from errorbook.render import words as sentences
+from errorbook.render.charts import thin
+from errorbook.render.terminal import plain, report_text, watching
+from errorbook.report.build import build
+from errorbook.report.records import Accuracy, Report
+from errorbook.report.status import latest, stand
 from errorbook.stats import not_worse, paired_interval
-from errorbook.status import latest, stand
 
 HOSTILE = (
     '<script>alert(1)</script><img src="https://evil.example/x.png" onerror=alert(1)>"\'|`](https://evil.example)\x1b[2J'

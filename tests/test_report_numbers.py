@@ -17,15 +17,16 @@ from raw_numbers import Raw, Row, expected, fate, kinds_of
 from server_kit import WEB, serving
 from synthetic_run import write_run
 
-from errorbook import report_html, report_markdown
-from errorbook.book import note_budget
 from errorbook.errors import LedgerError
-from errorbook.fates import FATES
-from errorbook.ledger import Entry, open_ledger
+from errorbook.ledger.file import Entry, open_ledger
+from errorbook.ledger.run_view import note_budget
 from errorbook.records import Checkpoint, Correction, Evaluation, Noise
-from errorbook.report import build
-from errorbook.report_parts import Report
-from errorbook.sentences import words
+from errorbook.render import html as report_html
+from errorbook.render import markdown as report_markdown
+from errorbook.report.build import build
+from errorbook.report.fates import FATES
+from errorbook.report.phrases import words
+from errorbook.report.records import Report
 
 
 def same(shown: Any, wanted: Any, where: str = "") -> None:

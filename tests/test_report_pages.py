@@ -12,9 +12,9 @@ from playwright.sync_api import Page
 from synthetic_run import write_exam, write_run
 from test_report import HOSTILE
 
-from errorbook import report_html
-from errorbook.ledger import open_ledger
-from errorbook.report import build
+from errorbook.ledger.file import open_ledger
+from errorbook.render import html as report_html
+from errorbook.report.build import build
 
 __all__ = ["chromium", "page"]
 

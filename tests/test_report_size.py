@@ -9,9 +9,8 @@ import msgspec
 import pytest
 from synthetic_run import CONFIG
 
-from errorbook import report_html, report_markdown
 from errorbook.config import Config, dump
-from errorbook.ledger import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Checkpoint,
     Decision,
@@ -25,8 +24,10 @@ from errorbook.records import (
     Score,
     Verdict,
 )
-from errorbook.report import build
-from errorbook.report_parts import Report
+from errorbook.render import html as report_html
+from errorbook.render import markdown as report_markdown
+from errorbook.report.build import build
+from errorbook.report.records import Report
 
 MISTAKES = 10_000
 KINDS = 700

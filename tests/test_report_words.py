@@ -8,13 +8,14 @@ import pytest
 from msgspec.structs import replace
 from synthetic_run import write_run
 
-from errorbook import report_html, sentences
-from errorbook.charts import BarRow, bar_chart, cycle_chart
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Noise
-from errorbook.report import build
-from errorbook.report_parts import Report
-from errorbook.screen import report_text
+from errorbook.render import html as report_html
+from errorbook.render import words as sentences
+from errorbook.render.charts import BarRow, bar_chart, cycle_chart
+from errorbook.render.terminal import report_text
+from errorbook.report.build import build
+from errorbook.report.records import Report
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from errorbook import plugins
+from errorbook.adapters.scorers.contains import Contains
+from errorbook.adapters.tasks.retention import Retention
 from errorbook.interfaces import Task
 from errorbook.records import Example, Split
-from errorbook.scorers.contains import Contains
-from errorbook.tasks.retention import Retention
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 

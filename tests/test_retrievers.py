@@ -13,14 +13,14 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from errorbook import plugins
+from errorbook.adapters.retrievers.hidden import Hidden
+from errorbook.adapters.retrievers.scripted import ScriptedRetriever
+from errorbook.adapters.retrievers.searching import COLUMNS, ROWS, largest, nearest
+from errorbook.adapters.retrievers.tfidf import Tfidf
+from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.interfaces import Retriever
 from errorbook.records import Example
-from errorbook.retrievers.hidden import Hidden
-from errorbook.retrievers.scripted import ScriptedRetriever
-from errorbook.retrievers.searching import COLUMNS, ROWS, largest, nearest
-from errorbook.retrievers.tfidf import Tfidf
-from errorbook.targets.scripted import ScriptedTarget
-from errorbook.targets.transformers import TransformersTarget
 
 
 def example(number: int, question: str) -> Example:

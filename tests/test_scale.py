@@ -14,10 +14,10 @@ import pytest
 
 from benchmarks import scale, scale_duplicates, scale_ledger, scale_retrieval
 from benchmarks.scale_marks import Value
-from errorbook.ledger import Ledger, open_ledger
+from errorbook.adapters.retrievers.searching import nearest
+from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import Call, Diagnosis, Evaluation
-from errorbook.report import build
-from errorbook.retrievers.searching import nearest
+from errorbook.report.build import build
 from errorbook.verify import Protected, Taken
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errorbook.adapters.scorers.contains import Contains
+from errorbook.adapters.scorers.exact import Exact
+from errorbook.adapters.scorers.numbers import quantity
+from errorbook.adapters.scorers.numeric import Numeric, extract
 from errorbook.interfaces import Scorer
 from errorbook.records import Example
-from errorbook.scorers.contains import Contains
-from errorbook.scorers.exact import Exact
-from errorbook.scorers.numbers import quantity
-from errorbook.scorers.numeric import Numeric, extract
 
 SCORERS: list[Scorer] = [Numeric(), Exact(), Contains()]
 

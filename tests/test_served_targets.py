@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from errorbook.adapters.targets import canary, loading
+from errorbook.adapters.targets.embedded import quiet_transformers
+from errorbook.adapters.targets.openai import OpenAITarget
+from errorbook.adapters.targets.served import FAILURES_AT_MOST, Chat
+from errorbook.adapters.targets.serving import Server, free_port
+from errorbook.adapters.targets.vllm import VLLMTarget, scale_adapter
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import BlockTarget, Likelihood, Remembers, Target
 from errorbook.llm.endpoint import Dialect
 from errorbook.records import Checkpoint, Completion, Generation, Method, digest
-from errorbook.targets import canary, loading
-from errorbook.targets.embedded import quiet_transformers
-from errorbook.targets.openai import OpenAITarget
-from errorbook.targets.served import FAILURES_AT_MOST, Chat
-from errorbook.targets.serving import Server, free_port
-from errorbook.targets.vllm import VLLMTarget, scale_adapter
 from errorbook.testing import Faults, Settings, Turn, server
 
 GREEDY = Generation(max_new_tokens=64)
@@ -607,7 +607,7 @@ def test_close_ends_a_server_that_ignores_it_and_its_workers(stage: Stage, monke
     impatient = stage.root / "guard.py"
     guard = Path(canary.__file__).with_name("guard.py").read_text()
     impatient.write_text(guard.replace("GRACE = 8.0", "GRACE = 0.3"))
-    monkeypatch.setattr("errorbook.targets.guard.__file__", str(impatient))
+    monkeypatch.setattr("errorbook.adapters.targets.guard.__file__", str(impatient))
     running = Server(stubborn(stage), {"VLLM_API_KEY": "key"})
     pids = started(stage)
     assert all(map(alive, pids))
@@ -622,7 +622,7 @@ def test_no_server_outlives_its_owner(stage: Stage) -> None:
     owner = """
         import sys
         from errorbook.records import Checkpoint, Generation
-        from errorbook.targets.vllm import VLLMTarget
+        from errorbook.adapters.targets.vllm import VLLMTarget
 
         target = VLLMTarget(sys.argv[1], command=(sys.executable, sys.argv[2], "healthy"))
         list(target.generate(["a"], Generation(max_new_tokens=4)))

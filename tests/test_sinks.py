@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
 from errorbook import plugins
-from errorbook.cli import _guarded
+from errorbook.cli.main import _guarded
 from errorbook.config import dump, parse
 from errorbook.errors import ConfigError, PluginError
-from errorbook.ledger import open_ledger
-from errorbook.opening import quiet
+from errorbook.exporting.trackers.feeding import MEMORY, Feed, Named, feeding
+from errorbook.exporting.trackers.jsonl import FILE, JsonlSink
+from errorbook.exporting.trackers.points import Point, points, summary
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Decision, Rejection, Sample, Training
-from errorbook.report import build
-from errorbook.sinks.feeding import MEMORY, Feed, Named, feeding
-from errorbook.sinks.jsonl import FILE, JsonlSink
-from errorbook.sinks.points import Point, points, summary
+from errorbook.report.build import build
+from errorbook.setup.session import quiet
 
 JSONL = Named("jsonl", {})
 
@@ -153,7 +153,7 @@ FLAKY = """
 class Flaky:
     calls = 0
     def __init__(self, folder="."):
-        from errorbook.sinks.jsonl import JsonlSink
+        from errorbook.exporting.trackers.jsonl import JsonlSink
         self.inner = JsonlSink(folder)
     def write(self, metrics, step):
         Flaky.calls += 1

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
-from errorbook import standing
-from errorbook.book import note_budget
 from errorbook.config import dump
-from errorbook.ledger import open_ledger
-from errorbook.ledger_glance import Memory
-from errorbook.liveness import pulse
-from errorbook.stages import Stage, stage_left
-from errorbook.status import Status, at_this_moment, glance, latest, stand
+from errorbook.ledger.file import open_ledger
+from errorbook.ledger.liveness import pulse
+from errorbook.ledger.run_view import note_budget
+from errorbook.ledger.watch import Memory
+from errorbook.render import status_words as standing
+from errorbook.report.progress import Stage, stage_left
+from errorbook.report.status import Status, at_this_moment, glance, latest, stand
 
 STAGES = [
     ("opening", "evaluate sums train", 1),

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errorbook.adapters.targets import embedded, loading
+from errorbook.adapters.targets.decoding import Limits, decode
+from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.adapters.targets.transformers import TransformersTarget
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.adapters.trainers.scripted import ScriptedTrainer
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ModelError
 from errorbook.records import Checkpoint, Completion, Example, Generation, Lesson, Recipe
-from errorbook.targets import embedded, loading
-from errorbook.targets.decoding import Limits, decode
-from errorbook.targets.scripted import ScriptedTarget
-from errorbook.targets.transformers import TransformersTarget
-from errorbook.tasks.arithmetic import Arithmetic
-from errorbook.trainers.scripted import ScriptedTrainer
-from errorbook.trainers.transformers import TransformersTrainer
 
 PROMPTS = ["Calculate 47 + 38.", "Hi", "Which animal says meow?", "", "Name a colour. " * 4, "1 + 1", "2 + 2"]
 SHORT = Generation(max_new_tokens=24)

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errorbook.adapters.targets.loading import load_tokenizer, render
+from errorbook.adapters.targets.transformers import TransformersTarget
+from errorbook.adapters.trainers.batches import IGNORED, Row, collate, encode, plan
+from errorbook.adapters.trainers.scripted import ScriptedTrainer
+from errorbook.adapters.trainers.stepping import learning_rate
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ConfigError, StageError
 from errorbook.records import Checkpoint, Generation, Lesson, Recipe, Training
-from errorbook.targets.loading import load_tokenizer, render
-from errorbook.targets.transformers import TransformersTarget
 from errorbook.train import training_set_hash
-from errorbook.trainers.batches import IGNORED, Row, collate, encode, plan
-from errorbook.trainers.scripted import ScriptedTrainer
-from errorbook.trainers.stepping import learning_rate
-from errorbook.trainers.transformers import TransformersTrainer
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
 LESSONS = [
@@ -203,7 +203,7 @@ import os, signal, sys
 from pathlib import Path
 from test_trainers import BASE, LESSONS, RECIPE
 import msgspec
-from errorbook.trainers.transformers import TransformersTrainer
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 model, root, method = sys.argv[1:]
 recipe = msgspec.structs.replace(RECIPE, method=method, epochs=10.0)
 kill = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done == 25 else None

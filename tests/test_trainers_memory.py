@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from errorbook.adapters.targets import loading
+from errorbook.adapters.trainers.batches import Row, encode, plan
+from errorbook.adapters.trainers.job import Job
+from errorbook.adapters.trainers.memory import Estimate, fit, free_bytes
+from errorbook.adapters.trainers.preference import encode_pairs, refer
+from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.stepping import quicken
+from errorbook.adapters.trainers.updating import update
 from errorbook.records import Lesson, Recipe
-from errorbook.targets import loading
-from errorbook.trainers.batches import Row, encode, plan
-from errorbook.trainers.job import Job
-from errorbook.trainers.memory import Estimate, fit, free_bytes
-from errorbook.trainers.preference import encode_pairs, refer
-from errorbook.trainers.preparing import prepare
-from errorbook.trainers.stepping import quicken
-from errorbook.trainers.updating import update
 
 RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=1.0, batch_size=8)
 LESSONS = [
@@ -145,12 +145,12 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from errorbook.records import Recipe
-from errorbook.trainers.batches import Row
-from errorbook.trainers.job import Job
-from errorbook.trainers.memory import estimate
-from errorbook.trainers.preparing import prepare
-from errorbook.trainers.stepping import quicken
-from errorbook.trainers.updating import update
+from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.job import Job
+from errorbook.adapters.trainers.memory import estimate
+from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.stepping import quicken
+from errorbook.adapters.trainers.updating import update
 
 method, dtype, rows, recompute = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "recompute"
 folder = Path(sys.argv[5])

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from errorbook.adapters.targets import loading
+from errorbook.adapters.trainers.batches import encode
+from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.stepping import loss_of
+from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ConfigError
 from errorbook.records import Checkpoint, Lesson, Recipe
-from errorbook.targets import loading
-from errorbook.trainers.batches import encode
-from errorbook.trainers.preparing import prepare
-from errorbook.trainers.stepping import loss_of
-from errorbook.trainers.transformers import TransformersTrainer
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
 RECIPE = Recipe(method="qlora", rank=16, alpha=32, learning_rate=1e-2, epochs=10.0, batch_size=4)

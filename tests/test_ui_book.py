@@ -16,11 +16,11 @@ from playwright.sync_api import Browser, Page, expect
 from synthetic_run import Scribe, write_exam, write_run
 from test_loop import config
 
-from errorbook.fates import FATES
-from errorbook.ledger import open_ledger
-from errorbook.lineage import story
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Diagnosis, Draft, Evaluation, Example
+from errorbook.report.fates import FATES
+from errorbook.report.question_story import story
 
 __all__ = ["chromium", "page", "served"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 from synthetic_run import write_run
 
-from errorbook.ledger import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Example, Response, Score, Vote, digest
 from errorbook.web.book_pages import marked
 from errorbook.web.fitting import brief, fit

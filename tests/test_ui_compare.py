@@ -12,8 +12,8 @@ from browser_kit import Serve, accessible, chromium, page, reflows, served, with
 from playwright.sync_api import Browser, Page, expect
 from synthetic_run import write_exam, write_run
 
-from errorbook.comparing import compare, items, named
-from errorbook.sentences import difference_text
+from errorbook.render.words import difference_text
+from errorbook.report.compare_runs import compare, items, named
 
 __all__ = ["chromium", "page", "served"]
 

@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from synthetic_run import write_run
 
 from errorbook.config import parse
-from errorbook.corrections import newest, pending, recorded
-from errorbook.ledger import open_ledger
+from errorbook.corrections.inbox import newest, pending, recorded
+from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Correction, Diagnosis, Evaluation, Lesson, Response, Sample
 

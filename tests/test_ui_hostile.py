@@ -20,7 +20,7 @@ from hostile_texts import HOSTILE
 from playwright.sync_api import Browser, Dialog, Page
 from server_kit import WEB, serving
 
-from errorbook.ledger import open_ledger
+from errorbook.ledger.file import open_ledger
 from errorbook.records import Call, Draft, Example, Record, Response
 from errorbook.web.answering import path
 from errorbook.web.shelf import slugs

@@ -15,11 +15,11 @@ from browser_kit import Serve, accessible, chromium, page, reflows, served, with
 from playwright.sync_api import Browser, Page, expect
 from synthetic_run import Scribe, write_exam, write_run
 
-from errorbook import report_html
 from errorbook.errors import LedgerError
-from errorbook.ledger import open_ledger
-from errorbook.pages.environment import grouped, instant, moment
-from errorbook.report import build
+from errorbook.ledger.file import open_ledger
+from errorbook.render import html as report_html
+from errorbook.render.pages.environment import grouped, instant, moment
+from errorbook.report.build import build
 from errorbook.web import run_pages
 from errorbook.web.patience import Patience
 from errorbook.web.run_pages import quoted

@@ -29,11 +29,11 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from synthetic_run import write_run
 
-from errorbook import cli_ui
-from errorbook.cli_ui import ui
+from errorbook.cli import ui as cli_ui
+from errorbook.cli.ui import ui
 from errorbook.errors import UserError
-from errorbook.ledger import open_ledger
-from errorbook.ledger_watch import snapshot, version
+from errorbook.ledger.file import open_ledger
+from errorbook.ledger.watch import snapshot, version
 from errorbook.records import Failure
 from errorbook.web.answering import part, path, url
 from errorbook.web.app import create_app
@@ -705,7 +705,7 @@ def test_the_list_of_runs_is_live_too_and_everything_is_there_without_scripts(
 
 # the command ------------------------------------------------------------------------------------------------------
 
-COMMAND = "import sys; from errorbook.cli_ui import ui; sys.exit(ui.main(sys.argv[1:], standalone_mode=False))"
+COMMAND = "import sys; from errorbook.cli.ui import ui; sys.exit(ui.main(sys.argv[1:], standalone_mode=False))"
 
 
 def test_the_command_says_where_the_book_is_and_ends_with_ctrl_c_while_pages_are_open(finished: Path) -> None:

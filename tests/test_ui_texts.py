@@ -12,8 +12,8 @@ from hostile_texts import DEEP, HOSTILE
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from errorbook.pages.markup import ATTRIBUTES, MATH, TEXT
-from errorbook.pages.texts import changes, formatted, plain
+from errorbook.render.pages.model_markup import ATTRIBUTES, MATH, TEXT
+from errorbook.render.pages.model_texts import changes, formatted, plain
 
 MARKERS = st.sampled_from(
     [

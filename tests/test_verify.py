@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errorbook.equations import equations, first_wrong
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.checks.equations import equations, first_wrong
 from errorbook.records import Draft, Example, Rejection, Sample, Split
-from errorbook.scorers.numeric import Numeric
 from errorbook.verify import Protected, Taken, verify
 
 

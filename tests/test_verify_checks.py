@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from errorbook.conclusions import conclusion
-from errorbook.doubts import doubt
-from errorbook.equations import equations
-from errorbook.fingerprints import gram_hashes
-from errorbook.leaks import leak
-from errorbook.overlap import Overlaps
+from errorbook.adapters.scorers.code import Code
+from errorbook.adapters.scorers.exact import Exact
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.adapters.tasks.wording import programmed
+from errorbook.checks.equations import equations
+from errorbook.checks.final_number import conclusion
+from errorbook.checks.giveaways import leak
+from errorbook.checks.hashes import gram_hashes
+from errorbook.checks.hedging import doubt
+from errorbook.checks.ngram_overlap import Overlaps
+from errorbook.checks.tokens import words
 from errorbook.records import Draft, Example, Rejection, Sample, Split
 from errorbook.sandbox.cell import lack
-from errorbook.scorers.code import Code
-from errorbook.scorers.exact import Exact
-from errorbook.scorers.numeric import Numeric
-from errorbook.tasks.wording import programmed
-from errorbook.texts import words
 from errorbook.verify import REASONS, Evidence, Protected, Taken, blind, verify
 
 needs_sandbox = pytest.mark.skipif(lack() is not None, reason=f"no sandbox here: {lack()}")

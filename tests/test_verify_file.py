@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from errorbook.cli_verify import held_out, verify
+from errorbook.adapters.scorers.numeric import Numeric
+from errorbook.cli.verify import held_out, verify
 from errorbook.errors import DataError
-from errorbook.samples_file import RecordedTask, read_questions
-from errorbook.scorers.numeric import Numeric
-from errorbook.screening import Rules, screen
+from errorbook.importing.check_samples import Rules, screen
+from errorbook.importing.sample_rows import RecordedTask, read_questions
 
 GOOD: dict[str, object] = {
     "question": "Ann has 3 pears and buys 5 more. How many has she?",

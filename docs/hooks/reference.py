@@ -162,7 +162,7 @@ def _prompts() -> str:
 
 
 def _keys() -> str:
-    from errorbook.pages.environment import KEYS
+    from errorbook.render.pages.environment import KEYS
 
     head = "| Key | Does |\n|---|---|\n"
     return head + "\n".join(f"| {' '.join(f'`{part}`' for part in key.split())} | {does} |" for key, does in KEYS)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from errorbook.ledger import open_ledger
+    from errorbook.ledger.file import open_ledger
     from errorbook.loop import run
+    from errorbook.version import __version__
 
-__all__ = ["open_ledger", "run"]
-__version__ = "0.1.0"
+__all__ = ["__version__", "open_ledger", "run"]
 
-_LAZY = {"run": "errorbook.loop", "open_ledger": "errorbook.ledger"}
+_LAZY = {"run": "errorbook.loop", "open_ledger": "errorbook.ledger.file", "__version__": "errorbook.version"}
 
 
 def __getattr__(name: str) -> Any:
-    """Load the two public functions on first use, so that `import errorbook` stays light."""
+    """Load the public names on first use, so that `import errorbook` stays light."""
     if name in _LAZY:
         from importlib import import_module
 

@@ -1,5 +1,5 @@
 """`python -m errorbook` is the same as `errorbook`."""
 
-from errorbook.cli import main
+from errorbook.cli.main import main
 
 main()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from errorbook.errors import ConfigError
 from errorbook.interfaces import BatchScorer, BlockTarget, Likelihood, OptionTask, Paced, Scorer, Target, Task
 from errorbook.records import Completion, Evaluation, Example, Generation, Response, Score, Split, digest
-from errorbook.weighing import weigh
 
 BLOCK = 128
 """Examples asked together, where the target names no other number: at most this many are asked again after a kill."""
@@ -129,3 +130,24 @@ def _respond(evaluation: Evaluation, example: Example, completion: Completion, s
         truncated=completion.truncated,
         score=score,
     )
+
+
+METHOD = "likelihood"
+"""What a score's `method` says of a response that was weighed and not written."""
+
+
+def weigh(
+    target: Likelihood, task: Task, scorer: Scorer, examples: Sequence[Example]
+) -> Iterator[tuple[Example, Completion, Score]]:
+    """For each example the likeliest letter as a completion, and its score; the first of equals is taken."""
+    prompts = [task.prompt(example.question, example.choices) for example in examples]
+    letters = [[chr(ord("A") + place) for place in range(len(example.choices))] for example in examples]
+    for index, weights in target.log_likelihoods(prompts, letters):
+        best = max(range(len(weights)), key=lambda place: weights[place])
+        letter, shown = letters[index][best], zip(letters[index], weights, strict=True)
+        completion = Completion(
+            index=index, text=letter, tokens=1, truncated=False, prompt_hash=digest(prompts[index], *letters[index])
+        )
+        evidence = ", ".join(f"{name} {weight:.3f}" for name, weight in shown)
+        score = scorer.score(examples[index], letter)
+        yield examples[index], completion, replace(score, method=METHOD, evidence=evidence)

@@ -12,18 +12,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from errorbook.amending import amended
-from errorbook.assemble import Course, rule_of
 from errorbook.config import Config
-from errorbook.corrections import collect, corrected_responses
+from errorbook.corrections.apply import amended
+from errorbook.corrections.inbox import collect, corrected_responses
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, neighbours
 from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
 from errorbook.judge import best, compare, judge, require_same_prompts
-from errorbook.ledger import Entry, Ledger
-from errorbook.noise import noise_floor
-from errorbook.opening import Run, Watch, opened, quiet, timed
+from errorbook.ledger.file import Entry, Ledger
+from errorbook.noise_floor import noise_floor
 from errorbook.records import (
     Checkpoint,
     Comparison,
@@ -41,8 +39,10 @@ from errorbook.records import (
     Split,
     Training,
 )
-from errorbook.supply import keep_budget, supplied
+from errorbook.setup.assemble import Course, rule_of
+from errorbook.setup.session import Run, Watch, opened, quiet, timed
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
+from errorbook.write_and_verify import keep_budget, supplied
 
 
 def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_file: str = "") -> Checkpoint:

@@ -25,15 +25,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from errorbook.doubts import doubt
-from errorbook.equations import first_wrong
-from errorbook.fingerprints import text_hash
+from errorbook.checks.equations import first_wrong
+from errorbook.checks.giveaways import leak
+from errorbook.checks.hashes import text_hash
+from errorbook.checks.hedging import doubt
+from errorbook.checks.near_duplicates import Meaning, Nearness
+from errorbook.checks.ngram_overlap import Overlaps
+from errorbook.checks.tokens import numbers, words
 from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
-from errorbook.leaks import leak
-from errorbook.nearness import Meaning, Nearness
-from errorbook.overlap import Overlaps
 from errorbook.records import Draft, Example, Rejection, Sample, Score
-from errorbook.texts import numbers, words
 
 REASONS = (
     "format",

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from errorbook import sentences
-from errorbook.book import read_config
+from errorbook.adapters.targets.embedded import EMBEDDED, public_name
 from errorbook.config import Config
 from errorbook.exporting.chosen import Chosen
-from errorbook.ledger import Ledger
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import read_config
 from errorbook.records import Role, Split
-from errorbook.report_parts import Accuracy, Difference, Point, Report
+from errorbook.render import words as sentences
+from errorbook.report.records import Accuracy, Difference, Point, Report
 from errorbook.stats import mcnemar
-from errorbook.targets.embedded import EMBEDDED, public_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -191,7 +191,7 @@ def _without_secrets(run_file: str) -> str:
 @cache
 def _environment() -> Environment:
     """The templates as Markdown: nothing is escaped for HTML, `cell` takes the meaning from what is not ours."""
-    from errorbook.pages.environment import environment
+    from errorbook.render.pages.environment import environment
 
     made = environment().overlay(autoescape=False)
     made.filters = {**made.filters, "cell": _cell, "fence": _fence}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from errorbook.book import Checkpoints
 from errorbook.errors import ModelError
-from errorbook.ledger import Ledger
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import Checkpoint, Decision
 
 Standing = Literal["base", "final", "earlier", "refused"]

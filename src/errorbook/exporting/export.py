@@ -8,15 +8,15 @@ from typing import Literal, get_args
 
 import msgspec
 
-from errorbook import __version__
-from errorbook.book import read_config
 from errorbook.errors import UserError
 from errorbook.exporting import card, gguf, samples, weights
 from errorbook.exporting.chosen import Chosen, choose
 from errorbook.exporting.folder import Manifest, filled
-from errorbook.ledger import Ledger
-from errorbook.report import build
-from errorbook.report_parts import Report
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import read_config
+from errorbook.report.build import build
+from errorbook.report.records import Report
+from errorbook.version import __version__
 
 What = Literal["adapter", "merged", "gguf", "samples", "card"]
 PARTS: tuple[What, ...] = get_args(What)

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from errorbook.adapters.targets import gguf_file, loading
 from errorbook.errors import ModelError
 from errorbook.exporting.weights import Source, base_folder, whole
-from errorbook.targets import gguf_file, loading
 
 MODELFILE = "Modelfile"
 _ASKED, _TOLD, _SAID = "{{ .Prompt }}", "{{ .System }}", "{{ .Response }}"

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from errorbook.assemble import create_task
-from errorbook.book import Checkpoints, read_config
 from errorbook.config import TaskSection
-from errorbook.corrections import corrected_samples
+from errorbook.corrections.inbox import corrected_samples
 from errorbook.errors import DataError, UserError
 from errorbook.interfaces import Task
-from errorbook.ledger import Ledger
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Diagnosis, Draft, Example, Lesson, Rejection, Response, Sample
+from errorbook.setup.assemble import create_task
 
 Form = Literal["jsonl", "chat", "alpaca", "datasets"]
 FORMS: tuple[Form, ...] = ("jsonl", "chat", "alpaca", "datasets")

@@ -11,14 +11,14 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from errorbook.adapters.targets import embedded, loading
+from errorbook.adapters.targets.scripted import WEIGHTS as SCRIPTED_WEIGHTS
+from errorbook.adapters.targets.served import SERVED
+from errorbook.adapters.targets.weights import Weights, load
 from errorbook.config import Config
 from errorbook.errors import ModelError
 from errorbook.exporting.chosen import Chosen
 from errorbook.records import Checkpoint
-from errorbook.targets import embedded, loading
-from errorbook.targets.scripted import WEIGHTS as SCRIPTED_WEIGHTS
-from errorbook.targets.served import SERVED
-from errorbook.targets.weights import Weights, load
 
 SHARD = "4GB"
 """The largest file of merged weights: what file systems and the hub take without trouble."""

@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from errorbook.pages import texts
-from errorbook.pages.environment import environment
+from errorbook.render.pages import model_texts as texts
+from errorbook.render.pages.environment import environment
 from errorbook.web.shelf import Book, Shelf
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from errorbook.web.shelf import Shelf
 PAGES = (live, run_pages, book_pages, compare_pages)
 HOSTS = ("127.0.0.1:8321", "localhost:8321", "[::1]:8321")
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
-STATIC = ("pages/static", "web/static")
+STATIC = ("render/pages/static", "web/static")
 TITLES = {404: "Not found", 500: "Something went wrong here", 503: "This run cannot be read now"}
 
 

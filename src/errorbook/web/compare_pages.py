@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook import comparing
-from errorbook.comparing import SHOWN, Choice, Compared, Paired, Shown, Side
 from errorbook.errors import LedgerError, UserError
-from errorbook.ledger import open_ledger
-from errorbook.ledger_pairs import CHANGES, Pair, Pairs, Place
+from errorbook.ledger.file import open_ledger
+from errorbook.ledger.pairs import CHANGES, Pair, Pairs, Place
 from errorbook.records import Example
 from errorbook.records import Response as Answer
+from errorbook.report import compare_runs as comparing
+from errorbook.report.compare_runs import SHOWN, Choice, Compared, Paired, Shown, Side
 from errorbook.web import correcting
 from errorbook.web.answering import not_found, path, query, shelf_of, show, templates, url
 from errorbook.web.shelf import Book

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook.book import Checkpoints, read_config
-from errorbook.corrections import author, first_use, pending, recorded, submit
+from errorbook.corrections.inbox import author, first_use, pending, recorded, submit
 from errorbook.errors import LedgerError, UserError
-from errorbook.ledger import Ledger
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Draft, Rejection, Sample, Split, Training, Verdict
 from errorbook.web.answering import book_of, not_found, part, path, posted, refused, show
 from errorbook.web.shelf import Book

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from errorbook.errors import UserError
-from errorbook.report_parts import ErrorKind, Report
+from errorbook.report.records import ErrorKind, Report
 from errorbook.web.answering import book_of, path, shelf_of, show
 from errorbook.web.shelf import Book
 

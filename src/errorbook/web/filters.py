@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
-from errorbook.catalogue.parts import DRAFT_SORTS, ITEM_SORTS, Count, DraftFilter, ItemFilter
+from errorbook.web.catalogue.parts import DRAFT_SORTS, ITEM_SORTS, Count, DraftFilter, ItemFilter
 
 ITEM_QUERY = ("task", "split", "skill", "kind", "fate", "verdict", "cycle", "q", "sort")
 """What makes a list of questions: a question's page keeps it, so that next and previous stay in the list."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from errorbook.pages.texts import plain
+from errorbook.render.pages.model_texts import plain
 
 _NAMED = 24
 """How many plain characters one weighs that is shown by name."""

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook.ledger import Ledger
+from errorbook.ledger.file import Ledger
 from errorbook.records import Call, Draft, Example, Record
 from errorbook.web.answering import book_of, not_found, part, raw
 

@@ -16,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook import report_html, standing
 from errorbook.errors import UserError
-from errorbook.liveness import changed
-from errorbook.status import Status
+from errorbook.ledger.liveness import changed
+from errorbook.render import html as report_html
+from errorbook.render import status_words as standing
+from errorbook.report.status import Status
 from errorbook.web.answering import book_of, path, shelf_of, show
 from errorbook.web.patience import Patience
 from errorbook.web.shelf import Book

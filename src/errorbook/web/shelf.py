@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from errorbook.errors import LedgerError, UserError
-from errorbook.ledger_glance import Memory
-from errorbook.ledger_watch import LEDGER, Signature, signature, snapshot, version
-from errorbook.liveness import changed, pulse
-from errorbook.report import build
-from errorbook.status import Status, at_this_moment, glance
+from errorbook.ledger.liveness import changed, pulse
+from errorbook.ledger.watch import LEDGER, Memory, Signature, signature, snapshot, version
+from errorbook.report.build import build
+from errorbook.report.status import Status, at_this_moment, glance
 from errorbook.web.kept import Keeper, Kept
 
 if TYPE_CHECKING:
-    from errorbook.catalogue.index import Catalogue
-    from errorbook.ledger import Ledger
-    from errorbook.report_parts import Report
+    from errorbook.ledger.file import Ledger
+    from errorbook.report.records import Report
+    from errorbook.web.catalogue.index import Catalogue
 
 T = TypeVar("T")
 
@@ -115,7 +114,7 @@ class Book:
     @property
     def catalogue(self) -> Catalogue:
         """The index of its questions and drafts, which the background thread keeps fresh."""
-        from errorbook.catalogue.index import Catalogue
+        from errorbook.web.catalogue.index import Catalogue
 
         with self._lock:
             if self._catalogue is None:

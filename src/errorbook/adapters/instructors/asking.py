@@ -1,0 +1,178 @@
+"""What an instructor's model is asked: which prompt for which mistake, assignment or question, and in which form.
+
+The kind of a task is read off its examples: options make it `choice`, tests `code`, a number as the gold answer
+`numeric`, anything else `text`. The words are in `prompts/`; what a reply must be like is in `replies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+from errorbook.adapters.instructors import replies
+from errorbook.adapters.scorers.numbers import plain, single
+from errorbook.llm import prompts as prompting
+from errorbook.llm.records import Ask, Message
+from errorbook.llm.structured import schema_of
+from errorbook.records import Assignment, Diagnosis, Example, Mistake, Record, digest
+
+Kind = Literal["numeric", "choice", "code", "text"]
+
+_NOUNS: dict[Kind, str] = {
+    "numeric": "question",
+    "choice": "multiple-choice question",
+    "code": "programming exercise",
+    "text": "question",
+}
+_DRAFTS: dict[Kind, type[replies.Reply]] = {
+    "numeric": replies.WorkedDrafts,
+    "choice": replies.ChoiceDrafts,
+    "code": replies.CodingDrafts,
+    "text": replies.WorkedDrafts,
+}
+_MOST = 8192
+"""Tokens for several drafts in one reply: many endpoints refuse requests that allow more."""
+_UNITS = 20
+"""Letters that a gold answer may have beside its one number and still be called a number: "12 apples", "5 km/h"."""
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """How a model is asked: tokens allowed for a diagnosis, a draft or a vote, and the temperature of the last two.
+
+    Diagnoses are asked for at temperature 0.
+    """
+
+    max_tokens: int = 1024
+    temperature: float = 0.7
+
+
+class Prompt(NamedTuple):
+    """One request, the type of its reply, and the version of the prompt files and schema that it was made from."""
+
+    ask: Ask
+    reply: type[replies.Reply]
+    version: str
+
+
+def kind_of(example: Example) -> Kind:
+    """What kind of task an example with its gold answer belongs to."""
+    if example.choices:
+        return "choice"
+    if example.tests:
+        return "code"
+    return "numeric" if _is_number(example.answer) else "text"
+
+
+def to_diagnose(mistake: Mistake, settings: Settings) -> Prompt:
+    """Ask what is behind a wrong response; with contrasts, also what separates it from them."""
+    reply = replies.ContrastAnalysis if mistake.contrasts else replies.Analysis
+    kind = kind_of(mistake.example)
+    text = prompting.render("diagnose", noun=_NOUNS[kind], **_shown(mistake))
+    ask = _ask(text, reply, "diagnosis", settings.max_tokens)
+    return Prompt(ask, reply, _version(("system", "diagnose"), mistake.strategy, reply))
+
+
+def to_write(assignment: Assignment, settings: Settings) -> Prompt | None:
+    """Ask for drafts; None where nothing in the assignment shows what its task looks like."""
+    seen = assignment.mistake.example if assignment.mistake else next(iter(assignment.exemplars), None)
+    if seen is None:
+        return None
+    kind = kind_of(seen)
+    about: dict[str, Any] = {
+        "kind": kind,
+        "options": len(seen.choices),
+        "count": assignment.count,
+        "round": assignment.round,
+    }
+    if assignment.mistake is not None and assignment.diagnosis is not None:
+        name, strategy = "write", assignment.mistake.strategy
+        alike = [{"question": one.example.question, "response": one.response.text} for one in assignment.alike]
+        about |= _shown(assignment.mistake) | {"diagnosis": _analysis(assignment.diagnosis), "alike": alike}
+    else:
+        name, strategy = "undirected", "undirected"
+        about["exemplars"] = assignment.exemplars
+    ask = _ask(
+        prompting.render(name, **about),
+        _DRAFTS[kind],
+        "drafts",
+        max(settings.max_tokens, min(settings.max_tokens * assignment.count, _MOST)),
+        settings.temperature,
+        _sample(assignment, strategy),
+    )
+    files = ("system", name, "rules", f"rules-{kind}")
+    return Prompt(ask, _DRAFTS[kind], _version(files, strategy, _DRAFTS[kind]))
+
+
+def to_answer(question: Example, vote: int, settings: Settings) -> Prompt:
+    """Ask a question blind: no more than the question and its options is shown."""
+    text = prompting.render("answer", question=question.question, choices=question.choices)
+    ask = _ask(text, replies.BlindAnswer, "answer", settings.max_tokens, settings.temperature, vote)
+    return Prompt(ask, replies.BlindAnswer, _version(("system", "answer"), "", replies.BlindAnswer))
+
+
+def _shown(mistake: Mistake) -> dict[str, Any]:
+    example = mistake.example
+    return {
+        "question": example.question,
+        "choices": example.choices,
+        "tests": example.tests,
+        "answer": example.answer,
+        "solution": example.solution,
+        "response": mistake.response.text,
+        "contrasts": [
+            {"question": contrast.example.question, "response": contrast.response.text}
+            for contrast in mistake.contrasts
+        ],
+    }
+
+
+def _analysis(diagnosis: Diagnosis) -> str:
+    lines = [
+        f"kind of error: {diagnosis.error_kind}",
+        f"misconception: {diagnosis.misconception}",
+        f"first wrong step: {diagnosis.first_wrong_step}",
+        f"skill to practise: {diagnosis.skill}",
+    ]
+    return "\n".join([*lines, f"border: {diagnosis.border}"] if diagnosis.border else lines)
+
+
+def _ask(
+    text: str, reply: type[replies.Reply], name: str, max_tokens: int, temperature: float = 0.0, sample: int = 0
+) -> Ask:
+    messages = (Message(role="system", content=prompting.render("system")), Message(role="user", content=text))
+    return Ask(
+        messages=messages,
+        schema=_schema(reply),
+        name=name,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        sample=sample,
+    )
+
+
+def _sample(assignment: Assignment, strategy: str) -> int:
+    """Tells requests apart that may have the same words: a later cycle or round, or another part of one group's share.
+
+    Where each assignment has a mistake of its own, its place does not count, so one mistake more re-buys only itself.
+    """
+    place = assignment.index if strategy in {"cluster", "undirected"} else 0
+    return int(digest(str(assignment.cycle), str(assignment.round), str(place))[:7], 16)
+
+
+@cache
+def _schema(reply: type[replies.Reply]) -> str:
+    return schema_of(reply)
+
+
+@cache
+def _version(files: Sequence[str], strategy: str, reply: type[replies.Reply]) -> str:
+    return prompting.version(files, strategy, _schema(reply))
+
+
+def _is_number(answer: str) -> bool:
+    found = single(answer)
+    if found is None or found.quantity is None:
+        return False
+    line = plain(" ".join(answer.split()))
+    return sum(letter.isalpha() for letter in line[: found.start] + line[found.end :]) <= _UNITS

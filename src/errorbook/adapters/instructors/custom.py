@@ -1,0 +1,129 @@
+"""The user's own Python as an instructor: a function from messages to text, or a factory of a whole `Instructor`.
+
+    [instructor]
+    kind = "custom"
+    function = "my_package.teacher:reply"
+
+The function gets a list of `{"role": ..., "content": ...}` and returns the text of a reply. Its replies are held to the
+same schemas and checks as a model's behind an endpoint, and asked again with the fault shown. Not here: cache, budget
+and cost; finished diagnoses and drafts are in the ledger all the same, so a resumed run does not ask for them again.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+from errorbook.adapters.instructors.asking import Settings
+from errorbook.adapters.instructors.conversation import TRIES
+from errorbook.adapters.instructors.model import ModelInstructor
+from errorbook.errors import PluginError
+from errorbook.interfaces import Instructor
+from errorbook.llm.asking import corrected
+from errorbook.llm.client import Asker
+from errorbook.llm.openai_chat import instructed
+from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, Rejected, Result, Usage
+
+Messages = list[dict[str, str]]
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class FunctionAsker:
+    """Implements `Asker` over a function; up to `concurrency` calls run at once, in threads."""
+
+    def __init__(self, function: Callable[[Messages], str], concurrency: int = 1) -> None:
+        self._function = function
+        self._concurrency = concurrency
+
+    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[str], T]) -> Iterator[Result[K, T]]:
+        """One result for each key, as they finish; what the function raises is the reason of a Failed."""
+        source = iter(asks)
+        running: dict[Future[Result[K, T]], None] = {}
+        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="errorbook-custom")
+        try:
+            while True:
+                while len(running) < self._concurrency and (item := next(source, None)) is not None:
+                    running[pool.submit(self._one, item, check)] = None
+                if not running:
+                    return
+                done = deque(wait(running, return_when=FIRST_COMPLETED).done)
+                while done:
+                    future = done.popleft()
+                    del running[future]
+                    yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _one(self, item: tuple[K, Ask], check: Callable[[str], T]) -> Result[K, T]:
+        key, ask = item
+        reason, text = "", ""
+        for attempt in range(1, TRIES + 1):
+            usage = Usage(attempts=attempt)
+            try:
+                text = self._function(_plain(ask))
+            except Exception as error:  # somebody else's code: whatever it raises is data
+                return Failed(key, f"The function raised {type(error).__name__}: {error}.", usage)
+            if not isinstance(text, str):
+                return Failed(key, f"The function returned {type(text).__name__}; it must return a text.", usage)
+            try:
+                return Accepted(key, check(text), text, usage)
+            except InvalidReply as fault:
+                reason = str(fault)
+                ask = corrected(ask, text, reason)
+        return Rejected(key, reason, text, Usage(attempts=TRIES))
+
+
+def custom(
+    *,
+    function: str,
+    concurrency: int = 1,
+    options: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> Instructor:
+    """An instructor of the user's own.
+
+    Args:
+        function: "module:name" of a function from messages to text, or of a class or function that gives an object
+            with the methods of `Instructor`.
+        concurrency: How many calls run at once; 1 where the function must not be called from two threads.
+        options: Keywords for a class or function that gives an Instructor.
+        seed: Shuffles options.
+
+    Raises:
+        PluginError: There is no such function.
+    """
+    found = _find(function)
+    if isinstance(found, type) or options is not None:
+        made = found(**(options or {}))
+        if not (callable(getattr(made, "diagnose", None)) and callable(getattr(made, "write", None))):
+            raise PluginError(f"'{function}' gives no instructor; it needs the methods diagnose and write.")
+        instructor: Instructor = made
+        return instructor
+    asker = FunctionAsker(found, concurrency)
+
+    def opened() -> AbstractContextManager[Asker]:
+        return nullcontext(asker)
+
+    return ModelInstructor("custom", opened, Settings(), seed)
+
+
+def _find(function: str) -> Callable[..., Any]:
+    module, _, name = function.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None) if module and name else None
+    except ImportError as error:
+        raise PluginError(f"The module '{module}' of '{function}' cannot be imported ({error}).") from error
+    if not callable(found):
+        raise PluginError(f"There is no function '{function}'; give it as \"module:function\".")
+    checked: Callable[..., Any] = found
+    return checked
+
+
+def _plain(ask: Ask) -> Messages:
+    """The messages with the schema told in words, since nothing else holds a function's reply to it."""
+    return [{"role": turn.role, "content": turn.content} for turn in (instructed(ask) if ask.schema else ask.messages)]

@@ -1,0 +1,101 @@
+"""Instructors behind a real endpoint: `openai` for every OpenAI-compatible server, `anthropic` natively.
+
+    [instructor]
+    kind = "openai"
+    model = "gpt-4.1"
+    price_input = 2.0           # dollars per million tokens
+    price_output = 8.0
+
+Everything that can go wrong on the way to a reply is the engine's (`errorbook.llm`): caching, pacing, retries, budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from errorbook.adapters.instructors import forecast
+from errorbook.adapters.instructors.asking import Settings
+from errorbook.adapters.instructors.model import ModelInstructor
+from errorbook.llm.anthropic import Anthropic
+from errorbook.llm.budget import Budget, Price
+from errorbook.llm.client import BATCH_SHARE, Line, price_of, store_in
+from errorbook.llm.openai_chat import OpenAIChat
+
+
+class EndpointInstructor(ModelInstructor):
+    """A `ModelInstructor` over an engine; it can also tell its price beforehand (`forecast.Priced`)."""
+
+    def __init__(self, name: str, line: Line, settings: Settings, seed: int = 0) -> None:
+        super().__init__(name, line.open, settings, seed)
+        self._line = line
+
+    def price(self) -> Price | None:
+        """Dollars per million tokens; None where it is not known."""
+        return self._line.price
+
+    def forecast(self, work: forecast.Work) -> forecast.Forecast:
+        """Calls, tokens and dollars for some work."""
+        discount = BATCH_SHARE if self._line.batch else 1.0
+        return forecast.forecast(work, self._settings, self._line.price, discount)
+
+
+def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., EndpointInstructor]:
+    """The factory of one provider's instructors; its keywords are the keys of the run file."""
+
+    def instructor(  # noqa: PLR0913 - the keys of the run file
+        *,
+        model: str,
+        base_url: str = provider.official,
+        api_key_env: str | None = None,
+        headers: dict[str, str] | None = None,
+        sampling: dict[str, Any] | None = None,
+        price_input: float | None = None,
+        price_output: float | None = None,
+        concurrency: int = 64,
+        temperature: float = 0.7,
+        max_tokens: int = 1024,
+        batch: bool = False,
+        max_calls: int | None = None,
+        max_total_tokens: int | None = None,
+        budget_usd: float | None = None,
+        workspace: str | None = None,
+        seed: int = 0,
+    ) -> EndpointInstructor:
+        """An instructor behind a real endpoint.
+
+        Args:
+            model: The model's name at the endpoint.
+            base_url: The address, for OpenAI's protocol up to and with /v1.
+            api_key_env: The environment variable with the key; the provider's usual one for its own address, else none.
+            headers: More headers; a value that starts with `$` is read from the environment.
+            sampling: Added to every request as it is, such as `{top_p = 0.9}`.
+            price_input: Dollars per million tokens in; 0 for a model of your own.
+            price_output: Dollars per million tokens out.
+            concurrency: Requests in the air at most; fewer where the server is loaded.
+            temperature: Of drafts and blind answers; diagnoses are asked for at 0.
+            max_tokens: Allowed for a diagnosis, for a draft and for a blind answer.
+            batch: Use the provider's batch API: half the price, within a day.
+            max_calls: A cap on requests, over all calls of the run.
+            max_total_tokens: A cap on tokens, likewise.
+            budget_usd: A cap in dollars, likewise; the run gives its own.
+            workspace: The folder for the store of calls; the run gives its own.
+            seed: Shuffles options; the run gives its own.
+        """
+        line = Line(
+            provider(model, base_url, api_key_env, headers, sampling),
+            price=price_of(price_input, price_output),
+            budget=Budget(usd=budget_usd, tokens=max_total_tokens, calls=max_calls),
+            store=store_in(workspace),
+            concurrency=concurrency,
+            batch=batch,
+        )
+        return EndpointInstructor(name, line, Settings(max_tokens=max_tokens, temperature=temperature), seed)
+
+    return instructor
+
+
+openai = _behind("openai", OpenAIChat)
+"""An instructor behind an OpenAI-compatible chat endpoint."""
+anthropic = _behind("anthropic", Anthropic)
+"""An instructor behind Anthropic's own protocol."""

@@ -1,0 +1,184 @@
+"""An instructor that is a language model: asks for diagnoses, drafts and blind answers, and turns replies to records.
+
+Implements `Instructor` and `Checker` over anything that answers prompts (see `conversation.Asker`). What is asked is in
+`asking`, what a reply must be like in `replies`. Every item ends as exactly one result; one that got no valid reply is
+a Failure with the reason, and its Call still says what it cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, TypeVar
+
+from errorbook.adapters.instructors import replies
+from errorbook.adapters.instructors.asking import Prompt, Settings, kind_of, to_answer, to_diagnose, to_write
+from errorbook.adapters.instructors.conversation import Settled, converse, transcript
+from errorbook.adapters.instructors.replies import Parts
+from errorbook.llm.client import Asker
+from errorbook.llm.records import Accepted, Ask, Failed
+from errorbook.llm.structured import reader
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
+
+Purpose = Literal["diagnose", "write", "verify"]
+Stage = Literal["diagnose", "instruct", "verify"]
+T = TypeVar("T")
+
+_STAGES: dict[Purpose, Stage] = {"diagnose": "diagnose", "write": "instruct", "verify": "verify"}
+
+
+class ModelInstructor:
+    """Implements `Instructor` and `Checker`.
+
+    `asker` opens what answers prompts; it is open only while a stage is asking. `seed` shuffles options.
+    """
+
+    def __init__(
+        self, name: str, asker: Callable[[], AbstractContextManager[Asker]], settings: Settings, seed: int = 0
+    ) -> None:
+        self._name = name
+        self._asker = asker
+        self._settings = settings
+        self._seed = seed
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self._name
+
+    def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
+        """One diagnosis, or the reason why there is none, for each mistake."""
+        asked = ((mistake, to_diagnose(mistake, self._settings)) for mistake in mistakes)
+        for mistake, prompt, settled in self._ask(asked, _accept_analysis):
+            call, result = self._call("diagnose", mistake.response.hash, prompt, settled), settled.result
+            if isinstance(result, Accepted):
+                yield mistake, _diagnosis(mistake, result.value, call), call
+            else:
+                yield mistake, _failure(call, result.reason), call
+
+    def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
+        """Drafts for each assignment; fewer than were asked for where the model wrote fewer."""
+        unclear: list[Assignment] = []
+
+        def asked() -> Iterator[tuple[Assignment, Prompt]]:
+            for assignment in assignments:
+                prompt = to_write(assignment, self._settings)
+                if prompt is None:
+                    unclear.append(assignment)
+                else:
+                    yield assignment, prompt
+
+        for assignment, prompt, settled in self._ask(asked(), self._accept_drafts):
+            call, result = self._call("write", assignment.hash, prompt, settled), settled.result
+            if isinstance(result, Accepted):
+                yield assignment, _drafts(assignment, result.value, call), call
+            else:
+                yield assignment, _failure(call, result.reason), call
+        for assignment in unclear:
+            call = Call(instructor=self._name, purpose="write", subject=assignment.hash)
+            reason = "No mistake and no exemplar shows what this task looks like; give the assignment exemplars."
+            yield assignment, _failure(call, reason), call
+
+    def vote(self, questions: Iterable[Example], votes: int) -> Iterator[tuple[Example, str | Failure, Call]]:
+        """`votes` independent answers to each question; a Failure where it has not exactly one right answer."""
+        asked = (
+            ((question, vote), to_answer(question, vote, self._settings))
+            for question in questions
+            for vote in range(votes)
+        )
+        for (question, vote), prompt, settled in self._ask(asked, _accept_answer):
+            call, result = self._call("verify", f"{question.id}:{vote}", prompt, settled), settled.result
+            if not isinstance(result, Accepted):
+                yield question, _failure(call, result.reason), call
+            elif not result.value.sound:
+                reason = f"the question has not exactly one right answer: {result.value.reasoning.strip()[:300]}"
+                yield question, _failure(call, reason), call
+            else:
+                yield question, result.value.answer, call
+
+    def _ask(
+        self, asked: Iterable[tuple[T, Prompt]], accept: Callable[[T, Any], Any]
+    ) -> Iterator[tuple[T, Prompt, Settled[Any, Any]]]:
+        """One result for each subject, with the prompt that it was asked with."""
+
+        def check(key: tuple[T, Prompt], text: str) -> Any:
+            subject, prompt = key
+            return accept(subject, reader(prompt.reply)(text))
+
+        keyed: Iterator[tuple[tuple[T, Prompt], Ask]] = (((subject, prompt), prompt.ask) for subject, prompt in asked)
+        with self._asker() as asker:
+            for settled in converse(asker, keyed, check):
+                subject, prompt = settled.result.key
+                yield subject, prompt, settled
+
+    def _accept_drafts(self, assignment: Assignment, reply: Any) -> list[Parts]:
+        if isinstance(reply, replies.CodingDrafts):
+            return replies.check_coding(reply)
+        shown = assignment.mistake.example if assignment.mistake else assignment.exemplars[0]
+        if isinstance(reply, replies.ChoiceDrafts):
+            return replies.check_choice(reply, len(shown.choices), self._seed)
+        return replies.check_worked(reply, numeric=kind_of(shown) == "numeric")
+
+    def _call(self, purpose: Purpose, subject: str, prompt: Prompt, settled: Settled[Any, Any]) -> Call:
+        result = settled.result
+        return Call(
+            instructor=self._name,
+            purpose=purpose,
+            subject=subject,
+            prompt_hash=prompt.version,
+            input_tokens=result.usage.input_tokens,
+            output_tokens=result.usage.output_tokens,
+            cost_usd=result.usage.cost_usd,
+            reply="" if isinstance(result, Failed) else result.raw,
+            prompt=transcript(settled.ask),
+        )
+
+
+def _accept_analysis(mistake: Mistake, reply: replies.Analysis) -> replies.Analysis:
+    return replies.check_analysis(reply, mistake.response.text)
+
+
+def _accept_answer(asked: tuple[Example, int], reply: replies.BlindAnswer) -> replies.BlindAnswer:
+    return replies.check_blind(reply, asked[0].choices)
+
+
+def _failure(call: Call, reason: str) -> Failure:
+    return Failure(subject=call.subject, stage=_STAGES[call.purpose], reason=reason)
+
+
+def _diagnosis(mistake: Mistake, reply: replies.Analysis, call: Call) -> Diagnosis:
+    return Diagnosis(
+        response=mistake.response.hash,
+        example=mistake.example.id,
+        task=mistake.example.task,
+        strategy=mistake.strategy,
+        error_kind=reply.error_kind,
+        misconception=reply.misconception.strip(),
+        skill=mistake.example.skill or reply.skill.strip(),
+        first_wrong_step=reply.first_wrong_step,
+        border=reply.border.strip() if isinstance(reply, replies.ContrastAnalysis) else "",
+        difficulty=reply.difficulty,
+        contrasts=tuple(contrast.response.hash for contrast in mistake.contrasts),
+        call=call.hash,
+    )
+
+
+def _drafts(assignment: Assignment, parts: Sequence[Parts], call: Call) -> list[Draft]:
+    diagnosis = assignment.diagnosis
+    return [
+        Draft(
+            assignment=assignment.hash,
+            diagnosis=diagnosis.hash if diagnosis else "",
+            index=index,
+            task=assignment.task,
+            question=part.question,
+            answer=part.answer,
+            solution=part.solution,
+            choices=part.choices,
+            tests=part.tests,
+            skill=diagnosis.skill if diagnosis else "",
+            difficulty=diagnosis.difficulty if diagnosis else 0,
+            call=call.hash,
+        )
+        for index, part in enumerate(parts[: assignment.count])
+    ]

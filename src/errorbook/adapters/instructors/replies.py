@@ -1,0 +1,231 @@
+"""What an instructor's model replies, as types whose JSON schema is asked for, and the checks that types cannot make.
+
+A check raises InvalidReply with a sentence for the model, which is then asked again. It looks at one reply alone: the
+answer itself, duplicates and contamination are checked by `verify`. The order of fields is the order in which a model
+writes them, so what has to be thought first stands first.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from errorbook.adapters.scorers import programs
+from errorbook.adapters.scorers.numbers import quantity
+from errorbook.adapters.tasks.wording import LETTERS
+from errorbook.llm.records import InvalidReply
+
+_LETTERED = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s? (?:is )?\(?[A-H]\)?(?![\w'])")
+_LONGEST_KIND = 60
+T = TypeVar("T")
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every reply: immutable, all fields required."""
+
+
+class Analysis(Reply, frozen=True, kw_only=True):
+    """A diagnosis of a mistake."""
+
+    first_wrong_step: str
+    misconception: str
+    error_kind: str
+    skill: str
+    difficulty: int
+
+
+class ContrastAnalysis(Analysis, frozen=True, kw_only=True):
+    """A diagnosis that also says what separates the mistake from what the student can do."""
+
+    border: str
+
+
+class Worked(Reply, frozen=True, kw_only=True):
+    """A question with a number or a short text as its answer."""
+
+    question: str
+    solution: str
+    answer: str
+
+
+class Choice(Reply, frozen=True, kw_only=True):
+    """A question with options, the right one apart from the wrong ones."""
+
+    question: str
+    solution: str
+    right_option: str
+    wrong_options: tuple[str, ...]
+
+
+class Coding(Reply, frozen=True, kw_only=True):
+    """A programming exercise with its tests."""
+
+    question: str
+    entry_point: str
+    solution: str
+    program: str
+    tests: tuple[str, ...]
+
+
+class WorkedDrafts(Reply, frozen=True, kw_only=True):
+    """Several of them."""
+
+    drafts: tuple[Worked, ...]
+
+
+class ChoiceDrafts(Reply, frozen=True, kw_only=True):
+    """Several of them."""
+
+    drafts: tuple[Choice, ...]
+
+
+class CodingDrafts(Reply, frozen=True, kw_only=True):
+    """Several of them."""
+
+    drafts: tuple[Coding, ...]
+
+
+class BlindAnswer(Reply, frozen=True, kw_only=True):
+    """An answer by somebody who has seen the question only."""
+
+    reasoning: str
+    answer: str
+    sound: bool
+
+
+class Parts(NamedTuple):
+    """The parts of a draft that depend on the kind of its task."""
+
+    question: str
+    solution: str
+    answer: str
+    choices: tuple[str, ...] = ()
+    tests: str = ""
+
+
+def check_analysis(reply: Analysis, response: str) -> Analysis:
+    """The diagnosis, its quote exactly as it stands in the response."""
+    for field in ("misconception", "error_kind", "skill"):
+        _require(getattr(reply, field), field)
+    if isinstance(reply, ContrastAnalysis):
+        _require(reply.border, "border")
+    if len(reply.error_kind) > _LONGEST_KIND:
+        raise InvalidReply(f"error_kind is a name of two to four words, not a sentence of {len(reply.error_kind)}.")
+    if not 1 <= reply.difficulty <= 5:
+        raise InvalidReply(f"difficulty is a number from 1 to 5, not {reply.difficulty}.")
+    step = quote(reply.first_wrong_step, response)
+    kind = " ".join(reply.error_kind.replace("_", " ").casefold().split())
+    return msgspec.structs.replace(reply, first_wrong_step=step, error_kind=kind)
+
+
+def quote(step: str, response: str) -> str:
+    """The place of the response that `step` quotes, whatever the white space between its words."""
+    words = step.split()
+    if not words:
+        if response.strip():
+            raise InvalidReply("first_wrong_step is empty; copy the first wrong step from the response.")
+        return ""
+    found = re.search(r"\s+".join(map(re.escape, words)), response)
+    if found is None:
+        shown = step.strip()[:80]
+        raise InvalidReply(f"first_wrong_step is not in the response: {shown!r}; copy it character for character.")
+    return found.group()
+
+
+def check_worked(reply: WorkedDrafts, *, numeric: bool) -> list[Parts]:
+    """Drafts with a number as answer or, where not `numeric`, any short text."""
+    parts = []
+    for number, draft in _numbered(reply.drafts):
+        _complete(draft.question, draft.solution, number)
+        _require(draft.answer, f"the answer of draft {number}")
+        if numeric and quantity(draft.answer) is None:
+            raise InvalidReply(f"The answer of draft {number} is not one number: {draft.answer[:60]!r}.")
+        parts.append(Parts(draft.question.strip(), draft.solution.strip(), draft.answer.strip()))
+    return parts
+
+
+def check_choice(reply: ChoiceDrafts, options: int, seed: int) -> list[Parts]:
+    """Drafts whose options are shuffled, so that a model's liking for one place teaches nothing.
+
+    `options` is how many there must be, 0 where at least two will do.
+    """
+    parts = []
+    for number, draft in _numbered(reply.drafts):
+        _complete(draft.question, draft.solution, number)
+        texts = [draft.right_option.strip(), *(option.strip() for option in draft.wrong_options)]
+        same = {" ".join(text.split()).casefold() for text in texts}
+        if "" in same or len(same) < len(texts):
+            raise InvalidReply(f"Two options of draft {number} are the same, or one is empty.")
+        if len(texts) != options if options else not 2 <= len(texts) <= len(LETTERS):
+            wanted = f"{options} options, the right one among them" if options else "two options at least"
+            raise InvalidReply(f"Draft {number} must have {wanted}; it has {len(texts)}.")
+        if _LETTERED.search(draft.solution):
+            raise InvalidReply(f"The solution of draft {number} names an option by a letter; say what it says instead.")
+        order = random.Random(f"{seed}:{draft.question}").sample(range(len(texts)), len(texts))  # noqa: S311
+        shuffled = tuple(texts[place] for place in order)
+        parts.append(Parts(draft.question.strip(), draft.solution.strip(), LETTERS[order.index(0)], shuffled))
+    return parts
+
+
+def check_coding(reply: CodingDrafts) -> list[Parts]:
+    """Drafts whose program defines its function, and whose tests are assertions that call it."""
+    parts = []
+    for number, draft in _numbered(reply.drafts):
+        _complete(draft.question, draft.solution, number)
+        tree = programs.parsed(draft.program)
+        if tree is None or not programs.defines(draft.program, draft.entry_point):
+            raise InvalidReply(f"The program of draft {number} is not Python that defines {draft.entry_point!r}.")
+        if len(draft.tests) < 2:
+            raise InvalidReply(f"Draft {number} needs two tests at least.")
+        for test in draft.tests:
+            if not _asserts(test, draft.entry_point):
+                raise InvalidReply(
+                    f"A test of draft {number} is not one assert that calls {draft.entry_point}: {test[:60]!r}."
+                )
+        tests = "\n".join(test.strip() for test in draft.tests)
+        parts.append(Parts(draft.question.strip(), draft.solution.strip(), draft.program.strip(), tests=tests))
+    return parts
+
+
+def check_blind(reply: BlindAnswer, choices: Sequence[str]) -> BlindAnswer:
+    """A blind answer, as the bare letter where there are options."""
+    answer = reply.answer.strip()
+    if not reply.sound:
+        return reply
+    _require(answer, "answer")
+    if not choices:
+        return msgspec.structs.replace(reply, answer=answer)
+    letter = answer.strip("().").upper()
+    if letter not in LETTERS[: len(choices)] or len(letter) != 1:
+        raise InvalidReply(f"answer is one letter from A to {LETTERS[len(choices) - 1]}, not {answer[:40]!r}.")
+    return msgspec.structs.replace(reply, answer=letter)
+
+
+def _numbered(drafts: Sequence[T]) -> list[tuple[int, T]]:
+    if not drafts:
+        raise InvalidReply("There are no drafts; write as many as are asked for.")
+    return list(enumerate(drafts, start=1))
+
+
+def _complete(question: str, solution: str, number: int) -> None:
+    _require(question, f"the question of draft {number}")
+    _require(solution, f"the solution of draft {number}")
+
+
+def _require(text: str, name: str) -> None:
+    if not text.strip():
+        raise InvalidReply(f"{name[0].upper()}{name[1:]} is empty; write it.")
+
+
+def _asserts(test: str, entry_point: str) -> bool:
+    """Whether the test is nothing but one assertion that calls the function."""
+    tree = programs.parsed(test.strip())
+    if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
+        return False
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(isinstance(call, ast.Name) and call.id == entry_point for call in calls)

@@ -1,0 +1,62 @@
+"""The `choice` scorer: which of an example's options a response settles on.
+
+The gold answer is an option's letter ("C", "(C)") or its text. The response may name the option either way, see
+`statements`; an answer to two options, a letter with another option's text, or nothing that names an option is
+`unscorable`. A response that says that no option is right is wrong. It does not judge whether the reasoning fits, nor
+match paraphrases of an option.
+"""
+
+from __future__ import annotations
+
+import re
+
+from errorbook.adapters.scorers.letters import Options, clean, letter, options
+from errorbook.adapters.scorers.statements import statement
+from errorbook.records import Example, Score, Verdict
+
+_GOLD = re.compile(r"[(\[]?([A-Z])[)\]]?[.:]?")
+_LISTED = re.compile(r"^ ?\(?([A-Z])[).] ?(.*\S)", re.MULTILINE)
+
+
+class Choice:
+    """Right where the option that the response settles on is the gold one."""
+
+    @property
+    def name(self) -> str:
+        """The name under which this scorer is recorded."""
+        return "choice"
+
+    def score(self, example: Example, text: str) -> Score:
+        """Judge one response; `unscorable` where it settles on no option, or the gold answer is none of them."""
+        known = options(choices(example), example.question)
+        gold = gold_index(example.answer, known)
+        if gold is None:
+            return Score(verdict="unscorable", method="none", evidence="The gold answer is not one of the options.")
+        found = statement(clean(text), known)
+        if found is None:
+            return Score(verdict="unscorable", method="none", evidence="The response names no option.")
+        if found.refused:
+            return Score(verdict="unscorable", method=found.method, evidence=found.evidence)
+        verdict: Verdict = "right" if found.option == gold else "wrong"
+        extracted = "none of them" if found.option is None else letter(found.option)
+        return Score(verdict=verdict, extracted=extracted, method=found.method, evidence=found.evidence)
+
+
+def choices(example: Example) -> tuple[str, ...]:
+    """The option texts: the example's own or, where it has none, those listed in its question as "(A) ..." lines."""
+    if example.choices:
+        return example.choices
+    listed: list[str] = []
+    for match in _LISTED.finditer(example.question):
+        if match[1] == letter(len(listed)):
+            listed.append(match[2])
+    return tuple(listed) if len(listed) > 1 else ()
+
+
+def gold_index(answer: str, known: Options) -> int | None:
+    """The option that a gold answer means, by its letter or by its whole text; None where it is none of them."""
+    if match := _GOLD.fullmatch(answer.strip()):
+        return known.place(match[1])
+    wanted = known.read(clean(answer))
+    same = [index for index, option in enumerate(known.words) if wanted and option == wanted]
+    return same[0] if len(same) == 1 else None

@@ -1,0 +1,181 @@
+r"""The `numeric` scorer: is the number that the response gives exactly the gold number?
+
+Where the number is looked for, first match wins:
+
+1. `marker`: after the last "Answer:", "#### ", "the answer is" or "<answer>" (see `markers`);
+2. `boxed`: in the last \boxed{...};
+3. `last number`: the last number of the response that can be an answer (see `closing`).
+
+A number that stands directly after its marker goes before one in a clause behind it. Where only an unfinished step
+follows a marker ("Answer: 30 - 2"), the text from there to the next marker is read like a response of its own. A
+marker or box with nothing readable after it gives way to an earlier one and to a box, but never to numbers before it: a
+model that announces an answer and does not give it has not answered, and any other number is a step on the way.
+
+Equality is exact, in rational numbers; units and currency are not compared. "25%" equals 25 and 0.25; "26 billion"
+equals 26 where the question asks how many billions. The gold answer "None" (no answer can be given) is met by a
+response that says so. A gold answer in symbols goes to `symbolic`. What has several readings (a range, a choice, an
+operation without its result, "5 hours and 30 minutes", "3,5") is refused as `unscorable`, not guessed. A response that
+ends by saying that the answer cannot be determined has been read, and is wrong. Not covered: unit conversion, rounding
+("0.333" is not 1/3).
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from errorbook.adapters.scorers import symbolic
+from errorbook.adapters.scorers.closing import closing, opening
+from errorbook.adapters.scorers.markers import boxed, marked, own, regions, tidy
+from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, plain, readings, single
+from errorbook.records import Example, Score, Verdict
+
+_SHOWN = 120
+_ENDING = 400
+_NEAR = 6
+_SENTENCE = re.compile(r"[.!?]\s|\n")
+_NONE = {"none", "n/a", "no answer", "unknown", "undetermined", "cannot be determined"}
+_ASKED_SCALE = re.compile(
+    rf"\b(?:how many|how much|in|number of)\b[^.?]{{0,40}}?\b({'|'.join(SCALES)})s?\b", re.IGNORECASE
+)
+_UNABLE = r"\b(?:cannot|can ?not|can't|could not|couldn't|unable to|(?:im|not )possible to)"
+_ABSTAINS = re.compile(
+    rf"{_UNABLE}(?: (?:be|accurately|exactly|directly|definitively|precisely|really|even)){{0,2}}"
+    r" (?:determined?|calculated?|computed?)\b"
+    r"|\b(?:not|n't)(?: (?:have|given|provided?|with|is|there|us)){0,3} (?:enough|sufficient) information"
+    r"|\binsufficient information",
+    re.IGNORECASE,
+)
+_DECLINES = re.compile(
+    rf"{_ABSTAINS.pattern}"
+    rf"|{_UNABLE}(?: be)? (?:answer(?:ed)?|known?|solved?|say|tell|find|found)\b"
+    r"|\b(?:not|n't)(?: \w+){0,2}? (?:provided?|specif(?:y|ied)|mention(?:ed)?|known?|stated?|given)\b"
+    r"|\bmissing (?:necessary )?information|\bno way to\b|\bnone\b|\bunknown\b",
+    re.IGNORECASE,
+)
+
+
+class Numeric:
+    """Right where the response's number equals the gold number exactly."""
+
+    @property
+    def name(self) -> str:
+        """The name under which this scorer is recorded."""
+        return "numeric"
+
+    def score(self, example: Example, text: str) -> Score:
+        """Judge one response; `unscorable` where no number can be read, or the gold answer is none."""
+        if example.answer.strip().lower() == "none":
+            return _abstention(text, example.question)
+        gold = single(example.answer)
+        if symbolic.is_symbolic(example.answer, gold):
+            return symbolic.score(example, text)
+        if gold is None or gold.quantity is None:
+            return Score(verdict="unscorable", method="none", evidence="The gold answer is not one number.")
+        found = extract(text, example.question)
+        if found.method == "abstains":
+            return Score(verdict="wrong", extracted="None", method=found.method, evidence=found.evidence)
+        if found.reading is None:
+            return Score(verdict="unscorable", method=found.method, evidence=found.evidence)
+        verdict: Verdict = "right" if _equal(gold, found.reading, example.question) else "wrong"
+        return Score(verdict=verdict, extracted=found.reading.text, method=found.method, evidence=found.evidence)
+
+
+class Extraction(NamedTuple):
+    """The number found in a response (None where none could be read), by which method, in which words."""
+
+    reading: Reading | None
+    method: str
+    evidence: str
+
+    @property
+    def text(self) -> str:
+        """The number as written; empty where there is none."""
+        return self.reading.text if self.reading else ""
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """The number's exact value."""
+        return self.reading.quantity if self.reading else None
+
+
+def extract(text: str, question: str = "") -> Extraction:
+    """The number that a response gives as its answer. Never raises; time is linear in the length of the text.
+
+    `question` tells the numbers that a closing sentence only repeats from the one that answers.
+    """
+    clean = own(tidy(plain(text)))
+    places, boxes = list(regions(clean)), list(boxed(clean))
+    if places or boxes:
+        return _announced(places, boxes, question)
+    if says := _last_word(clean):
+        return Extraction(None, "abstains", says)
+    reading, evidence = closing(clean, question)
+    if not evidence:
+        return Extraction(None, "none", "The response holds no number.")
+    return _found(reading, "last number", evidence)
+
+
+def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -> Extraction:
+    """The number at a marker or in a box, with the regions that follow the markers as a second chance."""
+    for place, region in places:
+        reading = opening(place, _NEAR)
+        if reading is not None and reading.quantity is None:
+            later, evidence = closing(region.partition(place)[2], question)
+            return _found(later, "marker", evidence or place)
+        if reading is not None:
+            return Extraction(reading, "marker", place[:_SHOWN])
+    for box in boxes:
+        if (reading := opening(box)) is not None:
+            return _found(reading, "boxed", box)
+    for _, region in places:
+        reading, evidence = closing(region, question)
+        if evidence:
+            return _found(reading, "marker", evidence)
+    method = "marker" if places else "boxed"
+    return Extraction(None, method, "An answer is announced but none can be read.")
+
+
+def _last_word(clean: str) -> str:
+    """The sentence in which the response says that no answer can be given, where no number comes after it."""
+    for says in reversed(list(_ABSTAINS.finditer(clean, max(0, len(clean) - _ENDING)))):
+        rest = _SENTENCE.split(clean[says.start() :], maxsplit=1)
+        return rest[0] if len(rest) == 1 or not readings(rest[1]) else ""
+    return ""
+
+
+def _found(reading: Reading | None, method: str, evidence: str) -> Extraction:
+    if reading is None or reading.quantity is None:
+        return Extraction(None, method, f"Not one number: {evidence[-_SHOWN:]}")
+    return Extraction(reading, method, evidence[-_SHOWN:])
+
+
+def _equal(gold: Reading, given: Reading, question: str) -> bool:
+    """Whether two readings are the same number, a percent sign and the question's "how many millions" considered."""
+    left, right = gold.quantity, given.quantity
+    if left is None or right is None or left == right:
+        return left is not None and left == right
+    if left.remainder or right.remainder:
+        return False
+    if gold.percent != given.percent:
+        part = Fraction(1, 100)
+        return left.value * (part if gold.percent else 1) == right.value * (part if given.percent else 1)
+    asked = {SCALES[word.lower()] for word in _ASKED_SCALE.findall(question)}
+    return given.scale in asked and gold.scale == 1 and left.value == right.value / given.scale
+
+
+def _abstention(text: str, question: str) -> Score:
+    """Judge a response to a question that has no answer: right where it says so, wrong where it gives a number."""
+    clean = own(tidy(plain(text)))
+    for place in (*marked(clean), *boxed(clean)):
+        if place.strip(" .*$").lower() in _NONE:
+            return Score(verdict="right", extracted="None", method="marker", evidence=place[:_SHOWN])
+    found = extract(text, question)
+    says = _DECLINES.search(clean[-_ENDING:])
+    announced = found.method in {"marker", "boxed"}
+    if found.reading is not None and (announced or not says):
+        return Score(verdict="wrong", extracted=found.reading.text, method=found.method, evidence=found.evidence)
+    if says:
+        return Score(verdict="right", extracted="None", method="abstains", evidence=says[0])
+    return Score(verdict="unscorable", method=found.method, evidence=found.evidence)

@@ -1,0 +1,209 @@
+"""Loads a model and its tokenizer, puts a checkpoint's weights on it, and renders prompts, for target and trainer.
+
+Where the files come from is `embedded`'s business; this module answers nothing and trains nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from errorbook.adapters.targets.embedded import quiet_transformers
+from errorbook.errors import ConfigError, ModelError
+from errorbook.paths import cache_root
+from errorbook.records import Checkpoint, digest
+
+
+def choose_device(wanted: str) -> str:
+    """The device's name; "auto" is the GPU where there is one. Raises ModelError where the wanted one is missing."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(
+            f"The device '{wanted}' is not there; set device = 'auto' in [target] or install CUDA PyTorch."
+        )
+    return wanted
+
+
+def choose_dtype(wanted: str, device: str) -> str:
+    """The name of the number format; "auto" is bfloat16 where the hardware computes it fast, else float32.
+
+    A CPU with bfloat16 instructions multiplies matrices 2.6 to 3 times as fast in it (see docs/lab-notebook.md);
+    one without is slower than in float32.
+    """
+    import torch
+
+    known = ("bfloat16", "float16", "float32")
+    if wanted in known:
+        return wanted
+    if wanted != "auto":
+        raise ModelError(f"The dtype '{wanted}' is unknown; use one of: auto, {', '.join(known)}.")
+    fast = torch.cuda.is_bf16_supported() if device.startswith("cuda") else _cpu_has_bfloat16()
+    return "bfloat16" if fast else "float32"
+
+
+def load_model(folder: str, device: str, dtype: str) -> Any:
+    """The causal language model in evaluation mode. Raises ModelError where the files cannot be read."""
+    return _read_model(folder, dtype).to(device).eval()
+
+
+def load_in_4_bits(folder: str, device: str, dtype: str) -> Any:
+    """The same with its linear layers in 4-bit NormalFloat, their scales quantised again; they compute in `dtype`.
+
+    This is the base of QLoRA (Dettmers et al. 2023, arXiv 2305.14314, section 3): it can carry a trainable adapter,
+    but be neither trained nor saved itself.
+
+    Raises:
+        ConfigError: bitsandbytes is not installed.
+        ModelError: The files cannot be read.
+    """
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "The method 'qlora' needs bitsandbytes: pip install 'errorbook[qlora]', or set method = 'lora' in [train]."
+        )
+    four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
+    return _read_model(folder, dtype, quantization_config=four_bits, device_map={"": device}).eval()
+
+
+def load_tokenizer(folder: str) -> Any:
+    """The model's own tokenizer. Raises ModelError where the files cannot be read or no end token is known."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"The tokenizer in '{folder}' could not be loaded; save it with save_pretrained.") from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"The tokenizer in '{folder}' names no eos_token; add it to its tokenizer_config.json.")
+    return tokenizer
+
+
+def render(tokenizer: Any, prompt: str) -> str:
+    """The text that the model reads for one user prompt, up to where its answer begins.
+
+    The model's own chat template where it has one; a model without is given the prompt and a line break.
+    """
+    if not tokenizer.chat_template:
+        return f"{prompt}\n"
+    text: str = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}],
+        tokenize=False,
+        add_generation_prompt=True,
+        # Templates that know these would else print today's date, or open a chain of thought that eats the cap.
+        date_string="1 January 2025",
+        enable_thinking=False,
+    )
+    return text
+
+
+def prompt_ids(tokenizer: Any, rendered: str) -> list[int]:
+    """Token ids of a rendered prompt; a chat template writes its own special tokens, plain text gets the default."""
+    ids: list[int] = tokenizer(rendered, add_special_tokens=not tokenizer.chat_template)["input_ids"]
+    return ids
+
+
+def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = False) -> Any:
+    """Put a LoRA adapter on the model, its effect multiplied by `scale`; `unload()` of the result takes it off again.
+
+    Raises:
+        ModelError: The adapter cannot be read or does not fit.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        with quiet_transformers():
+            from peft import PeftModel
+
+            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"The adapter in '{folder}' does not fit the model; was [target] model changed?") from error
+    if scale != 1.0:
+        with torch.no_grad():
+            for name, weight in adapted.named_parameters():
+                if ".lora_B." in name:
+                    weight.mul_(scale)
+    return adapted.train(trainable)
+
+
+def plain(model: Any) -> Any:
+    """The causal language model itself; an adapter's layers stay in place inside it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def blend(model: Any, base: Any, scale: float) -> None:
+    """Move fully trained weights back towards the base's: `base + scale * (trained - base)`, in place."""
+    import torch
+
+    with torch.no_grad():
+        for trained, original in zip(model.parameters(), base.parameters(), strict=True):
+            trained.copy_(torch.lerp(original.float(), trained.float(), scale))
+
+
+def checkpoint_folder(checkpoint: Checkpoint, root: Path) -> Path:
+    """The checkpoint's folder. Raises ModelError where its weights are missing."""
+    folder = root / checkpoint.folder
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"The checkpoint's weights are missing from '{folder}'; restore the run's folder and resume.")
+    return folder
+
+
+def weights_hash(folder: Path) -> str:
+    """Hash of a folder's safetensors files in the order of their names."""
+    return digest(*(_hash_file(path) for path in sorted(folder.glob("*.safetensors"))))
+
+
+def cached_weights_hash(folder: Path) -> str:
+    """The same as `weights_hash`, remembered by path, size and modification time, since base models are large."""
+    files = [(path.resolve(), path.stat()) for path in sorted(folder.glob("*.safetensors"))]
+    key = digest(*(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in files))
+    memo = cache_root() / "hashes" / key
+    if memo.is_file() and len(known := memo.read_text()) == 32:
+        return known
+    found = weights_hash(folder)
+    memo.parent.mkdir(parents=True, exist_ok=True)
+    memo.write_text(found)
+    return found
+
+
+def _read_model(folder: str, dtype: str, **options: Any) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet_transformers():
+            return AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), local_files_only=True, **options
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ModelError(
+            f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
+        ) from error
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU has AVX-512 or AMX instructions for bfloat16; only Linux says so in a file."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags))

@@ -1,0 +1,43 @@
+"""From what a row says to an example: its split, its id, and each question once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from errorbook.adapters.tasks.splits import distinct, divide
+from errorbook.records import Example, Split, digest
+
+
+class Item(NamedTuple):
+    """What one row says. `group` keeps variants of one question in one split; `part` overrules the row's source."""
+
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+    tests: str = ""
+    solution: str = ""
+    skill: str = ""
+    id: str = ""
+    group: str = ""
+    part: Split | None = None
+
+
+def as_examples(task: str, items: Sequence[tuple[Item, Split]]) -> list[Example]:
+    """The items with the parts of their source as examples, divided where the source lacks a part; see `splits`."""
+    parts = {item.part or part for item, part in items}
+    return distinct(_example(task, item, item.part or part, parts) for item, part in items)
+
+
+def _example(task: str, item: Item, part: Split, parts: set[Split]) -> Example:
+    return Example(
+        id=item.id or digest(item.question, item.answer, *item.choices)[:16],
+        task=task,
+        split=divide(item.group or item.question, part, parts),
+        question=item.question,
+        answer=item.answer,
+        choices=item.choices,
+        tests=item.tests,
+        solution=item.solution,
+        skill=item.skill,
+    )

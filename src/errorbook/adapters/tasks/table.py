@@ -1,0 +1,255 @@
+"""The user's own rows as a task: which column holds what, which question is in which split, and how it is put.
+
+One mapping for every source: files (`file_table`) and hub datasets (`hub`) only find rows. It does not look for
+near-duplicates, and joins no tables.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from errorbook.adapters.tasks import wording
+from errorbook.adapters.tasks.collection import Loaded, Loader, Style
+from errorbook.adapters.tasks.rows import Row
+from errorbook.adapters.tasks.splits import SPLITS, distinct, divide, normal
+from errorbook.errors import ConfigError, DataError
+from errorbook.records import Example, Split, digest
+
+_MOST = len(wording.LETTERS)
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """Which column holds what (empty: none), and what else a run file says of its data; see `FileTable`."""
+
+    name: str
+    question: str
+    answer: str
+    choices: str | tuple[str, ...]
+    tests: str
+    entry_point: str
+    solution: str
+    id: str
+    skill: str
+    after: str
+    count_from: int | None
+    scorer: str
+    dev: float
+    test: float
+    max_new_tokens: int
+    prompt: str
+
+
+class Found(NamedTuple):
+    """A source's rows, each with its part where the source says so; the parts that it has; and what it is.
+
+    `own`: the user can mend them, so repeated questions are refused and not left out.
+    """
+
+    rows: Sequence[tuple[Row, Split | None]]
+    parts: frozenset[Split]
+    source: str
+    origin: str
+    own: bool = True
+
+
+def table(layout: Layout, find: Callable[[], Found]) -> tuple[Style, Loader]:
+    """The parts of the task over the rows that `find` reads, one example each.
+
+    Raises:
+        ConfigError: Where options contradict each other or make no sense.
+    """
+    _check_options(layout)
+    style = Style(
+        name=layout.name,
+        scorer=layout.scorer,
+        max_new_tokens=layout.max_new_tokens,
+        prompt=lambda question, choices: _prompt(layout.prompt, question, choices),
+        completion=wording.programmed if layout.tests else wording.answered,
+    )
+    return style, lambda: _load(layout, find())
+
+
+def read(row: Row, layout: Layout, part: Split | None, parts: frozenset[Split]) -> Example:
+    """One row as an example, in the split of its source or, where that says none, by the hash of its question.
+
+    Raises:
+        DataError: A column is missing, empty or of a wrong form, naming the line.
+    """
+    question = _text(row, layout.question)
+    choices = _choices(row, layout.choices) if layout.choices else ()
+    answer, solution = _gold(row, layout, choices)
+    return Example(
+        id=_text(row, layout.id) if layout.id else digest(question, answer, *choices)[:16],
+        task=layout.name,
+        split=divide(question, part or "train", parts if part else {"train"}, layout.dev, layout.test),
+        question=question,
+        answer=answer,
+        choices=choices,
+        tests=_tests(row, layout) if layout.tests else "",
+        solution=solution,
+        skill=_text(row, layout.skill) if layout.skill else "",
+    )
+
+
+def cut(text: str, after: str) -> tuple[str, str]:
+    """The answer after the last mark `after`, and the solution before it; all of it the answer where there is none."""
+    if not after or after not in text:
+        return text.strip(), ""
+    solution, _, answer = text.rpartition(after)
+    return answer.strip(), solution.strip()
+
+
+def column_split(row: Row) -> Split | None:
+    """What the row's own column `split` says; None where there is no such column.
+
+    Raises:
+        DataError: It says something else than train, dev or test.
+    """
+    if "split" not in row.values:
+        return None
+    for split in SPLITS:
+        if row.values["split"] == split:
+            return split
+    raise DataError(f'The split {row.values["split"]!r} on {row.place} is not known; use "train", "dev" or "test".')
+
+
+def _prompt(prompt: str, question: str, choices: Sequence[str]) -> str:
+    """The user message; options follow the question where the prompt does not place them."""
+    listed = wording.listed(choices)
+    text = prompt if not listed or "{choices}" in prompt else prompt + "\n{choices}"
+    # Not str.format: a question may hold braces, and so may the rest of the prompt.
+    head, _, tail = text.partition("{question}")
+    return head.replace("{choices}", listed) + question + tail.replace("{choices}", listed)
+
+
+def _load(layout: Layout, found: Found) -> Loaded:
+    examples = [read(row, layout, part, found.parts) for row, part in found.rows]
+    if found.own:
+        _check_rows([row for row, _ in found.rows], examples, bool(layout.id))
+        _check_splits(found.source, examples)
+    else:
+        examples = distinct(examples)
+        _check_ids(found.source, examples)
+    return Loaded(examples, found.origin, found.source)
+
+
+def _check_options(layout: Layout) -> None:
+    dev, test = layout.dev, layout.test
+    if dev < 0 or test < 0 or dev + test > 1:
+        raise ConfigError(f"The shares dev = {dev} and test = {test} must not be negative or exceed 1 together.")
+    if layout.max_new_tokens < 1:
+        raise ConfigError(
+            f"max_new_tokens = {layout.max_new_tokens} leaves no room for an answer; set it to 1 or more."
+        )
+    if layout.prompt.count("{question}") != 1:
+        raise ConfigError("The task's prompt must contain '{question}' exactly once; add it where the question goes.")
+    if layout.count_from is not None and not layout.choices:
+        raise ConfigError("count_from numbers the options, but the task names no 'choices'; name them or leave it out.")
+    if layout.entry_point and not layout.tests:
+        raise ConfigError("entry_point names the function to test, but the task names no 'tests'; name their column.")
+
+
+def _gold(row: Row, layout: Layout, choices: Sequence[str]) -> tuple[str, str]:
+    """The row's gold answer and worked solution; a program that tests judge needs no reference answer."""
+    if layout.tests and row.values.get(layout.answer) is None:
+        return "", ""
+    answer, solution = cut(_text(row, layout.answer), layout.after)
+    if not answer:
+        raise DataError(f"Column '{layout.answer}' on {row.place} has nothing after '{layout.after}'; complete it.")
+    if layout.solution:
+        solution = _text(row, layout.solution)
+    return (
+        _counted(row, answer, layout.count_from, len(choices)) if layout.count_from is not None else answer
+    ), solution
+
+
+def _counted(row: Row, answer: str, start: int, options: int) -> str:
+    """The letter of the option with the given number, the first one being `start`."""
+    known = [str(number) for number in range(start, start + options)]
+    if answer not in known:
+        raise DataError(
+            f"The answer '{answer}' on {row.place} is not a number from {known[0]} to {known[-1]}; correct it."
+        )
+    return wording.LETTERS[known.index(answer)]
+
+
+def _tests(row: Row, layout: Layout) -> str:
+    value = _value(row, layout.tests)
+    if isinstance(value, list) and value:
+        tests = "\n".join(_plain(row, layout.tests, line) for line in value)
+    else:
+        tests = _text(row, layout.tests)
+    return f"{tests}\ncheck({_text(row, layout.entry_point)})" if layout.entry_point else tests
+
+
+def _choices(row: Row, columns: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The options: one column with a list of them (or with their `text`s), or a column each."""
+    if not isinstance(columns, str):
+        return tuple(_text(row, column) for column in columns)
+    value = _value(row, columns)
+    if isinstance(value, Mapping):
+        value = value.get("text")
+    if not isinstance(value, list) or not 2 <= len(value) <= _MOST:
+        raise DataError(
+            f"Column '{columns}' on {row.place} is not a list of 2 to {_MOST} options; write a list of texts, or"
+            " name one column for each option."
+        )
+    return tuple(_plain(row, columns, choice) for choice in value)
+
+
+def _value(row: Row, column: str) -> Any:
+    if column not in row.values:
+        there = ", ".join(row.values) or "none"
+        raise DataError(f"There is no column '{column}' on {row.place}; it has {there}; set the task's column names.")
+    return row.values[column]
+
+
+def _text(row: Row, column: str) -> str:
+    return _plain(row, column, _value(row, column))
+
+
+def _plain(row: Row, column: str, value: Any) -> str:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value):
+        value = str(value)
+    if not isinstance(value, str):
+        raise DataError(f"Column '{column}' on {row.place} is not text or a number; write it as a string.")
+    if not value.strip():
+        raise DataError(f"Column '{column}' on {row.place} is empty; fill it or remove the line.")
+    return value.strip()
+
+
+def _check_rows(rows: Sequence[Row], examples: Sequence[Example], named: bool) -> None:
+    """Refuse an id, or a whole row, that is there twice."""
+    seen: dict[str, str] = {}
+    for row, example in zip(rows, examples, strict=True):
+        first = seen.setdefault(example.id, row.mark)
+        if first != row.mark and named:
+            raise DataError(f"{row.source} has the id '{example.id}' on {first} and on {row.mark}; make ids unique.")
+        if first != row.mark:
+            raise DataError(f"{row.source} repeats {first} on {row.mark}; remove one of them.")
+
+
+def _check_ids(source: str, examples: Sequence[Example]) -> None:
+    """Refuse ids that start again in each split, as many datasets number their rows."""
+    seen: set[str] = set()
+    for example in examples:
+        if example.id in seen:
+            raise DataError(f"{source} has the id '{example.id}' twice; leave out the task's 'id'.")
+        seen.add(example.id)
+
+
+def _check_splits(source: str, examples: Sequence[Example]) -> None:
+    """Refuse a file whose own `split` column puts one question into two splits."""
+    seen: dict[str, Split] = {}
+    for example in examples:
+        first = seen.setdefault(normal(example.question), example.split)
+        if first != example.split:
+            raise DataError(
+                f"{source} has the question '{example.question[:60]}' in the splits {first} and {example.split};"
+                " keep it in one."
+            )

@@ -1,0 +1,111 @@
+"""Turns lessons into token rows with label masks, and plans which of them make up each step.
+
+The prompt is rendered exactly as the target reads it when it answers; only the completion and the end token carry
+loss. Weights are `transformers`' business.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from errorbook.adapters.targets.loading import prompt_ids, render
+from errorbook.errors import StageError
+from errorbook.records import Lesson, Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100
+"""Label of a position without loss: PyTorch's own convention."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Token ids of one lesson; the first `prompt` of them carry no loss."""
+
+    ids: tuple[int, ...]
+    prompt: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's tensors, both of shape (rows, width) and padded on the right.
+
+    `labels` holds at each place the token after it where that carries loss, else IGNORED.
+    """
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+
+
+def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[list[Row], list[Lesson]]:
+    """Rows and their lessons, without those longer than `max_tokens`: a cut-off answer is never trained on.
+
+    Raises:
+        StageError: No lesson is short enough.
+    """
+    rows: list[Row] = []
+    kept: list[Lesson] = []
+    for lesson in lessons:
+        row = row_of(tokenizer, lesson.prompt, lesson.completion)
+        if len(row.ids) <= max_tokens:
+            rows.append(row)
+            kept.append(lesson)
+    if not rows:
+        raise StageError(
+            f"No lesson is left: all {len(lessons)} exceed {max_tokens} tokens; raise max_tokens in [train]."
+        )
+    return rows, kept
+
+
+def row_of(tokenizer: Any, prompt: str, completion: str) -> Row:
+    """The prompt as the target reads it, the completion and the end token.
+
+    The completion is tokenised apart from the prompt, because that is how the target's own tokens come about.
+    """
+    start = prompt_ids(tokenizer, render(tokenizer, prompt))
+    ids = tokenizer(completion, add_special_tokens=False)["input_ids"]
+    return Row((*start, *ids, tokenizer.eos_token_id), len(start))
+
+
+def plan(rows: Sequence[Row], recipe: Recipe) -> list[list[int]]:
+    """The row numbers of every step of the whole training; it depends on nothing but the arguments.
+
+    Each epoch shuffles anew. An epoch's last batch may be smaller, and a fractional number of epochs ends within one.
+    """
+    steps = max(1, round(recipe.epochs * math.ceil(len(rows) / recipe.batch_size)))
+    chosen: list[list[int]] = []
+    epoch = 0
+    while len(chosen) < steps:
+        chosen += _epoch(rows, recipe.batch_size, random.Random(f"{recipe.seed}:{epoch}"))  # noqa: S311 (not secret)
+        epoch += 1
+    return chosen[:steps]
+
+
+def collate(rows: Sequence[Row], device: str) -> Batch:
+    """Pad the rows to one width and mark where the loss is."""
+    import torch
+
+    width = max(len(row.ids) for row in rows)
+    inputs = torch.zeros((len(rows), width), dtype=torch.long)  # no token ever attends to the padding
+    labels = torch.full((len(rows), width), IGNORED)
+    for place, row in enumerate(rows):
+        ids = torch.tensor(row.ids)
+        inputs[place, : len(ids)] = ids
+        # A place predicts the token after it, so labels stand one to the left of their tokens.
+        labels[place, row.prompt - 1 : len(ids) - 1] = ids[row.prompt :]
+    return Batch(inputs=inputs.to(device), labels=labels.to(device))
+
+
+def _epoch(rows: Sequence[Row], size: int, generator: random.Random) -> list[list[int]]:
+    """All rows once, in random company: batches of rows of one length, which are mostly of one kind, teach less well.
+
+    See docs/lab-notebook.md. Packing makes the difference in length cost nothing.
+    """
+    order = list(range(len(rows)))
+    generator.shuffle(order)
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,0 +1,111 @@
+"""Training elsewhere: writes the lessons down for another trainer, and takes up what is served afterwards.
+
+    [train]
+    method = "external"
+
+The first call ends with one sentence on what to do by hand; the same command after that goes on. Nothing is trained
+here, and no weights are seen: the target that belongs to it is `targets.openai`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from errorbook.adapters.targets.embedded import public_name
+from errorbook.adapters.targets.served import SERVED, served_model
+from errorbook.adapters.trainers import exports
+from errorbook.errors import ConfigError, ModelError
+from errorbook.interfaces import Progress
+from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
+from errorbook.train import training_set_hash
+
+
+class ExternalTrainer:
+    """Implements `Trainer` for the method "external". `model` is the base's name, for the other trainer's settings."""
+
+    def __init__(self, model: str) -> None:
+        self._name = model
+
+    def train(
+        self,
+        parent: Checkpoint,
+        lessons: Sequence[Lesson],
+        recipe: Recipe,
+        root: Path,
+        progress: Progress,
+    ) -> Training:
+        """The record of a training that was done elsewhere; where it was not yet, the files for it and how to go on.
+
+        It counts lessons only: steps, tokens and losses are the other trainer's to tell.
+
+        Raises:
+            ModelError: The model is not trained and served yet, or `served.json` names the one to be trained.
+            ConfigError: The parent was trained here.
+            StageError: There is nothing to train on.
+        """
+        taught = training_set_hash(lessons)
+        identity = digest(parent.hash, taught, recipe.hash)
+        folder = Path("checkpoints") / identity
+        kept = exports.usable(lessons, recipe)
+        starts_from = self._start(parent, recipe, root)
+        if not (root / folder / SERVED).is_file():
+            self._export(root / "exports" / identity, lessons, recipe, (starts_from, root / folder / SERVED))
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            raise ModelError(
+                f"The lessons of this cycle wait in '{root / 'exports' / identity}': train there, serve the result, "
+                f'write {{"model": "NAME"}} with its served name to \'{root / folder / SERVED}\', and give the same '
+                "command again."
+            )
+        name = served_model(root / folder)
+        if name == starts_from:
+            raise ModelError(
+                f"'{root / folder / SERVED}' names the model '{name}' that was to be trained; write the name under "
+                "which the trained one is served."
+            )
+        progress(1, 1)
+        return Training(
+            training_set=taught,
+            parent=parent.hash,
+            lessons=len(kept),
+            replayed=sum(lesson.replay for lesson in kept),
+            trainable_parameters=0,
+            steps=0,
+            tokens=0,
+            truncated=0,
+            losses=(),
+            folder=folder.as_posix(),
+            weights_hash=digest("served", name),
+        )
+
+    def _start(self, parent: Checkpoint, recipe: Recipe, root: Path) -> str:
+        """The name of the model whose weights the training starts from."""
+        if recipe.start == "restart" or parent.method == "base":
+            return self._name
+        if parent.method != "external":
+            raise ConfigError(
+                f"The parent's weights are '{parent.method}' and were trained here; keep that method in [train] or set "
+                "start = 'restart'."
+            )
+        return served_model(root / parent.folder)
+
+    def _export(self, folder: Path, lessons: Sequence[Lesson], recipe: Recipe, between: tuple[str, Path]) -> None:
+        start, served = between
+        model = public_name(start)
+        for tool, files in (
+            ("llama-factory", exports.llama_factory(lessons, recipe, model)),
+            ("axolotl", exports.axolotl(lessons, recipe, model)),
+        ):
+            exports.write(folder / tool, files)
+        exports.write(folder, {"README.md": readme(model, served)})
+
+
+def readme(model: str, served: Path) -> str:
+    """Three lines for whoever trains."""
+    return (
+        f"1. Train '{model}' (correct that name in train.yaml where your trainer knows the weights by another): "
+        "`cd llama-factory && llamafactory-cli train train.yaml`, or `cd axolotl && axolotl train train.yaml`.\n"
+        f"2. Serve the weights in `{exports.TRAINED}` at the run's base_url under a name of their own, say NAME, with "
+        f"'{model}' still served beside them.\n"
+        f'3. Write {{"model": "NAME"}} to `{served}` and give the same errorbook command again.\n'
+    )

@@ -1,0 +1,53 @@
+"""One training under way, as the trainer's parts hand it to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errorbook.adapters.targets.loading import plain
+from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.group import Group
+from errorbook.records import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class Job:
+    """The model, what changes in it, and how far it is.
+
+    `rejected` holds for each row the one it is preferred over, or None where it is imitated. `reference` holds for
+    each pair the log-probabilities of both under the starting weights. `at_once` caps the rows of one forward pass.
+    `sharded` says that every process holds a part of the weights only.
+    """
+
+    model: Any
+    rows: list[Row]
+    rejected: list[Row | None]
+    steps: list[list[int]]
+    recipe: Recipe
+    dtype: str
+    state: Path
+    group: Group = field(default_factory=Group)
+    sharded: bool = False
+    at_once: int = 1
+    checkpointing: bool = False
+    optimizer: Any = None
+    losses: list[float] = field(default_factory=list)
+    reference: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    def weights(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that this training changes, by name."""
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+
+    def recompute(self) -> None:
+        """From now on keep only each layer's input and compute the rest again on the way back: less memory, slower."""
+        model = plain(self.model)
+        if hasattr(model, "activation_checkpointing_enable"):  # its name since transformers 5
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        else:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.checkpointing = True

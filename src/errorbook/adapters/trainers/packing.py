@@ -1,0 +1,169 @@
+"""The rows of one forward pass laid end to end, what they all begin with once: no padding, no beginning twice.
+
+Rows of one task share their system message and header, a third of the tokens of a short lesson. Laid out as a tree
+(the shared beginning, then each row's rest, which sees the beginning and itself), every token is computed once and
+the loss and gradients are those of the rows apart. Models whose attention is not plain causal attention are left to
+padded batches; see `can_pack`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from errorbook.adapters.trainers.batches import Row
+
+if TYPE_CHECKING:
+    import torch
+
+_NAME = "errorbook_packed"
+_UNLIKE = ("sliding_window", "attn_logit_softcapping", "attention_chunk_size")
+"""Settings of a model's configuration under which a token does not simply see all before it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Who sees whom among the packed tokens, as rows of one width; the shared beginning is the first row.
+
+    `queries` (rows, width) and `keys` (rows, shared + width) are places in the packed tokens, where a shorter row is
+    filled up with its last token; `hidden` (rows, 1, width, shared + width) says which keys a query does not see;
+    `back` (tokens,) says where each packed token stands among the queries, read row by row.
+    """
+
+    shared: int
+    queries: torch.Tensor
+    keys: torch.Tensor
+    hidden: torch.Tensor
+    back: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One forward pass: token ids and their positions, both (1, tokens).
+
+    Then, for every token that carries loss, the place that predicts it, its id and the number of its row.
+    """
+
+    inputs: torch.Tensor
+    positions: torch.Tensor
+    layout: Layout
+    places: torch.Tensor
+    labels: torch.Tensor
+    owners: torch.Tensor
+
+
+def can_pack(model: Any) -> bool:
+    """Whether the model takes an attention of ours, and every token of it sees all tokens before it."""
+    config = model.config
+    takes = getattr(model, "_supports_attention_backend", False)
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    windowed = getattr(config, "use_sliding_window", True)
+    unlike = [name for name in _UNLIKE if getattr(config, name, None) and (windowed or name != "sliding_window")]
+    return bool(takes) and kinds == {"full_attention"} and not unlike
+
+
+def attend_packed(model: Any) -> None:
+    """Have the model compute attention by the layout that each forward pass gives it."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(_NAME, _attention)
+    model.set_attn_implementation(_NAME)
+
+
+def is_packed(model: Any) -> bool:
+    """Whether the model was told to attend so."""
+    return bool(model.config._attn_implementation == _NAME)
+
+
+def pack(rows: Sequence[Row], device: Any) -> Packed:
+    """Lay the rows out. The last token of a row predicts nothing and is left out."""
+    import torch
+
+    shared = _shared(rows)
+    inputs, positions = list(rows[0].ids[:shared]), list(range(shared))
+    spans = [range(shared)] if shared else []
+    places: list[int] = []
+    labels: list[int] = []
+    owners: list[int] = []
+    for number, row in enumerate(rows):
+        start, length = len(inputs), len(row.ids) - 1 - shared
+        inputs += row.ids[shared:-1]
+        positions += range(shared, shared + length)
+        spans.append(range(start, start + length))
+        places += range(start + row.prompt - 1 - shared, start + length)
+        labels += row.ids[row.prompt :]
+        owners += [number] * (len(row.ids) - row.prompt)
+    tensor = partial(torch.tensor, device=device)
+    return Packed(
+        inputs=tensor([inputs]),
+        positions=tensor([positions]),
+        layout=_layout(shared, spans, device),
+        places=tensor(places),
+        labels=tensor(labels),
+        owners=tensor(owners),
+    )
+
+
+def _layout(shared: int, spans: Sequence[range], device: Any) -> Layout:
+    """The layout of rows that take up these places; the first one is the shared beginning, where there is any."""
+    import torch
+
+    width = max(len(span) for span in spans)
+    filled = [[*span, *[span[-1]] * (width - len(span))] for span in spans]
+    own = torch.ones(width, width, dtype=torch.bool, device=device).tril().logical_not()
+    hidden = torch.cat([torch.zeros(width, shared, dtype=torch.bool, device=device), own], dim=1)
+    hidden = hidden.repeat(len(spans), 1, 1, 1)
+    if shared:
+        hidden[0, :, :, :shared] = True  # the beginning sees itself once, as its own row
+    tensor = partial(torch.tensor, device=device)
+    back = [number * width + at for number, span in enumerate(spans) for at in range(len(span))]
+    keys = [[*range(shared), *row] for row in filled]
+    return Layout(shared, tensor(filled), tensor(keys), hidden, tensor(back))
+
+
+def _shared(rows: Sequence[Row]) -> int:
+    """How many tokens all rows begin with; each keeps at least the last one of its prompt for itself."""
+    if len(rows) == 1:
+        return 0
+    most = min(row.prompt for row in rows) - 1
+    first, *others = (row.ids for row in rows)
+    return next((at for at in range(most) if any(ids[at] != first[at] for ids in others)), most)
+
+
+def _attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of a packed pass, as transformers asks for it: query (1, heads, tokens, width of a head).
+
+    Returns (1, tokens, heads, width of a head); there is no mask, since the layout says who sees whom.
+    """
+    import torch
+
+    layout: Layout = others["layout"]
+    heads, groups, wide = query.shape[1], key.shape[1], query.shape[3]
+    rows, width = layout.queries.shape
+    # Heads that share their keys are taken together: (groups, rows, heads of a group, places, width of a head).
+    asked = query[0].index_select(1, layout.queries.flatten()).view(groups, heads // groups, rows, width, wide)
+    asked = asked.transpose(1, 2)
+    keys, values = (
+        part[0].index_select(1, layout.keys.flatten()).view(groups, rows, -1, wide) for part in (key, value)
+    )
+    if query.is_cuda:  # there the fused kernel needs no memory for the scores
+        found = torch.nn.functional.scaled_dot_product_attention(
+            asked, keys[:, :, None], values[:, :, None], attn_mask=~layout.hidden, scale=scaling
+        )
+    else:  # on a CPU the fused kernel's backward pass takes 1.2 times as long as plain matrix products
+        flat, keys, values = asked.reshape(groups * rows, -1, wide), keys.flatten(0, 1), values.flatten(0, 1)
+        scores = torch.bmm(flat * scaling, keys.transpose(1, 2)).view(groups, rows, -1, width, keys.shape[1])
+        weights = scores.masked_fill(layout.hidden, float("-inf")).softmax(dim=-1, dtype=torch.float32)
+        found = torch.bmm(weights.to(values.dtype).view(len(flat), -1, keys.shape[1]), values).view(asked.shape)
+    found = found.permute(1, 3, 0, 2, 4).reshape(rows * width, heads, wide)
+    return found.index_select(0, layout.back)[None], None

@@ -1,0 +1,75 @@
+"""The model that a training starts from: a base with a new adapter or the parent's, or all weights.
+
+What is trained, and how it changes, is not known here; files are found by `targets.embedded`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.embedded import quiet_transformers
+from errorbook.errors import ConfigError
+from errorbook.records import Checkpoint, Recipe
+
+Start = tuple[Checkpoint, Path] | None
+"""The checkpoint to continue from with the folder that its own is relative to; None starts from the base."""
+
+
+def prepare(source: str, device: str, dtype: str, recipe: Recipe, start: Start) -> Any:
+    """The model with the weights to start from, of which those that the recipe's method trains are trainable.
+
+    Raises:
+        ModelError: The model or the checkpoint cannot be loaded.
+        ConfigError: The method is not one that trains here, lacks a package, or does not fit the checkpoint.
+    """
+    if recipe.method == "external":
+        raise ConfigError("The method 'external' trains elsewhere; choose 'lora', 'qlora' or 'full' in [train].")
+    if start is not None and start[0].method != recipe.method:
+        raise ConfigError(
+            f"The parent's weights are '{start[0].method}' but [train] method is '{recipe.method}'; "
+            "keep the method or set start = 'restart'."
+        )
+    if recipe.method == "full":
+        return _full(source, device, start)
+    load = loading.load_in_4_bits if recipe.method == "qlora" else loading.load_model
+    return _adapted(load(source, device, dtype), recipe, start)
+
+
+def _adapted(model: Any, recipe: Recipe, start: Start) -> Any:
+    """The model with a new adapter, or with the parent's and its scale made part of the weights."""
+    with quiet_transformers():
+        from peft import LoraConfig, get_peft_model
+
+    if start is None:
+        config = LoraConfig(
+            r=recipe.rank,
+            lora_alpha=recipe.alpha,
+            target_modules="all-linear",
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+        )
+        with quiet_transformers():
+            return get_peft_model(model, config)
+    checkpoint, root = start
+    folder = loading.checkpoint_folder(checkpoint, root)
+    adapted = loading.apply_adapter(model, folder, checkpoint.scale, trainable=True)
+    config = adapted.peft_config["default"]
+    if (config.r, config.lora_alpha) != (recipe.rank, recipe.alpha):
+        raise ConfigError(
+            f"The parent's adapter has rank {config.r} and alpha {config.lora_alpha}, but [train] says {recipe.rank} "
+            f"and {recipe.alpha}; keep them or set start = 'restart'."
+        )
+    return adapted
+
+
+def _full(source: str, device: str, start: Start) -> Any:
+    """All weights in float32, whatever the target answers in: small updates would vanish in 16 bits."""
+    if start is None:
+        return loading.load_model(source, device, "float32")
+    checkpoint, root = start
+    model = loading.load_model(str(loading.checkpoint_folder(checkpoint, root)), device, "float32")
+    if checkpoint.scale != 1.0:
+        loading.blend(model, loading.load_model(source, device, "float32"), checkpoint.scale)
+    return model

@@ -1,0 +1,75 @@
+"""What a model makes of some rows: the loss of their completions, and how likely they are; and how large a step is.
+
+Which rows make up a step, what else is done with their loss and how weights change is `updating`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from errorbook.adapters.targets import loading
+from errorbook.adapters.trainers.batches import IGNORED, Row, collate
+from errorbook.adapters.trainers.lean_lora import make_lean
+from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
+from errorbook.records import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+def quicken(model: Any, device: str) -> None:
+    """Have the model compute what it computes with less work, as far as its kind allows."""
+    bare = loading.plain(model)
+    make_lean(model)
+    if can_pack(bare):
+        attend_packed(bare)
+    elif device == "cpu":
+        # There the fused attention's backward pass takes 1.2 times as long a step as plain matrix products.
+        bare.set_attn_implementation("eager")
+
+
+def loss_of(model: Any, rows: Sequence[Row], dtype: str) -> tuple[torch.Tensor, int]:
+    """The sum of the completion tokens' losses, in nats, ready for `backward`, and how many tokens these are."""
+    losses, _ = _token_losses(model, rows, dtype)
+    return losses.sum(), len(losses)
+
+
+def log_probabilities(model: Any, rows: Sequence[Row], dtype: str) -> torch.Tensor:
+    """The log-probability of each row's completion, in nats, shape (rows,)."""
+    import torch
+
+    losses, owners = _token_losses(model, rows, dtype)
+    return torch.zeros(len(rows), device=losses.device).index_add(0, owners, -losses)
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Linear warm-up over the share `recipe.warmup` of the steps, then linear decay to just above zero."""
+    warmup = min(steps - 1, round(recipe.warmup * steps))
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / (warmup + 1)
+    return recipe.learning_rate * (steps - step) / (steps - warmup)
+
+
+def _token_losses(model: Any, rows: Sequence[Row], dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of every token that carries one, row after row, and the number of its row; both of shape (tokens,).
+
+    Logits are most of the memory, and few places need them: the head sees only those.
+    """
+    import torch
+
+    bare = loading.plain(model)
+    inputs: dict[str, Any]
+    if is_packed(bare):
+        packed = pack(rows, bare.device)
+        inputs = {"input_ids": packed.inputs, "position_ids": packed.positions, "layout": packed.layout}
+        labels, owners, places = packed.labels, packed.owners, (torch.zeros_like(packed.places), packed.places)
+    else:  # no mask: padding is on the right, where causal attention lets no token of a lesson see it
+        batch = collate(rows, bare.device)
+        owners, columns = (batch.labels != IGNORED).nonzero(as_tuple=True)
+        places = (owners, columns)
+        inputs, labels = {"input_ids": batch.inputs}, batch.labels[places]
+    selected = bare.get_output_embeddings().register_forward_pre_hook(lambda _, given: (given[0][places][None],))
+    with selected, torch.autocast(bare.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
+        logits = bare(**inputs, use_cache=False).logits[0]
+    return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), owners

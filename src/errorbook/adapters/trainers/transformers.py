@@ -1,0 +1,256 @@
+"""Trains a Hugging Face model on completions or on pairs of them: an adapter or all weights (paper section 2.4).
+
+A plain loop, on one process or on every one that `torch.distributed` was initialised with. Which lessons there are,
+and whether the result is any better, is decided elsewhere. On a CPU a training that was killed and resumed ends with
+the same bits as an undisturbed one; a GPU's kernels may round differently from one run to the next.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.embedded import public_name, quiet_transformers, resolve
+from errorbook.adapters.trainers import memory, state
+from errorbook.adapters.trainers.batches import Row, encode, plan
+from errorbook.adapters.trainers.group import current, gathered, told
+from errorbook.adapters.trainers.job import Job
+from errorbook.adapters.trainers.preference import encode_pairs, refer
+from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.sharding import shard, whole_state
+from errorbook.adapters.trainers.stepping import quicken
+from errorbook.adapters.trainers.updating import update
+from errorbook.errors import ConfigError, StageError
+from errorbook.interfaces import Progress
+from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
+from errorbook.train import training_set_hash
+
+_RECORD = "training.json"
+_SAVE_STEPS = 20
+_SAVE_SECONDS = 20.0
+
+
+class TransformersTrainer:
+    """Implements `Trainer` for the methods "lora" and "qlora" (every linear layer) and "full".
+
+    `device` and `dtype` mean the same as for the target. Adapter weights and the optimiser are always float32; so
+    are full weights while they are trained. Where several processes train together, all call `train` alike and get
+    the same record, the first alone reports and writes; `strategy` "fsdp" divides full weights among them.
+    """
+
+    def __init__(
+        self, model: str, device: str = "auto", dtype: str = "auto", strategy: Literal["ddp", "fsdp"] = "ddp"
+    ) -> None:
+        self._name = model
+        self._device = device
+        self._dtype = dtype
+        self._strategy = strategy
+
+    def train(
+        self,
+        parent: Checkpoint,
+        lessons: Sequence[Lesson],
+        recipe: Recipe,
+        root: Path,
+        progress: Progress,
+    ) -> Training:
+        """Train `parent` on the lessons and write the result below `root`/checkpoints.
+
+        The folder is named by the hash of parent, lessons and recipe. Where it is complete its record is returned;
+        where a training was interrupted it goes on from its last saved step. A lesson longer than
+        `recipe.max_tokens` is left out and counted as truncated.
+
+        Raises:
+            ModelError: The model or the parent's weights cannot be loaded.
+            ConfigError: The parent's weights are of another method or rank than the recipe's, or a package is missing.
+            StageError: No lesson is left, nothing is trainable, not one row fits into memory, or the weights did not
+                change.
+        """
+        import torch
+
+        group = current()
+        folder = training_folder(parent, lessons, recipe)
+        done = told(group, recorded(root / folder) if group.leads else None)
+        if done is not None:
+            return done
+        source = resolve(self._name)
+        tokenizer = loading.load_tokenizer(source)
+        rows, rejected, kept = _encoded(tokenizer, lessons, recipe)
+        gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices=gpus):
+            torch.manual_seed(recipe.seed)
+            job = self._job(source, parent, recipe, root, (rows, rejected))
+            job.state = (root / folder).with_suffix(".resume")
+            before = state.values_hash(job)
+            _run(job, progress if group.leads else _say_nothing)
+            if not any(gathered(group, state.values_hash(job) != before)):
+                raise StageError("Training left the weights unchanged; raise learning_rate or epochs in [train].")
+        training = _count(job, parent, lessons, kept, folder)
+        return self._save(job, training, tokenizer, root)
+
+    def _job(
+        self, source: str, parent: Checkpoint, recipe: Recipe, root: Path, rows: tuple[list[Row], list[Row | None]]
+    ) -> Job:
+        """The model with the weights to start from. Raises StageError where none of them is trainable."""
+        group = current()
+        device = loading.choose_device(self._device)
+        dtype = loading.choose_dtype(self._dtype, device)
+        sharded = self._strategy == "fsdp" and group.size > 1
+        _check(recipe, dtype, sharded)
+        goes_on = recipe.start == "continue" and parent.method != "base"
+        model = prepare(source, "cpu" if sharded else device, dtype, recipe, (parent, root) if goes_on else None)
+        quicken(model, device)
+        if sharded:
+            shard(model, device, group.size)
+        job = Job(
+            model=model,
+            rows=rows[0],
+            rejected=rows[1],
+            steps=plan(rows[0], recipe),
+            recipe=recipe,
+            dtype=dtype,
+            state=Path(),
+            group=group,
+            sharded=sharded,
+        )
+        if not job.weights():
+            raise StageError(
+                f"No weight of '{self._name}' is trainable by the method '{recipe.method}'; try the other."
+            )
+        return job
+
+    def _save(self, job: Job, training: Training, tokenizer: Any, root: Path) -> Training:
+        """Write weights and record into a folder beside the final one and rename it: there is never half a result."""
+        whole = whole_state(job)[0] if job.sharded else None
+        if job.group.leads:
+            folder = root / training.folder
+            making = folder.with_suffix(f".{os.getpid()}.tmp")
+            shutil.rmtree(making, ignore_errors=True)
+            with quiet_transformers():
+                self._write(job, making, tokenizer, whole)
+            training = msgspec.structs.replace(training, weights_hash=loading.weights_hash(making))
+            (making / _RECORD).write_bytes(msgspec.json.encode(training))
+            shutil.rmtree(folder, ignore_errors=True)
+            making.rename(folder)
+            job.state.unlink(missing_ok=True)
+        return told(job.group, training)
+
+    def _write(self, job: Job, folder: Path, tokenizer: Any, whole: dict[str, Any] | None) -> None:
+        """Write the adapter, or the model in the number format that it answers in; `whole` is a divided one's state."""
+        import torch
+
+        if job.recipe.method != "full":
+            job.model.peft_config["default"].base_model_name_or_path = public_name(self._name)
+            job.model.save_pretrained(folder, save_embedding_layers=False)
+            return
+        dtype = getattr(torch, job.dtype)
+        if whole is None:
+            job.model.to(dtype).save_pretrained(folder)
+        else:
+            job.model.config.dtype = dtype
+            job.model.save_pretrained(folder, state_dict={name: value.to(dtype) for name, value in whole.items()})
+        tokenizer.save_pretrained(folder)
+
+
+def training_folder(parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe) -> Path:
+    """Where a training's result lies, relative to the run's folder: equal trainings share it."""
+    return Path("checkpoints") / digest(parent.hash, training_set_hash(lessons), recipe.hash)
+
+
+def recorded(folder: Path) -> Training | None:
+    """The record of a finished training. Raises StageError where its weights are not those that it wrote."""
+    if not (folder / _RECORD).is_file():
+        return None
+    training = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Training)
+    if loading.weights_hash(folder) != training.weights_hash:
+        raise StageError(f"The weights in '{folder}' were changed after training; delete that folder and resume.")
+    return training
+
+
+def _encoded(
+    tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe
+) -> tuple[list[Row], list[Row | None], list[Lesson]]:
+    """Rows, what they are preferred over, and their lessons; supervised training looks at no rejected response."""
+    if recipe.objective == "dpo":
+        return encode_pairs(tokenizer, lessons, recipe.max_tokens)
+    rows, kept = encode(tokenizer, lessons, recipe.max_tokens)
+    return rows, [None] * len(rows), kept
+
+
+def _check(recipe: Recipe, dtype: str, sharded: bool) -> None:
+    if dtype == "float16":
+        raise ConfigError("Training in float16 loses small gradients; set dtype to 'bfloat16' or 'float32'.")
+    if sharded and recipe.method != "full":
+        raise ConfigError(
+            f"strategy = 'fsdp' divides full weights, but [train] method is '{recipe.method}'; "
+            "set strategy = 'ddp' in [compute] or method = 'full'."
+        )
+
+
+def _count(job: Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Sequence[Lesson], folder: Path) -> Training:
+    """The record of a training that has run all its steps; its weights are not written yet, so their hash is empty."""
+    numbers = [number for step in job.steps for number in step]
+    read = [row for number in numbers for row in (job.rows[number], job.rejected[number]) if row is not None]
+    return Training(
+        training_set=training_set_hash(lessons),
+        parent=parent.hash,
+        lessons=len(kept),
+        replayed=sum(lesson.replay for lesson in kept),
+        trainable_parameters=sum(weight.numel() for weight in job.weights().values()),
+        steps=len(job.steps),
+        tokens=sum(len(row.ids) for row in read),
+        truncated=len(lessons) - len(kept),
+        losses=tuple(job.losses),
+        folder=folder.as_posix(),
+        weights_hash="",
+    )
+
+
+def _run(job: Job, progress: Progress) -> None:
+    """All steps that are not done yet, saving the state now and then."""
+    import torch
+
+    job.optimizer = torch.optim.AdamW(
+        job.weights().values(),
+        lr=job.recipe.learning_rate,
+        weight_decay=job.recipe.weight_decay,
+        fused=job.model.device.type in {"cpu", "cuda"},
+    )
+    if not state.restore(job):
+        _fit_to_memory(job)
+        job.reference = refer(job) if any(job.rejected) else {}
+    saved = time.monotonic()
+    while len(job.losses) < len(job.steps):
+        step = len(job.losses)
+        job.losses.append(update(job, step))
+        progress(step + 1, len(job.steps))
+        late = job.group.leads and time.monotonic() - saved > _SAVE_SECONDS
+        due = (step + 1) % _SAVE_STEPS == 0 or (told(job.group, late) if job.sharded else late)
+        if due and step + 1 < len(job.steps):
+            state.keep(job)
+            saved = time.monotonic()
+    job.model.eval()
+
+
+def _fit_to_memory(job: Job) -> None:
+    """Choose how many rows a pass has, the same in every process, and whether activations are recomputed."""
+    size = job.group.size
+    device = loading.plain(job.model).device
+    rows = [*job.rows, *(row for row in job.rejected if row is not None)]
+    needs = memory.estimate(job.model, rows, job.dtype, size if job.sharded else 1)
+    wanted = job.recipe.batch_size * (2 if any(job.rejected) else 1)
+    fits = gathered(job.group, memory.fit(needs, wanted, memory.free_bytes(device, size)))
+    job.at_once = min(rows for rows, _ in fits)
+    if any(recompute for _, recompute in fits):
+        job.recompute()
+
+
+def _say_nothing(done: int, total: int) -> None:
+    """The progress of a process that does not report."""

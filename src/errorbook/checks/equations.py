@@ -1,0 +1,283 @@
+"""Equations in worked solutions: find each one in a text and check it exactly.
+
+Understands what `expressions` reads, chains (`3 * 5 = 10 + 5 = 15`), two lines with one label (`cost = 3 * 5`, then
+`cost = 15`), calculator annotations (`<<48/2=24>>`), division with remainder (`17 / 5 = 3 remainder 2`), percent as a
+number or a share, and rounding: a decimal may be rounded or cut at the places that it shows, a whole number only where
+the text speaks of rounding, and a rounded result may be carried on with its full precision. What cannot be read with
+certainty (labels such as `Day 2 - 5`, unit conversions, clock times) is passed over, never judged. It is independent
+of every generator and instructor. Whether the equations are the right ones for the question is not its business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from errorbook.checks.expressions import (
+    Number,
+    Operation,
+    Parsed,
+    Token,
+    Tree,
+    evaluate,
+    expression,
+    is_plain,
+    numbers_in,
+    operator_at,
+    tokens,
+)
+from errorbook.checks.rounding import is_excused, thirds, tolerance
+
+_LINE = re.compile(r"[^\n]*(?:\n[ \t&]*(?:[=≈]|\\approx)[^\n]*)*")
+_ANNOTATION = re.compile(r"<<([^<>\n]{1,300})>>")
+_EQUALS = re.compile(r"[=≈]|\\approx")
+_DIGIT = re.compile(r"\d")
+_WINDOW = 60
+_LONGEST = 20_000
+# Before a number these make it a part of something that the tree does not hold: "5 more than 3 * 2", "Day 2 - 5".
+_HOLDS_BACK = frozenset(
+    "of than twice double triple thrice half quarter third times by from to minus plus sqrt root power"  # noqa: SIM905
+    " log per"
+    " squared cubed sum product difference ratio average mean less fewer more every after before until"
+    " day week month year hour minute step box bag group part question friend person number option level round team"
+    " case store shop room class student child tier phase stage period section trip type table equation"
+    " line row column set page chapter item lesson attempt test quiz no version"
+    " days weeks months years hours minutes first last next".split()
+)
+
+
+class Equation(NamedTuple):
+    """One equation as it stands in the text, and whether it holds."""
+
+    text: str
+    holds: bool
+
+
+class _Said(NamedTuple):
+    """What the lines so far have said: unrounded values by their rounded ones, and the last label with its value."""
+
+    exact: dict[Fraction, Fraction]
+    label: tuple[str, ...] = ()
+    value: Tree | None = None
+
+
+def equations(text: str) -> Iterator[Equation]:
+    """Every equation that can be read with certainty, in order."""
+    said = _Said({})
+    for found in _LINE.finditer(text):
+        line = found[0]
+        if not _DIGIT.search(line) or not _EQUALS.search(line):
+            said = _Said(said.exact) if line.strip() else said
+            continue
+        if len(line) > _LONGEST:  # no solution has such a line
+            continue
+        near = text[max(0, found.start() - 200) : found.end() + 300]
+        if "<<" in line:
+            for inside in _ANNOTATION.finditer(line):
+                yield from _judged(inside[1], tokens(inside[1]), near, said.exact)
+        # Blanks keep every place: what is shown is always cut from the text itself.
+        cut = tokens(_ANNOTATION.sub(lambda match: " " * len(match[0]), line) if "<<" in line else line)
+        labelled = _labelled(cut)
+        if labelled.label and labelled.label == said.label and said.value is not None:
+            yield from _relabelled(line, cut, near, said)
+        yield from _judged(line, cut, near, said.exact)
+        said = _Said(said.exact, labelled.label, labelled.value)
+
+
+def first_wrong(text: str) -> str:
+    """The first equation that does not hold, or an empty string."""
+    return next((equation.text for equation in equations(text) if not equation.holds), "")
+
+
+def _judged(line: str, cut: Sequence[Token], near: str, exact: dict[Fraction, Fraction]) -> Iterator[Equation]:
+    for place, token in enumerate(cut):
+        if token.kind != "equals":
+            continue
+        right = expression(cut, place + 1)
+        if right is None or not _is_whole(cut, right):
+            continue
+        found = _before(cut, place)
+        if found is None:
+            continue
+        start, left = found
+        holds = _holds(left.tree, cut, right, near, exact)
+        if holds is not None:
+            yield Equation(line[cut[start].start : cut[right.end - 1].end].rstrip(), holds)
+
+
+def _labelled(cut: Sequence[Token]) -> _Said:
+    """The words before the only or first equals sign of a line, and what the last one gives them as a value."""
+    places = [place for place, token in enumerate(cut) if token.kind == "equals"]
+    label = cut[: places[0]] if places else []
+    if not label or any(token.kind not in {"word", "other"} or token.value for token in label):
+        return _Said({})
+    right = expression(cut, places[-1] + 1)
+    if right is None or not (right.end == len(cut) or cut[right.end].kind == "break"):
+        return _Said({})
+    return _Said({}, tuple(token.text.lower() for token in label), right.tree)
+
+
+def _relabelled(line: str, cut: Sequence[Token], near: str, said: _Said) -> Iterator[Equation]:
+    """A line that gives the label of the line before it a plain value: "cost = 3 * 5", then "cost = 15"."""
+    place = next(place for place, token in enumerate(cut) if token.kind == "equals")
+    right = expression(cut, place + 1)
+    if right is None or said.value is None or not _is_whole(cut, right):
+        return
+    if not isinstance(right.tree, Number) or not isinstance(said.value, Operation):
+        return
+    holds = _holds(said.value, cut, right, near, said.exact)
+    if holds is not None:
+        yield Equation(line[: cut[right.end - 1].end].strip(), holds)
+
+
+def _before(line: Sequence[Token], place: int) -> tuple[int, Parsed] | None:
+    """Where the side before an equals sign starts, and its tree."""
+    floor = _floor(line, place)
+    for start in range(floor, place):
+        if line[start].kind not in {"number", "fraction", "open"}:
+            continue
+        read = expression(line, start)
+        if read is not None and read.end == place:
+            if start > floor and line[start - 1].text in {"-", "−", "–"}:
+                return _with_sign(line, start, read, floor)
+            chained = start > 0 and line[start - 1].kind == "equals"
+            return (start, read) if (chained or _computes(read.tree)) and _may_start(line, start) else None
+    return None
+
+
+def _floor(line: Sequence[Token], place: int) -> int:
+    for start in range(place - 1, max(0, place - _WINDOW) - 1, -1):
+        if line[start].kind in {"equals", "break"}:
+            return start + 1
+    return max(0, place - _WINDOW)
+
+
+def _computes(tree: Tree) -> bool:
+    """Whether there is anything to compute: "1/4 cup" is a quantity."""
+    return isinstance(tree, Operation) and not (tree.unit and tree.sign == "/" and len(numbers_in(tree)) == 2)
+
+
+def _with_sign(line: Sequence[Token], start: int, read: Parsed, floor: int) -> tuple[int, Parsed] | None:
+    """A side after a dash: a sign where it is glued to the number or follows an equals sign, a bullet elsewhere."""
+    dash = start - 1
+    after_equals = floor > 0 and dash == floor and line[floor - 1].kind == "equals"
+    if not line[start].glued and not after_equals:
+        return (start, read) if dash == floor and _computes(read.tree) else None
+    if dash > floor and (line[dash].glued or line[dash - 1].kind != "word"):
+        return None
+    negative = expression(line, dash)
+    return (dash, negative) if negative and _may_start(line, dash) else None
+
+
+def _may_start(line: Sequence[Token], start: int) -> bool:
+    """Whether nothing before the first number belongs to the calculation."""
+    if start == 0:
+        return True
+    before, earlier = line[start - 1], line[start - 2] if start > 1 else None
+    if before.text in {"\\(", "\\)"}:
+        return earlier is None or earlier.kind in {"word", "break", "equals"}
+    if before.kind == "word":
+        counted = earlier is not None and earlier.kind in {"number", "fraction"}
+        joins = before.text.lower() == "and" and counted and line[start].kind == "fraction"
+        return not joins and before.text.lower() not in _HOLDS_BACK and len(before.text) > 1 and not line[start].glued
+    if before.kind == "open":
+        return earlier is None or earlier.kind in {"break", "equals"} or not before.glued
+    if before.kind == "break" and line[start].glued and before.text in {":", ",", "."}:
+        return earlier is None or earlier.kind not in {"number", "other"}
+    return before.kind in {"equals", "break"}
+
+
+def _is_whole(line: Sequence[Token], right: Parsed) -> bool:
+    """Whether the side after an equals sign ends where the tree does: at a result, or at the next equals sign."""
+    following = line[right.end] if right.end < len(line) else None
+    if isinstance(right.tree, Operation) and not is_plain(right.tree):
+        return following is not None and following.kind == "equals"
+    if following is None:
+        return True
+    if operator_at(line, right.end) or following.kind in {"other", "open"}:
+        return False
+    if following.text == "\\(" and following.glued:
+        return False  # a coefficient
+    if following.kind == "break" and following.glued and _is_glued_on(line, right.end + 1):
+        return False
+    return following.kind != "word" or len(following.text) > 1 or following.text.lower() in {"r", "a"}
+
+
+def _is_glued_on(line: Sequence[Token], place: int) -> bool:
+    """Whether a LaTeX command is glued to a full stop, as in a repeating decimal."""
+    return place < len(line) and line[place].glued and line[place].kind == "other"
+
+
+def _holds(left: Tree, cut: Sequence[Token], right: Parsed, near: str, exact: dict[Fraction, Fraction]) -> bool | None:
+    """Whether two sides are equal; None where that cannot be said with certainty."""
+    value, stated = evaluate(left, False, {}), evaluate(right.tree, False, {})
+    about = any(token.kind == "equals" and not token.text.startswith("=") for token in cut)
+    if value is None or stated is None or _mixes_percent(left):
+        return None
+    rest = _remainder(cut, right)
+    if rest is not None:
+        return _divides(left, right.tree, rest)
+    if value == stated:
+        return True
+    slack = tolerance(right.tree, near)
+    if about:
+        slack = max(slack, abs(value) / 1000)
+    for known in ({}, exact, exact | thirds(left) | thirds(right.tree)):
+        for one, other in _readings(left, right.tree, known):
+            if one == other or abs(one - other) < slack:
+                exact.setdefault(stated, one)
+                return True
+    return None if is_excused(left, right.tree, value, stated, slack) or _goes_on(cut, right.end) else False
+
+
+def _readings(left: Tree, right: Tree, known: dict[Fraction, Fraction]) -> Iterator[tuple[Fraction, Fraction]]:
+    """The values of both sides, with percent as a number and as a share."""
+    for scaled in (False, True) if any(number.percent for number in numbers_in(left)) else (False,):
+        one = evaluate(left, scaled, known)
+        for scaled_too in (False, True) if any(number.percent for number in numbers_in(right)) else (False,):
+            other = evaluate(right, scaled_too, known if isinstance(right, Operation) else {})
+            if one is not None and other is not None:
+                yield one, other
+
+
+def _mixes_percent(tree: Tree) -> bool:
+    """Whether a percentage is added to a plain number, as in "50 + 20%": of what, the text does not say."""
+    if isinstance(tree, Number):
+        return False
+    if tree.sign in "+-" and _shares(tree.left) != _shares(tree.right):
+        return not (isinstance(tree.left, Number) and tree.left.value in (0, 1, 100))
+    return _mixes_percent(tree.left) or _mixes_percent(tree.right)
+
+
+def _shares(tree: Tree) -> bool:
+    if isinstance(tree, Number):
+        return tree.percent
+    if tree.sign in "+-":
+        return _shares(tree.left) or _shares(tree.right)
+    return _shares(tree.left) and _shares(tree.right)
+
+
+def _remainder(line: Sequence[Token], right: Parsed) -> int | None:
+    """The remainder that is stated after the result, if one is."""
+    for place in range(right.end - 1, min(right.end + 3, len(line))):
+        if line[place].kind == "word" and line[place].text.lower() in {"remainder", "r", "rem"}:
+            numbers = [token.value for token in line[place + 1 : place + 4] if isinstance(token.value, Number)]
+            return int(numbers[0].value) if numbers else None
+    return None
+
+
+def _divides(left: Tree, right: Tree, remainder: int) -> bool | None:
+    if not isinstance(left, Operation) or left.sign != "/" or not isinstance(right, Number):
+        return None
+    dividend, divisor = evaluate(left.left, False, {}), evaluate(left.right, False, {})
+    if dividend is None or not divisor:
+        return None
+    return right.value * divisor + remainder == dividend and 0 <= remainder < divisor
+
+
+def _goes_on(line: Sequence[Token], place: int) -> bool:
+    """Whether another number follows at once, as in "1 hour 30 minutes" or "2 dollars and 50 cents"."""
+    after = place + 1 if place < len(line) and line[place].text.lower() in {"and", ","} else place
+    return after < len(line) and line[after].kind in {"number", "fraction"}

@@ -1,0 +1,153 @@
+"""`errorbook compare A B`: two checkpoints or runs, paired, item by item. Parses, calls `comparing`, renders."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from errorbook.report.compare_runs import Compared, Item, Paired, Shown
+
+_WIDEST, _NARROW = 60, 20
+
+
+class Options(NamedTuple):
+    """The options of `compare`."""
+
+    task: str
+    split: str
+    change: Shown
+    items: int
+
+
+@click.command("compare")
+@click.argument("a")
+@click.argument("b")
+@click.option("--task", default="", help="Only this task.")
+@click.option("--split", type=click.Choice(["train", "dev", "test"]), help="Only this split.")
+@click.option(
+    "--change",
+    type=click.Choice(["regressions", "gains", "all"]),
+    default="regressions",
+    show_default=True,
+    help="Which questions are listed.",
+)
+@click.option("--items", type=click.IntRange(min=0), default=5, show_default=True, help="Questions listed a task.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
+    """Paired statistics between two runs or checkpoints.
+
+    A and B are a run's folder, or FOLDER:CHECKPOINT with base, final (the default) or the first digits of a
+    candidate's hash. The difference is B minus A, on the questions that both answered.
+    """
+    from errorbook.report import compare_runs as comparing
+
+    options = Options(**{**given, "split": given["split"] or ""})
+    made = comparing.compare(comparing.named(a), comparing.named(b), options.task, options.split)
+    listed = [
+        item
+        for row in made.tasks
+        if options.items
+        for item in comparing.items(made.a, made.b, row, options.change, options.items)
+    ]
+    if as_json:
+        import msgspec
+
+        value = {**msgspec.structs.asdict(made), "items": listed}
+        click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    else:
+        _show(made, listed, options)
+
+
+def _show(made: Compared, listed: list[Item], options: Options) -> None:
+    from errorbook.render.terminal import out, plain
+    from errorbook.render.words import noise_text
+
+    console = out()
+    for name, side in (("A", made.a), ("B", made.b)):
+        console.print(plain(f"{name}  {side.label}  ({side.model})"))
+    columns = ["task", "split", "n", "A right", "B right", "fixed", "broken", "points (95%)", "p", "p (Holm)"]
+    console.print(_table("B against A", columns, [_cells(row) for row in made.tasks], 2))
+    lost = [cells for row in made.tasks for cells in _lost(row)]
+    if lost:
+        columns = ["task", "split", "side", "responses", "unscorable", "cut off"]
+        console.print(_table("Responses that could not be scored, or were cut off", columns, lost, 3))
+    for row in made.tasks:
+        said = [noise_text(row.noise)] if row.noise else []
+        said += [f"{row.task} ({row.split}): {remark}" for remark in row.remarks]
+        for text in said:
+            console.print(plain(text))
+    for text in (*made.unlike, *made.notes):
+        console.print(plain(text))
+    for row in made.tasks:
+        mine = [item for item in listed if (item.task, item.split) == (row.task, row.split)]
+        if mine:
+            columns = ["question", "A", "B", "A said", "B said"]
+            console.print(_table(_title(row, len(mine), options), columns, [_item(item) for item in mine], 5))
+    sys.stdout.flush()
+
+
+def _table(title: str, columns: list[str], rows: list[list[object]], left: int) -> Table:
+    """A table whose first `left` columns are texts, the rest numbers."""
+    from rich.table import Table
+
+    from errorbook.render.terminal import plain
+
+    made = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index < left else "right", overflow="fold", no_wrap=index >= left)
+    for row in rows:
+        made.add_row(*map(plain, row))
+    return made
+
+
+def _cells(row: Paired) -> list[object]:
+    from errorbook.render.words import difference_text, percent
+
+    return [
+        f"{row.task} (guard)" if row.role == "guard" else row.task,
+        row.split,
+        row.n,
+        percent(row.right_before / row.n),
+        percent(row.right_after / row.n),
+        row.fixed,
+        row.broken,
+        difference_text(row.difference),
+        _p(row.p_value),
+        _p(row.p_holm),
+    ]
+
+
+def _p(p_value: float) -> str:
+    return "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
+
+
+def _lost(row: Paired) -> Iterator[list[object]]:
+    counts = (
+        ("A", row.unscorable_before, row.truncated_before),
+        ("B", row.unscorable_after, row.truncated_after),
+    )
+    for side, unscorable, truncated in counts:
+        if unscorable or truncated:
+            yield [row.task, row.split, side, row.n, unscorable, truncated]
+
+
+def _title(row: Paired, shown: int, options: Options) -> str:
+    from errorbook.report.compare_runs import SHOWN
+
+    total = sum(row.changes[change] for change in SHOWN[options.change])
+    what = {"regressions": "Regressions", "gains": "Gains", "all": "Questions, regressions first"}[options.change]
+    return f"{what} of {row.task} ({row.split}): {shown} of {total}"
+
+
+def _item(item: Item) -> list[object]:
+    question = " ".join(item.question.split())
+    shown = question if len(question) <= _WIDEST else f"{question[: _WIDEST - 1]}…"
+    said = [item.extracted_before[:_NARROW] or "–", item.extracted_after[:_NARROW] or "–"]
+    return [f"{item.example}: {shown}" if shown else item.example, item.before, item.after, *said]

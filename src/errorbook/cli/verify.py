@@ -1,0 +1,143 @@
+"""`errorbook verify FILE`: check any JSON Lines file of training samples. Parses, calls `screening`, renders."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from errorbook.importing.check_samples import Funnel
+    from errorbook.interfaces import Scorer, Task
+    from errorbook.records import Example
+
+_SAID = {
+    "format": "a part is missing, or no answer can be read from the solution",
+    "leak": "the question holds an answer, a solution or a heading",
+    "doubt": "the solution breaks off, changes its mind, or talks about the student",
+    "weak_tests": "the tests pass for a program that does nothing",
+    "wrong_answer": "the answer, found independently, is another one",
+    "unverifiable": "the task cannot recompute the answer",
+    "wrong_step": "an equation in the solution does not hold",
+    "duplicate": "the question stands before, or in the train questions",
+    "near_duplicate": "the same numbers in nearly the same words",
+    "contaminated": "a held-out question, or a run of its words",
+    "repeated": "the question stands earlier in the file",
+    "overlaps_train": "a run of words of a train question (not rejected)",
+}
+
+
+@click.command("verify")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--task", "task_name", help="Task plugin whose format, scorer and solver apply.")
+@click.option("--scorer", "scorer_name", help="Scorer that reads the answers, without --task.  [default: numeric]")
+@click.option("--against", multiple=True, help="Held-out questions: a file, a folder or a task. May be repeated.")
+@click.option("--train", "train", multiple=True, help="Questions already trained on: a file. May be repeated.")
+@click.option("--ngram", type=click.IntRange(min=3), default=10, show_default=True, help="Words that make an overlap.")
+@click.option(
+    "--near", type=click.FloatRange(0.3, 1.0), default=0.8, show_default=True, help="Similarity of near duplicates."
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for accepted and rejected.jsonl.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    file: Path,
+    task_name: str | None,
+    scorer_name: str | None,
+    against: tuple[str, ...],
+    train: tuple[str, ...],
+    ngram: int,
+    near: float,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Check a file of training samples: leaks, arithmetic, duplicates, overlap with benchmarks.
+
+    Without --against, the benchmark files below $ERRORBOOK_DATA are protected.
+    """
+    from errorbook.importing.check_samples import Rules, screen
+
+    start = time.perf_counter()
+    task, scorer = _judges(task_name, scorer_name)
+    held, known = held_out(*against), [example for name in train for example in _questions(name)]
+    if not held:
+        click.echo("errorbook: no held-out questions are known, so overlap is not checked; give --against.", err=True)
+    funnel, _ = screen(file, Rules(task, scorer, held, known, ngram, near), out)
+    seconds = time.perf_counter() - start
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(funnel), indent=2).decode())
+    else:
+        click.echo(render(funnel))
+    click.echo(f"{seconds:.1f} s" + (f"; wrote {out}/accepted.jsonl and rejected.jsonl" if out else ""), err=True)
+
+
+def render(funnel: Funnel) -> str:
+    """The funnel as text."""
+    lines = [f"{funnel.samples:>7,}  samples"]
+    lines += [f"{-count:>7,}  {reason:<15} {_SAID[reason]}" for reason, count in funnel.rejected.items()]
+    lines += [f"{funnel.accepted:>7,}  accepted", "", "Found by each check, whatever else was wrong:"]
+    lines += [f"{count:>7,}  {name:<15} {_SAID[name]}" for name, count in funnel.found.items()]
+    listed = ", ".join(f"{name} {count:,}" for name, count in funnel.held.items()) or "none"
+    lines += ["", f"Held-out questions: {listed}", f"Train questions: {funnel.train:,}", f"Answers: {funnel.answers}"]
+    return "\n".join(lines)
+
+
+def _judges(task_name: str | None, scorer_name: str | None) -> tuple[Task, Scorer]:
+    from errorbook import plugins
+    from errorbook.errors import ConfigError
+    from errorbook.importing.sample_rows import RecordedTask
+
+    if task_name is None:
+        name = scorer_name or "numeric"
+        scorer: Scorer = plugins.create("scorers", name)
+        return RecordedTask(name), scorer
+    if scorer_name is not None:
+        raise ConfigError("The task brings its own scorer; give --task or --scorer, not both.")
+    task: Task = plugins.create("tasks", task_name)
+    return task, plugins.create("scorers", task.scorer)
+
+
+def held_out(*against: str) -> list[Example]:
+    """The named held-out questions, or those of the benchmark files below $ERRORBOOK_DATA."""
+    if against:
+        return [example for name in against for example in _questions(name)]
+    folder = os.environ.get("ERRORBOOK_DATA")
+    return _questions(folder) if folder else []
+
+
+def _questions(name: str) -> list[Example]:
+    """The questions of a file, of a folder's benchmark files, or of a task's dev and test splits."""
+    from errorbook import plugins
+    from errorbook.errors import DataError
+    from errorbook.importing.sample_rows import read_questions
+
+    path = Path(name)
+    if path.is_dir():
+        files = _benchmarks(path)
+        if not files:
+            raise DataError(f"There is no benchmark (*.jsonl, not train) in {path}; give --against a file.")
+        return [example for file in files for example in read_questions(file, _called(file))]
+    if path.is_file() or path.suffix:
+        return list(read_questions(path, _called(path)))
+    task: Task = plugins.create("tasks", name)
+    return [*task.examples("dev", None, 0), *task.examples("test", None, 0)]
+
+
+def _called(file: Path) -> str:
+    folder = file.resolve().parent.name
+    return folder if file.stem.startswith("test") else f"{folder}/{file.stem}"
+
+
+def _benchmarks(folder: Path) -> list[Path]:
+    """The benchmark files below a folder: no train splits, and nothing that a model wrote."""
+    recorded = {"responses", "instructor"}
+    files = sorted(folder.rglob("*.jsonl"))
+    return [
+        file
+        for file in files
+        if not file.stem.startswith("train") and not recorded & set(file.relative_to(folder).parts)
+    ]

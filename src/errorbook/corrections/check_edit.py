@@ -1,0 +1,145 @@
+"""A person's edit of a sample, held against everything that no sample may repeat or contain.
+
+The rules are those of `verify`, with the answer trusted: a person vouches for it. Only the few questions that could
+clash are compared, so one edit is checked in a moment where indexing a large run would take minutes. What a run alone
+can check (the answer in its task's format, benchmarks that are no part of the ledger) is checked again at the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from msgspec.structs import replace
+
+from errorbook import plugins
+from errorbook.checks.equations import first_wrong
+from errorbook.checks.giveaways import leak
+from errorbook.checks.hedging import doubt
+from errorbook.checks.tokens import ngrams, numbers, words
+from errorbook.config import Config
+from errorbook.errors import PluginError
+from errorbook.interfaces import Solver
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import read_config
+from errorbook.records import Correction, Draft, Example, Sample
+from errorbook.verify import Protected, Refusal, Taken
+
+
+def as_draft(draft: Draft, edit: Correction) -> Draft:
+    """The draft as a person rewrote it."""
+    return replace(draft, question=edit.question, answer=edit.answer, solution=edit.solution)
+
+
+def fault_of(ledger: Ledger, draft: Draft, edit: Correction, others: Iterable[Correction] = ()) -> Refusal | None:
+    """Why an edit may not be trained on, as far as the ledger alone can tell; `others` are edits that stand already."""
+    edited = as_draft(draft, edit)
+    return own_fault(edited) or clash(ledger, edited, draft.hash, others=others)
+
+
+def own_fault(edited: Draft) -> Refusal | None:
+    """What is wrong with the texts by themselves."""
+    leaked = leak(edited.question)
+    if leaked:
+        return Refusal("leak", leaked)
+    if edited.tests:
+        return None
+    unsure, wrong = doubt(edited.solution), first_wrong(edited.solution)
+    if unsure:
+        return Refusal("doubt", unsure)
+    return Refusal("wrong_step", wrong) if wrong else None
+
+
+def clash(
+    ledger: Ledger,
+    edited: Draft,
+    original: str,
+    *,
+    upto: int | None = None,
+    others: Iterable[Correction] = (),
+    more: Sequence[Example] = (),
+) -> Refusal | None:
+    """The question that an edit repeats, or the held-out one that it contains.
+
+    Args:
+        ledger: The run's.
+        edited: The draft as it was rewritten.
+        original: Hash of the draft that was rewritten, whose own sample it may resemble.
+        upto: The last cycle whose samples count; None for all.
+        others: Edits that stand already.
+        more: Held-out questions beside those of the ledger.
+    """
+    config = read_config(ledger)
+    guards = {section.name for section in config.guards()}
+    seen = _Seen(edited, config.verify.ngram)
+    for example in more:
+        seen.held_out(example)
+    for example in ledger.all(Example):
+        if example.split == "train":
+            seen.used(example.question)
+        if example.split != "train" or example.task in guards:
+            seen.held_out(example)
+        else:
+            seen.learnt(example)
+    for sample in _samples(ledger, upto):
+        if sample.draft != original:
+            seen.used(sample.question)
+    for other in others:
+        if other.subject != original:
+            seen.used(other.question)
+    taken = Taken(config.verify.near_duplicate, seen.alike)
+    protected = Protected(seen.close, seen.common, config.verify.ngram, solved(config))
+    return taken.clash(edited.question) or protected.clash(edited.question, edited.answer)
+
+
+class _Seen:
+    """Of all questions the few that an edit could clash with; the others would change nothing."""
+
+    def __init__(self, edited: Draft, n: int) -> None:
+        self._n, self._words, self._numbers = n, words(edited.question), numbers(edited.question)
+        self._spans = ngrams(self._words, n)
+        self._bag, self._fewest = set(self._words), min(len(set(span)) for span in self._spans)
+        self.alike: list[str] = []
+        self.close: list[Example] = []
+        self.common: list[Example] = []
+
+    def used(self, question: str) -> None:
+        """A question that must not be repeated; near ones have the same numbers."""
+        if numbers(question) == self._numbers or words(question) == self._words:
+            self.alike.append(question)
+
+    def held_out(self, example: Example) -> None:
+        """A question that must not be contained: not a run of its words, nor its calculation."""
+        if self._shares(example) or sorted(numbers(example.question)) == sorted(self._numbers):
+            self.close.append(example)
+
+    def learnt(self, example: Example) -> None:
+        """A question whose phrasing is common."""
+        if self._shares(example):
+            self.common.append(example)
+
+    def _shares(self, example: Example) -> bool:
+        theirs = words(example.question)
+        if len(self._bag.intersection(theirs)) < self._fewest:  # so most are passed over in a moment
+            return False
+        return not self._spans.isdisjoint(ngrams(theirs, self._n))
+
+
+def _samples(ledger: Ledger, upto: int | None) -> Iterator[Sample]:
+    if upto is None:
+        yield from ledger.all(Sample)
+    else:
+        for cycle in range(1, upto + 1):
+            yield from ledger.all(Sample, cycle)
+
+
+def solved(config: Config) -> Collection[str]:
+    """The run's tasks whose questions are calculations, as far as their plugins are installed here."""
+    found = []
+    for section in config.tasks:
+        try:
+            factory = plugins.load("tasks", section.plugin)
+        except PluginError:
+            continue
+        if isinstance(factory, type) and issubclass(factory, Solver):
+            found.append(section.name)
+    return found

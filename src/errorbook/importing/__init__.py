@@ -1,0 +1,1 @@
+"""Logs and files of samples that other programs wrote, read into records."""

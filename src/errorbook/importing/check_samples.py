@@ -1,0 +1,152 @@
+"""A file of samples through `verify`: the funnel, what each check finds by itself, and the two files that come out.
+
+Works through the file in blocks, so memory grows with the questions that are kept, not with the file. Answers are
+recomputed where the task can do that; nobody is asked for votes here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+from errorbook.checks.hashes import text_hash
+from errorbook.checks.ngram_overlap import Overlaps
+from errorbook.checks.tokens import words
+from errorbook.importing.sample_rows import Line, read_samples
+from errorbook.interfaces import Scorer, Solver, Task
+from errorbook.records import Example, Rejection, Sample
+from errorbook.verify import REASONS, Evidence, Protected, Taken, own_faults, verify
+
+_BLOCK = 5_000
+
+
+class Rules(NamedTuple):
+    """What a file is checked against: `n` words in a row overlap, near duplicates are similar by `near`."""
+
+    task: Task
+    scorer: Scorer
+    held: Sequence[Example]
+    train: Sequence[Example]
+    n: int
+    near: float
+
+
+class Funnel(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file. `rejected` counts first reasons; `found` what each check finds, also in rejected ones."""
+
+    samples: int
+    accepted: int
+    rejected: dict[str, int]
+    found: dict[str, int]
+    held: dict[str, int]
+    train: int
+    answers: str
+
+
+class Outcome(NamedTuple):
+    """One sample and what was decided."""
+
+    line: Line
+    decision: Sample | Rejection
+
+
+def screen(path: Path, rules: Rules, out: Path | None = None, keep: bool = False) -> tuple[Funnel, list[Outcome]]:
+    """Check a file; with `out`, write accepted.jsonl and rejected.jsonl there; outcomes are returned if `keep` asks.
+
+    Raises:
+        DataError: The file is missing or malformed.
+    """
+    tally = _Tally(rules)
+    kept: list[Outcome] = []
+    if out is None:
+        for outcome in _outcomes(path, rules):
+            tally.add(outcome)
+            kept += [outcome] if keep else []
+        return tally.funnel(), kept
+    out.mkdir(parents=True, exist_ok=True)
+    fresh = {name: out / f".{name}.jsonl.new" for name in ("accepted", "rejected")}
+    with fresh["accepted"].open("wb") as accepted, fresh["rejected"].open("wb") as rejected:
+        for outcome in _outcomes(path, rules):
+            tally.add(outcome)
+            kept += [outcome] if keep else []
+            _write(outcome, accepted, rejected)
+    for name, file in fresh.items():
+        file.replace(out / f"{name}.jsonl")
+    return tally.funnel(), kept
+
+
+def _outcomes(path: Path, rules: Rules) -> Iterator[Outcome]:
+    tasks = {rules.task.name: (rules.task, rules.scorer)}
+    taken = Taken(rules.near, (example.question for example in rules.train))
+    sums = {rules.task.name} if isinstance(rules.task, Solver) else set()
+    protected = Protected(rules.held, (), rules.n, sums)
+    evidence = Evidence(trust_answers=not isinstance(rules.task, Solver))
+    lines = read_samples(path, rules.task.name, rules.scorer)
+    while block := list(itertools.islice(lines, _BLOCK)):
+        decided = verify([line.draft for line in block], tasks, taken, protected, evidence)
+        for line, decision in zip(block, decided, strict=True):
+            yield Outcome(line, decision)
+
+
+class _Tally:
+    """Counts outcomes, and what every check by itself finds in the samples that were rejected for another reason."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._reasons: Counter[str] = Counter()
+        self._found: Counter[str] = Counter()
+        self._accepted = 0
+        self._seen: set[int] = set()
+        self._protected = Protected(rules.held, (), rules.n, ())
+        self._train = Overlaps([words(example.question) for example in rules.train], rules.n)
+        self._tasks = {rules.task.name: (rules.task, rules.scorer)}
+        self._evidence = Evidence(trust_answers=not isinstance(rules.task, Solver))
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one more."""
+        draft, decision = outcome.line.draft, outcome.decision
+        found = {"repeated": self._is_repeated(draft.question)}
+        found["overlaps_train"] = self._train.find(words(draft.question)) is not None
+        if isinstance(decision, Rejection):
+            self._reasons[decision.reason] += 1
+            reasons = {fault.reason for fault in own_faults(draft, self._tasks, self._evidence)}
+            reasons.add(decision.reason)
+            if self._protected.clash(draft.question, draft.answer):
+                reasons.add("contaminated")
+            found |= dict.fromkeys(reasons, True)
+        else:
+            self._accepted += 1
+        self._found.update(name for name, is_so in found.items() if is_so)
+
+    def _is_repeated(self, question: str) -> bool:
+        key = text_hash(question.casefold().split())
+        again = key in self._seen
+        self._seen.add(key)
+        return again
+
+    def funnel(self) -> Funnel:
+        """The counts so far."""
+        rules = self._rules
+        return Funnel(
+            samples=self._accepted + self._reasons.total(),
+            accepted=self._accepted,
+            rejected={reason: self._reasons[reason] for reason in REASONS if self._reasons[reason]},
+            found={name: self._found[name] for name in ("repeated", *REASONS, "overlaps_train") if self._found[name]},
+            held=dict(Counter(example.task.partition("/")[0] for example in rules.held)),
+            train=len(rules.train),
+            answers="recomputed" if isinstance(rules.task, Solver) else "trusted",
+        )
+
+
+def _write(outcome: Outcome, accepted: IO[bytes], rejected: IO[bytes]) -> None:
+    row: Mapping[str, object] = outcome.line.row
+    if isinstance(outcome.decision, Rejection):
+        why = {"line": outcome.line.number, "reason": outcome.decision.reason, "detail": outcome.decision.detail}
+        rejected.write(msgspec.json.encode({**row, "rejection": why}) + b"\n")
+    else:
+        accepted.write(msgspec.json.encode(row) + b"\n")

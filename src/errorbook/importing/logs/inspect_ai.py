@@ -1,0 +1,192 @@
+"""Logs of inspect_ai: an `.eval` file (a zip of JSON files) or the same log as one JSON file.
+
+Inspect itself is not needed to read them, but before Python 3.14 the package zstandard is, because that is how `.eval`
+files are compressed now. Of several scorers the first one's score is the label;
+partial credit is none. A sample that ended in an error has no response, and is kept as an empty one: it proves no
+mistake. Tool calls and the turns before the last are not read.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from errorbook.errors import DataError
+from errorbook.importing.logs.content import LETTERS, gold
+from errorbook.importing.logs.entry import Label, Logged, Row, label_of
+from errorbook.importing.logs.files import parse
+
+NAME = "inspect log (eval, samples)"
+_ZSTD = 93
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One piece of a message."""
+
+    type: str = "text"
+    text: str = ""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of a conversation."""
+
+    role: str
+    content: str | list[Part] = ""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One completion; `stop_reason` tells where it was cut off."""
+
+    message: Message
+    stop_reason: str = ""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of a sample's last call."""
+
+    output_tokens: int = 0
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What the model answered."""
+
+    choices: list[Choice] = []
+    usage: Usage | None = None
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """One scorer's value: C, I, P, N, a number, or something of its own."""
+
+    value: Any = None
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One sample with its response."""
+
+    id: str | int
+    input: str | list[Message]
+    target: str | list[str] = ""
+    epoch: int = 1
+    choices: list[str] | None = None
+    output: Output = Output()
+    scores: dict[str, Scored] | None = None
+    attachments: dict[str, str] = {}
+
+
+def fits(columns: Mapping[str, Any]) -> bool:
+    """Whether the object is a whole log."""
+    return isinstance(columns.get("eval"), dict) and isinstance(columns.get("samples"), list)
+
+
+def unpack(path: Path) -> list[Row]:
+    """An `.eval` file as the one object that the JSON form of the log would be.
+
+    Raises:
+        DataError: It is another kind of zip, damaged, or packed in a way that this Python cannot read.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            names = packed.namelist()
+            header = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
+            inside = [name for name in names if name.startswith("samples/") and name.endswith(".json")]
+            if header is None or not inside:
+                raise DataError(f"'{path}' is a zip without inspect's header and samples; give an .eval file or JSON.")
+            read = [parse(_unzip(packed, name, path)) for name in (header, *inside)]
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError) as error:
+        raise DataError(f"'{path}' is a damaged .eval file ({error}); copy it again.") from None
+    if not isinstance(read[0], dict) or not isinstance(read[0].get("eval"), dict):
+        raise DataError(f"'{path}' does not say what was evaluated; copy the .eval file again.")
+    log = {**read[0], "samples": read[1:]}
+    return [Row(1, f"'{path}'", log)]
+
+
+def _unzip(packed: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    """One file of the zip; zstd, which inspect writes, is in the standard library from Python 3.14 on only."""
+    try:
+        return packed.read(name)
+    except NotImplementedError:
+        if packed.getinfo(name).compress_type != _ZSTD or find_spec("zstandard") is None:
+            raise DataError(
+                f"'{path}' is compressed with zstd, which this Python cannot read; run: pip install zstandard"
+            ) from None
+    zstandard: Any = import_module("zstandard")
+    try:
+        whole: bytes = zstandard.ZstdDecompressor().decompressobj().decompress(_raw(packed.getinfo(name), path))
+    except zstandard.ZstdError as error:
+        raise zipfile.BadZipFile(str(error)) from None
+    if zlib.crc32(whole) != packed.getinfo(name).CRC:
+        raise zipfile.BadZipFile(f"wrong checksum of {name}")
+    return whole
+
+
+def _raw(info: zipfile.ZipInfo, path: Path) -> bytes:
+    """A file's bytes as they lie in the zip, after its local header (30 bytes, the name and extra fields)."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        head = file.read(30)
+        if len(head) < 30:
+            raise zipfile.BadZipFile("it ends too early")
+        name_size, extra_size = struct.unpack("<HH", head[26:])
+        file.seek(name_size + extra_size, 1)
+        return file.read(info.compress_size)
+
+
+def read(rows: Sequence[Row], stem: str) -> list[Logged]:
+    """One entry for each sample and epoch, in the order of the log."""
+    return list(_entries(rows[0], stem))
+
+
+def _entries(row: Row, stem: str) -> Iterator[Logged]:
+    model = row.columns["eval"].get("model")
+    for number, item in enumerate(row.columns["samples"], 1):
+        place = f"sample {number} of {row.place}"
+        try:
+            sample = msgspec.convert(item, Sample, strict=False)
+        except msgspec.ValidationError as error:
+            raise DataError(f"There is no sample of inspect's on {place} ({error}); write the log again.") from None
+        yield _entry(sample, place, model if isinstance(model, str) else "")
+
+
+def _entry(sample: Sample, place: str, model: str) -> Logged:
+    choices = tuple(sample.choices or ())
+    answer, solution = gold(sample.target, choices, LETTERS[: len(choices)])
+    last = sample.output.choices[0] if sample.output.choices else None
+    return Logged(
+        id=str(sample.id) if sample.epoch == 1 else f"{sample.id}:epoch {sample.epoch}",
+        place=place,
+        question=_question(sample),
+        text=_text(last.message.content, sample.attachments) if last else "",
+        label=_label(sample),
+        answer=answer,
+        choices=choices,
+        solution=solution,
+        model=model,
+        tokens=sample.output.usage.output_tokens if sample.output.usage else 0,
+        truncated=last is not None and last.stop_reason in {"max_tokens", "model_length"},
+    )
+
+
+def _question(sample: Sample) -> str:
+    if isinstance(sample.input, str):
+        return _text(sample.input, sample.attachments)
+    asked = [_text(item.content, sample.attachments) for item in sample.input if item.role == "user"]
+    return "\n\n".join(asked)
+
+
+def _text(content: str | list[Part], attachments: Mapping[str, str]) -> str:
+    """The text of a message; long texts lie apart, under the name that the message gives."""
+    texts = [content] if isinstance(content, str) else [part.text for part in content if part.type == "text"]
+    return "\n".join(attachments.get(text.removeprefix("attachment://"), text) for text in texts)
+
+
+def _label(sample: Sample) -> Label:
+    scores = list((sample.scores or {}).values())
+    return (label_of(scores[0].value) or "") if scores else ""

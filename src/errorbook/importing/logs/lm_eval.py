@@ -1,0 +1,135 @@
+"""Samples of the lm-evaluation-harness, as `--log_samples` writes them: one JSON object a document.
+
+A row holds the dataset's own row (`doc`), the raw responses (`resps`) and the metrics. The raw response is taken, not
+the filtered one: what a filter cut off is what a scorer wants to see. Multiple choice by likelihood has no text; the
+likeliest option's letter stands for it. Where a document was judged through several filters it is right if one of
+them says so, since a filter that finds nothing proves no mistake. Of repeated samples the first is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from errorbook.errors import DataError
+from errorbook.importing.logs.content import LETTERS, Content, content, gold
+from errorbook.importing.logs.entry import Label, Logged, Row, label_of
+
+NAME = "lm-evaluation-harness samples (doc, resps)"
+METRICS = ("exact_match", "acc", "pass@1", "pass_at_1", "em", "acc_norm", "score")
+_MERGE: dict[tuple[Label, Label], Label] = {("wrong", "right"): "right", ("", "right"): "right", ("", "wrong"): "wrong"}
+
+
+def fits(columns: Mapping[str, Any]) -> bool:
+    """Whether a row holds a document and responses to it."""
+    return isinstance(columns.get("doc"), dict) and isinstance(columns.get("resps"), list)
+
+
+def read(rows: Sequence[Row], stem: str) -> list[Logged]:
+    """One entry a document. A `doc_id` counts within its file, so the file's name is put before it."""
+    found: dict[str, Logged] = {}
+    for row in rows:
+        entry = _entry(row, stem)
+        known = found.get(entry.id)
+        if known is None:
+            found[entry.id] = entry
+        elif known.text != entry.text or known.question != entry.question or not row.columns.get("filter"):
+            raise DataError(f"The document on {row.place} was there before, on {known.place}; remove one of them.")
+        elif (known.label, entry.label) in _MERGE:
+            found[entry.id] = entry
+    return list(found.values())
+
+
+def _entry(row: Row, stem: str) -> Logged:
+    columns = row.columns
+    there = content(columns["doc"])
+    arguments = _arguments(columns.get("arguments"))
+    question = there.question or (arguments[0][0] if arguments else "")
+    if not question.strip():
+        raise DataError(f"There is no question on {row.place}; log the samples again with their documents.")
+    likelihoods = _likelihoods(columns["resps"])
+    if likelihoods is None:
+        text, choices = _text(row), there.choices
+    else:
+        choices = _options(row, there, arguments, len(likelihoods))
+        text = LETTERS[likelihoods.index(max(likelihoods))]
+    return Logged(
+        id=there.id or f"{stem}:{columns.get('doc_id', row.number)}",
+        place=row.place,
+        question=question,
+        text=text,
+        label=_label(row),
+        answer=_gold(columns, there, choices),
+        choices=choices,
+        tests=there.tests,
+        solution=there.solution,
+        skill=there.skill,
+    )
+
+
+def _text(row: Row) -> str:
+    value: object = row.columns["resps"]
+    while isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, str):
+        raise DataError(f"There is no response on {row.place}; log the samples again with their responses.")
+    return value
+
+
+def _likelihoods(responses: Sequence[object]) -> list[float] | None:
+    """The log-likelihood of each option, or None where the responses are text."""
+    found = []
+    for item in responses:
+        while isinstance(item, list) and len(item) == 1:
+            item = item[0]  # noqa: PLW2901 - the harness wraps a pair once for each repeat
+        if not isinstance(item, list) or len(item) != 2 or str(item[1]) not in {"True", "False"}:
+            return None
+        try:
+            found.append(float(item[0]))
+        except (TypeError, ValueError):
+            return None
+    return found or None
+
+
+def _options(row: Row, there: Content, arguments: Sequence[Sequence[str]], count: int) -> tuple[str, ...]:
+    """The options that the likelihoods are of: the document's, or else the continuations that were asked."""
+    asked = tuple(item[1].strip() for item in arguments if len(item) > 1)
+    choices = there.choices if len(there.choices) == count else asked
+    if len(choices) != count or not 1 < count <= len(LETTERS):
+        raise DataError(
+            f"The {count} likelihoods on {row.place} belong to no options; log a task of multiple choice or of text."
+        )
+    return choices
+
+
+def _gold(columns: Mapping[str, Any], there: Content, choices: tuple[str, ...]) -> str:
+    """The document's answer, or else the row's `target`; of options the letter."""
+    letters = LETTERS[: len(choices)]
+    if there.answer and (not choices or (len(there.answer) == 1 and there.answer in letters)):
+        return there.answer
+    target = columns.get("target")
+    if choices and isinstance(target, str) and target.strip().isdecimal() and target.strip() not in choices:
+        target = int(target)
+    answer, _ = gold(target, choices, letters)
+    if choices and answer.strip() in choices:
+        return LETTERS[choices.index(answer.strip())]
+    return answer or there.answer
+
+
+def _arguments(value: object) -> list[list[str]]:
+    """The texts of each request, prompt first: a list of lists, or since version 0.4.3 an object of objects."""
+    requests = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    parts = (list(item.values()) if isinstance(item, dict) else item for item in requests)
+    texts = ([part for part in item if isinstance(part, str)] for item in parts if isinstance(item, list))
+    return [item for item in texts if item]
+
+
+def _label(row: Row) -> Label:
+    listed = row.columns.get("metrics")
+    names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    ordered = [name for name in METRICS if name in row.columns] + names
+    for name in ordered:
+        found = label_of(row.columns.get(name))
+        if found is not None:
+            return found
+    return ""

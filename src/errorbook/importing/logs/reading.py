@@ -1,0 +1,98 @@
+"""A log file -> its format and its entries. The format is told by the columns, never by the file's name.
+
+Every row must keep to the format of the first one. It judges nothing and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from msgspec.structs import replace
+
+from errorbook.errors import DataError
+from errorbook.importing.logs import files, inspect_ai, lm_eval, plain, recorded
+from errorbook.importing.logs.entry import Logged, Row
+
+
+class Format(Protocol):
+    """A log format: its name, how its rows are recognised, and how they are read."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module's constant
+        """What the format is called."""
+        ...
+
+    def fits(self, columns: Mapping[str, Any], /) -> bool:
+        """Whether an object has this format's columns."""
+        ...
+
+    def read(self, rows: Sequence[Row], stem: str, /) -> list[Logged]:
+        """The entries of all rows; `stem` begins the ids of rows that have none."""
+        ...
+
+
+FORMATS: tuple[Format, ...] = (inspect_ai, lm_eval, recorded.Solutions, recorded.Programs, plain)
+"""In the order in which they are tried: the stricter ones first."""
+
+
+class Log(NamedTuple):
+    """A log that was read: its format in words, and one entry a response."""
+
+    format: str
+    entries: list[Logged]
+
+    @property
+    def models(self) -> list[str]:
+        """The models that the log names, in its order."""
+        return list(dict.fromkeys(entry.model for entry in self.entries if entry.model))
+
+
+def read_log(path: Path) -> Log:
+    """Read a log of any known format.
+
+    Raises:
+        DataError: The file cannot be read, has no known format, or a row does not keep to it.
+    """
+    rows = inspect_ai.unpack(path) if path.is_file() and zipfile.is_zipfile(path) else files.read_rows(path)
+    if not rows:
+        raise DataError(f"'{path}' is an empty list; give a log with at least one response.")
+    form = next((form for form in FORMATS if form.fits(rows[0].columns)), None)
+    if form is None:
+        raise DataError(
+            f"'{path}' has the columns {_listed(rows[0].columns)}, which is no log that is known;"
+            f" give rows with {plain.described()}."
+        )
+    for row in rows:
+        if not form.fits(row.columns):
+            raise DataError(
+                f"The columns {_listed(row.columns)} on {row.place} are not those of the first row, which is of"
+                f" {form.NAME}; keep one format in a file."
+            )
+    entries = form.read(rows, path.stem)
+    if not entries:
+        raise DataError(f"'{path}' holds no response; give a log with at least one.")
+    return Log(form.NAME, _told_apart(entries))
+
+
+def _told_apart(entries: Sequence[Logged]) -> list[Logged]:
+    """The entries with ids that no two share; those of several models are told apart by the model."""
+    several = len({entry.model for entry in entries}) > 1
+    found: dict[str, Logged] = {}
+    for entry in entries:
+        told = several and entry.model and not entry.id.endswith(f":{entry.model}")
+        unique = f"{entry.id}:{entry.model}" if told else entry.id
+        if unique in found:
+            raise DataError(
+                f"The id '{unique}' is on {found[unique].place} and on {entry.place};"
+                " make ids unique or leave them out."
+            )
+        found[unique] = replace(entry, id=unique)
+    return list(found.values())
+
+
+def _listed(columns: Mapping[str, Any]) -> str:
+    names = list(columns)
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") if names else "none"

@@ -1,0 +1,403 @@
+"""One SQLite file a run: every record, appended once, found by key, hash or parent. The only module with SQL.
+
+A *key* says which piece of work a record answers (this response, that draft), so resuming is skipping known keys.
+WAL mode makes each committed append survive `kill -9`; a power cut can lose the last moments, never the file. A lock
+file admits one writer at a time and any number of readers. Times are kept apart in `events`: two runs of the same
+file hold the same records. It does not know what the records mean, nor in which order work is done.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from errorbook.errors import LedgerError
+from errorbook.ledger.schema import MIGRATIONS, explain
+from errorbook.records import Evaluation, Record, Response, Verdict, digest
+
+T = TypeVar("T", bound=Record)
+
+
+class Entry(NamedTuple):
+    """A record to append: `key` names the work it answers, `parent` the hash of the record that led to it."""
+
+    record: Record
+    key: str
+    parent: str = ""
+
+
+class Tally(NamedTuple):
+    """Counts of one evaluation's responses."""
+
+    n: int
+    right: int
+    wrong: int
+    unscorable: int
+    truncated: int
+    tokens: int
+
+
+class Answers(NamedTuple):
+    """How many examples of one skill two evaluations answered so; `after` is None where the second did not answer."""
+
+    skill: str
+    before: Verdict
+    before_truncated: bool
+    after: Verdict | None
+    after_truncated: bool
+    n: int
+
+
+class Spent(NamedTuple):
+    """What instructor calls took: how many, tokens in and out."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Event(NamedTuple):
+    """How long a stage took: unix time of its end, wall seconds, and the number of items it finished."""
+
+    at: float
+    stage: str
+    cycle: int
+    seconds: float
+    items: int
+
+
+class Ledger:
+    """An open ledger. Made by `open_ledger`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._sql = connection
+        self.path = path
+        self._evaluations: dict[str, int] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._cost, self._cost_upto = 0.0, 0
+
+    @property
+    def root(self) -> Path:
+        """The run's folder: checkpoint folders are relative to it."""
+        return self.path.parent
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For the modules `ledger_*`, which ask what only people want to know; nothing else uses it."""
+        return self._sql
+
+    # facts ------------------------------------------------------------------------------------------------------
+
+    def fact(self, name: str) -> str | None:
+        """A fact about the run, or None: `config` (canonical JSON), `run_file` (its text), `plugins`, `version`."""
+        row = self._sql.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def state(self, name: str, value: str) -> None:
+        """Record a fact once and for all; a different value for a known fact raises LedgerError."""
+        known = self.fact(name)
+        if known is None:
+            with self._writing():
+                self._sql.execute("INSERT INTO facts VALUES (?, ?)", (name, value))
+        elif known != value:
+            raise LedgerError(f"The ledger '{self.path}' holds another {name} for this run; use another --out folder.")
+
+    # records ----------------------------------------------------------------------------------------------------
+
+    def append(self, record: Record, key: str, cycle: int = 0, parent: str = "") -> None:
+        """Append one record; see `extend`."""
+        self.extend([Entry(record, key, parent)], cycle)
+
+    def extend(self, entries: Iterable[Entry], cycle: int = 0) -> None:
+        """Append records in one transaction: all or none are kept. A key that is known is left as it is."""
+        rows = [
+            (type(record).__name__, key, record.hash, parent, cycle, _encode(record)) for record, key, parent in entries
+        ]
+        with self._writing():
+            self._sql.executemany(
+                "INSERT OR IGNORE INTO records (kind, key, hash, parent, cycle, body) VALUES (?, ?, ?, ?, ?, ?)", rows
+            )
+
+    def find(self, kind: type[T], key: str) -> T | None:
+        """The record of this kind with this key, or None."""
+        row = self._sql.execute("SELECT body FROM records WHERE kind = ? AND key = ?", (kind.__name__, key)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=kind)
+
+    def get(self, kind: type[T], hash: str) -> T | None:
+        """The record of this kind with this content hash, or None."""
+        row = self._sql.execute(
+            "SELECT body FROM records WHERE hash = ? AND kind = ?", (hash, kind.__name__)
+        ).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=kind)
+
+    def all(self, kind: type[T], cycle: int | None = None, parent: str | None = None) -> Iterator[T]:
+        """Records of one kind in the order of appending, of one cycle or one parent where given."""
+        decode = msgspec.json.Decoder(kind).decode
+        for row in self._select("body", kind, cycle, parent):
+            yield decode(row[0])
+
+    def by_hash(self, kind: type[T]) -> Iterator[tuple[str, T]]:
+        """All records of one kind with their recorded hash, which computing it anew would cost more than reading."""
+        decode = msgspec.json.Decoder(kind).decode
+        for row in self._select("hash, body", kind, None, None):
+            yield row[0], decode(row[1])
+
+    def keys(self, kind: type[Record], cycle: int | None = None) -> set[str]:
+        """The known keys of one kind."""
+        return {row[0] for row in self._select("key", kind, cycle, None)}
+
+    def count(self, kind: type[Record], cycle: int | None = None) -> int:
+        """How many records of one kind there are."""
+        return int(next(iter(self._select("count(*)", kind, cycle, None)))[0])
+
+    def _select(self, what: str, kind: type[Record], cycle: int | None, parent: str | None) -> Iterator[sqlite3.Row]:
+        clauses, values = ["kind = ?"], [kind.__name__]
+        if cycle is not None:
+            clauses.append("cycle = ?")
+            values.append(str(cycle))
+        if parent is not None:
+            clauses.append("parent = ?")
+            values.append(parent)
+        query = f"SELECT {what} FROM records WHERE {' AND '.join(clauses)} ORDER BY seq"  # noqa: S608 - fixed parts only
+        return iter(self._sql.execute(query, values))
+
+    # responses --------------------------------------------------------------------------------------------------
+
+    def open_evaluation(self, evaluation: Evaluation, cycle: int = 0) -> None:
+        """Record an evaluation's identity, so that its responses can be appended; known ones are left as they are."""
+        self.append(evaluation, key=evaluation.hash, cycle=cycle, parent=evaluation.checkpoint)
+
+    def append_responses(self, responses: Sequence[Response]) -> None:
+        """Append responses of opened evaluations in one transaction; an example that is answered is left as it is."""
+        with self._writing():
+            last = int(self._sql.execute("SELECT coalesce(max(seq), 0) FROM bodies").fetchone()[0])
+            bodies: list[tuple[int, str]] = []
+            for response in responses:
+                body = msgspec.json.encode(response)
+                new = self._sql.execute(
+                    "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        self._evaluation(response.evaluation),
+                        response.example,
+                        response.score.verdict,
+                        response.truncated,
+                        response.tokens,
+                        digest("Response", body),  # its hash, without encoding it once more
+                        last + len(bodies) + 1,
+                    ),
+                )
+                if new.rowcount:
+                    bodies.append((last + len(bodies) + 1, body.decode()))
+            self._sql.executemany("INSERT INTO bodies VALUES (?, ?)", bodies)
+
+    def answered(self, evaluation: Evaluation) -> set[str]:
+        """Ids of the examples that this evaluation has a response for."""
+        rows = self._sql.execute(
+            "SELECT example FROM responses WHERE evaluation = ?", (self._evaluation(evaluation.hash),)
+        )
+        return {row[0] for row in rows}
+
+    def responses(self, evaluation: Evaluation, verdict: Verdict | None = None) -> Iterator[Response]:
+        """The evaluation's responses in the order of their example ids, of one verdict where given."""
+        decode = msgspec.json.Decoder(Response).decode
+        rows = self._sql.execute(
+            "SELECT body FROM responses JOIN bodies USING (seq)"
+            " WHERE evaluation = ? AND (? IS NULL OR verdict = ?) ORDER BY example",
+            (self._evaluation(evaluation.hash), verdict, verdict),
+        )
+        for row in rows:
+            yield decode(row[0])
+
+    def verdicts(self, evaluation: Evaluation) -> dict[str, Verdict]:
+        """Verdict by example id; cheap, the responses' texts are not read."""
+        rows = self._sql.execute(
+            "SELECT example, verdict FROM responses WHERE evaluation = ? ORDER BY example",
+            (self._evaluation(evaluation.hash),),
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def answer(self, evaluation: Evaluation, example: str) -> Response | None:
+        """The evaluation's response to one example, or None."""
+        return self._one_response("evaluation = ? AND example = ?", self._evaluation(evaluation.hash), example)
+
+    def response(self, hash: str, example: str | None = None) -> Response | None:
+        """The response with this content hash, or None; without its example's id the whole ledger is searched."""
+        if example is None:
+            return self._one_response("hash = ?", hash)
+        known = "evaluation IN (SELECT seq FROM records WHERE kind = 'Evaluation')"
+        return self._one_response(f"{known} AND example = ? AND hash = ?", example, hash)
+
+    def _one_response(self, where: str, *values: int | str) -> Response | None:
+        query = f"SELECT body FROM responses JOIN bodies USING (seq) WHERE {where}"  # noqa: S608 - fixed parts only
+        row = self._sql.execute(query, values).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=Response)
+
+    def tally(self, evaluation: Evaluation) -> Tally:
+        """Counts of the evaluation's responses so far."""
+        if evaluation.hash in self._tallies:
+            return self._tallies[evaluation.hash]
+        row = self._sql.execute(
+            "SELECT count(*), sum(verdict = 'right'), sum(verdict = 'wrong'), sum(verdict = 'unscorable'),"
+            " sum(truncated), sum(tokens) FROM responses WHERE evaluation = ?",
+            (self._evaluation(evaluation.hash),),
+        ).fetchone()
+        found = Tally(*(int(value or 0) for value in row))
+        if found.n == evaluation.n:  # no response is ever added to it, or changed
+            self._tallies[evaluation.hash] = found
+        return found
+
+    def changed(self, before: Evaluation, after: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Ids of the examples that only `after`, and that only `before`, got right, in their order."""
+        rows = self._sql.execute(
+            "SELECT a.example, a.verdict = 'right' AS was FROM responses AS a"
+            " LEFT JOIN responses AS b ON b.evaluation = ? AND b.example = a.example"
+            " WHERE a.evaluation = ? AND was <> coalesce(b.verdict = 'right', 0) ORDER BY a.example",
+            (self._evaluation(after.hash), self._evaluation(before.hash)),
+        ).fetchall()
+        return tuple(id for id, was in rows if not was), tuple(id for id, was in rows if was)
+
+    def by_skill(self, before: Evaluation, after: Evaluation | None) -> list[Answers]:
+        """Counts of what two evaluations answered, by the recorded examples' skill; without one they are left out."""
+        rows = self._sql.execute(
+            "SELECT json_extract(r.body, '$.skill') AS skill, a.verdict, a.truncated, b.verdict, b.truncated, count(*)"
+            " FROM responses AS a JOIN records AS r ON r.kind = 'Example' AND r.key = ? || a.example"
+            " LEFT JOIN responses AS b ON b.evaluation = ? AND b.example = a.example"
+            " WHERE a.evaluation = ? AND skill <> '' GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
+            (
+                f"{before.task}:{before.split}:",
+                self._evaluation(after.hash) if after else None,
+                self._evaluation(before.hash),
+            ),
+        )
+        return [Answers(skill, old, bool(cut), new, bool(new_cut), n) for skill, old, cut, new, new_cut, n in rows]
+
+    def _evaluation(self, hash: str) -> int:
+        if hash not in self._evaluations:
+            row = self._sql.execute("SELECT seq FROM records WHERE kind = 'Evaluation' AND key = ?", (hash,)).fetchone()
+            if row is None:
+                raise LedgerError(f"The ledger '{self.path}' has no evaluation {hash}; open it before appending to it.")
+            self._evaluations[hash] = int(row[0])
+        return self._evaluations[hash]
+
+    # events and the whole ---------------------------------------------------------------------------------------
+
+    def note(self, stage: str, cycle: int, seconds: float, items: int) -> None:
+        """Record how long a stage took. Events are not part of the run's content."""
+        with self._writing():
+            self._sql.execute(
+                "INSERT INTO events (at, stage, cycle, seconds, items) VALUES (?, ?, ?, ?, ?)",
+                (time.time(), stage, cycle, seconds, items),
+            )
+
+    def events(self) -> list[Event]:
+        """All events in order."""
+        rows = self._sql.execute("SELECT at, stage, cycle, seconds, items FROM events ORDER BY seq")
+        return [Event(*row) for row in rows]
+
+    def digest(self) -> str:
+        """Hash of the whole content, timings aside: equal for two runs that did the same work."""
+        records = self._sql.execute("SELECT kind, key, hash, parent, cycle FROM records ORDER BY kind, key")
+        responses = self._sql.execute("SELECT hash FROM responses ORDER BY hash")
+        return digest(*(repr(tuple(row)) for row in records), *(row[0] for row in responses))
+
+    def costs(self) -> Iterator[tuple[str, float]]:
+        """The parent of every instructor call, and the dollars that the call cost."""
+        rows = self._sql.execute("SELECT parent, json_extract(body, '$.cost_usd') FROM records WHERE kind = 'Call'")
+        return ((str(parent), float(usd)) for parent, usd in rows)
+
+    def spent(self) -> Spent:
+        """What all instructor calls took, but for the dollars."""
+        row = self._sql.execute(
+            "SELECT count(*), sum(json_extract(body, '$.input_tokens')), sum(json_extract(body, '$.output_tokens'))"
+            " FROM records WHERE kind = 'Call'"
+        ).fetchone()
+        return Spent(*(int(value or 0) for value in row))
+
+    def total_cost(self) -> float:
+        """Dollars spent on instructor calls so far. Only what is new is added up, so it may be asked after each."""
+        kind = "+kind" if self._cost_upto else "kind"  # a plus keeps SQLite from reading all calls by their index
+        newest = f"SELECT sum(json_extract(body, '$.cost_usd')) FROM records WHERE {kind} = 'Call' AND seq > ?"  # noqa: S608
+        query = f"SELECT (SELECT max(seq) FROM records), ({newest})"  # noqa: S608 - fixed parts only
+        upto, usd = self._sql.execute(query, (self._cost_upto,)).fetchone()
+        self._cost, self._cost_upto = self._cost + (usd or 0.0), upto or self._cost_upto
+        return self._cost
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._sql:
+                yield
+        except sqlite3.OperationalError as error:
+            raise explain(error, self.path) from error
+
+
+@contextmanager
+def open_ledger(path: Path | str, mode: Literal["read", "write"] = "read") -> Iterator[Ledger]:
+    """Open a run's ledger; "write" creates it where missing, migrates it, and locks out a second writer.
+
+    Args:
+        path: The ledger file, or the run's folder.
+        mode: "read" never changes anything and works while a run goes on.
+
+    Raises:
+        LedgerError: Missing (when reading), not a ledger, too new, busy, or on a full or read-only disk.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.suffix:
+        path = path / "ledger.sqlite"
+    if mode == "read":
+        with closing(_connect(path, readonly=True)) as connection:
+            yield Ledger(connection, path)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock"), timeout=0), closing(_connect(path, readonly=False)) as connection:
+            yield Ledger(connection, path)
+    except Timeout:
+        raise LedgerError(f"Another process is writing to '{path}'; wait for it or stop it.") from None
+    except OSError as error:
+        if error.filename and Path(error.filename).parent == path.parent:
+            raise LedgerError(f"The folder '{path.parent}' cannot be written ({error.strerror}).") from None
+        raise
+
+
+def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
+    if readonly and not path.is_file():
+        raise LedgerError(f"There is no ledger at '{path}'; give the folder of a run that was started.")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True)
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -65536")
+        if not readonly:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 8192")
+        _migrate(connection, path, readonly)
+    except sqlite3.DatabaseError as error:
+        raise explain(error, path) from error
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, readonly: bool) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"The ledger '{path}' was written by a newer Errorbook; upgrade with 'pip install -U errorbook'."
+        )
+    if version < len(MIGRATIONS) and readonly:
+        raise LedgerError(
+            f"The ledger '{path}' is empty or of an older version; 'errorbook run' on its run file updates it."
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+
+def _encode(record: Record) -> str:
+    return msgspec.json.encode(record).decode()

@@ -1,0 +1,103 @@
+"""A ledger seen as a run: its configuration, its base and final checkpoint, and the evaluations of each.
+
+Shared by everything that reads a ledger for people. It only reads; it computes no statistics.
+"""
+
+from __future__ import annotations
+
+from itertools import count, takewhile
+
+import msgspec
+
+from errorbook.config import Config
+from errorbook.errors import LedgerError
+from errorbook.ledger.file import Ledger
+from errorbook.records import Checkpoint, Decision, Evaluation, Split, Verdict
+
+
+def read_config(ledger: Ledger) -> Config:
+    """The configuration that the ledger was begun with.
+
+    Raises:
+        LedgerError: No run was begun in it, or it was begun by another version.
+    """
+    text = ledger.fact("config")
+    if text is None:
+        raise LedgerError(f"The ledger '{ledger.path}' holds no run yet; start one with 'errorbook run FILE'.")
+    try:
+        return msgspec.json.decode(text, type=Config)
+    except msgspec.DecodeError as error:
+        raise LedgerError(
+            f"The ledger '{ledger.path}' was begun by another version of Errorbook ({error}); read it with that one."
+        ) from None
+
+
+def note_budget(ledger: Ledger, usd: float | None) -> None:
+    """Record the dollar cap that the run goes on with. It may be raised between two calls, so each is kept."""
+    caps, now = _budgets(ledger), "" if usd is None else repr(usd)
+    if not caps or caps[-1] != now:
+        ledger.state(f"budget {len(caps) + 1}", now)
+
+
+def budget(ledger: Ledger) -> float | None:
+    """The dollar cap that the run was given last, or None where it has none."""
+    caps = _budgets(ledger)
+    return float(caps[-1]) if caps and caps[-1] else None
+
+
+def _budgets(ledger: Ledger) -> list[str]:
+    facts = (ledger.fact(f"budget {number}") for number in count(1))
+    return [cap for cap in takewhile(lambda fact: fact is not None, facts) if cap is not None]
+
+
+class Checkpoints:
+    """Which checkpoint a run began with, which it ended with so far, and what each of them answered."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        base = ledger.find(Checkpoint, "base")
+        self.base = base.hash if base else ""
+        self.decisions = sorted(ledger.all(Decision), key=lambda decision: decision.cycle)
+        self.final = self.decisions[-1].checkpoint if self.decisions else self.base
+        self._evaluations = {(item.checkpoint, item.task, item.split): item for item in ledger.all(Evaluation)}
+        self._final_train: dict[str, dict[str, Verdict]] = {}
+
+    @property
+    def final_is_base(self) -> bool:
+        """Whether no cycle was accepted so far."""
+        return self.final == self.base
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Hashes of the kept checkpoints in order: the base, then every accepted candidate; the last is the final."""
+        accepted = (decision.checkpoint for decision in self.decisions if decision.outcome == "accept")
+        return (self.base, *accepted) if self.base else ()
+
+    def starting(self, cycle: int) -> str:
+        """The checkpoint that a cycle began or will begin with; cycles count from 1."""
+        return self.decisions[cycle - 2].checkpoint if 1 < cycle <= len(self.decisions) + 1 else self.base
+
+    def evaluation(self, checkpoint: str, task: str, split: Split) -> Evaluation | None:
+        """The evaluation of a checkpoint on a split, or None where it was not begun."""
+        return self._evaluations.get((checkpoint, task, split))
+
+    def complete(self, checkpoint: str, task: str, split: Split) -> Evaluation | None:
+        """The same where every question is answered, or None."""
+        found = self.evaluation(checkpoint, task, split)
+        return found if found is not None and self._ledger.tally(found).n == found.n else None
+
+    def final_train_verdicts(self, task: str) -> dict[str, Verdict]:
+        """Verdict by example id of the final checkpoint on the train questions; empty until all are asked again."""
+        if task not in self._final_train:
+            found = self.complete(self.final, task, "train") if self.decisions else None
+            self._final_train[task] = self._ledger.verdicts(found) if found else {}
+        return self._final_train[task]
+
+    def mistakes(self, config: Config, cycle: int) -> int | None:
+        """How many wrong responses a cycle began with, or None until its train questions are all answered."""
+        if cycle > len(self.decisions) + 1:
+            return None
+        start = self.decisions[cycle - 2].checkpoint if cycle > 1 else self.base
+        found = [self.complete(start, task.name, "train") for task in config.learn()]
+        known = [self._ledger.tally(item).wrong for item in found if item is not None]
+        return sum(known) if len(known) == len(found) else None

@@ -1,0 +1,98 @@
+"""Reading a ledger that others write to: snapshots that stay consistent, and a number that grows with every commit.
+
+For what serves many readers for hours. It keeps nothing open between two reads, so a ledger may be moved or deleted
+at any time; it writes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from errorbook.errors import LedgerError
+from errorbook.ledger.file import Ledger, Tally, open_ledger
+from errorbook.ledger.schema import explain
+from errorbook.records import Evaluation
+
+LEDGER = "ledger.sqlite"
+MEMORY = 16_000
+"""Kilobytes of pages that one reader keeps: there may be many at once."""
+
+
+class Signature(NamedTuple):
+    """What the file system says of a ledger and its write-ahead log; a commit changes it, a read hardly ever does."""
+
+    file: tuple[int, int, int]
+    log: tuple[int, int, int]
+
+
+def signature(folder: Path) -> Signature | None:
+    """The signature of a run's ledger, or None where there is no such file."""
+    file = _stat(folder / LEDGER)
+    return None if file is None else Signature(file, _stat(folder / f"{LEDGER}-wal") or (0, 0, 0))
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def snapshot(folder: Path) -> Iterator[Ledger]:
+    """A read-only ledger in which nothing changes while it is read, whatever the run appends meanwhile.
+
+    Raises:
+        LedgerError: There is no ledger any more, or it is damaged, of another version, or locked.
+    """
+    try:
+        with open_ledger(folder / LEDGER) as ledger:
+            ledger.connection.execute(f"PRAGMA cache_size = -{MEMORY}")
+            ledger.connection.execute("BEGIN")
+            yield ledger
+    except sqlite3.DatabaseError as error:
+        raise explain(error, folder / LEDGER) from error
+    except FileNotFoundError as error:
+        raise LedgerError(f"There is no ledger at '{folder / LEDGER}' any more.") from error
+
+
+def version(ledger: Ledger) -> int:
+    """How much was ever appended: every commit makes it larger, reading never does."""
+    row = ledger.connection.execute(
+        "SELECT (SELECT coalesce(max(seq), 0) FROM records) + (SELECT coalesce(max(seq), 0) FROM bodies)"
+        " + (SELECT coalesce(max(seq), 0) FROM events) + (SELECT count(*) FROM facts)"
+    ).fetchone()
+    return int(row[0])
+
+
+class Memory:
+    """What was read before; of one ledger, whichever connection reads it."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, Tally] = {}
+        self._usd, self._upto = 0.0, 0
+
+    def tally(self, ledger: Ledger, evaluation: Evaluation) -> Tally:
+        """Counts of an evaluation's responses; of a complete one they are counted once."""
+        known = self._tallies.get(evaluation.hash)
+        if known is None:
+            known = ledger.tally(evaluation)
+            if known.n == evaluation.n:
+                self._tallies[evaluation.hash] = known
+        return known
+
+    def usd(self, ledger: Ledger) -> float:
+        """Dollars spent on instructor calls; only calls that are new are added up."""
+        newest = int(ledger.connection.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()[0])
+        if newest < self._upto:  # another ledger in the old one's place
+            self._usd, self._upto = 0.0, 0
+        kind = "+kind" if self._upto else "kind"  # a plus has SQLite read the new rows, not all calls by their index
+        query = f"SELECT sum(json_extract(body, '$.cost_usd')) FROM records WHERE {kind} = 'Call' AND seq > ?"  # noqa: S608
+        self._usd += ledger.connection.execute(query, (self._upto,)).fetchone()[0] or 0.0
+        self._upto = newest
+        return self._usd

@@ -1,0 +1,87 @@
+"""One endpoint with its price and its budget, from which every stage opens an engine.
+
+What an instructor, a judge or a served target needs of the engine behind it. It asks nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from errorbook.errors import ConfigError
+from errorbook.llm.budget import Budget, Price, Purse
+from errorbook.llm.endpoint import Endpoint
+from errorbook.llm.engine import Engine
+from errorbook.llm.records import Ask, Result
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+BATCH_SHARE = 0.5
+"""What is left to pay where the provider's batch API is used."""
+
+
+class Line:
+    """An endpoint with its price and budget; each stage opens an engine on it, and all share one budget."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        price: Price | None = None,
+        budget: Budget | None = None,
+        store: Path | None = None,
+        concurrency: int = 64,
+        batch: bool = False,
+    ) -> None:
+        self.endpoint = endpoint
+        self.price = price
+        self.batch = batch
+        self._budget: Budget | Purse = budget or Budget()
+        self._store = store
+        self._concurrency = concurrency
+        if store is not None:  # a real run: better now than after an hour of examining
+            Purse(budget or Budget()).require(price, endpoint.model)
+            endpoint.headers()
+
+    def open(self) -> AbstractContextManager[Asker]:
+        """An engine for as long as it is needed; what was bought before is in the store."""
+        if self._store is not None:
+            self._store.parent.mkdir(parents=True, exist_ok=True)
+        engine = Engine(
+            self.endpoint,
+            store=self._store,
+            concurrency=self._concurrency,
+            budget=self._budget,
+            price=self.price,
+            batch=self.batch,
+        )
+        self._budget = engine.purse
+        return engine
+
+
+def price_of(price_input: float | None, price_output: float | None) -> Price | None:
+    """The price, or None where it is not given. Raises ConfigError where half of it is."""
+    if price_input is None and price_output is None:
+        return None
+    if price_input is None or price_output is None:
+        raise ConfigError("price_input and price_output belong together; give both, in dollars per million tokens.")
+    if min(price_input, price_output) < 0:
+        raise ConfigError("price_input and price_output must not be negative; give dollars per million tokens.")
+    return Price(input=price_input, output=price_output)
+
+
+def store_in(workspace: str | None) -> Path | None:
+    """The store of calls in a run's folder."""
+    return Path(workspace) / "calls.sqlite" if workspace else None
+
+
+class Asker(Protocol):
+    """Where replies come from: `llm.engine.Engine`, or a user's function."""
+
+    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[str], T]) -> Iterator[Result[K, T]]:
+        """Exactly one result for each key, in any order; see `Engine.ask`."""
+        ...

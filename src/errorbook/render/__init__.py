@@ -1,0 +1,1 @@
+"""Numbers as words, tables and pictures: the terminal, HTML, Markdown and the book's pages."""

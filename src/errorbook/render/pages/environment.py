@@ -1,0 +1,93 @@
+"""The one template environment of the report and the browser's pages, and the one style sheet that both carry.
+
+Every text in a template may come from a model: autoescaping is on, and only what is made safe elsewhere is `Markup`.
+It answers no request: what a page needs of one (`link`, say) is given to it with its values.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from errorbook.render import words as sentences
+from errorbook.render.words import cost_row
+from errorbook.report.fates import FATES, MEANING, Fate
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_FILTERS = ("percent", "signed", "with_interval", "difference_text", "p_text", "words", "duration", "sentence")
+_FUNCTIONS = ("decision_title", "again_text", "guard_text", "noise_text", "count")
+
+FATE_SIGNS: dict[Fate, str] = {
+    "fixed": "↑",
+    "relapsed": "↻",
+    "stubborn": "×",
+    "broken": "↓",
+    "still_right": "✓",
+    "waiting": "…",
+}
+"""A sign beside each fate's word: no page tells them apart by colour alone."""
+
+KEYS: tuple[tuple[str, str], ...] = (
+    ("j", "next row, or next item"),
+    ("k", "previous row, or previous item"),
+    ("Enter", "open the row"),
+    ("r", "next regression: right before, not right now"),
+    ("t", "the raw text"),
+    ("u", "up to the list"),
+    ("/", "search"),
+    ("n", "later page of a list"),
+    ("p", "earlier page of a list"),
+    ("g r", "the run"),
+    ("g b", "the book of mistakes"),
+    ("g e", "effects"),
+    ("g s", "samples"),
+    ("g c", "compare"),
+    ("g h", "all runs"),
+    ("?", "this help"),
+    ("Esc", "close the help, leave the search"),
+)
+"""What the keyboard does on every page; `keys.js` does it, the help lists it."""
+
+
+@cache
+def environment() -> Environment:
+    """Templates of `render/pages/templates`, with the project's filters; a name that a template lacks is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("errorbook", "render/pages/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update({name: getattr(sentences, name) for name in _FILTERS}, cost_row=cost_row)
+    made.filters.update(grouped=grouped, moment=moment, instant=instant)
+    made.globals.update({name: getattr(sentences, name) for name in _FUNCTIONS})
+    made.globals.update(FATES=FATES, FATE_MEANING=MEANING, FATE_SIGNS=FATE_SIGNS, KEYS=KEYS)
+    return made
+
+
+def style() -> str:
+    """The style sheet, as the report carries it and the server sends it."""
+    return files("errorbook").joinpath("render/pages/static/style.css").read_text(encoding="utf-8")
+
+
+def grouped(number: float) -> str:
+    """A count with its thousands apart: 12,345."""
+    return f"{number:,}"
+
+
+def moment(at: float) -> str:
+    """A time of this machine's clock as people write it: 3 May 2026, 17:05."""
+    when = datetime.fromtimestamp(at).astimezone()
+    return f"{when.day} {when:%b %Y, %H:%M}"
+
+
+def instant(at: float) -> str:
+    """The same for programs, with the offset from UTC: 2026-05-03T17:05:00+02:00."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,332 @@
+"""What the terminal shows: progress on stderr, tables on stdout. Model texts lose their control characters here.
+
+A terminal gets a bar with the time left; a log gets one plain line every few seconds. NO_COLOR is honoured by rich.
+It decides nothing and computes nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from errorbook.render import status_words as standing
+from errorbook.render import words as sentences
+from errorbook.render.words import cost_row, each_text
+from errorbook.report import phrases
+from errorbook.report.fates import FATES
+from errorbook.report.records import Difference
+
+if TYPE_CHECKING:
+    from errorbook.report.records import Accuracy, KindCost, Report
+    from errorbook.report.status import Status
+    from errorbook.setup.doctor import Finding
+    from errorbook.setup.plan import Plan
+
+_EVERY = 5.0
+_PLAIN_WIDTH = 110
+_MOST_KINDS = 30
+
+Watch = Callable[[str, int, int, int], None]
+
+
+def out() -> Console:
+    """The console for data: stdout, wide enough for the tables where it is not a terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=_PLAIN_WIDTH)
+    return console
+
+
+@contextmanager
+def watching(cycles: int) -> Iterator[Watch]:
+    """Show progress on stderr for as long as the block lasts; what comes after `cycles` is the final exam."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _plain_lines(console, cycles)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bars: dict[tuple[str, int], TaskID] = {}
+
+        def watch(stage: str, cycle: int, done: int, total: int) -> None:
+            key = (stage, cycle)
+            if key not in bars:
+                if done >= total:  # told again that it has ended
+                    return
+                bars[key] = progress.add_task(_named(stage, cycle, cycles), total=total)
+            progress.update(bars[key], completed=done, total=total)
+            if done >= total:
+                progress.stop_task(bars.pop(key))
+
+        yield watch
+
+
+def _plain_lines(console: Console, cycles: int) -> Watch:
+    """One line at a stage's begin and end, and every few seconds between."""
+    last: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def watch(stage: str, cycle: int, done: int, total: int) -> None:
+        key, now = (stage, cycle), time.monotonic()
+        printed, reached = last.get(key, (-_EVERY, -1))
+        if reached != done and (now - printed >= _EVERY or done >= total):
+            last[key] = (now, done)
+            console.print(f"{_named(stage, cycle, cycles)} ... {done}/{total}", markup=False, soft_wrap=True)
+
+    return watch
+
+
+def _named(stage: str, cycle: int, cycles: int) -> str:
+    if not cycle:
+        return plain(stage).plain
+    return plain(f"final exam: {stage}" if cycle > cycles else f"cycle {cycle}: {stage}").plain
+
+
+def plain(text: object) -> Text:
+    """Text without markup and without the control characters that could drive a terminal."""
+    kept = "".join(c if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"} else "�" for c in str(text))
+    return Text(kept)
+
+
+def report_text(report: Report, plain_text: bool) -> str:
+    """The report as the terminal shows it; `plain_text` leaves out colours whatever stdout is."""
+    console = Console(file=io.StringIO(), highlight=False, width=_PLAIN_WIDTH) if plain_text else out()
+    with console.capture() as captured:
+        show_report(report, console)
+    return captured.get()
+
+
+def show_report(report: Report, console: Console) -> None:
+    """The report as a headline and tables."""
+    report = sentences.for_readers(report)
+    headline = sentences.headline(report)
+    console.print()
+    console.print(Text(headline.title, style="bold"))
+    console.print(plain(headline.text))
+    _show_accuracy(report, console)
+    for noise in report.noise:
+        console.print(plain(sentences.noise_text(noise)))
+    _show_fates(report, console)
+    _show_decisions(report, console)
+    if report.skills:
+        rows = [
+            [item.task, phrases.words(item.skill), item.base.n, _share(item.base), _share(item.final)]
+            for item in report.skills
+        ]
+        title = f"Skills on {report.skills[0].split}"
+        console.print(_table(title, ["task", "skill", "n", "base (95%)", "final (95%)"], rows, 2))
+    _show_kinds(report, console)
+    for item in report.relearnt:
+        console.print(plain(sentences.again_text(item)))
+    _show_funnel(report, console)
+    if report.corrections:
+        console.print(plain(sentences.corrections_text(report.corrections)))
+    _show_costs(report.spending.by_kind, console)
+    console.print(plain(f"Time {sentences.duration(report.seconds)}; {sentences.spent_text(report)}"))
+
+
+def _show_accuracy(report: Report, console: Console) -> None:
+    rows, lost = [], []
+    for task, splits in report.tasks.items():
+        for split, result in splits.items():
+            name = f"{task} (guard)" if result.role == "guard" else task
+            change = _change(result.difference) if result.difference else "–"
+            p_value = "–" if result.p_value is None else _p(result.p_value)
+            asked = f"{result.base.n}/{result.base.planned}" if result.base.n < result.base.planned else result.base.n
+            rows.append([name, split, asked, _share(result.base), _share(result.final), change, p_value])
+            for side, accuracy in (("base", result.base), ("final", result.final)):
+                if accuracy and (accuracy.unscorable or accuracy.truncated):
+                    lost.append([name, split, side, accuracy.n, accuracy.unscorable, accuracy.truncated])
+    columns = ["task", "split", "n", "base (95%)", "final (95%)", "points (95%)", "p"]
+    console.print(_table("Accuracy", columns, rows, 2))
+    if lost:
+        columns = ["task", "split", "model", "responses", "unscorable", "cut off"]
+        console.print(_table("Responses that could not be scored, or were cut off", columns, lost, 3))
+
+
+def _show_fates(report: Report, console: Console) -> None:
+    """The questions by fate; a line of those that only one checkpoint was asked would say nothing."""
+    rows: list[list[object]] = [
+        [item.task, item.split, item.n, *(band.n for band in item.bands)]
+        for item in report.fates
+        if item.checkpoints > 1
+    ]
+    if rows:
+        columns = ["task", "split", "n", *map(phrases.words, FATES)]
+        kept = [index for index in range(len(columns)) if columns[index] != "waiting" or any(row[-1] for row in rows)]
+        shown = [[row[index] for index in kept] for row in rows]
+        console.print(_table("What became of the questions", [columns[index] for index in kept], shown, 2))
+
+
+def _show_kinds(report: Report, console: Console) -> None:
+    rows = [
+        [
+            item.task,
+            sentences.brief(phrases.words(item.kind)),
+            item.n,
+            "–" if item.fixed is None else item.fixed,
+            item.trained,
+            "–" if item.broken is None else f"{item.broken} of {item.right_before}",
+            f"{item.control.control_fixed} of {item.control.n}" if item.control else "–",
+        ]
+        for item in report.error_kinds[:_MOST_KINDS]
+    ]
+    columns = ["task", "kind", "mistakes", "fixed", "samples", "newly broken", "fixed by the control"]
+    if rows:
+        console.print(_table("Mistakes of cycle 1", columns, rows, 2))
+        if len(rows) < len(report.error_kinds):
+            console.print(f"The {len(rows)} most frequent of {len(report.error_kinds)} kinds.")
+        console.print(plain(sentences.cause_text(report)))
+
+
+def _show_decisions(report: Report, console: Console) -> None:
+    for cycle in report.cycles:
+        title = (f"\n{sentences.decision_title(cycle)}. ", "bold")
+        console.print(Text.assemble(title, plain(sentences.sentence(cycle.reason))))
+        rows = [
+            [
+                f"{item.task} ({item.role})",
+                f"{item.right_before}/{item.n}",
+                f"{item.right_after}/{item.n}",
+                item.fixed,
+                item.broken,
+                _change(Difference(value=item.difference, low=item.low, high=item.high)),
+                _p(item.p_value),
+                "yes" if item.passed else "no",
+            ]
+            for item in cycle.comparisons
+        ]
+        if rows:
+            columns = ["on dev", "before", "after", "fixed", "broken", "points (95%)", "p", "passed"]
+            console.print(_table("", columns, rows, 1))
+
+
+def _show_funnel(report: Report, console: Console) -> None:
+    rows: list[list[object]] = []
+    for item in report.funnel.cycles:
+        reasons = ", ".join(f"{n} {phrases.words(reason)}" for reason, n in item.rejected.items())
+        mistakes = "–" if item.mistakes is None else item.mistakes
+        rows.append([item.cycle, mistakes, item.drafts, item.samples, item.trained, reasons or "–"])
+    if rows:
+        columns = ["cycle", "mistakes", "drafts", "verified", "trained on", "rejected"]
+        console.print(_table("From drafts to training", columns, rows, 0))
+
+
+def _show_costs(kinds: Sequence[KindCost], console: Console) -> None:
+    rows: list[list[object]] = []
+    for task, kind, *numbers in map(cost_row, kinds[:_MOST_KINDS]):
+        rows.append([task, sentences.brief(str(kind)), *numbers])
+    if rows:
+        console.print(_table("Cost of verified samples", ["task", "against", "dollars", "verified", "each"], rows, 2))
+
+
+def show_status(status: Status, console: Console) -> None:
+    """Where a run stands."""
+    console.print(Text.assemble((f"{status.name}: ", "bold"), plain(standing.where(status))))
+    for line in filter(None, (standing.doing(status), standing.next_step(status))):
+        console.print(plain(line), soft_wrap=True)
+    for item in status.decisions:
+        console.print(plain(f"Cycle {item.cycle}: {item.decision}. {sentences.sentence(item.reason)}"))
+    rows = [
+        [item.task, item.split, item.checkpoint, f"{item.done}/{item.total}", f"{item.right} right"]
+        for item in status.evaluations
+    ]
+    console.print(_table("Evaluations", ["task", "split", "checkpoint", "answered", "so far"], rows, 3))
+    counts = ((status.diagnoses, "diagnoses"), (status.drafts, "drafts"), (status.samples, "samples"))
+    line = ", ".join(f"{n} {noun}" for n, noun in counts)
+    console.print(plain(f"{line}, {status.rejections} rejected, {phrases.count(status.trainings, 'training')}."))
+    _show_costs(status.cost_by_kind, console)
+    cost = f"instructor {standing.money(status)}{each_text(status.usd, status.usd_per_sample)}"
+    console.print(plain(f"Time {sentences.duration(status.seconds)}; {cost}; {status.run}"))
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """What a run will do."""
+    console.print(Text.assemble((plan.name, "bold"), f": {phrases.count(plan.cycles, 'cycle')} at most"))
+    rows = [[item.task, item.role, item.train, item.dev, item.test] for item in plan.tasks]
+    console.print(_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
+    votes = f", {plan.votes} of them blind answers to drafts" if plan.votes else ""
+    facts: list[list[object]] = [
+        ["responses of the target", f"at most {plan.responses}"],
+        ["tokens it generates", f"roughly {plan.generated_tokens}, at most {plan.generated_tokens_at_most}"],
+        ["instructor calls", f"at most {plan.calls}{votes}"],
+        ["drafts", f"at most {plan.drafts}"],
+    ]
+    if plan.input_tokens is not None:
+        facts.append(["instructor tokens", f"about {plan.input_tokens} in, {plan.output_tokens} out"])
+    facts += [
+        ["instructor cost", _forecast_cost(plan)],
+        [
+            "smallest gain dev shows",
+            f"{100 * plan.detectable:.1f} points (80% power, alpha {plan.alpha_each:.2g})",
+        ],
+    ]
+    console.print(_table("At most this much", ["what", "how much"], facts, 2))
+    for warning in plan.warnings:
+        console.print(Text.assemble(("! ", "bold"), plain(warning)))
+
+
+def _forecast_cost(plan: Plan) -> str:
+    if plan.usd is None:
+        return "unknown: no price is given" if plan.input_tokens is not None else "unknown: it names no price"
+    about = "about " if plan.usd else ""
+    cap = "" if plan.budget_usd is None else f" of a budget of ${plan.budget_usd:.2f}"
+    return f"{about}${plan.usd:.2f}{cap}"
+
+
+def show_findings(findings: Sequence[Finding], console: Console) -> None:
+    """The doctor's findings, with the command that fixes each."""
+    for item in findings:
+        mark = "ok     " if item.ok else "missing" if item.needed else "without"
+        line = Text.assemble((f"{mark}  ", "bold"), plain(f"{item.name}: {item.detail}"))
+        console.print(line, soft_wrap=True)
+        if item.fix:
+            console.print(plain(f"         fix: {item.fix}"), soft_wrap=True)
+
+
+def _share(accuracy: Accuracy | None) -> str:
+    """Accuracy with its interval in whole percents: a table must fit into 80 columns."""
+    if accuracy is None:
+        return "–"
+    return f"{sentences.percent(accuracy.accuracy)} ({100 * accuracy.low:.0f}–{100 * accuracy.high:.0f})"
+
+
+def _change(difference: Difference) -> str:
+    low, high = (f"{100 * bound:+.0f}".replace("-", "−") for bound in (difference.low, difference.high))
+    return f"{sentences.signed(difference.value)} ({low}, {high})"
+
+
+def _p(p_value: float) -> str:
+    return sentences.p_text(p_value).removeprefix("p ").removeprefix("= ").replace("< ", "<")
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> Table:
+    """A table whose first `left` columns are texts, the rest numbers (all are texts where `left` is 0).
+
+    A column that has nothing to say in any row is left out.
+    """
+    kept = [index for index in range(len(columns)) if not rows or any(str(row[index]) != "–" for row in rows)]
+    table = Table(
+        title=f"\n{title}" if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for index in kept:
+        numeric = bool(left) and index >= left
+        table.add_column(
+            columns[index],
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric or columns[index] == "split",
+        )
+    for row in rows:
+        table.add_row(*(plain(row[index]) for index in kept))
+    return table

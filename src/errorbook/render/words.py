@@ -1,0 +1,281 @@
+"""The outcome of a run in plain words, and numbers as people read them: one wording for every renderer.
+
+Calm on purpose: a run without a gain is a result, not a fault. It computes nothing but roundings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from errorbook.records import Noise
+from errorbook.report.phrases import count, words
+from errorbook.report.records import (
+    Accuracy,
+    CycleResult,
+    Difference,
+    KindCost,
+    Point,
+    Relearnt,
+    Report,
+    Result,
+    Versus,
+)
+
+_DECIDED = {"accept": "accepted", "reject": "rejected", "stop": "stopped"}
+
+
+class Headline(NamedTuple):
+    """The outcome in a few words, and the sentences that follow."""
+
+    title: str
+    text: str
+
+
+def for_readers(report: Report) -> Report:
+    """The report as people should see it: where the final model is the base, the base's numbers are not repeated.
+
+    The same model on the same questions would show a difference of zero, with an interval that means nothing.
+    """
+    if not report.final_is_base:
+        return report
+    tasks = {
+        task: {split: Result(role=result.role, base=result.base) for split, result in splits.items()}
+        for task, splits in report.tasks.items()
+    }
+    return msgspec.structs.replace(
+        report,
+        tasks=tasks,
+        skills=tuple(msgspec.structs.replace(item, final=None) for item in report.skills),
+        error_kinds=tuple(
+            msgspec.structs.replace(item, fixed=None, unscorable=None, right_before=None, broken=None)
+            for item in report.error_kinds
+        ),
+        relearnt=(),
+        cases=tuple(msgspec.structs.replace(case, after=None) for case in report.cases),
+    )
+
+
+def noise_text(noise: Noise) -> str:
+    """What a reader of a difference should know: how much there is without one."""
+    where = f"Noise floor of {noise.task} ({noise.split}):"
+    asked = f"of {noise.n} verdicts changed"
+    when = "when the base was asked again in other batches"
+    if not noise.verdicts_differ:
+        return f"{where} none {asked} {when}."
+    points = signed((noise.right_after - noise.right_before) / noise.n)
+    return f"{where} {noise.verdicts_differ} {asked} ({points} points) {when}."
+
+
+def noise_beside(report: Report, task: str) -> str:
+    """What stands beside every difference of a task: how many verdicts an identical rerun changed."""
+    for noise in report.noise:
+        if noise.task == task:
+            points = signed((noise.right_after - noise.right_before) / noise.n) if noise.verdicts_differ else "0"
+            return f"{noise.verdicts_differ} of {noise.n} ({points})"
+    return "not measured"
+
+
+def point_name(point: Point) -> str:
+    """A checkpoint in a table: base, cycle 1, or cycle 2 at half its update."""
+    if not point.cycle:
+        return "base"
+    return f"cycle {point.cycle}" + (f", scale {point.scale:g}" if point.scale != 1.0 else "")
+
+
+def spent_text(report: Report) -> str:
+    """The instructor's dollars against the cap, and for each accepted sample."""
+    spending = report.spending
+    text = f"${spending.usd:.2f} for {count(spending.calls, 'instructor call')}"
+    if spending.budget_usd is None:
+        text += ", with no cap" if spending.usd else ""
+    elif spending.budget_usd:
+        text += f", {percent(spending.usd / spending.budget_usd)} of the cap of ${spending.budget_usd:.2f}"
+    else:
+        text += ", with a cap of $0.00"
+    each = spending.usd_per_sample
+    return f"{text}; ${each:.4f} for each verified sample." if spending.usd and each is not None else f"{text}."
+
+
+def cause_text(report: Report) -> str:
+    """What the effects by kind of mistake show, and what they do not."""
+    control = report.control
+    if control is None:
+        return (
+            "Association, not proof: all kinds are trained on together, and other samples teach the same skills. Only"
+            " a control, a run of the same base on the same questions with other samples, shows what the samples"
+            " against a kind added."
+        )
+    if control.whole is None:
+        return (
+            f"The control {control.name} ({control.strategy}) shares none of these mistakes, or they were not asked"
+            " again here yet."
+        )
+    return (
+        f"Against the control {control.name} ({control.strategy}{', which kept no candidate' * control.final_is_base}):"
+        f" {versus_text(control.whole)}. Single kinds are small and many: their p-values are not corrected for that."
+    )
+
+
+def versus_text(versus: Versus) -> str:
+    """The same mistakes in two runs: of 40 mistakes 30 fixed here and 22 there, +20.0 (+1.2 to +37.0) points."""
+    return (
+        f"of {count(versus.n, 'shared mistake')} {versus.fixed} fixed here and {versus.control_fixed} there,"
+        f" {difference_text(versus.difference)} points, {p_text(versus.p_value)}"
+    )
+
+
+def corrections_text(corrections: Mapping[str, int]) -> str:
+    """What people changed: 'People struck out 2 samples and corrected 1 score.'; empty where nobody did."""
+    doing = {"strike": "struck out", "restore": "restored", "edit": "edited", "score": "corrected"}
+    parts = [
+        f"{doing.get(kind, kind)} {count(n, 'score' if kind == 'score' else 'sample')}"
+        for kind, n in corrections.items()
+    ]
+    if not parts:
+        return ""
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return f"People {listed}. The next training uses what they said; the accuracies here are the scorer's."
+
+
+def shown_text(report: Report) -> str:
+    """How many of the mistakes are shown in full."""
+    n = sum(item.n for item in report.strata)
+    return f"Showing {len(report.cases)} of {count(n, 'mistake')}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one digit: 31.5%."""
+    return f"{100 * share:.1f}%"
+
+
+def signed(share: float) -> str:
+    """A difference of shares in points, with its sign: +22.5 (a typographic minus below zero)."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def with_interval(accuracy: Accuracy) -> str:
+    """Accuracy with its 95% interval: 31.5% (24.1 to 39.9)."""
+    return f"{percent(accuracy.accuracy)} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
+
+
+def difference_text(difference: Difference) -> str:
+    """A difference with its 95% interval, in points: +22.5 (+15.0 to +29.8)."""
+    return f"{signed(difference.value)} ({signed(difference.low)} to {signed(difference.high)})"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value to two significant digits; tiny ones as a bound."""
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 4 min 12 s, 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def brief(text: str, most: int = 80) -> str:
+    """A name as a table shows it: an instructor may call a kind of mistake by a whole paragraph."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def sentence(text: str) -> str:
+    """A reason as a sentence: with a capital, and one full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def headline(report: Report) -> Headline:
+    """The outcome of the run, however far it is."""
+    accepted = [cycle for cycle in report.cycles if cycle.decision == "accept"]
+    if not report.cycles:
+        return Headline("No cycle is decided yet", "These are the results of the base model as it came.")
+    if not report.finished:
+        text = f"{len(report.cycles)} of {report.planned_cycles} cycles are decided; the same command goes on."
+        return Headline("The run has not finished", text)
+    if accepted:
+        return Headline("A better model was kept", " ".join(_gain_sentences(report)))
+    if report.cycles[0].decision == "stop":
+        return Headline("There was nothing to learn", "The base model made no mistake on the train questions.")
+    return Headline("No gain was shown; the base model stays", _no_gain(report))
+
+
+def decision_title(cycle: CycleResult) -> str:
+    """One cycle's decision: 'Cycle 1: accepted'."""
+    return f"Cycle {cycle.cycle}: {_DECIDED[cycle.decision]}"
+
+
+def again_text(item: Relearnt) -> str:
+    """What asking the train questions again showed, gains and losses alike."""
+    return (
+        f"Of {count(item.n, 'train question')} of {item.task}, {item.right_before} were right before and"
+        f" {item.right_after} are now: {len(item.fixed)} fixed, {len(item.broken)} newly broken."
+    )
+
+
+def guard_text(name: str, result: Result, alpha: float) -> str:
+    """What a guard's test against its margin showed at `alpha`, or an empty text where there is none."""
+    if result.worse_p is None or result.margin is None or result.difference is None:
+        return ""
+    margin, shown = f"{100 * result.margin:g} points", result.worse_p <= alpha
+    verdict = f"a loss of {margin} or more is ruled out" if shown else f"a loss of {margin} is not ruled out"
+    return f"{name}: {difference_text(result.difference)} points, {verdict} ({p_text(result.worse_p)})."
+
+
+def notes(report: Report) -> list[str]:
+    """How to read the numbers: what they are, and what they are not."""
+    return [
+        "Intervals are 95%: Wilson's for an accuracy, Tango's for the difference on the same questions. p is the exact"
+        " two-sided McNemar test.",
+        "The gate decided on dev only, so dev favours an accepted model a little; test was read once, after the last"
+        " decision.",
+        "A response that could not be scored counts as not right, before and after, and is counted separately.",
+        "The noise floor is how many verdicts changed when the base was asked the same dev questions again in other"
+        " batches: a difference no larger than that says nothing.",
+        "A fate is of the checkpoints that were kept: a candidate that was turned down has an accuracy and no fate.",
+        f"The rule was fixed before the first cycle: an error rate of {report.alpha:g} for the whole run, so"
+        f" {report.alpha_each:.2g} for each test.",
+    ]
+
+
+def _gain_sentences(report: Report) -> list[str]:
+    sentences = []
+    for name, splits in report.tasks.items():
+        result = splits.get("test")
+        if result is None or result.role != "learn" or result.final is None or result.difference is None:
+            continue
+        sentences.append(
+            f"On {result.final.n} unseen test questions of {name}, {percent(result.final.accuracy)} are right"
+            f" instead of {percent(result.base.accuracy)}: {difference_text(result.difference)} points,"
+            f" {p_text(result.p_value if result.p_value is not None else 1.0)}."
+        )
+        if result.difference.low <= 0:
+            sentences.append("That interval includes no change: the gain on dev did not show again on test by itself.")
+    return sentences or ["The gate accepted it on dev; there is no test split to confirm it."]
+
+
+def _no_gain(report: Report) -> str:
+    tried = count(len(report.cycles), "cycle")
+    return (
+        f"After {tried} no candidate was shown to be better on dev without making a guard worse, so the model is"
+        f" unchanged and nothing was lost. The smallest gain that this gate finds reliably is"
+        f" {100 * report.detectable:.1f} points; more dev questions, more samples or another instructor are the usual"
+        " next things to try."
+    )
+
+
+def cost_row(item: KindCost) -> list[object]:
+    """A row of a table for people: task, kind, dollars, accepted samples, dollars for each."""
+    each = "–" if item.each is None else f"${item.each:.4f}"
+    return [item.task or "–", words(item.kind) or "no diagnosis", f"${item.usd:.4f}", item.samples, each]
+
+
+def each_text(usd: float, each: float | None) -> str:
+    """The end of a sentence about dollars; empty where nothing was spent or accepted."""
+    return f", ${each:.4f} for each verified sample" if usd and each is not None else ""

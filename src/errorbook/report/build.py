@@ -1,0 +1,281 @@
+"""Ledger -> Report: every number that a reader is shown, as frozen records, computed from the recorded verdicts.
+
+Works on any prefix of a run and on an exam without training: what is not there yet is None or empty. It only reads,
+and renders nothing: `screen`, `report_markdown` and `report_html` do, and `sentences` puts the outcome into words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from errorbook.config import Config, TaskSection
+from errorbook.corrections.inbox import left_out
+from errorbook.ledger.counts import Letters, corrected, diagnosed, per_cycle, rejected
+from errorbook.ledger.file import Answers, Ledger
+from errorbook.ledger.run_view import Checkpoints, budget, read_config
+from errorbook.records import (
+    Checkpoint,
+    Comparison,
+    Decision,
+    Diagnosis,
+    Draft,
+    Evaluation,
+    Failure,
+    Noise,
+    Sample,
+    Training,
+    Verdict,
+)
+from errorbook.report.cases import pick_cases
+from errorbook.report.costs import cost_by_kind
+from errorbook.report.cycles import SPLITS, accuracy_by_cycle, fate_counts
+from errorbook.report.effects import against, error_kinds
+from errorbook.report.records import (
+    Accuracy,
+    CycleFunnel,
+    CycleResult,
+    Funnel,
+    Relearnt,
+    Report,
+    Result,
+    SkillResult,
+    Spending,
+    TrainingResult,
+    accuracy_of,
+    difference_of,
+    share_of,
+)
+from errorbook.stats import detectable_gain, mcnemar, not_worse
+
+
+def build(ledger: Ledger, control: Ledger | None = None) -> Report:
+    """Compute the report of a run, however far it is; with a control, also what that made of the same mistakes.
+
+    Raises:
+        LedgerError: The ledger holds no run yet, or one of another version of Errorbook; or the control cannot be one.
+    """
+    config, points, letters = read_config(ledger), Checkpoints(ledger), Letters(ledger)
+    decisions = points.decisions
+    seconds = _stage_seconds(ledger)
+    alpha_each = config.gate.alpha / (config.run.cycles * len(config.train.scales))
+    spending = _spending(ledger)
+    diagnoses = diagnosed(ledger)
+    mistakes, kinds = error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
+    compared, kinds = against(ledger, control, mistakes, kinds) if control else (None, kinds)
+    cases, strata = pick_cases(ledger, config, points, letters, diagnoses)
+    return Report(
+        run=str(ledger.root),
+        name=config.run.name,
+        version=ledger.fact("version") or "",
+        model=config.target.model,
+        instructor=config.instructor.kind,
+        strategy=config.strategy.name,
+        planned_cycles=config.run.cycles,
+        finished=is_finished(ledger, config, decisions),
+        final_is_base=points.final_is_base,
+        seconds=sum(seconds.values()),
+        stage_seconds=seconds,
+        spending=spending,
+        alpha=config.gate.alpha,
+        alpha_each=alpha_each,
+        detectable=detectable_gain(sum(task.dev for task in config.learn()), alpha_each),
+        cycles=tuple(_cycle(ledger, decision) for decision in decisions),
+        tasks=_tasks(ledger, config, points, letters),
+        skills=tuple(_skills(ledger, config, points)),
+        error_kinds=kinds,
+        relearnt=tuple(_relearnt(ledger, config, points)),
+        funnel=_funnel(ledger, config, points),
+        trainings=tuple(_trainings(ledger, config)),
+        cases=cases,
+        noise=tuple(ledger.all(Noise)),
+        by_cycle=tuple(accuracy_by_cycle(ledger, config, points, letters)),
+        fates=tuple(fate_counts(config, points, letters)),
+        strata=strata,
+        corrections=corrected(ledger),
+        control=compared,
+    )
+
+
+def is_finished(ledger: Ledger, config: Config, decisions: list[Decision]) -> bool:
+    """Whether all cycles are decided and every test split was read."""
+    decided = len(decisions) == config.run.cycles or any(decision.outcome == "stop" for decision in decisions)
+    tested = all(ledger.find(Comparison, f"final:{task.name}:test") for task in config.tasks if task.test)
+    return decided and tested
+
+
+def _tasks(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters) -> dict[str, dict[str, Result]]:
+    """Results by task and split, for what the base model was asked."""
+    found: dict[str, dict[str, Result]] = {}
+    for task in config.tasks:
+        found[task.name] = {}
+        for split in SPLITS:
+            base = points.evaluation(points.base, task.name, split)
+            if base is not None and base.n:
+                final = points.complete(points.final, task.name, split) if points.decisions else None
+                found[task.name][split] = _result(ledger, letters, task, base, final)
+    return found
+
+
+def _result(ledger: Ledger, letters: Letters, task: TaskSection, base: Evaluation, final: Evaluation | None) -> Result:
+    accuracy = accuracy_of(ledger, base)
+    if final is None or accuracy.n < accuracy.planned:
+        return Result(role=task.role, base=accuracy)
+    fixed, broken = letters.changes(base, final)
+    guards = task.role == "guard"
+    return Result(
+        role=task.role,
+        base=accuracy,
+        final=accuracy_of(ledger, final),
+        difference=difference_of(fixed, broken, accuracy.n),
+        p_value=mcnemar(fixed, broken),
+        fixed=fixed,
+        broken=broken,
+        margin=task.margin if guards else None,
+        worse_p=not_worse(fixed, broken, accuracy.n, task.margin) if guards else None,
+    )
+
+
+def _skills(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[SkillResult]:
+    """Per skill on test, or on dev or train where that is all there is."""
+    for task in config.learn():
+        for split in ("test", "dev", "train"):
+            base = points.complete(points.base, task.name, split)
+            if base is not None and base.n:
+                final = points.complete(points.final, task.name, split) if points.decisions else None
+                yield from _skills_of(ledger, base, final)
+                break
+
+
+def _skills_of(ledger: Ledger, base: Evaluation, final: Evaluation | None) -> Iterator[SkillResult]:
+    groups: defaultdict[str, list[Answers]] = defaultdict(list)
+    for group in ledger.by_skill(base, final):
+        groups[group.skill].append(group)
+    for skill, found in sorted(groups.items()):
+        planned = sum(group.n for group in found)
+        before = [(group.before, group.before_truncated, group.n) for group in found]
+        after = [(group.after, group.after_truncated, group.n) for group in found if group.after]
+        pairs: Counter[tuple[bool, bool]] = Counter()
+        for group in found if final else ():
+            pairs[group.before == "right", group.after == "right"] += group.n
+        yield SkillResult(
+            task=base.task,
+            split=base.split,
+            skill=skill,
+            base=_counted(before, planned),
+            final=_counted(after, planned) if final else None,
+            fixed=pairs[False, True],
+            broken=pairs[True, False],
+        )
+
+
+def _counted(answers: Iterable[tuple[Verdict, bool, int]], planned: int) -> Accuracy:
+    """The accuracy over groups of equal answers: verdict, whether truncated, how many."""
+    verdicts: Counter[Verdict] = Counter()
+    truncated = 0
+    for verdict, cut, n in answers:
+        verdicts[verdict] += n
+        truncated += n * cut
+    return share_of(verdicts["right"], verdicts.total(), planned, verdicts["unscorable"], truncated)
+
+
+def _relearnt(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[Relearnt]:
+    for task in config.learn():
+        base = points.complete(points.base, task.name, "train")
+        final = points.complete(points.final, task.name, "train") if points.decisions else None
+        if base is not None and final is not None:
+            fixed, broken = ledger.changed(base, final)
+            before = ledger.tally(base)
+            right = before.right + len(fixed) - len(broken)
+            yield Relearnt(
+                task=task.name, n=before.n, right_before=before.right, right_after=right, fixed=fixed, broken=broken
+            )
+
+
+def _funnel(ledger: Ledger, config: Config, points: Checkpoints) -> Funnel:
+    cycles = [one for one in _cycle_funnels(ledger, config, points) if one.mistakes is not None or one.drafts]
+    accepted = {decision.cycle for decision in points.decisions if decision.outcome == "accept"}
+    reasons: Counter[str] = Counter()
+    for one in cycles:
+        reasons.update(one.rejected)
+    return Funnel(
+        diagnosed=ledger.count(Diagnosis),
+        failed=dict(sorted(Counter(failure.stage for failure in ledger.all(Failure)).items())),
+        drafts=sum(one.drafts for one in cycles),
+        samples=sum(one.samples for one in cycles),
+        rejected=dict(reasons.most_common()),
+        waiting=sum(one.waiting for one in cycles),
+        trained=sum(one.trained for one in cycles),
+        untrained=sum(one.untrained for one in cycles),
+        kept=sum(one.trained for one in cycles if one.cycle in accepted),
+        cycles=tuple(cycles),
+    )
+
+
+def _cycle_funnels(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[CycleFunnel]:
+    outcomes, reasons = per_cycle(ledger, Sample), rejected(ledger)
+    written = per_cycle(ledger, Draft)  # read last: a run that goes on meanwhile can only have written more
+    for cycle in range(1, config.run.cycles + 1):
+        drafts, samples, turned_down = written[cycle], outcomes[cycle], reasons.get(cycle, {})
+        training = ledger.find(Training, f"training:{cycle}")
+        gone = left_out(ledger, cycle) if training else samples
+        yield CycleFunnel(
+            cycle=cycle,
+            mistakes=points.mistakes(config, cycle),
+            drafts=drafts,
+            samples=samples,
+            rejected=turned_down,
+            waiting=drafts - samples - sum(turned_down.values()),
+            trained=samples - gone,
+            untrained=gone,
+            too_long=training.truncated if training else 0,
+        )
+
+
+def _cycle(ledger: Ledger, decision: Decision) -> CycleResult:
+    candidate = ledger.get(Checkpoint, decision.candidate)
+    return CycleResult(
+        cycle=decision.cycle,
+        decision=decision.outcome,
+        reason=decision.reason,
+        scale=candidate.scale if candidate else None,
+        comparisons=decision.comparisons,
+    )
+
+
+def _trainings(ledger: Ledger, config: Config) -> Iterator[TrainingResult]:
+    for cycle in range(1, config.run.cycles + 1):
+        training = ledger.find(Training, f"training:{cycle}")
+        if training is not None:
+            yield TrainingResult(
+                cycle=cycle,
+                lessons=training.lessons,
+                replayed=training.replayed,
+                steps=training.steps,
+                tokens=training.tokens,
+                too_long=training.truncated,
+                trainable_parameters=training.trainable_parameters,
+                losses=training.losses,
+            )
+
+
+def _stage_seconds(ledger: Ledger) -> dict[str, float]:
+    """Seconds by kind of stage (the first word: evaluate, diagnose, write, verify, train, find)."""
+    seconds: dict[str, float] = {}
+    for event in ledger.events():
+        stage = event.stage.split()[0]
+        seconds[stage] = seconds.get(stage, 0.0) + event.seconds
+    return seconds
+
+
+def _spending(ledger: Ledger) -> Spending:
+    spent, usd, samples = ledger.spent(), ledger.total_cost(), ledger.count(Sample)
+    return Spending(
+        calls=spent.calls,
+        input_tokens=spent.input_tokens,
+        output_tokens=spent.output_tokens,
+        usd=usd,
+        usd_per_sample=usd / samples if samples else None,
+        by_kind=cost_by_kind(ledger),
+        budget_usd=budget(ledger),
+    )

@@ -1,0 +1,330 @@
+"""Two checkpoints compared, of one run or of two: paired on the questions that both answered, regressions first.
+
+A *side* is a run and one of its checkpoints. Within a run the evaluations must be alike in all but the checkpoint, as
+they must for the gate. Two runs may have different models, or have put a question in other words: that is said, for the
+difference is then not the training's alone. It decides nothing; the gate has its own rule, fixed before a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+from msgspec.structs import replace
+
+from errorbook.errors import DataError, LedgerError, StageError
+from errorbook.judge import require_comparable
+from errorbook.ledger.file import Ledger, open_ledger
+from errorbook.ledger.pairs import CHANGES, Change, Pairs, paired
+from errorbook.ledger.run_view import Checkpoints, read_config
+from errorbook.records import Checkpoint, Decision, Evaluation, Noise, Role, Split, Verdict
+from errorbook.report.phrases import count
+from errorbook.report.records import Difference
+from errorbook.stats import mcnemar, paired_interval
+
+Shown = Literal["regressions", "gains", "all"]
+SHOWN: dict[Shown, tuple[Change, ...]] = {"regressions": ("broken",), "gains": ("fixed",), "all": CHANGES}
+"""Which items are listed."""
+SPLITS: tuple[Split, ...] = get_args(Split)
+_FEWEST = 6
+_LOOKED_AT = 200
+_NOTHING = "The two sides finished no task's split in common; compare checkpoints that answered the same questions."
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One checkpoint of one run; `name` is `base`, `final` or the first digits of its hash."""
+
+    run: str
+    folder: str
+    name: str
+    checkpoint: str
+    model: str
+
+    @property
+    def path(self) -> Path:
+        """The run's ledger."""
+        return Path(self.folder) / "ledger.sqlite"
+
+    @property
+    def label(self) -> str:
+        """The run and the checkpoint, as the command line takes them."""
+        return f"{self.run}:{self.name}"
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint that a run has, and what it is."""
+
+    name: str
+    checkpoint: str
+    what: str
+
+
+class Paired(msgspec.Struct, frozen=True, kw_only=True):
+    """One task and split, paired; the difference in accuracy is B - A.
+
+    `p_value` is of the exact two-sided McNemar test, `p_holm` the same with Holm's correction for all the tests shown.
+    `before` and `after` are the evaluations' hashes. An unscorable answer counts as not right, on both sides. `noise`
+    is the floor that A's run measured on the split.
+    """
+
+    task: str
+    split: Split
+    before: str
+    after: str
+    role: Role = "learn"
+    n: int
+    right_before: int
+    right_after: int
+    fixed: int
+    broken: int
+    difference: Difference
+    p_value: float
+    p_holm: float
+    unscorable_before: int
+    unscorable_after: int
+    truncated_before: int
+    truncated_after: int
+    changes: dict[Change, int]
+    noise: Noise | None = None
+    remarks: tuple[str, ...] = ()
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One question with both verdicts and what was read as the answer."""
+
+    task: str
+    split: Split
+    example: str
+    change: Change
+    before: Verdict
+    after: Verdict
+    question: str
+    extracted_before: str
+    extracted_after: str
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Two sides on every task and split that both answered; `unlike` says what could not be paired and why."""
+
+    a: Side
+    b: Side
+    tasks: tuple[Paired, ...]
+    unlike: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+# Which checkpoint --------------------------------------------------------------------------------------------------
+
+
+def choices(ledger: Ledger) -> list[Choice]:
+    """The checkpoints of a run that answered something: base, final, and every candidate, in their order."""
+    points = Checkpoints(ledger)
+    answered = {item.checkpoint for item in ledger.all(Evaluation)}
+    found = [Choice(name="base", checkpoint=points.base, what="the base model")] if points.base else []
+    if points.decisions:
+        same = ", the base model" if points.final_is_base else ""
+        found.append(Choice(name="final", checkpoint=points.final, what=f"the model that was kept{same}"))
+    chosen = {decision.candidate: decision for decision in points.decisions}
+    for candidate in ledger.all(Checkpoint):
+        if candidate.parent and candidate.hash in answered:
+            what = _said_of(candidate, chosen.get(candidate.hash))
+            found.append(Choice(name=candidate.hash[:8], checkpoint=candidate.hash, what=what))
+    return found
+
+
+def _said_of(candidate: Checkpoint, decision: Decision | None) -> str:
+    scale = f" at scale {candidate.scale:g}" if candidate.scale != 1 else ""
+    if decision is None:
+        return f"a candidate{scale}"
+    return f"the candidate{scale} of cycle {decision.cycle}, {decision.outcome}ed"
+
+
+def side(ledger: Ledger, name: str = "final", run: str = "") -> Side:
+    """A run's checkpoint by its name; `run` is what the run is called, its folder if not given.
+
+    Raises:
+        LedgerError: The run has no such checkpoint.
+    """
+    config, known = read_config(ledger), choices(ledger)
+    wanted = "base" if name == "final" and not any(item.name == "final" for item in known) else name
+    found = {item.checkpoint for item in known if item.name == wanted}
+    if not found and len(name) >= _FEWEST:
+        found = {item.checkpoint for item in known if item.checkpoint.startswith(name)}
+    if len(found) != 1:
+        listed = ", ".join(dict.fromkeys(item.name for item in known))
+        raise LedgerError(f"The run '{ledger.root}' has no checkpoint '{name}'; it has {listed or 'none yet'}.")
+    return Side(
+        run=run or str(ledger.root),
+        folder=str(ledger.root),
+        name=wanted,
+        checkpoint=found.pop(),
+        model=config.target.model,
+    )
+
+
+def named(text: str) -> Side:
+    """A side as the command line gives it: `RUN` (its final model) or `RUN:CHECKPOINT`.
+
+    Raises:
+        LedgerError: There is no such run or checkpoint.
+    """
+    folder, _, checkpoint = text.rpartition(":")
+    if not folder or Path(text).exists():
+        folder, checkpoint = text, "final"
+    with open_ledger(Path(folder)) as ledger:
+        return side(ledger, checkpoint or "final", folder)
+
+
+# The comparison ----------------------------------------------------------------------------------------------------
+
+
+def compare(a: Side, b: Side, task: str = "", split: str = "") -> Compared:
+    """Pair everything that both sides answered, or one task or split of it.
+
+    Raises:
+        DataError: They have nothing in common that can be compared.
+    """
+    rows: list[Paired] = []
+    unlike: list[str] = []
+    with open_ledger(a.path) as first, open_ledger(b.path) as second:
+        roles = {section.name: section.role for section in read_config(first).tasks}
+        noise = {(item.task, item.split): item for item in first.all(Noise)}
+        for before, after in _ends((first, a), (second, b), task, split):
+            try:
+                _require_alike(a, b, before, after)
+            except StageError as error:
+                unlike.append(str(error))
+                continue
+            row, key = _paired(a, b, before, after), (before.task, before.split)
+            rows.append(replace(row, role=roles[before.task], noise=noise.get(key)))
+    if not rows:
+        raise DataError(unlike[0] if unlike else _NOTHING)
+    return Compared(a=a, b=b, tasks=_with_holm(rows), unlike=tuple(unlike), notes=tuple(_notes(a, b, rows)))
+
+
+@contextmanager
+def both(a: Side, b: Side, row: Paired) -> Iterator[Pairs]:
+    """One task and split of a comparison, open for reading item by item.
+
+    Raises:
+        LedgerError: A ledger changed since, or cannot be read.
+    """
+    with open_ledger(a.path) as first, open_ledger(b.path) as second:
+        before, after = first.get(Evaluation, row.before), second.get(Evaluation, row.after)
+    if before is None or after is None:
+        raise LedgerError("One of the two runs was begun anew meanwhile; compare them again.")
+    with paired((a.path, before), (b.path, after)) as pairs:
+        yield pairs
+
+
+def items(a: Side, b: Side, row: Paired, shown: Shown, size: int) -> list[Item]:
+    """The first items of one task and split, regressions first."""
+    with both(a, b, row) as pairs:
+        found = pairs.page(SHOWN[shown], None, size)
+    return [
+        Item(
+            task=row.task,
+            split=row.split,
+            example=pair.place.example,
+            change=pair.place.change,
+            before=pair.before,
+            after=pair.after,
+            question=pair.question,
+            extracted_before=pair.extracted_before,
+            extracted_after=pair.extracted_after,
+        )
+        for pair in found
+    ]
+
+
+def _ends(
+    first: tuple[Ledger, Side], second: tuple[Ledger, Side], task: str, split: str
+) -> Iterator[tuple[Evaluation, Evaluation]]:
+    """The evaluations that both sides finished, in the order of A's run file."""
+    points, others = Checkpoints(first[0]), Checkpoints(second[0])
+    for name in [section.name for section in read_config(first[0]).tasks]:
+        for part in SPLITS:
+            if task in {"", name} and split in {"", part}:
+                before = points.complete(first[1].checkpoint, name, part)
+                after = others.complete(second[1].checkpoint, name, part)
+                if before is not None and after is not None and before.n:
+                    yield before, after
+
+
+def _require_alike(a: Side, b: Side, before: Evaluation, after: Evaluation) -> None:
+    """What the gate asks for; only two runs may have different models."""
+    require_comparable(before, after if a.folder == b.folder else replace(after, target=before.target))
+
+
+def _paired(a: Side, b: Side, before: Evaluation, after: Evaluation) -> Paired:
+    with paired((a.path, before), (b.path, after)) as pairs:
+        totals = pairs.totals()
+        reworded, looked_at = pairs.other_prompts(_LOOKED_AT) if a.folder != b.folder else (0, 0)
+    n, fixed, broken = totals.n, totals.fixed, totals.broken
+    low, high = paired_interval(fixed, broken, n)
+    p_value = mcnemar(fixed, broken)
+    still_right = totals.right_before - broken
+    return Paired(
+        task=before.task,
+        split=before.split,
+        before=before.hash,
+        after=after.hash,
+        n=n,
+        right_before=totals.right_before,
+        right_after=totals.right_after,
+        fixed=fixed,
+        broken=broken,
+        difference=Difference(value=(fixed - broken) / n, low=low, high=high),
+        p_value=p_value,
+        p_holm=p_value,
+        unscorable_before=totals.unscorable_before,
+        unscorable_after=totals.unscorable_after,
+        truncated_before=totals.truncated_before,
+        truncated_after=totals.truncated_after,
+        changes={
+            "broken": broken,
+            "fixed": fixed,
+            "unclear": totals.unclear,
+            "still_wrong": n - broken - fixed - totals.unclear - still_right,
+            "still_right": still_right,
+        },
+        remarks=tuple(_remarks(before, after, reworded, looked_at)),
+    )
+
+
+def _remarks(before: Evaluation, after: Evaluation, reworded: int, looked_at: int) -> Iterator[str]:
+    if before.target != after.target:
+        yield "The two sides have different base weights, chat templates or engines."
+    if reworded:
+        yield (
+            f"Of the first {count(looked_at, 'question')}, {reworded} were put in other words to the second side: the"
+            " difference is not the models' alone."
+        )
+
+
+def _with_holm(rows: Sequence[Paired]) -> tuple[Paired, ...]:
+    """Holm's step-down correction: the k-th smallest p of m times m - k + 1, and never below the one before."""
+    adjusted: dict[int, float] = {}
+    reached = 0.0
+    for rank, place in enumerate(sorted(range(len(rows)), key=lambda place: rows[place].p_value)):
+        reached = max(reached, min(1.0, (len(rows) - rank) * rows[place].p_value))
+        adjusted[place] = reached
+    return tuple(replace(row, p_holm=adjusted[place]) for place, row in enumerate(rows))
+
+
+def _notes(a: Side, b: Side, rows: Sequence[Paired]) -> Iterator[str]:
+    yield (
+        "Paired on the same questions: the difference is B minus A in points with Tango's 95% interval, p of the exact"
+        " two-sided McNemar test. An unscorable answer counts as not right."
+    )
+    if (a.folder, a.checkpoint) == (b.folder, b.checkpoint):
+        yield "Both sides are the same checkpoint of the same run."
+    if len(rows) > 1:
+        yield f"{len(rows)} tests are shown at once; 'p (Holm)' is corrected for that."
+    if a.folder != b.folder:
+        yield "Two runs may differ in more than one thing: the difference is an association, not proof of a cause."
+    if any(row.split == "dev" for row in rows):
+        yield "The gate chose on dev, so dev favours a model that was kept; test was read once, after all decisions."

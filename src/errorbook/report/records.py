@@ -1,0 +1,382 @@
+"""The parts of a report: frozen, typed, JSON-serialisable. `report` computes them, the renderers show them.
+
+Numbers only: no rendering, no ledger, no statistics.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from errorbook.ledger.file import Ledger
+from errorbook.records import Comparison, Evaluation, Noise, Outcome, Role, Split, Verdict
+from errorbook.report.fates import Fate
+from errorbook.stats import paired_interval, wilson
+
+DraftOutcome = Literal["sample", "rejected", "waiting", "struck", "edited"]
+"""What became of a draft; a person's last word on it ("struck", "edited") goes before that of the checks."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the report's parts: immutable and JSON-serialisable."""
+
+
+class Accuracy(Part, frozen=True, kw_only=True):
+    """One evaluation: `right` of `n` answered, of `planned` questions; `low` and `high` bound the 95% Wilson interval.
+
+    Unscorable responses count as not right. `truncated` counts responses cut off at the token cap.
+    """
+
+    right: int
+    n: int
+    planned: int
+    accuracy: float
+    low: float
+    high: float
+    unscorable: int
+    truncated: int
+
+
+class Difference(Part, frozen=True, kw_only=True):
+    """Final accuracy minus base accuracy on the same questions, with Tango's 95% interval for paired shares."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Result(Part, frozen=True, kw_only=True):
+    """One task and split, base against final; `p_value` is of the exact two-sided McNemar test.
+
+    For guards `worse_p` is of the test against "worse by `margin` or more": small means shown to be not worse.
+    """
+
+    role: Role
+    base: Accuracy
+    final: Accuracy | None = None
+    difference: Difference | None = None
+    p_value: float | None = None
+    fixed: int = 0
+    broken: int = 0
+    margin: float | None = None
+    worse_p: float | None = None
+
+
+class SkillResult(Part, frozen=True, kw_only=True):
+    """One skill of a learnt task on one split, base against final."""
+
+    task: str
+    split: Split
+    skill: str
+    base: Accuracy
+    final: Accuracy | None = None
+    fixed: int = 0
+    broken: int = 0
+
+
+class Versus(Part, frozen=True, kw_only=True):
+    """The same mistakes in this run and in a control: how many each fixed, paired.
+
+    `n` of the mistakes were ones of the control's base, too. `difference` is this run's share minus the control's;
+    `p_value` is of the exact two-sided McNemar test.
+    """
+
+    n: int
+    fixed: int
+    control_fixed: int
+    difference: Difference
+    p_value: float
+
+
+class ErrorKind(Part, frozen=True, kw_only=True):
+    """The mistakes of cycle 1 that share a diagnosis, what was spent on them, and what became of them.
+
+    `fixed` of the `n` are right when the final model is asked again; of the others `unscorable` could not be scored.
+    `trained` counts the samples against this kind that any cycle trained on, `kept` those of accepted cycles. Newly
+    broken questions have no diagnosis: `broken` counts, among all train questions of the mistakes' `skills`, those that
+    the base got right (`right_before`) and the final model does not; a question counts for every kind with its skill.
+    """
+
+    task: str
+    kind: str
+    n: int
+    fixed: int | None = None
+    unscorable: int | None = None
+    trained: int = 0
+    kept: int = 0
+    skills: tuple[str, ...] = ()
+    right_before: int | None = None
+    broken: int | None = None
+    usd: float = 0.0
+    control: Versus | None = None
+
+
+class Control(Part, frozen=True, kw_only=True):
+    """The run that the mistakes are compared with; `whole` takes all diagnosed mistakes together."""
+
+    run: str
+    name: str
+    strategy: str
+    final_is_base: bool
+    whole: Versus | None
+
+
+class Point(Part, frozen=True, kw_only=True):
+    """One checkpoint's accuracy on one task and split; `cycle` is the one that trained it, 0 for the base.
+
+    `kept` means that it is the base or was accepted. The difference is to the base, on the same questions.
+    """
+
+    cycle: int
+    checkpoint: str
+    scale: float
+    kept: bool
+    accuracy: Accuracy
+    difference: Difference | None = None
+    fixed: int = 0
+    broken: int = 0
+
+
+class Line(Part, frozen=True, kw_only=True):
+    """Every checkpoint that answered one task and split completely, the base first."""
+
+    task: str
+    role: Role
+    split: Split
+    points: tuple[Point, ...]
+
+
+class Band(Part, frozen=True, kw_only=True):
+    """The questions of one fate; `unscorable` of them could not be scored at the end."""
+
+    fate: Fate
+    n: int
+    unscorable: int
+
+
+class FateCounts(Part, frozen=True, kw_only=True):
+    """What became of the questions of one task and split; the bands add up to `n`.
+
+    `checkpoints` of the kept ones answered all of them: the train questions are asked in every cycle, those of dev once
+    a candidate is judged, those of test only at the beginning and the end.
+    """
+
+    task: str
+    role: Role
+    split: Split
+    n: int
+    checkpoints: int
+    bands: tuple[Band, ...]
+
+
+class Relearnt(Part, frozen=True, kw_only=True):
+    """The train questions of one task asked again of the final model; `broken` were right before and are not now."""
+
+    task: str
+    n: int
+    right_before: int
+    right_after: int
+    fixed: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+class CycleFunnel(Part, frozen=True, kw_only=True):
+    """What became of one cycle's drafts: drafts = samples + rejected + waiting, samples = trained + untrained.
+
+    `mistakes` is None until the train questions are all answered; `too_long` of the trained samples' lessons were
+    over the trainer's token cap and skipped.
+    """
+
+    cycle: int
+    mistakes: int | None
+    drafts: int
+    samples: int
+    rejected: dict[str, int]
+    waiting: int
+    trained: int
+    untrained: int
+    too_long: int
+
+
+class Funnel(Part, frozen=True, kw_only=True):
+    """The whole run's drafts, and the diagnoses before them; `failed` counts an instructor's failures by stage."""
+
+    diagnosed: int
+    failed: dict[str, int]
+    drafts: int
+    samples: int
+    rejected: dict[str, int]
+    waiting: int
+    trained: int
+    untrained: int
+    kept: int
+    cycles: tuple[CycleFunnel, ...]
+
+
+class CycleResult(Part, frozen=True, kw_only=True):
+    """What the gate said about one cycle, and the dev comparisons that it judged."""
+
+    cycle: int
+    decision: Outcome
+    reason: str
+    scale: float | None
+    comparisons: tuple[Comparison, ...]
+
+
+class TrainingResult(Part, frozen=True, kw_only=True):
+    """One training: counts, and the mean completion-token loss of each step in nats."""
+
+    cycle: int
+    lessons: int
+    replayed: int
+    steps: int
+    tokens: int
+    too_long: int
+    trainable_parameters: int
+    losses: tuple[float, ...]
+
+
+class KindCost(Part, frozen=True, kw_only=True):
+    """What the samples against one kind of error cost; `each` is None where none was accepted.
+
+    An empty task and kind: what belongs to no diagnosis.
+    """
+
+    task: str
+    kind: str
+    usd: float
+    samples: int
+    each: float | None
+
+
+class Spending(Part, frozen=True, kw_only=True):
+    """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
+
+    The dollars of `by_kind` add up to `usd`; it is empty where nothing was spent. `budget_usd` is the cap, if any.
+    """
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    usd: float
+    usd_per_sample: float | None = None
+    by_kind: tuple[KindCost, ...] = ()
+    budget_usd: float | None = None
+
+
+class Report(Part, frozen=True, kw_only=True):
+    """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev.
+
+    `noise` says for each learnt task how many verdicts changed when the base was asked twice. `strata` says how many
+    mistakes there are of each kind and fate, and how many of them are among the `cases`. `corrections` counts what
+    people changed, by kind: all other numbers are of what the target answered and the scorer said.
+    """
+
+    run: str
+    name: str
+    version: str
+    model: str
+    instructor: str
+    strategy: str
+    planned_cycles: int
+    finished: bool
+    final_is_base: bool
+    seconds: float
+    stage_seconds: dict[str, float]
+    spending: Spending
+    alpha: float
+    alpha_each: float
+    detectable: float
+    cycles: tuple[CycleResult, ...]
+    tasks: dict[str, dict[str, Result]]
+    skills: tuple[SkillResult, ...]
+    error_kinds: tuple[ErrorKind, ...]
+    relearnt: tuple[Relearnt, ...]
+    funnel: Funnel
+    trainings: tuple[TrainingResult, ...]
+    cases: tuple[Case, ...]
+    noise: tuple[Noise, ...] = ()
+    by_cycle: tuple[Line, ...] = ()
+    fates: tuple[FateCounts, ...] = ()
+    strata: tuple[Stratum, ...] = ()
+    corrections: dict[str, int] = {}
+    control: Control | None = None
+
+
+class CaseDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft written against the mistake, and what verification said; `reason` is a rejection's."""
+
+    question: str
+    solution: str
+    answer: str
+    outcome: Literal["sample", "rejected", "waiting"]
+    reason: str = ""
+
+
+class CaseResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint answered, and how it was scored."""
+
+    text: str
+    extracted: str
+    verdict: Verdict
+    truncated: bool
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One mistake of the base model with all that followed from it; `kind` is empty where nothing was diagnosed.
+
+    `drafts` are the first of the `written` ones.
+    """
+
+    task: str
+    example: str
+    skill: str
+    question: str
+    answer: str
+    fate: Fate
+    before: CaseResponse
+    after: CaseResponse | None
+    kind: str = ""
+    misconception: str = ""
+    first_wrong_step: str = ""
+    border: str = ""
+    drafts: tuple[CaseDraft, ...] = ()
+    written: int = 0
+
+
+class Stratum(msgspec.Struct, frozen=True, kw_only=True):
+    """Mistakes of one kind and fate: how many there are, and how many of them the report shows in full."""
+
+    task: str
+    kind: str
+    fate: Fate
+    shown: int
+    n: int
+
+
+def accuracy_of(ledger: Ledger, evaluation: Evaluation) -> Accuracy:
+    """The accuracy of what an evaluation answered so far."""
+    tally = ledger.tally(evaluation)
+    return share_of(tally.right, tally.n, evaluation.n, tally.unscorable, tally.truncated)
+
+
+def share_of(right: int, n: int, planned: int, unscorable: int, truncated: int) -> Accuracy:
+    """Counts as an accuracy with Wilson's interval."""
+    low, high = wilson(right, n)
+    return Accuracy(
+        right=right,
+        n=n,
+        planned=planned,
+        accuracy=right / n if n else 0.0,
+        low=low,
+        high=high,
+        unscorable=unscorable,
+        truncated=truncated,
+    )
+
+
+def difference_of(fixed: int, broken: int, n: int) -> Difference:
+    """The paired difference of `n` questions, of which `fixed` got right and `broken` ceased to be."""
+    low, high = paired_interval(fixed, broken, n)
+    return Difference(value=(fixed - broken) / n if n else 0.0, low=low, high=high)

@@ -1,0 +1,182 @@
+"""Where a run stands: which cycle, how far each stage is, what was decided, and about how long it still takes.
+
+Reads a ledger that a run may be writing to at the same time, cheaply enough to ask again and again. It computes no
+statistics: see `report`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from errorbook.errors import LedgerError
+from errorbook.ledger.file import Ledger, Tally
+from errorbook.ledger.liveness import changed, pulse
+from errorbook.ledger.run_view import Checkpoints, budget, read_config
+from errorbook.ledger.watch import Memory
+from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
+from errorbook.report.build import is_finished
+from errorbook.report.costs import cost_by_kind
+from errorbook.report.progress import Stage, has_cycles, present_stage, stage_left
+from errorbook.report.records import KindCost
+
+_DEEPEST = 4
+
+Kind = Literal["run", "exam", "book"]
+"""A run with cycles; an exam without training; a book that was imported from logs."""
+State = Literal["running", "stopped", "finished"]
+
+
+class EvaluationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one evaluation is; `checkpoint` is `base`, `final` or the first digits of its hash."""
+
+    task: str
+    split: Split
+    checkpoint: str
+    done: int
+    total: int
+    right: int
+
+
+class DecisionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A cycle's decision and its reason."""
+
+    cycle: int
+    decision: Outcome
+    reason: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stands; `cycle` is the one in progress, or the last one, and 0 in an exam without training.
+
+    `state`, `changed` (when the ledger was last written to) and the seconds left are of the moment when it was read:
+    `at_this_moment` renews them. What nothing tells is None. `budget_usd` is the cap that the run was given last.
+    """
+
+    run: str
+    name: str
+    kind: Kind
+    model: str
+    instructor: str
+    strategy: str
+    finished: bool
+    cycle: int
+    planned_cycles: int
+    decisions: tuple[DecisionStatus, ...]
+    stage: Stage | None
+    state: State = "stopped"
+    changed: float = 0.0
+    stage_seconds_left: float | None = None
+    run_seconds_left: float | None = None
+    diagnoses: int
+    drafts: int
+    samples: int
+    rejections: int
+    trainings: int
+    evaluations: tuple[EvaluationStatus, ...]
+    seconds: float
+    usd: float
+    budget_usd: float | None
+    usd_per_sample: float | None
+    cost_by_kind: tuple[KindCost, ...] = ()
+
+
+def stand(ledger: Ledger) -> Status:
+    """Read where the run stands, and what its samples cost. Raises LedgerError where the ledger holds no run yet."""
+    return msgspec.structs.replace(glance(ledger, Memory()), cost_by_kind=cost_by_kind(ledger))
+
+
+def glance(ledger: Ledger, memory: Memory) -> Status:
+    """The same without the costs by kind, at a price that does not grow with the run: for those who ask every second.
+
+    Args:
+        ledger: The run's ledger, perhaps through a new connection each time.
+        memory: What earlier glances at the same ledger have read.
+    """
+    config, points = read_config(ledger), Checkpoints(ledger)
+    started = bool(points.decisions or ledger.count(Call))
+    usd, samples = memory.usd(ledger), ledger.count(Sample)
+    over = len(points.decisions) == config.run.cycles or any(item.outcome == "stop" for item in points.decisions)
+    kind: Kind = "book" if config.target.engine == "imported" else "run" if has_cycles(ledger) else "exam"
+    finished = is_finished(ledger, config, points.decisions)
+    read = Status(
+        run=str(ledger.root),
+        name=config.run.name,
+        kind=kind,
+        model=config.target.model,
+        instructor=config.instructor.kind,
+        strategy=config.strategy.name,
+        finished=finished,
+        cycle=0 if not started else len(points.decisions) + (not over),
+        planned_cycles=config.run.cycles,
+        decisions=tuple(
+            DecisionStatus(cycle=item.cycle, decision=item.outcome, reason=item.reason) for item in points.decisions
+        ),
+        stage=None if finished else present_stage(ledger, config, points, kind),
+        diagnoses=ledger.count(Diagnosis),
+        drafts=ledger.count(Draft),
+        samples=samples,
+        rejections=ledger.count(Rejection),
+        trainings=ledger.count(Training),
+        evaluations=tuple(_evaluation(memory.tally(ledger, item), points, item) for item in ledger.all(Evaluation)),
+        seconds=sum(event.seconds for event in ledger.events()),
+        usd=usd,
+        budget_usd=budget(ledger),
+        usd_per_sample=usd / samples if samples else None,
+    )
+    return at_this_moment(read, ledger.root)
+
+
+def at_this_moment(status: Status, folder: Path) -> Status:
+    """The same status with what changes while the ledger does not: who is writing, and the time left."""
+    beat, stage = pulse(folder), status.stage
+    done = status.finished or (status.kind != "run" and stage is None)
+    state: State = "finished" if done else "running" if beat.running else "stopped"
+    left = stage_left(stage, time.time(), beat.since) if stage and state == "running" else None
+    later = stage.later if stage else None
+    return msgspec.structs.replace(
+        status,
+        state=state,
+        changed=beat.changed,
+        stage_seconds_left=left,
+        run_seconds_left=None if left is None or later is None else left + later,
+    )
+
+
+def latest(folder: Path) -> Path:
+    """The run folder below `folder` whose ledger changed last.
+
+    Raises:
+        LedgerError: There is none.
+    """
+    found = [path for path in _ledgers(folder) if path.is_file()]
+    if not found:
+        raise LedgerError(f"There is no run below '{folder}'; name a run's folder, or start one with 'errorbook demo'.")
+    return max(found, key=lambda path: changed(path.parent)).parent
+
+
+def _ledgers(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        if len(Path(parent).relative_to(folder).parts) >= _DEEPEST:
+            folders.clear()
+        if "ledger.sqlite" in names:
+            found.append(Path(parent) / "ledger.sqlite")
+            folders.clear()
+    return found
+
+
+def _evaluation(tally: Tally, points: Checkpoints, evaluation: Evaluation) -> EvaluationStatus:
+    known = {points.final: "final" if points.decisions else "base", points.base: "base"}
+    return EvaluationStatus(
+        task=evaluation.task,
+        split=evaluation.split,
+        checkpoint=known.get(evaluation.checkpoint, evaluation.checkpoint[:8]),
+        done=tally.n,
+        total=evaluation.n,
+        right=tally.right,
+    )

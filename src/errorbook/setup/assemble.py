@@ -1,0 +1,250 @@
+"""Config -> the parts of a run: plugins created, examples selected, the gate's rule written down.
+
+The one place where names of the run file become objects. It runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from errorbook import plugins
+from errorbook.adapters.targets.remembered import remembering
+from errorbook.config import Config, TaskSection
+from errorbook.errors import ConfigError
+from errorbook.evaluate import identify
+from errorbook.interfaces import (
+    Applies,
+    BatchScorer,
+    Instructor,
+    Remembers,
+    Retriever,
+    Scorer,
+    Target,
+    Task,
+    Trainer,
+)
+from errorbook.records import Checkpoint, Evaluation, Example, Role, Rule, Split, digest
+from errorbook.select import select
+from errorbook.setup.held_out import protected_questions
+
+if TYPE_CHECKING:
+    from errorbook.adapters.ray.ray_cluster import Compute
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+class Course(NamedTuple):
+    """One task of the run with everything that evaluating it takes; `marked_by` tells scorers with options apart."""
+
+    task: Task
+    scorer: Scorer
+    role: Role
+    margin: float
+    examples: dict[Split, tuple[Example, ...]]
+    marked_by: str
+    stop: tuple[str, ...] = ()
+    purpose: str = ""
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    def practising(self, examples: tuple[Example, ...]) -> Course:
+        """The same task with other train questions, whose evaluations stand apart from those of its own."""
+        return self._replace(examples={**self.examples, "train": examples}, purpose="practice")
+
+    def evaluation(self, target: Target, checkpoint: Checkpoint, split: Split) -> Evaluation:
+        """The identity of this checkpoint's evaluation on one split."""
+        found = identify(target, checkpoint.hash, self.task, split, self.examples[split], self.marked_by)
+        if found.generation.answer == "text":
+            found = replace(found, generation=replace(found.generation, stop=self.stop))
+        return replace(found, task=f"{self.name}:{self.purpose}") if self.purpose else found
+
+
+class Parts(NamedTuple):
+    """The plugins and examples of a run."""
+
+    target: Target
+    instructor: Instructor
+    trainer: Trainer
+    retriever: Retriever
+    courses: tuple[Course, ...]
+    protected: tuple[Example, ...]
+
+    def learnt(self) -> tuple[Course, ...]:
+        """The tasks that are learnt from."""
+        return tuple(course for course in self.courses if course.role == "learn")
+
+
+def assemble(config: Config, folder: Path) -> Parts:
+    """Create every plugin and select every example; models load later, on first use. `folder` is the run's own.
+
+    Raises:
+        UserError: A plugin, an option or a dataset is wrong.
+    """
+    target = create_target(config, folder)
+    _check_method(config, target)
+    courses = tuple(_course(section, config, folder) for section in config.tasks)
+    return Parts(
+        target=target,
+        instructor=create_instructor(config, folder),
+        trainer=create_trainer(config),
+        retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
+        courses=courses,
+        protected=protected_questions((course.task for course in courses), config.verify.against),
+    )
+
+
+def create_target(config: Config, folder: Path | None = None) -> Target:
+    """The target alone, on the cluster where the run file says so, with the answers that are remembered before it.
+
+    One that keeps what it bought is told the run's `folder`.
+    """
+    engine = config.target.engine
+    options = {"model": config.target.model, **config.target.options}
+    if folder is not None and "workspace" in plugins.accepted("targets", engine):
+        options.setdefault("workspace", str(folder))
+    target: Target = plugins.create("targets", engine, options)
+    if config.compute.engine == "ray" and not isinstance(target, Applies):  # one that is served is elsewhere already
+        from errorbook.adapters.ray.ray_target import ray_target
+
+        target = ray_target(engine, options, _cluster(config))
+    if not config.compute.cache or isinstance(target, Remembers):
+        return target
+    return remembering(target, options)
+
+
+def create_instructor(config: Config, folder: Path | None = None) -> Instructor:
+    """The instructor alone; one that spends money is told the run's budget and where it may keep what it bought."""
+    offered: dict[str, object] = {"seed": config.run.seed, "budget_usd": config.run.budget_usd}
+    if folder is not None:
+        offered["workspace"] = str(folder)
+    takes = plugins.accepted("instructors", config.instructor.kind)
+    shared = {name: value for name, value in offered.items() if name in takes}
+    options = {**shared, **config.instructor.options}
+    instructor: Instructor = plugins.create("instructors", config.instructor.kind, options)
+    return instructor
+
+
+def create_trainer(config: Config) -> Trainer:
+    """The trainer, in this process, in several of this machine or on the cluster; it loads the target's own model."""
+    method, compute = config.train.method, config.compute
+    takes = plugins.accepted("trainers", method)
+    shared = {"model": config.target.model, **config.target.options, "strategy": compute.strategy}
+    options = {key: value for key, value in shared.items() if key in takes}
+    if compute.engine == "ray" and config.train.recipe(0).method != "external":
+        from errorbook.adapters.ray.ray_trainer import ray_trainer
+
+        return ray_trainer(method, options, _cluster(config))
+    if compute.processes > 1:
+        from errorbook.adapters.trainers.launch import LaunchedTrainer
+
+        if not {"device", "dtype"} <= set(takes):
+            raise ConfigError(f"The method '{method}' trains in one process; set processes = 1 in [compute].")
+        return LaunchedTrainer(processes=compute.processes, **{**options, "strategy": compute.strategy})
+    trainer: Trainer = plugins.create("trainers", method, options)
+    return trainer
+
+
+def create_task(section: TaskSection) -> Task:
+    """One task by its plugin; a plugin that serves any data is told the name that the run file gives it."""
+    options = dict(section.options)
+    if section.kind and "name" in plugins.accepted("tasks", section.plugin):
+        options["name"] = section.name
+    task: Task = plugins.create("tasks", section.plugin, options)
+    return task
+
+
+def rule_of(config: Config) -> Rule:
+    """The gate's rule: several learnt tasks also guard each other."""
+    learn = config.learn()
+    guarding = (*config.guards(), *(learn if len(learn) > 1 else ()))
+    return Rule(
+        alpha=config.gate.alpha,
+        tests=config.run.cycles * len(config.train.scales),
+        learn=tuple(section.name for section in learn),
+        guards=tuple((section.name, section.margin) for section in guarding),
+    )
+
+
+def plugin_origins(config: Config) -> list[plugins.Origin]:
+    """Name and version of every plugin that the run uses."""
+    used: set[tuple[plugins.Kind, str]] = {
+        ("targets", config.target.engine),
+        ("instructors", config.instructor.kind),
+        ("trainers", config.train.method),
+        ("retrievers", config.strategy.retriever),
+        *(("tasks", section.plugin) for section in config.tasks),
+    }
+    return [plugins.origin(kind, name) for kind, name in sorted(used)]
+
+
+def scorer_identity(scorer: str, options: Mapping[str, object]) -> str:
+    """The scorer's name, with a short hash of its options where it has any; where marks are kept changes none."""
+    telling = {name: value for name, value in options.items() if name != "store"}
+    if not telling:
+        return scorer
+    return f"{scorer}:{digest(msgspec.json.encode(telling, order='deterministic'))[:8]}"
+
+
+def create_scorer(name: str, options: Mapping[str, object], folder: Path | None = None) -> Scorer:
+    """A scorer with its options; one that buys its marks keeps them in the run's folder where no other is named."""
+    given = dict(options)
+    if folder is not None and "store" not in given and "store" in plugins.accepted("scorers", name):
+        given["store"] = str(folder / f"marks-{scorer_identity(name, options).rpartition(':')[2]}.sqlite")
+    scorer: Scorer = plugins.create("scorers", name, given)
+    return scorer
+
+
+def _course(section: TaskSection, config: Config, folder: Path) -> Course:
+    task = create_task(section)
+    scorer = create_scorer(task.scorer, section.scorer_options, folder)
+    if config.compute.engine == "ray" and isinstance(scorer, BatchScorer):
+        from errorbook.adapters.ray.ray_scorer import ray_scorer
+
+        scorer = ray_scorer(task.scorer, section.scorer_options, _cluster(config))
+    sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
+    return Course(
+        task=task,
+        scorer=scorer,
+        role=section.role,
+        margin=section.margin,
+        examples={split: select(task, split, sizes[split], config.run.seed) for split in SPLITS},
+        marked_by=scorer_identity(task.scorer, section.scorer_options),
+        stop=section.stop,
+    )
+
+
+def _cluster(config: Config) -> Compute:
+    """The part of `[compute]` that says which cluster, and how much of it."""
+    from errorbook.adapters.ray.ray_cluster import Compute
+
+    section = config.compute
+    return Compute(
+        address=section.address,
+        workers=section.workers,
+        cpus_per_worker=section.cpus_per_worker,
+        gpus_per_worker=section.gpus_per_worker,
+    )
+
+
+def _check_method(config: Config, target: Target) -> None:
+    """Refuse a training whose result this target could not be examined with, before anything is paid for."""
+    method = config.train.recipe(0).method
+    if isinstance(target, Applies) and method not in target.methods:
+        raise ConfigError(
+            f"The engine '{config.target.engine}' cannot answer as a model trained by '{method}'; set method in "
+            f"[train] to one of: {', '.join(target.methods)}."
+        )
+    if method == "external" and not isinstance(target, Applies):
+        raise ConfigError("The method 'external' needs a model that is served: set engine = 'openai' in [target].")
+
+
+def _retriever_options(config: Config, target: Target) -> dict[str, object]:
+    return {"target": target} if "target" in plugins.accepted("retrievers", config.strategy.retriever) else {}

@@ -1,0 +1,268 @@
+"""What a run will do before it does it: questions, calls, tokens, dollars, and what its gate is able to see.
+
+Bounds from above: every question is taken to be answered wrong, every draft to be rejected in every round, and every
+cycle to be accepted. For that much work the instructor's tokens are an estimate. It loads no model and asks no
+instructor; it does read the data, to count it and to measure prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from errorbook import plugins
+from errorbook.adapters.instructors.forecast import Priced, Work
+from errorbook.config import Config, TaskSection
+from errorbook.interfaces import Checker, Instructor, Solver
+from errorbook.noise_floor import AT_MOST
+from errorbook.records import Example, Role, Rule
+from errorbook.select import select
+from errorbook.setup.assemble import create_instructor, create_task, rule_of
+from errorbook.stats import detectable_gain, not_worse
+
+FREE_INSTRUCTORS = frozenset({"tutor", "noise", "scripted"})
+_UNDIRECTED_BATCH, _CLUSTER_BATCH = 10, 5  # as `instruct` writes them
+_LARGEST_GAIN = 0.3  # `detectable_gain` is capped here: more questions would have to change than are expected to
+
+
+class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The questions of one task that there really are, by split, and the cap on one response in tokens."""
+
+    task: str
+    role: Role
+    train: int
+    dev: int
+    test: int
+    max_new_tokens: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Upper bounds of a run's work, and the reach of its gate.
+
+    `generated_tokens` takes half of the cap for each response. `calls` counts `votes` (blind answers to drafts), too.
+    The instructor's `input_tokens` and `output_tokens` are None where it forecasts none, `usd` where the price is not
+    known. `detectable` is the smallest gain in accuracy that dev shows with a power of 80%.
+    """
+
+    name: str
+    cycles: int
+    tasks: tuple[TaskPlan, ...]
+    responses: int
+    generated_tokens: int
+    generated_tokens_at_most: int
+    calls: int
+    drafts: int
+    votes: int
+    input_tokens: int | None
+    output_tokens: int | None
+    usd: float | None
+    budget_usd: float | None
+    alpha_each: float
+    detectable: float
+    warnings: tuple[str, ...]
+
+
+class _Supply(NamedTuple):
+    """The instructor's work for one learnt task over the whole run, at most."""
+
+    diagnoses: int
+    writes: int
+    drafts: int
+    votes: int
+
+
+class _Course(NamedTuple):
+    """One task with what there is to count and to measure."""
+
+    plan: TaskPlan
+    train: tuple[Example, ...]
+    recomputes: bool
+
+
+class _Price(NamedTuple):
+    """What the instructor's work takes; None where that is not known."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    usd: float | None
+
+
+def make_plan(config: Config) -> Plan:
+    """Count what a run file asks for.
+
+    Raises:
+        UserError: A plugin, an option or a dataset is wrong.
+    """
+    courses = [_course(section, config.run.seed) for section in config.tasks]
+    tasks = tuple(course.plan for course in courses)
+    learnt = [course for course in courses if course.plan.role == "learn"]
+    instructor = create_instructor(config)
+    supply = _supply(learnt, config, isinstance(instructor, Checker))
+    price = _price(instructor, learnt, supply, config)
+    responses = {task.task: _responses(task, config) for task in tasks}
+    at_most = sum(responses[task.task] * task.max_new_tokens for task in tasks)
+    rule = rule_of(config)
+    alpha_each = rule.alpha / rule.tests
+    detectable = detectable_gain(sum(course.plan.dev for course in learnt), alpha_each)
+    return Plan(
+        name=config.run.name,
+        cycles=config.run.cycles,
+        tasks=tasks,
+        responses=sum(responses.values()),
+        generated_tokens=at_most // 2,
+        generated_tokens_at_most=at_most,
+        calls=sum(item.diagnoses + item.writes + item.votes for item in supply),
+        drafts=sum(item.drafts for item in supply),
+        votes=sum(item.votes for item in supply),
+        input_tokens=price.input_tokens,
+        output_tokens=price.output_tokens,
+        usd=price.usd,
+        budget_usd=config.run.budget_usd,
+        alpha_each=alpha_each,
+        detectable=detectable,
+        warnings=(*_warnings(tasks, rule, detectable, config), *_money_warnings(instructor, price.usd, config)),
+    )
+
+
+def enough_for(margin: float, alpha: float) -> int:
+    """The fewest questions on which "worse by the margin" can be ruled out when not one verdict changes."""
+    high = 1
+    while not_worse(0, 0, high, margin) > alpha:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if not_worse(0, 0, middle, margin) > alpha:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _course(section: TaskSection, seed: int) -> _Course:
+    task = create_task(section)
+    if section.scorer_options:
+        plugins.check("scorers", task.scorer, section.scorer_options)
+    train = select(task, "train", section.train, seed)
+    plan = TaskPlan(
+        task=section.name,
+        role=section.role,
+        train=len(train),
+        dev=len(select(task, "dev", section.dev, seed)),
+        test=len(select(task, "test", section.test, seed)),
+        max_new_tokens=task.max_new_tokens,
+    )
+    tested = any(example.tests for example in train)
+    return _Course(plan=plan, train=train, recomputes=isinstance(task, Solver) or tested)
+
+
+def _responses(task: TaskPlan, config: Config) -> int:
+    """Base and each cycle's checkpoint on train, every candidate on dev, base and final on test, the noise floor."""
+    learns = task.role == "learn"
+    on_train = task.train * (config.run.cycles + 1 if learns else 1)
+    again = min(AT_MOST, task.dev) if learns and config.gate.noise_floor else 0
+    return on_train + task.dev * (1 + config.run.cycles * len(config.train.scales)) + again + 2 * task.test
+
+
+def _supply(learnt: Sequence[_Course], config: Config, votes: bool) -> list[_Supply]:
+    """What the instructor does for each learnt task; `votes`: it can answer questions blind."""
+    strategy, mistakes = config.strategy, [course.plan.train for course in learnt]
+    quota = min(sum(mistakes) * strategy.samples_per_error, strategy.max_samples)
+    undirected = strategy.name == "undirected"
+    # Undirected drafts are shared evenly over the tasks, all others over the mistakes, earlier ones first.
+    parts = _shares(quota, len(learnt) if undirected else sum(mistakes))
+    found = []
+    for course in learnt:
+        size = 1 if undirected else course.plan.train
+        own, parts = parts[:size], parts[size:]
+        drafts, written = sum(own), sum(part > 0 for part in own)
+        writes = {"undirected": -(-drafts // _UNDIRECTED_BATCH), "cluster": _in_groups(drafts, written)}
+        k = config.verify.votes if votes and not course.recomputes and config.verify.answers == "recompute" else 0
+        rounds = config.run.cycles * strategy.rounds
+        found.append(
+            _Supply(
+                diagnoses=0 if undirected else config.run.cycles * course.plan.train,
+                writes=rounds * writes.get(strategy.name, written),
+                drafts=rounds * drafts,
+                votes=rounds * drafts * k,
+            )
+        )
+    return found
+
+
+def _shares(quota: int, parts: int) -> list[int]:
+    return [quota // parts + (index < quota % parts) for index in range(parts)] if parts else []
+
+
+def _in_groups(drafts: int, groups: int) -> int:
+    """The most batches that so many drafts make where each group's last batch may be a small one."""
+    return -(-(drafts + groups * (_CLUSTER_BATCH - 1)) // _CLUSTER_BATCH)
+
+
+def _price(instructor: Instructor, learnt: Sequence[_Course], supply: Sequence[_Supply], config: Config) -> _Price:
+    """Tokens and dollars for the supply, task by task, because their prompts differ."""
+    if not isinstance(instructor, Priced):
+        return _Price(None, None, 0.0 if config.instructor.kind in FREE_INSTRUCTORS else None)
+    forecasts = [
+        instructor.forecast(
+            Work(
+                diagnoses=own.diagnoses,
+                writes=own.writes,
+                drafts=own.drafts,
+                votes=own.votes,
+                examples=course.train,
+                response_tokens=course.plan.max_new_tokens // 2,
+                strategy=config.strategy.name,
+                k=config.strategy.k if config.strategy.name == "contrast" else 0,
+            )
+        )
+        for course, own in zip(learnt, supply, strict=True)
+    ]
+    costs = [one.cost_usd for one in forecasts if one.cost_usd is not None]
+    return _Price(
+        input_tokens=sum(one.input_tokens for one in forecasts),
+        output_tokens=sum(one.output_tokens for one in forecasts),
+        usd=sum(costs) if len(costs) == len(forecasts) else None,
+    )
+
+
+def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -> list[str]:
+    found = []
+    cap = config.run.budget_usd
+    if usd is None and isinstance(instructor, Priced):
+        found.append(
+            "What the instructor costs is not known; give price_input and price_output in [instructor], in dollars per"
+            " million tokens (0 for a model of your own)."
+        )
+    if usd != 0.0 and cap is None:
+        found.append("No budget is set; add budget_usd to [run] to cap what the instructor may cost.")
+    if usd is not None and cap is not None and usd > cap:
+        found.append(
+            f"The instructor may cost ${usd:.2f}, and the run stops at its budget of ${cap:.2f}; raise budget_usd, or"
+            " lower train, samples_per_error or rounds."
+        )
+    return found
+
+
+def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config: Config) -> list[str]:
+    alpha = rule.alpha / rule.tests
+    sizes = {task.task: task.dev for task in tasks}
+    found = []
+    for name, margin in rule.guards:
+        needed = enough_for(margin, alpha)
+        if sizes[name] < needed:
+            found.append(
+                f"'{name}' can never pass as a guard: {sizes[name]} dev questions cannot rule out a loss of"
+                f" {100 * margin:g} points at alpha {alpha:.2g}, even if no answer changes; give it dev = {needed} or"
+                " more, or a wider margin."
+            )
+    if detectable >= _LARGEST_GAIN:
+        found.append("The dev split is too small to show any likely gain; give the learnt tasks more dev questions.")
+    wanted = {section.name: section for section in config.tasks}
+    for task in tasks:
+        section = wanted[task.task]
+        if (task.train, task.dev, task.test) != (section.train, section.dev, section.test):
+            found.append(f"'{task.task}' has fewer questions than the run file asks for; all that it has are used.")
+    return found

@@ -1,0 +1,152 @@
+"""A run's ledger opened, claimed and checked: what must be true before the first cycle, and who is told of progress.
+
+Refuses a ledger of another run file, another base model or changed data. It runs no stage.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from errorbook.adapters.ray.ray_cluster import disconnect
+from errorbook.config import ComputeSection, Config, dump
+from errorbook.errors import LedgerError
+from errorbook.interfaces import Sourced
+from errorbook.ledger.file import Entry, Ledger, open_ledger
+from errorbook.ledger.run_view import note_budget
+from errorbook.records import Checkpoint, digest
+from errorbook.setup.assemble import SPLITS, Course, Parts, assemble, plugin_origins, rule_of
+from errorbook.version import __version__
+
+Watch = Callable[[str, int, int, int], None]
+"""Called with (stage, cycle, done, total); a stage ends with done == total."""
+
+
+def quiet(stage: str, cycle: int, done: int, total: int) -> None:
+    """Watch nothing."""
+
+
+class Run(NamedTuple):
+    """What the steps of one run share: where records go, what does the work, and who watches."""
+
+    config: Config
+    ledger: Ledger
+    parts: Parts
+    watch: Watch
+    base: Checkpoint
+
+
+@contextmanager
+def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterator[Run]:
+    """Open the ledger, check that it is this run's, and write down what must be fixed before the first cycle."""
+    parts = assemble(config, folder)  # before the ledger is made: a run file that cannot work leaves nothing behind
+    target = parts.target
+    with open_ledger(folder / "ledger.sqlite", "write") as ledger:
+        _claim(ledger, config)
+        base = Checkpoint(base=target.base, base_fingerprint=target.fingerprint)
+        known = ledger.find(Checkpoint, "base")
+        if known is not None and known != base:
+            raise LedgerError(
+                f"The base model '{target.base}' is not the one that this ledger began with; use another --out folder."
+            )
+        ledger.append(base, key="base")
+        ledger.append(rule_of(config), key="rule")
+        for course in parts.courses:
+            _shelve(ledger, course)
+        _protect(ledger, parts)
+        note_budget(ledger, config.run.budget_usd)
+        for name, value in (("run_file", run_file), ("version", __version__), ("plugins", _plugins(config))):
+            if ledger.fact(name) is None:
+                ledger.state(name, value)
+        try:
+            yield Run(config, ledger, parts, watch, base)
+        finally:
+            target.close()
+            if config.compute.engine == "ray":
+                disconnect()
+
+
+def _claim(ledger: Ledger, config: Config) -> None:
+    """Refuse a ledger of another run file; the budget, where the work is done and who is told of it may change."""
+    identity = dump(replace(config, run=replace(config.run, budget_usd=None), compute=ComputeSection(), sinks=()))
+    known = ledger.fact("config")
+    if known is None:
+        ledger.state("config", identity)
+    elif known != identity:
+        raise LedgerError(
+            f"The ledger '{ledger.path}' belongs to another run file ({_first_difference(known, identity)});"
+            " restore that value or use another --out folder."
+        )
+
+
+def _shelve(ledger: Ledger, course: Course) -> None:
+    """Keep the examples, so that the book can be read when the dataset is gone; refuse data that changed."""
+    for split in SPLITS:
+        examples = course.examples[split]
+        try:
+            ledger.state(f"examples {course.name} {split}", digest(*(example.hash for example in examples)))
+        except LedgerError:
+            raise LedgerError(
+                f"The {split} examples of '{course.name}' changed since the ledger '{ledger.path}' was begun; restore"
+                " the data or use another --out folder."
+            ) from None
+        ledger.extend(Entry(example, f"{course.name}:{split}:{example.id}") for example in examples)
+    if isinstance(course.task, Sourced) and ledger.fact(f"origin {course.name}") is None:
+        ledger.state(f"origin {course.name}", course.task.origin)
+
+
+def _protect(ledger: Ledger, parts: Parts) -> None:
+    """Refuse to go on against other held-out questions, which would accept other samples."""
+    try:
+        ledger.state("protected", digest(*(example.hash for example in parts.protected)))
+    except LedgerError:
+        raise LedgerError(
+            f"The benchmarks that no sample may contain changed since the ledger '{ledger.path}' was begun; restore"
+            " verify.against and the data in ERRORBOOK_DATA, or use another --out folder."
+        ) from None
+
+
+@contextmanager
+def timed(this: Run, stage: str, cycle: int, total: int) -> Iterator[Callable[..., None]]:
+    """Tell the watcher how far a stage is, and note its seconds in the ledger when it ends."""
+    started, reached = time.perf_counter(), [0, total]
+
+    def tick(done: int, out_of: int = total) -> None:
+        reached[:] = done, out_of
+        this.watch(stage, cycle, done, out_of)
+
+    tick(0)
+    yield tick
+    this.watch(stage, cycle, reached[1], reached[1])
+    this.ledger.note(stage, cycle, time.perf_counter() - started, total)
+
+
+def _plugins(config: Config) -> str:
+    origins = plugin_origins(config)
+    return "; ".join(f"{item.kind} {item.name}: {item.distribution} {item.version}" for item in origins)
+
+
+def _first_difference(known: str, wanted: str) -> str:
+    """The first key whose value differs, as a sentence part."""
+    old, new = (dict(_flatten("", msgspec.json.decode(text))) for text in (known, wanted))
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            return f"its {key} is {old.get(key, 'not set')!r}, yours {new.get(key, 'not set')!r}"
+    return "they differ in form"
+
+
+def _flatten(prefix: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flatten(f"{prefix}.{key}" if prefix else str(key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _flatten(f"{prefix}[{index}]", item)
+    else:
+        yield prefix, value

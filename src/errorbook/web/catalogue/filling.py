@@ -1,0 +1,290 @@
+"""Brings a catalogue up to its ledger, a portion at a time; it can stop after each, and go on in another process.
+
+Each portion is one transaction that also says how far it got. Three kinds, in this order: new responses of kept
+checkpoints, one by one; the questions of a *place* (task and split) from its first, where a checkpoint came into the
+chain whose answers were passed over; and the other records in the order in which they were appended.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+import msgspec
+
+from errorbook.ledger import changes
+from errorbook.ledger.changes import Answer, NewRecord
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import Checkpoints, read_config
+from errorbook.records import Correction, Diagnosis, Draft, Example, Rejection, Split, Verdict
+from errorbook.web.catalogue.writing import LETTERS, Drafts, Items, Question
+
+PORTION = 1000
+"""Rows of one transaction: tens of milliseconds of work."""
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+_KINDS = ("Diagnosis", "Draft", "Sample", "Rejection", "Correction", "Training")
+
+
+class Plan(NamedTuple):
+    """What a ledger's kept checkpoints answered: the number of each evaluation by place and position in the chain."""
+
+    chain: tuple[str, ...]
+    starts: tuple[int, ...]
+    places: dict[int, tuple[str, Split]]
+    evaluations: dict[tuple[int, int], int]
+    by_hash: dict[str, tuple[int, int]]
+    questions: dict[int, int]
+
+
+def plan(ledger: Ledger) -> Plan:
+    """Read it. A place's number follows the order of the tasks in the run file; `starts` has a position per cycle.
+
+    Raises:
+        LedgerError: The ledger holds no run yet, or one of another version of Errorbook.
+    """
+    tasks = [task.name for task in read_config(ledger).tasks]
+    points = Checkpoints(ledger)
+    position = {checkpoint: number for number, checkpoint in enumerate(points.chain)}
+    cycles = range(1, len(points.decisions) + 2) if points.chain else ()
+    found = Plan(points.chain, tuple(position[points.starting(cycle)] for cycle in cycles), {}, {}, {}, {})
+    for seq, evaluation in changes.evaluations(ledger):
+        if evaluation.checkpoint in position and evaluation.task in tasks:
+            place = tasks.index(evaluation.task) * len(SPLITS) + SPLITS.index(evaluation.split)
+            where = (place, position[evaluation.checkpoint])
+            found.places[place] = (evaluation.task, evaluation.split)
+            found.evaluations[where] = seq
+            found.by_hash[evaluation.hash] = where
+            found.questions[place] = max(evaluation.n, found.questions.get(place, 0))
+    return found
+
+
+class Filling:
+    """Fills one catalogue from one ledger, both open."""
+
+    def __init__(self, ledger: Ledger, sql: sqlite3.Connection) -> None:
+        self._ledger, self._sql = ledger, sql
+        self._items, self._drafts = Items(sql), Drafts(sql)
+        self._plan = plan(ledger)
+        self._heads = changes.heads(ledger)
+
+    def fits(self) -> bool:
+        """Whether what is in the catalogue was read from this ledger, and only has to be added to."""
+        upto, first, last = self._number("records"), self._text("first"), self._text("last")
+        known = self._sql.execute("SELECT place, position, seq FROM evaluations").fetchall()
+        return (
+            self._heads.response >= self._number("responses")
+            and (not first or first == changes.record_hash(self._ledger, 1))
+            and (not last or last == changes.record_hash(self._ledger, upto))
+            and self._text("chain") == ",".join(self._plan.chain)[: len(self._text("chain"))]
+            and all(self._plan.evaluations.get((place, position)) == seq for place, position, seq in known)
+        )
+
+    def begin(self) -> None:
+        """Note what is to be done. One transaction with nothing read."""
+        sql, plan = self._sql, self._plan
+        if not self._text("first"):
+            self._state(first=changes.record_hash(self._ledger, 1), responses=self._heads.response)
+        self._state(chain=",".join(plan.chain), heads=self._heads.record)
+        for place, (task, split) in plan.places.items():
+            sql.execute("INSERT OR IGNORE INTO places (place, task, split) VALUES (?, ?, ?)", (place, task, split))
+            sql.execute("UPDATE places SET n = ? WHERE place = ?", (plan.questions[place], place))
+        starts = [(cycle, position) for cycle, position in enumerate(plan.starts, 1)]
+        sql.executemany(
+            "INSERT INTO cycles (cycle, position) VALUES (?, ?)"
+            " ON CONFLICT (cycle) DO UPDATE SET position = excluded.position",
+            starts,
+        )
+        known = {(row[0], row[1]) for row in sql.execute("SELECT place, position FROM evaluations")}
+        for (place, position), seq in plan.evaluations.items():
+            if (place, position) not in known:
+                self._new_evaluation(place, position, seq)
+
+    def portion(self) -> bool:
+        """Do the next portion; False where nothing is left."""
+        done = self._answers() or self._places() or self._records()
+        self._items.close()
+        self._drafts.close()
+        if done:
+            self._state(version=self._number("version") + 1)
+        return done
+
+    def _new_evaluation(self, place: int, position: int, seq: int) -> None:
+        self._sql.execute("INSERT INTO evaluations VALUES (?, ?, ?)", (place, position, seq))
+        if changes.has_answers(self._ledger, seq, self._number("responses")):  # they were passed over
+            self._sql.execute("UPDATE places SET upto = '', done = 0 WHERE place = ?", (place,))
+
+    # new responses ----------------------------------------------------------------------------------------------
+
+    def _answers(self) -> bool:
+        new = changes.answers_after(self._ledger, self._number("responses"), PORTION)
+        waiting = dict(self._sql.execute("SELECT place, upto FROM places WHERE upto IS NOT NULL").fetchall())
+        for answer in new:
+            where = self._plan.by_hash.get(answer.evaluation)
+            if where is None or answer.example > waiting.get(where[0], answer.example):
+                continue  # of no kept checkpoint, or of a question that is still to be read
+            found = changes.answer_to(self._ledger, self._plan.evaluations[where], answer.example)
+            if found is not None:
+                self._answered(where, found)
+        if new:
+            self._state(responses=new[-1].seq)
+        return bool(new)
+
+    def _answered(self, where: tuple[int, int], answer: Answer) -> None:
+        place, position = where
+        item = self._items.find(place, answer.example)
+        if item is None:
+            self._write(place, answer.example, [(position, answer)])
+            return
+        path = self._items.path(item).ljust(position, "-")
+        newest = position >= len(path) - 1
+        path = path[:position] + LETTERS[answer.verdict] + path[position + 1 :]
+        if self._items.answered(item, path, answer.seq if newest else item.answer):
+            self._items.say(item.id, changes.said(self._ledger, answer.seq))
+
+    def _write(self, place: int, example: str, answers: list[tuple[int, Answer]]) -> None:
+        """One question with all its answers, in the order of the chain."""
+        letters: dict[int, Verdict] = {position: answer.verdict for position, answer in answers}
+        path = "".join(LETTERS[letters[n]] if n in letters else "-" for n in range(answers[-1][0] + 1))
+        newest = answers[-1][1].seq
+        item = self._items.find(place, example)
+        if item is None:
+            text = changes.said(self._ledger, newest)
+            self._items.add(place, example, self._question(place, example), path, (newest, text))
+        elif self._items.answered(item, path, newest):
+            self._items.say(item.id, changes.said(self._ledger, newest))
+
+    def _question(self, place: int, example: str) -> Question:
+        task, split = self._plan.places[place]
+        found = self._ledger.find(Example, f"{task}:{split}:{example}")
+        return Question(found.question, found.skill) if found else Question("", "")
+
+    # whole places -----------------------------------------------------------------------------------------------
+
+    def _places(self) -> bool:
+        row = self._sql.execute("SELECT place, upto FROM places WHERE upto IS NOT NULL ORDER BY place").fetchone()
+        if row is None:
+            return False
+        place, upto = row
+        found: dict[str, list[tuple[int, Answer]]] = {}
+        ends = []
+        for (where, position), seq in sorted(self._plan.evaluations.items()):
+            if where == place:
+                answers = changes.answers_of(self._ledger, seq, upto, PORTION)
+                if len(answers) == PORTION:
+                    ends.append(answers[-1].example)
+                for answer in answers:
+                    found.setdefault(answer.example, []).append((position, answer))
+        end = min(ends, default=None)  # beyond it, an evaluation may have answers that were not read
+        written = sorted(example for example in found if end is None or example <= end)
+        for example in written:
+            self._write(place, example, found[example])
+        self._sql.execute("UPDATE places SET upto = ?, done = done + ? WHERE place = ?", (end, len(written), place))
+        return True
+
+    # other records ----------------------------------------------------------------------------------------------
+
+    def _records(self) -> bool:
+        new = changes.records_after(self._ledger, self._number("records"), _KINDS, PORTION)
+        for record in new:
+            _READERS[record.kind](self, record)
+        upto = new[-1].seq if len(new) == PORTION else self._heads.record
+        if upto == self._number("records"):
+            return False
+        self._state(records=upto, last=changes.record_hash(self._ledger, upto))
+        return True
+
+    def _diagnosis(self, record: NewRecord) -> None:
+        diagnosis = msgspec.json.decode(record.body, type=Diagnosis)
+        place = next((n for n, named in self._plan.places.items() if named == (diagnosis.task, "train")), None)
+        if place is None:
+            return
+        item = self._items.find(place, diagnosis.example)
+        if item is None:
+            self._items.add(place, diagnosis.example, self._question(place, diagnosis.example))
+            item = self._items.find(place, diagnosis.example)
+        if item is not None:
+            kind = diagnosis.error_kind or "unnamed"
+            self._items.diagnosed(item, record.seq, kind, diagnosis.misconception)
+            self._sql.execute("INSERT OR IGNORE INTO diagnosed VALUES (?, ?, ?)", (record.hash, item.id, kind))
+
+    def _draft(self, record: NewRecord) -> None:
+        draft = msgspec.json.decode(record.body, type=Draft)
+        item = self._drafts.add(record.seq, record.hash, draft, record.cycle)
+        if item is not None:
+            self._items.counted(item, drafts=1)
+
+    def _sample(self, record: NewRecord) -> None:
+        item = self._drafts.checked(record.key, None)
+        if item is not None:
+            self._items.counted(item, samples=1)
+
+    def _rejection(self, record: NewRecord) -> None:
+        self._drafts.checked(record.key, msgspec.json.decode(record.body, type=Rejection))
+
+    def _training(self, record: NewRecord) -> None:
+        self._sql.execute(
+            "INSERT INTO cycles (cycle, trained) VALUES (?, 1) ON CONFLICT (cycle) DO UPDATE SET trained = 1",
+            (record.cycle,),
+        )
+
+    def _correction(self, record: NewRecord) -> None:
+        correction = msgspec.json.decode(record.body, type=Correction)
+        if correction.kind == "score":
+            item = self._corrected_answer(correction.subject)
+        else:
+            draft = self._ledger.get(Draft, correction.subject)
+            item = self._drafts.changed(correction, record.cycle, draft) if draft else None
+        if item is not None:
+            self._items.corrected(item)
+
+    def _corrected_answer(self, response: str) -> int | None:
+        answered = changes.answered_by(self._ledger, response)
+        where = {seq: where for where, seq in self._plan.evaluations.items()}
+        if answered is None or answered[0] not in where:
+            return None
+        item = self._items.find(where[answered[0]][0], answered[1])
+        return item.id if item else None
+
+    # state ------------------------------------------------------------------------------------------------------
+
+    def _state(self, **values: str | int) -> None:
+        self._sql.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values.items())
+
+    def _number(self, name: str) -> int:
+        return int(self._text(name) or 0)
+
+    def _text(self, name: str) -> str:
+        row = self._sql.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return "" if row is None else str(row[0])
+
+
+_READERS = {
+    "Diagnosis": Filling._diagnosis,
+    "Draft": Filling._draft,
+    "Sample": Filling._sample,
+    "Rejection": Filling._rejection,
+    "Training": Filling._training,
+    "Correction": Filling._correction,
+}
+
+
+def is_done(sql: sqlite3.Connection, ledger: Ledger) -> bool:
+    """Whether everything in this ledger is in the catalogue."""
+    state = dict(sql.execute("SELECT name, value FROM state").fetchall())
+    heads = changes.heads(ledger)
+    upto = int(state.get("records", 0))
+    return (
+        (upto, state.get("responses", 0)) == tuple(heads)
+        and state.get("last", "") == changes.record_hash(ledger, upto)
+        and sql.execute("SELECT 1 FROM places WHERE upto IS NOT NULL").fetchone() is None
+    )
+
+
+def progress(sql: sqlite3.Connection) -> tuple[int, int]:
+    """How much of the ledger is in the catalogue, in questions and records."""
+    known = dict(sql.execute("SELECT name, value FROM state WHERE name IN ('records', 'heads')").fetchall())
+    row = sql.execute(
+        "SELECT coalesce(sum(n), 0), coalesce(sum(CASE WHEN upto IS NULL THEN n ELSE min(done, n) END), 0) FROM places"
+    ).fetchone()
+    records, heads = int(known.get("records", 0)), int(known.get("heads", 0))
+    return int(row[1]) + records, int(row[0]) + max(heads, records)
