@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from places import ROOT
 
 from errorbook import interfaces, plugins
 
-ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src"
 STAGES = ("select", "evaluate", "diagnose", "instruct", "verify", "train", "judge")
 # What a stage never reaches, not even through a helper: it gets values and protocols, not the run nor its plugins.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from loop_kit import RUN_FILE, config
 from msgspec.structs import replace
 
 from errorbook.adapters.instructors.scripted import ScriptedInstructor
@@ -40,46 +41,6 @@ from errorbook.records import (
     Training,
     Verdict,
 )
-
-RUN_FILE = """
-[run]
-name = "small"
-cycles = 2
-seed = 5
-
-[target]
-engine = "scripted"
-accuracy = 0.3
-gain = 0.25
-
-[[tasks]]
-name = "arithmetic"
-train = 39
-dev = 78
-test = 78
-
-[[tasks]]
-name = "retention"
-role = "guard"
-train = 14
-dev = 70
-test = 70
-margin = 0.1
-
-[strategy]
-name = "contrast"
-retriever = "scripted"
-
-[train]
-method = "scripted"
-"""
-
-
-def config(**changes: str) -> Config:
-    text = RUN_FILE
-    for old, new in changes.items():
-        text = text.replace(f"{old} = ", f"{old} = {new} # ", 1)
-    return parse(text)
 
 
 def contents(folder: Path) -> str:

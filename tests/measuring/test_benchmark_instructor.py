@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 
 from benchmarks.instructor import SCHEMA
 from errorbook.testing import Faults, Server, Settings, server
-
-ROOT = Path(__file__).parent.parent
 
 
 def bench(*flags: str) -> subprocess.CompletedProcess[str]:

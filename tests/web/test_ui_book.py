@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 from browser_kit import Serve, accessible, chromium, page, reflows, served, without_scripts
+from loop_kit import config
 from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect
 from synthetic_run import Scribe, write_exam, write_run
-from test_loop import config
 
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from endpoint_kit import ANALYSIS, SUM, one_diagnosis, scripted
+from loop_kit import config
 from msgspec.structs import replace
 from synthetic_run import write_exam, write_run
 from teacher_kit import mistake as wrong_answer
-from test_endpoint_instructor import ANALYSIS, SUM, one_diagnosis, scripted
-from test_loop import config
 
 from errorbook.corrections.inbox import submit
 from errorbook.ledger.file import Ledger, open_ledger

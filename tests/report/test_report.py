@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from synthetic_run import CONFIG, Scribe, write_exam, write_run
+from synthetic_run import CONFIG, HOSTILE, Scribe, write_exam, write_run
 
 from errorbook.errors import LedgerError
 from errorbook.ledger.file import Ledger, open_ledger
@@ -40,10 +40,6 @@ from errorbook.report.records import Accuracy, Report
 from errorbook.report.status import latest, stand
 from errorbook.stats import not_worse, paired_interval
 
-HOSTILE = (
-    '<script>alert(1)</script><img src="https://evil.example/x.png" onerror=alert(1)>"\'|`](https://evil.example)\x1b[2J'
-    "</pre></style></svg>{{ 7*7 }} \u202eabc ````\n# heading"
-)
 VOID = {"meta", "br", "img", "input", "link", "hr", "line", "rect", "circle", "path", "polyline", "base"}
 
 

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from synthetic_run import write_run
 
 from benchmarks.screenshots import HEIGHT, LARGEST, PROGRAMS, WIDTH, shots
 
-ROOT = Path(__file__).parents[1]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not any(map(shutil.which, PROGRAMS)), reason="needs a Chromium: 'sudo apt install chromium'"),

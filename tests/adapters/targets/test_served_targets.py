@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import KITS
 
 from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import quiet_transformers
@@ -325,7 +326,7 @@ def test_the_options_of_the_run_file_are_checked() -> None:
 
 # The vllm engine -----------------------------------------------------------------------------------------------------
 
-STAND_IN = Path(__file__).parent / "stand_in_vllm.py"
+STAND_IN = KITS / "stand_in_vllm.py"
 
 
 class Stage:

@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import pytest
 from browser_kit import accessible, chromium, page, reflows, served  # noqa: F401 - `page` asks for `served`
-from docs_kit import ROOT, environment
+from docs_kit import environment
+from places import ROOT
 from playwright.sync_api import Page
 
 from errorbook import config, plugins

@@ -288,3 +288,9 @@ def write_exam(folder: Path) -> Path:
             for split in SPLITS[:2]:
                 list(scribe.examine(scribe.base, task.name, split, 0))
     return folder
+
+
+HOSTILE = (
+    '<script>alert(1)</script><img src="https://evil.example/x.png" onerror=alert(1)>"\'|`](https://evil.example)\x1b[2J'
+    "</pre></style></svg>{{ 7*7 }} \u202eabc ````\n# heading"
+)

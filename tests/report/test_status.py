@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
+from places import KITS
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
 from errorbook.config import dump
@@ -80,7 +81,7 @@ def test_a_killed_run_is_stopped_and_says_how_it_goes_on(tmp_path: Path) -> None
         "    steps = Scribe(ledger).steps(); next(steps); next(steps)\n"
         "    print('ready', flush=True); time.sleep(60)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(KITS)}
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"

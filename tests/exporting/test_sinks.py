@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import EXAMPLES
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
 from errorbook import plugins
@@ -253,7 +254,7 @@ def test_a_run_file_without_sinks_has_the_identity_that_it_always_had() -> None:
 @pytest.mark.slow
 def test_a_run_may_be_gone_on_with_under_other_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = Path(__file__).parent.parent.joinpath("examples", "scripted.toml").read_text(encoding="utf-8")
+    text = (EXAMPLES / "scripted.toml").read_text(encoding="utf-8")
     (tmp_path / "run.toml").write_text(f'{text}\n[[sinks]]\nkind = "jsonl"\n', encoding="utf-8")
     assert _guarded(["run", "run.toml", "--out", "run"]) in {0, 1}
     (tmp_path / "run.toml").write_text(text, encoding="utf-8")

@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from endpoint_kit import ANALYSIS, SUM, asking, one_diagnosis, scripted
 from hypothesis import given
 from hypothesis import strategies as st
 from teacher_kit import INJECTION, blocks, example, mistake, outside, teacher
@@ -36,7 +37,6 @@ from errorbook.loop import run
 from errorbook.records import Assignment, Call, Decision, Diagnosis, Draft, Failure, Mistake, Sample
 from errorbook.testing import Faults, Turn, server
 
-SUM = example("What is 17 + 25?", "42", skill="add_carry")
 NEAR = example("What is 11 + 12?", "23")
 CITY = example("What is the capital of the country in which Lyon lies?", "Paris")
 QUIZ = example("Which of these floats on water?", "B", choices=("iron", "cork", "gold"))
@@ -45,34 +45,9 @@ WRONG = mistake(SUM, "17 + 25 = 32\nAnswer: 32")
 LEC = mistake(SUM, "17 + 25 = 32\nAnswer: 32", [(NEAR, "Answer: 23")])
 
 
-def asking(base_url: str, tmp_path: Path | None = None, **options: Any) -> EndpointInstructor:
-    workspace = str(tmp_path) if tmp_path else None
-    return openai(model="teacher", base_url=base_url, workspace=workspace, **options)
-
-
-def scripted(*texts: str) -> Callable[[Sequence[Turn]], str]:
-    """Replies in turn: one for each time that a conversation has gone on."""
-    return lambda turns: texts[min(len(texts), sum(turn.role == "assistant" for turn in turns) + 1) - 1]
-
-
 def diagnosed(by: Instructor, mistakes: Iterable[Mistake]) -> list[tuple[Mistake, Diagnosis]]:
     pairs = [(mistake, result) for mistake, result, _ in diagnose(by, mistakes)]
     return [(mistake, result) for mistake, result in pairs if isinstance(result, Diagnosis)]
-
-
-def one_diagnosis(script: Callable[[Sequence[Turn]], str], of: Mistake) -> tuple[Diagnosis | Failure, Call, int]:
-    with server(script=script) as provider:
-        [(_, result, call)] = asking(provider.base_url).diagnose([of])
-        return result, call, provider.stats().requests
-
-
-ANALYSIS = {
-    "first_wrong_step": "17 + 25 = 32",
-    "misconception": "The carried ten is dropped.",
-    "error_kind": "dropped carry",
-    "skill": "carrying",
-    "difficulty": 2,
-}
 
 
 # what is asked -----------------------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
+from places import ROOT
 
 from errorbook.testing import Fault, Faults, Server, Settings, Turn, server
 
@@ -559,7 +559,7 @@ def test_a_wrong_flag_is_one_sentence_and_exit_2(flags: list[str], word: str) ->
 
 
 def test_the_examples_of_the_documents_run() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "instructors.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "instructors.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
 
     assert len(examples) == 2
@@ -568,7 +568,7 @@ def test_the_examples_of_the_documents_run() -> None:
 
 
 def test_every_dial_of_the_documents_exists() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "instructors.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "instructors.md").read_text(encoding="utf-8")
     told = {
         name
         for row in re.findall(r"^\|[^|]*\|([^|]*)\|[^|]*\|[^|]*\|$", text, re.M)

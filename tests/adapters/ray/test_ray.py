@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import EXAMPLES
 
 from errorbook.adapters.ray.parcels import pack, unpack
 from errorbook.adapters.ray.ray_cluster import Compute, connect, disconnect
@@ -418,7 +419,7 @@ def test_a_folder_arrives_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_whole_run_on_the_cluster_holds_what_one_on_this_machine_does(nodes: Nodes, tmp_path: Path) -> None:
     nodes.have(2)
-    text = (Path(__file__).parent.parent / "examples" / "scripted.toml").read_text(encoding="utf-8")
+    text = (EXAMPLES / "scripted.toml").read_text(encoding="utf-8")
     far = f'{text}\n[compute]\nengine = "ray"\naddress = "{nodes.address}"\n'
     digests = []
     for name, config in (("near", parse(text)), ("far", parse(far))):

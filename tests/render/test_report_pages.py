@@ -9,8 +9,7 @@ from typing import Literal
 import pytest
 from browser_kit import accessible, chromium, page, reflows, served  # noqa: F401 - `page` asks for `served`
 from playwright.sync_api import Page
-from synthetic_run import write_exam, write_run
-from test_report import HOSTILE
+from synthetic_run import HOSTILE, write_exam, write_run
 
 from errorbook.ledger.file import open_ledger
 from errorbook.render import html as report_html

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from llm_kit import READ, asks, engine, kinds
+from places import KITS
 
 from errorbook.llm.budget import Budget
 from errorbook.testing import Server, Settings, server
@@ -23,12 +24,11 @@ base_url, store, n, concurrency = sys.argv[1:]
 with engine(base_url, Path(store), concurrency=int(concurrency)) as llm:
     print(sum(1 for _ in llm.ask(asks(int(n)), READ)))
 """
-TESTS = Path(__file__).parent
 
 
 def client(provider: Server, store: Path, n: int, concurrency: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", CLIENT, provider.base_url, str(store), str(n), str(concurrency)]
-    return subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=KITS, stdout=subprocess.PIPE, text=True)
 
 
 def kill_after(process: subprocess.Popen[str], provider: Server, answered: int) -> None:

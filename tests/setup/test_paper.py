@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from places import EXAMPLES
 
 from errorbook import plugins
 from errorbook.adapters.targets.scripted import ScriptedTarget
@@ -29,7 +30,6 @@ from errorbook.loop import run
 from errorbook.records import Comparison, Decision, Rejection, Sample
 from errorbook.setup.plan import make_plan
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 LEARNT = ["mmlu", "gsm8k", "mbpp"]
 GUARDS = ["arc", "gsm_plus", "humaneval", "bbh"]
 Row = dict[str, Any]

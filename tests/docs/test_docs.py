@@ -17,7 +17,8 @@ from typing import Any, get_args
 
 import click
 import pytest
-from docs_kit import DOCUMENTS, ROOT, SHELLS, Piece, blocks, prose
+from docs_kit import DOCUMENTS, SHELLS, Piece, blocks, prose
+from places import ROOT
 
 from errorbook import config, plugins
 

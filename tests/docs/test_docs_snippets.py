@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docs_kit import ROOT, Block, blocks, reader
+from docs_kit import Block, blocks, reader
+from places import ROOT
 
 DOCS = ROOT / "docs"
 RUN = "errorbook run run.toml"
