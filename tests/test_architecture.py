@@ -13,7 +13,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from places import ROOT
@@ -22,23 +22,27 @@ from errorbook import interfaces, plugins
 
 SOURCE = ROOT / "src"
 STAGES = ("select", "evaluate", "diagnose", "instruct", "verify", "train", "judge")
-# What a stage never reaches, not even through a helper: it gets values and protocols, not the run nor its plugins.
-OF_THE_RUN = {
-    "assemble",
-    "cli",
-    "compute",
-    "config",
-    "ledger",
-    "loop",
-    "opening",
-    "plan",
-    "plugins",
-    "report",
-    "scaffold",
-    "exporting",
-    "web",
-}
-BEYOND_A_STAGE = OF_THE_RUN | set(get_args(plugins.Kind))
+PURE = {"records", "interfaces", "errors", "checks", "stats"}
+"""All that a stage may import: it gets values and protocols, not the run, its ledger or its plugins."""
+FLOORS: tuple[frozenset[str], ...] = tuple(
+    frozenset(floor.split())
+    for floor in (
+        "records errors paths version",
+        "stats interfaces plugins checks llm sandbox testing",
+        " ".join(STAGES),
+        "noise_floor config",
+        "ledger",
+        "adapters",
+        "importing setup",
+        "corrections write_and_verify",
+        "report",
+        "loop render",
+        "exporting web",
+        "cli",
+        "__main__",
+    )
+)
+"""The rooms (folders, and files at the top) from the ground up. A room imports from lower floors."""
 HEAVY = {
     "accelerate",
     "gguf",
@@ -124,30 +128,61 @@ def ours(names: set[str]) -> set[str]:
 GRAPH = {name: ours(imported(name, typing_too=False)) - {name} for name in MODULES}
 
 
-def reached(name: str) -> set[str]:
-    """What importing and running a module can pull in; its own typing imports count as knowledge, too."""
-    waiting = sorted(ours(imported(name, typing_too=True)))
-    seen: set[str] = set()
-    while waiting:
-        module = waiting.pop()
-        if module not in seen:
-            seen.add(module)
-            waiting.extend(GRAPH[module])
-    return seen
-
-
 def test_every_stage_is_there() -> None:
     missing = [stage for stage in STAGES if f"errorbook.{stage}" not in MODULES]
 
     assert not missing
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if f"errorbook.{stage}" in MODULES])
-def test_stages_know_only_records_interfaces_errors_and_pure_functions(stage: str) -> None:
-    parts = {name: name.split(".")[1] for name in reached(f"errorbook.{stage}") if "." in name}
-    forbidden = (BEYOND_A_STAGE | set(STAGES)) - {stage}
+def room_of(name: str) -> str:
+    """The folder, or the file at the top, that a module belongs to; the package's face is a room of its own."""
+    return name.split(".")[1] if "." in name else name
 
-    assert sorted(name for name, part in parts.items() if part in forbidden) == []
+
+def arrows() -> dict[tuple[str, str], set[str]]:
+    """Every import from one room to another, imports for the type checker included, with the modules it joins."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for name in MODULES:
+        for target in ours(imported(name, typing_too=True)):
+            pair = room_of(name), room_of(target)
+            if pair[0] != pair[1] and "errorbook" not in pair:
+                found.setdefault(pair, set()).add(f"{name} -> {target}")
+    return found
+
+
+def test_every_room_stands_on_one_floor() -> None:
+    rooms = {room_of(name) for name in MODULES} - {"errorbook"}
+
+    assert sorted(room for floor in FLOORS for room in floor) == sorted(rooms)
+
+
+def test_no_room_imports_from_its_own_floor_or_a_higher_one() -> None:
+    floor_of = {room: place for place, floor in enumerate(FLOORS) for room in floor}
+
+    assert [sorted(joined) for (room, target), joined in arrows().items() if floor_of[target] >= floor_of[room]] == []
+
+
+def test_the_house_is_small_enough_to_hold_in_mind() -> None:
+    files = [path for path in (SOURCE / "errorbook").glob("*.py") if path.name != "__init__.py"]
+    rooms = {room_of(name) for name in MODULES}
+
+    assert len(files) <= 20
+    assert len(rooms) <= 40
+    assert len(arrows()) <= 175
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_and_files_stay_short(name: str) -> None:
+    functions = (node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    long = {node.name: size for node in functions if (size := (node.end_lineno or 0) - node.lineno + 1) > 60}
+
+    assert long == {}
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 450
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_records_interfaces_errors_checks_and_stats_only(stage: str) -> None:
+    assert {room_of(name) for name in ours(imported(f"errorbook.{stage}", typing_too=True))} <= PURE
 
 
 @pytest.mark.parametrize("name", ["errorbook.records", "errorbook.errors"])
@@ -159,11 +194,46 @@ def test_interfaces_know_records_only() -> None:
     assert ours(imported("errorbook.interfaces", typing_too=True)) == {"errorbook.records"}
 
 
-def test_no_import_cycles() -> None:
+def folder_of(name: str) -> str:
+    """The folder that a module lies in, in dotted form; files at the top lie in none and stand for themselves."""
+    is_package = MODULES[name].name == "__init__.py"
+    folder = name if is_package else name.rpartition(".")[0]
+    return name if folder == "errorbook" else folder
+
+
+def require_no_circle(graph: dict[str, set[str]]) -> None:
     try:
-        graphlib.TopologicalSorter(GRAPH).prepare()
+        graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
         pytest.fail("import cycle: " + " -> ".join(error.args[1]))
+
+
+def test_no_circle_of_files() -> None:
+    require_no_circle(GRAPH)
+
+
+def test_no_circle_of_folders() -> None:
+    """Folders of every depth; what a file imports inside a function counts as well."""
+    folders: dict[str, set[str]] = {}
+    for name, targets in GRAPH.items():
+        if name != "errorbook":  # the package's face loads its two functions on first use
+            known = folders.setdefault(folder_of(name), set())
+            known |= {folder_of(target) for target in targets} - {folder_of(name), "errorbook"}
+    require_no_circle(folders)
+
+
+def test_no_circle_in_the_benchmarks() -> None:
+    files = {path.stem: path for path in (ROOT / "benchmarks").glob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for stem, path in files.items():
+        named = {
+            part
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmarks")
+            for part in [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        }
+        graph[stem] = (named & set(files)) - {stem}
+    require_no_circle(graph)
 
 
 def test_only_the_ledger_speaks_sql() -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from synthetic_run import HOSTILE, write_exam, write_run
 
 from errorbook.ledger.file import open_ledger
-from errorbook.render import html as report_html
+from errorbook.render.pages import html as report_html
 from errorbook.report.build import build
 
 __all__ = ["chromium", "page"]

@@ -10,9 +10,9 @@ from synthetic_run import write_run
 
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Noise
-from errorbook.render import html as report_html
 from errorbook.render import words as sentences
 from errorbook.render.charts import BarRow, bar_chart, cycle_chart
+from errorbook.render.pages import html as report_html
 from errorbook.render.terminal import report_text
 from errorbook.report.build import build
 from errorbook.report.records import Report

@@ -30,10 +30,10 @@ from errorbook.records import (
     Split,
     Training,
 )
-from errorbook.render import html as report_html
 from errorbook.render import markdown as report_markdown
 from errorbook.render import words as sentences
 from errorbook.render.charts import thin
+from errorbook.render.pages import html as report_html
 from errorbook.render.terminal import plain, report_text, watching
 from errorbook.report.build import build
 from errorbook.report.records import Accuracy, Report

@@ -21,8 +21,8 @@ from errorbook.errors import LedgerError
 from errorbook.ledger.file import Entry, open_ledger
 from errorbook.ledger.run_view import note_budget
 from errorbook.records import Checkpoint, Correction, Evaluation, Noise
-from errorbook.render import html as report_html
 from errorbook.render import markdown as report_markdown
+from errorbook.render.pages import html as report_html
 from errorbook.report.build import build
 from errorbook.report.fates import FATES
 from errorbook.report.phrases import words

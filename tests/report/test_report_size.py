@@ -24,8 +24,8 @@ from errorbook.records import (
     Score,
     Verdict,
 )
-from errorbook.render import html as report_html
 from errorbook.render import markdown as report_markdown
+from errorbook.render.pages import html as report_html
 from errorbook.report.build import build
 from errorbook.report.records import Report
 

@@ -45,15 +45,32 @@ def job(source: str) -> Job:
     return Job(parts=(source,), tests=TESTS, entry="f")
 
 
+def ancestors(process: str) -> list[str]:
+    """The parents of a process, nearest first."""
+    line: list[str] = []
+    while process not in {"0", "1"}:
+        try:
+            # The name in brackets may hold anything; what follows its last bracket is the state and the parent.
+            process = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            break
+        line.append(process)
+    return line
+
+
 def processes() -> set[str]:
-    """The cells' interpreters that run on this machine now, by their command line."""
+    """The cells' interpreters of this test process, or of nobody: those of tests that run beside it are left out."""
+    beside = set()
+    for place in Path("/proc").glob("[0-9]*"):
+        if place.name != str(os.getpid()) and ancestors(place.name)[:1] == [str(os.getppid())]:
+            beside.add(place.name)
     found = set()
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = place.read_bytes()
         except OSError:
             continue
-        if b"errorbook.sandbox import worker" in line:
+        if b"errorbook.sandbox import worker" in line and not beside & set(ancestors(place.parent.name)):
             found.add(place.parent.name)
     return found
 

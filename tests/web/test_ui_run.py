@@ -17,7 +17,7 @@ from synthetic_run import Scribe, write_exam, write_run
 
 from errorbook.errors import LedgerError
 from errorbook.ledger.file import open_ledger
-from errorbook.render import html as report_html
+from errorbook.render.pages import html as report_html
 from errorbook.render.pages.environment import grouped, instant, moment
 from errorbook.report.build import build
 from errorbook.web import run_pages

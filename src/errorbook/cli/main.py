@@ -363,7 +363,7 @@ def _build(folder: Path, control: Path | None = None) -> Report:
 
 def _rendered(made: Report, form: str, to_file: bool) -> str:
     if form == "html":
-        from errorbook.render.html import render
+        from errorbook.render.pages.html import render
 
         return render(made)
     if form == "md":

@@ -18,8 +18,8 @@ from starlette.routing import BaseRoute, Route
 
 from errorbook.errors import UserError
 from errorbook.ledger.liveness import changed
-from errorbook.render import html as report_html
 from errorbook.render import status_words as standing
+from errorbook.render.pages import html as report_html
 from errorbook.report.status import Status
 from errorbook.web.answering import book_of, path, shelf_of, show
 from errorbook.web.patience import Patience
