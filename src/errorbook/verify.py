@@ -1,17 +1,7 @@
 """Beyond the paper: Draft -> Sample | Rejection. Decides what may be trained on; keeps every reject with its reason.
 
-The checks, in order, the first that fails is the reason:
-
-`format`         a part is empty, the options are not distinct, or the completion does not score right by itself
-`leak`           the question holds its answer, a worked solution, or a heading of the reply's format
-`doubt`          the solution breaks off, changes its mind, or talks about the student
-`weak_tests`     a program's tests pass although it does nothing, or is the response that was wrong
-`wrong_answer`   the answer, found independently, is another one: recomputed by the task, or by most blind votes
-`unverifiable`   nothing but the instructor vouches for the answer, or the blind votes are divided
-`wrong_step`     an equation in the worked solution does not hold
-`duplicate`      the same question was drafted before, in this cycle or an earlier one, or stands in the train split
-`near_duplicate` the same numbers and nearly the same words (or, with embeddings, meaning) as such a question
-`contaminated`   the question, a run of its words, or its calculation stands in a dev, test or guard split
+`REASONS` names the checks in their order; the first that fails is the reason. The order matters: a check may rely on
+those before it (a sum is only recomputed if the draft is well formed), and cheap checks come before dear ones.
 
 Covers one draft at a time in a fixed order, so that a resumed run decides the same. Asks no model: blind votes come in
 as data (see `interfaces.Checker`). It does not decide how many drafts are asked for again.
@@ -35,18 +25,19 @@ from errorbook.checks.tokens import numbers, words
 from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
 from errorbook.records import Draft, Example, Rejection, Sample, Score
 
-REASONS = (
-    "format",
-    "leak",
-    "doubt",
-    "weak_tests",
-    "wrong_answer",
-    "unverifiable",
-    "wrong_step",
-    "duplicate",
-    "near_duplicate",
-    "contaminated",
-)
+REASONS = {
+    "format": "a part is missing, or no answer can be read from the solution",
+    "leak": "the question holds an answer, a solution or a heading",
+    "doubt": "the solution breaks off, changes its mind, or talks about the student",
+    "weak_tests": "the tests pass for a program that does nothing, or for the wrong one",
+    "wrong_answer": "the answer, found independently, is another one",
+    "unverifiable": "nothing but the instructor vouches for the answer",
+    "wrong_step": "an equation in the solution does not hold",
+    "duplicate": "the question stands before, or in the train questions",
+    "near_duplicate": "the same numbers in nearly the same words",
+    "contaminated": "a held-out question, or a run of its words",
+}
+"""Every reason for a rejection, in the order of the checks, with what it means for people. The only list of them."""
 _OWN = "the solution"
 _FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)
 

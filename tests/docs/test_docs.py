@@ -21,6 +21,7 @@ from docs_kit import DOCUMENTS, SHELLS, Piece, blocks, prose
 from places import ROOT
 
 from errorbook import config, plugins
+from errorbook.verify import REASONS
 
 
 def fenced(document: Path, *languages: str) -> Iterator[Piece]:
@@ -205,3 +206,10 @@ def test_the_plugins_in_documents_satisfy_the_protocols(tmp_path: Path) -> None:
 
     assert len(files) == 4
     assert reply.returncode == 0, reply.stdout
+
+
+def test_the_page_of_verification_explains_every_reason_in_its_order() -> None:
+    page = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
+    table = page.partition("| Reason | What is wrong |")[2].partition("\n\n")[0]
+
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == list(REASONS)

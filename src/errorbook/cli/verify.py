@@ -14,17 +14,7 @@ if TYPE_CHECKING:
     from errorbook.interfaces import Scorer, Task
     from errorbook.records import Example
 
-_SAID = {
-    "format": "a part is missing, or no answer can be read from the solution",
-    "leak": "the question holds an answer, a solution or a heading",
-    "doubt": "the solution breaks off, changes its mind, or talks about the student",
-    "weak_tests": "the tests pass for a program that does nothing",
-    "wrong_answer": "the answer, found independently, is another one",
-    "unverifiable": "the task cannot recompute the answer",
-    "wrong_step": "an equation in the solution does not hold",
-    "duplicate": "the question stands before, or in the train questions",
-    "near_duplicate": "the same numbers in nearly the same words",
-    "contaminated": "a held-out question, or a run of its words",
+_FOUND_BESIDES = {
     "repeated": "the question stands earlier in the file",
     "overlaps_train": "a run of words of a train question (not rejected)",
 }
@@ -77,10 +67,13 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 def render(funnel: Funnel) -> str:
     """The funnel as text."""
+    from errorbook.verify import REASONS
+
+    meanings = REASONS | _FOUND_BESIDES
     lines = [f"{funnel.samples:>7,}  samples"]
-    lines += [f"{-count:>7,}  {reason:<15} {_SAID[reason]}" for reason, count in funnel.rejected.items()]
+    lines += [f"{-count:>7,}  {reason:<15} {meanings[reason]}" for reason, count in funnel.rejected.items()]
     lines += [f"{funnel.accepted:>7,}  accepted", "", "Found by each check, whatever else was wrong:"]
-    lines += [f"{count:>7,}  {name:<15} {_SAID[name]}" for name, count in funnel.found.items()]
+    lines += [f"{count:>7,}  {name:<15} {meanings[name]}" for name, count in funnel.found.items()]
     listed = ", ".join(f"{name} {count:,}" for name, count in funnel.held.items()) or "none"
     lines += ["", f"Held-out questions: {listed}", f"Train questions: {funnel.train:,}", f"Answers: {funnel.answers}"]
     return "\n".join(lines)
