@@ -31,6 +31,7 @@ from errorbook.config import parse
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import run
 from errorbook.records import Sample
+from errorbook.render.status_words import stage_name
 
 RUN_FILE = """
 [run]
@@ -165,7 +166,8 @@ def _stages(ledger: Ledger) -> dict[str, float]:
     """Seconds of each stage by its name, the longest first."""
     seconds: dict[str, float] = {}
     for event in ledger.events():
-        seconds[event.stage] = seconds.get(event.stage, 0.0) + event.seconds
+        name = stage_name(event)
+        seconds[name] = seconds.get(name, 0.0) + event.seconds
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 

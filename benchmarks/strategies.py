@@ -23,10 +23,11 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook.config import Config, load
+from errorbook.ledger.events import quiet
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Comparison, Decision, Evaluation, Outcome, Sample, Verdict
-from errorbook.setup.session import opened, quiet
+from errorbook.setup.session import opened
 from errorbook.stats import paired_interval
 
 CONTROL = "undirected"

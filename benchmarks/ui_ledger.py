@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
 from errorbook.judge import compare
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Call,
@@ -132,7 +133,11 @@ class Run:
                     examples = examples[: -(len(examples) // 10)]
                 for some in blocks(examples):
                     self.ledger.append_responses([response(evaluation, one, strength) for one in some])
-                self.ledger.note(f"evaluate {task.name} {split}", cycle, 60.0, evaluation.n)
+                self.note(Event("evaluate", cycle, evaluation.n, evaluation.n, task.name, split, seconds=60.0))
+
+    def note(self, event: Event) -> None:
+        """A stage that ended."""
+        self.ledger.advance(self.ledger.begin(event._replace(done=0)), event.done, event.seconds)
 
     def supply(self, current: Checkpoint, cycle: int) -> None:
         """Diagnose every mistake, write two drafts for every second one, and verify them."""
@@ -142,7 +147,7 @@ class Run:
             for answer in some:
                 supplied += diagnosed(answer, cycle)
             self.ledger.extend(supplied, cycle)
-        self.ledger.note("diagnose", cycle, 120.0, 1)
+        self.note(Event("diagnose", cycle, 1, 1, seconds=120.0))
 
     def train(self, current: Checkpoint, cycle: int) -> Checkpoint:
         """A training and its candidate."""
@@ -160,7 +165,7 @@ class Run:
             weights_hash=digest("weights", str(cycle)),
         )
         self.ledger.append(training, f"training:{cycle}", cycle, current.hash)
-        self.ledger.note("train", cycle, 300.0, training.lessons)
+        self.note(Event("train", cycle, training.lessons, training.lessons, seconds=300.0))
         candidate = Checkpoint(
             base="tiny",
             base_fingerprint="f" * 32,

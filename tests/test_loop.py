@@ -20,6 +20,7 @@ from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.config import Config, Strategy, load, parse
 from errorbook.diagnose import diagnose, find_mistakes
 from errorbook.errors import BudgetError, DataError, LedgerError, StageError
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import exam, run
 from errorbook.records import (
@@ -124,11 +125,11 @@ def test_every_sample_traces_back_to_its_mistake_and_on_to_its_checkpoint(tmp_pa
 
 
 def test_test_is_read_once_at_the_end_and_never_learnt_from(tmp_path: Path) -> None:
-    seen: list[tuple[str, int]] = []
-    run(config(), tmp_path, lambda stage, cycle, done, total: seen.append((stage, done)))
-    order = [stage for stage, done in seen if done == 0]
-    first_test = next(place for place, stage in enumerate(order) if stage.endswith(" test"))
-    assert all(" dev" not in stage and stage != "train" for stage in order[first_test:])
+    seen: list[Event] = []
+    run(config(), tmp_path, seen.append)
+    order = [event for event in seen if event.done == 0]
+    first_test = next(place for place, event in enumerate(order) if event.split == "test")
+    assert all(event.split != "dev" and event.stage != "train" for event in order[first_test:])
     with open_ledger(tmp_path) as ledger:
         responses = {ledger.response(diagnosis.response) for diagnosis in ledger.all(Diagnosis)}
         assert {response.split for response in responses if response} == {"train"}
@@ -189,9 +190,9 @@ def test_nothing_wrong_means_stop(tmp_path: Path) -> None:
 def test_a_finished_run_does_nothing_again(tmp_path: Path) -> None:
     run(config(), tmp_path)
     before = contents(tmp_path)
-    stages: list[str] = []
-    run(config(), tmp_path, lambda stage, cycle, done, total: stages.append(stage))
-    assert stages == []
+    seen: list[Event] = []
+    run(config(), tmp_path, seen.append)
+    assert seen == []
     assert contents(tmp_path) == before
 
 
@@ -206,9 +207,9 @@ def test_an_exam_evaluates_only_and_the_run_goes_on_from_it(tmp_path: Path) -> N
     with open_ledger(tmp_path) as ledger:
         assert ledger.count(Evaluation) == 4
         assert ledger.count(Decision) == 0
-    stages: list[str] = []
-    run(config(), tmp_path, lambda stage, cycle, done, total: stages.append(stage))
-    assert "find contrasts" in stages[0]
+    seen: list[Event] = []
+    run(config(), tmp_path, seen.append)
+    assert seen[0].stage == "contrast"
 
 
 def test_another_run_file_or_changed_data_is_refused(tmp_path: Path) -> None:

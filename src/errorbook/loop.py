@@ -20,6 +20,7 @@ from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
 from errorbook.judge import best, compare, judge, require_same_prompts
+from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.noise_floor import noise_floor
 from errorbook.records import (
@@ -40,7 +41,7 @@ from errorbook.records import (
     Training,
 )
 from errorbook.setup.assemble import Course, rule_of
-from errorbook.setup.session import Run, Watch, opened, quiet, timed
+from errorbook.setup.session import Run, opened, timed
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
 from errorbook.write_and_verify import keep_budget, supplied
 
@@ -51,7 +52,7 @@ def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_fi
     Args:
         config: The checked run file.
         folder: The run's own folder, created where missing; runs/NAME below the current one if not given.
-        watch: Told of progress.
+        watch: Called with each event of the run's stages.
         run_file: The run file's text, kept for the record.
 
     Returns:
@@ -152,8 +153,8 @@ def _examine(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cy
     ledger.open_evaluation(evaluation, cycle)
     answered = ledger.answered(evaluation)
     if len(answered) < len(examples):
-        this.parts.target.use(checkpoint, ledger.root)
-        with timed(this, f"evaluate {course.name} {split}", cycle, len(examples)) as tick:
+        with timed(this, "evaluate", cycle, len(examples), course.name, split) as tick:
+            this.parts.target.use(checkpoint, ledger.root)
             tick(len(answered))
             for block in evaluate(this.parts.target, course.task, course.scorer, evaluation, examples, answered):
                 ledger.append_responses(block)
@@ -169,9 +170,9 @@ def _asked_twice(this: Run, cycle: int, current: Checkpoint, course: Course, ans
     if not wanted or ledger.find(Noise, key) is not None:
         return
     examples, target = course.examples["dev"], this.parts.target
-    target.use(current, ledger.root)
     evaluation = course.evaluation(target, current, "dev")
-    with timed(this, f"noise floor of {course.name}", cycle, len(examples)):
+    with timed(this, "noise", cycle, len(examples), course.name, "dev"):
+        target.use(current, ledger.root)
         noise = noise_floor(target, course.task, course.scorer, evaluation, examples, answers)
     ledger.append(noise, key=key, cycle=cycle, parent=evaluation.hash)
 
@@ -184,9 +185,9 @@ def _with_contrasts(
     books: dict[str, dict[str, Response]],
 ) -> list[Mistake]:
     """Learning from Error by Contrast: add the nearest right questions of the same task."""
-    this.parts.target.use(current, this.ledger.root)
     found = []
-    with timed(this, "find contrasts", cycle, len(mistakes)) as tick:
+    with timed(this, "contrast", cycle, len(mistakes)) as tick:
+        this.parts.target.use(current, this.ledger.root)
         for course in this.parts.learnt():
             own = [mistake for mistake in mistakes if mistake.example.task == course.name]
             examples, k = course.examples["train"], this.config.strategy.k

@@ -42,7 +42,7 @@ def _drafted(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft
     known = ledger.keys(Call, cycle)
     open_assignments = [item for item in assignments if f"write:{item.hash}" not in known]
     if open_assignments:
-        with timed(this, "write drafts", cycle, len(assignments)) as tick:
+        with timed(this, "write", cycle, len(assignments)) as tick:
             done = len(assignments) - len(open_assignments)
             for assignment, result, call in instruct(this.parts.instructor, open_assignments):
                 ledger.extend(_written(assignment, result, call), cycle)

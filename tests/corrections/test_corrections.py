@@ -32,6 +32,7 @@ from errorbook.corrections.inbox import (
     submit,
 )
 from errorbook.errors import LedgerError, UserError
+from errorbook.ledger.events import Event, Watch
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import exam, run
 from errorbook.records import (
@@ -46,6 +47,7 @@ from errorbook.records import (
     Rejection,
     Response,
     Sample,
+    Split,
     Training,
 )
 
@@ -354,12 +356,12 @@ def test_an_answers_own_verdict_goes_before_that_of_an_equal_one(book: Path) -> 
 # In a run ----------------------------------------------------------------------------------------------------------
 
 
-def at(stage: str, cycle: int, act: Callable[[], object]) -> Callable[[str, int, int, int], None]:
-    """A watcher that acts once, when a stage of a cycle begins."""
+def at(split: Split, cycle: int, act: Callable[[], object]) -> Watch:
+    """A watcher that acts once, when the evaluation of the learnt task on a split begins in a cycle."""
     done: list[bool] = []
 
-    def watch(now: str, of: int, _done: int, _total: int) -> None:
-        if (now, of) == (stage, cycle) and not done:
+    def watch(event: Event) -> None:
+        if (event.stage, event.task, event.split, event.cycle) == ("evaluate", "arithmetic", split, cycle) and not done:
             done.append(True)
             act()
 
@@ -378,7 +380,7 @@ def test_a_sample_struck_out_while_the_run_writes_is_not_trained_on(tmp_path: Pa
         sample = a_sample(tmp_path)
         said.append((sample, submit(tmp_path, strike(sample))))
 
-    run(CONFIG, tmp_path, at("evaluate arithmetic dev", 1, act))
+    run(CONFIG, tmp_path, at("dev", 1, act))
 
     ((sample, receipt),) = said
     assert receipt == "waiting"
@@ -399,7 +401,7 @@ def test_an_edit_is_what_the_training_sees(tmp_path: Path) -> None:
         edited.append(edit(a_sample(tmp_path), "What is 4100 + 5800?", "9900", "4100 + 5800 = 9900."))
         submit(tmp_path, edited[0])
 
-    run(CONFIG, tmp_path, at("evaluate arithmetic dev", 1, act))
+    run(CONFIG, tmp_path, at("dev", 1, act))
 
     with open_ledger(tmp_path) as ledger:
         lessons = [lesson for lesson in ledger.all(Lesson, 1) if "4100 + 5800" in lesson.prompt]
@@ -422,7 +424,7 @@ def test_an_edit_that_only_the_run_can_refuse_is_recorded_and_left_out(tmp_path:
         copied.append(edit(a_sample(folder), question, answer, "304 - 89 = 215."))
         submit(folder, copied[0])
 
-    run(protecting, folder, at("evaluate arithmetic dev", 1, act))
+    run(protecting, folder, at("dev", 1, act))
 
     with open_ledger(folder) as ledger:
         ((_, key, cycle),) = recorded(ledger, copied[0].subject)
@@ -468,7 +470,7 @@ def test_a_score_given_while_mistakes_are_studied_counts_from_the_next_cycle(tmp
         given.append(a_mistake(tmp_path))
         submit(tmp_path, Correction(subject=given[0].hash, kind="score", verdict="right"))
 
-    run(harmless, tmp_path, at("evaluate arithmetic dev", 1, act))
+    run(harmless, tmp_path, at("dev", 1, act))
 
     with open_ledger(tmp_path) as ledger:
         assert [decision.outcome for decision in ledger.all(Decision)] == ["reject", "reject"]
@@ -493,7 +495,7 @@ def test_where_every_sample_is_struck_out_the_cycle_is_rejected_with_its_reason(
         for sample in samples:
             submit(tmp_path, strike(sample))
 
-    final = run(parse(RUN_FILE.replace("cycles = 2", "cycles = 1")), tmp_path, at("evaluate arithmetic dev", 1, act))
+    final = run(parse(RUN_FILE.replace("cycles = 2", "cycles = 1")), tmp_path, at("dev", 1, act))
 
     with open_ledger(tmp_path) as ledger:
         decision = next(ledger.all(Decision))
@@ -509,7 +511,7 @@ def test_training_from_the_base_again_goes_by_later_corrections_of_earlier_sampl
         gone.append(a_sample(tmp_path))
         submit(tmp_path, strike(gone[0]))
 
-    run(again, tmp_path, at("evaluate arithmetic train", 2, act))
+    run(again, tmp_path, at("train", 2, act))
 
     with open_ledger(tmp_path) as ledger:
         assert next(ledger.all(Decision)).outcome == "accept"
@@ -537,10 +539,10 @@ def corrected_run(folder: Path, delay: float = 0.0) -> None:
         submit(folder, edit(second, "What is 4100 + 5800?", "9900", "4100 + 5800 = 9900."))
         submit(folder, Correction(subject=a_mistake(folder).hash, kind="score", verdict="right"))
 
-    once = at("evaluate arithmetic dev", 1, act)
+    once = at("dev", 1, act)
 
-    def watch(stage: str, cycle: int, done: int, total: int) -> None:
-        once(stage, cycle, done, total)
+    def watch(event: Event) -> None:
+        once(event)
         time.sleep(delay)
 
     run(CONFIG, folder, watch)

@@ -20,10 +20,10 @@ from errorbook.errors import ConfigError, PluginError
 from errorbook.exporting.trackers.feeding import MEMORY, Feed, Named, feeding
 from errorbook.exporting.trackers.jsonl import FILE, JsonlSink
 from errorbook.exporting.trackers.points import Point, points, summary
+from errorbook.ledger.events import Event, quiet
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Decision, Rejection, Sample, Training
 from errorbook.report.build import build
-from errorbook.setup.session import quiet
 
 JSONL = Named("jsonl", {})
 
@@ -105,11 +105,11 @@ def live(folder: Path, named: list[Named], stop_after: int | None = None) -> lis
     """Write a run while sinks listen, as the loop would have it watched; return what was said to the user."""
     said: list[str] = []
     with feeding(named, folder, quiet, said.append) as watch, open_ledger(folder / "ledger.sqlite", "write") as ledger:
-        for number, stage in enumerate(Scribe(ledger).steps(), 1):
-            watch(stage, 1, 0, 1)
+        for number, _ in enumerate(Scribe(ledger).steps(), 1):
+            watch(Event("verify", 1, 0, 1))
             if number == stop_after:
                 raise KeyboardInterrupt
-            watch(stage, 1, 1, 1)
+            watch(Event("verify", 1, 1, 1))
     return said
 
 
@@ -191,7 +191,7 @@ def test_a_sink_that_cannot_be_opened_says_so_when_the_run_begins(tmp_path: Path
     with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
         next(Scribe(ledger).steps())
     with feeding([Named("nowhere", {})], tmp_path, quiet, said.append) as watch:
-        watch("evaluate", 1, 0, 1)
+        watch(Event("evaluate", 1, 0, 1, "sums", "train"))
 
         assert len(said) == 1
 

@@ -329,7 +329,7 @@ def expected(folder: Path, control: Path | None) -> Row:
     fixed, broken = changes(before, after)
     stages: Counter[str] = Counter()
     for stage, seconds in raw.seconds:
-        stages[stage.split()[0]] += seconds
+        stages[stage] += seconds
     mistakes = [body["example"] for bodies in kinds_of(raw).values() for body in bodies]
     again = {
         "task": "sums",

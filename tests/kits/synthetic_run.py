@@ -7,11 +7,14 @@ computed that the report computes.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
 from errorbook.judge import compare, judge
+from errorbook.ledger.events import Event, StageName
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Assignment,
@@ -63,6 +66,7 @@ class Scribe:
     def __init__(self, ledger: Ledger, accept: bool = True, hostile: str = "", both: bool = False) -> None:
         self.ledger, self.accept, self.hostile, self.both = ledger, accept, hostile, both
         self.base = Checkpoint(base="tiny", base_fingerprint="f" * 32)
+        self.row = 0
         self.labels = {self.base.hash: "base"}
         self.examples = {
             (task.name, split): [self._example(task.name, split, index) for index in range(getattr(task, split))]
@@ -83,14 +87,20 @@ class Scribe:
         yield "opening"
         current = self.base
         for cycle in (1, 2):
-            for _ in self.examine(current, "sums", "train", cycle, blocks=2):
+            for block, _ in enumerate(self.examine(current, "sums", "train", cycle, blocks=2)):
+                if block == 1:
+                    wrong = ledger.tally(self.evaluation(current, "sums", "train")).wrong
+                    self.begin("diagnose", cycle, wrong)
                 yield f"train questions {cycle}"
             yield from self.supply(current, cycle)
             candidate = self.train(current, cycle)
+            self.begin_evaluation("sums", "dev", cycle)
             yield f"training {cycle}"
             comparisons = []
             for task in CONFIG.tasks:
                 comparisons.append(self.compare(current, candidate, task, "dev", cycle))
+                if task.name == "sums":
+                    self.begin_evaluation("chat", "dev", cycle)
                 yield f"dev {task.name} {cycle}"
             outcome, reason, marked = judge(rule, comparisons)
             kept = candidate if outcome == "accept" else current
@@ -104,12 +114,16 @@ class Scribe:
             )
             ledger.append(decision, key=f"cycle:{cycle}", cycle=cycle, parent=current.hash)
             current = kept
+            self.begin_evaluation("sums", "train" if cycle == 1 else "test", cycle + 1)
             yield f"decision {cycle}"
         list(self.examine(current, "sums", "train", 3))
+        self.begin_evaluation("sums", "test", 3)
         yield "train questions again"
         for task in CONFIG.tasks:
             comparison = self.compare(self.base, current, task, "test", 3)
             ledger.append(comparison, key=f"final:{task.name}:test", parent=current.hash)
+            if task.name == "sums":
+                self.begin_evaluation("chat", "test", 3)
             yield f"test {task.name}"
 
     def supply(self, current: Checkpoint, cycle: int) -> Iterator[str]:
@@ -147,11 +161,18 @@ class Scribe:
             known = self.ledger.find(Diagnosis, key) or diagnosis
             assignment = Assignment(task="sums", index=index, count=2, cycle=cycle, mistake=mistake, diagnosis=known)
             drafts += self._drafts(assignment, known, cycle)
+        self.ledger.advance(self.row, len(wrong), 0.0)
+        self.begin("write", cycle, len(wrong))
         yield f"diagnoses and drafts {cycle}"
         waiting = 1 if cycle == 2 else 0
+        self.begin("verify", cycle, len(drafts))
         for number, draft in enumerate(drafts[: len(drafts) - waiting]):
             self.ledger.append(self._verified(draft, number), draft.hash, cycle, draft.hash)
-        self.ledger.note("verify", cycle, 0.5, len(drafts))
+        self.ledger.advance(self.row, len(drafts), 0.5)
+        if waiting:  # it is asked for another in its place
+            self.begin("write", cycle, waiting)
+        else:
+            self.begin("train", cycle, self.ledger.count(Sample, cycle) + 4)
         yield f"verification {cycle}"
 
     def _drafts(self, assignment: Assignment, diagnosis: Diagnosis, cycle: int) -> list[Draft]:
@@ -192,8 +213,9 @@ class Scribe:
             folder=f"checkpoints/{cycle}",
             weights_hash=digest("weights", str(cycle), current.hash),
         )
+        self.begin("train", cycle, training.lessons)
         self.ledger.append(training, f"training:{cycle}", cycle, current.hash)
-        self.ledger.note("train", cycle, 30.0, training.lessons)
+        self.ledger.advance(self.row, training.lessons, 30.0)
         candidate = Checkpoint(
             base="tiny",
             base_fingerprint="f" * 32,
@@ -210,12 +232,24 @@ class Scribe:
     def examine(self, checkpoint: Checkpoint, task: str, split: Split, cycle: int, blocks: int = 1) -> Iterator[None]:
         evaluation = self.evaluation(checkpoint, task, split)
         self.ledger.open_evaluation(evaluation, cycle)
+        new = len(self.ledger.answered(evaluation)) < evaluation.n
+        if new:
+            self.begin_evaluation(task, split, cycle)
         responses = [self._response(checkpoint, evaluation, example) for example in self.examples[task, split]]
         size = -(-len(responses) // blocks) or 1
         for start in range(0, len(responses), size):
             self.ledger.append_responses(responses[start : start + size])
+            if new:
+                self.ledger.advance(self.row, min(start + size, len(responses)), 12.25 / blocks)
             yield
-        self.ledger.note(f"evaluate {task} {split}", cycle, 12.25, len(responses))
+
+    def begin(self, stage: StageName, cycle: int, total: int, task: str = "", split: Split | Literal[""] = "") -> None:
+        """Note that a stage begins, as the loop does; the same again goes on with it."""
+        self.row = self.ledger.begin(Event(stage, cycle, 0, total, task, split, at=time.time()))
+
+    def begin_evaluation(self, task: str, split: Split, cycle: int) -> None:
+        """The same for an evaluation."""
+        self.begin("evaluate", cycle, len(self.examples[task, split]), task, split)
 
     def evaluation(self, checkpoint: Checkpoint, task: str, split: Split) -> Evaluation:
         examples = self.examples[task, split]

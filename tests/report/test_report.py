@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 from synthetic_run import CONFIG, HOSTILE, Scribe, write_exam, write_run
 
 from errorbook.errors import LedgerError
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import (
     Call,
@@ -413,10 +414,10 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 def test_progress_in_a_log_is_a_few_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with watching(2) as watch:
         for done in (*range(0, 101), 100):
-            watch("evaluate [b] dev", 1, done, 100)
-        watch("verify", 0, 0, 3)
-        watch("verify", 0, 3, 3)
-        watch("evaluate test", 3, 9, 9)
+            watch(Event("evaluate", 1, done, 100, "[b]", "dev"))
+        watch(Event("verify", 0, 0, 3))
+        watch(Event("verify", 0, 3, 3))
+        watch(Event("evaluate", 3, 9, 9, "sums", "test"))
 
     out, err = capsys.readouterr()
     assert out == ""
@@ -425,5 +426,5 @@ def test_progress_in_a_log_is_a_few_plain_lines(capsys: pytest.CaptureFixture[st
         "cycle 1: evaluate [b] dev ... 100/100",
         "verify ... 0/3",
         "verify ... 3/3",
-        "final exam: evaluate test ... 9/9",
+        "final exam: evaluate sums test ... 9/9",
     ]

@@ -17,6 +17,7 @@ from places import KITS
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
 from errorbook.config import dump
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.liveness import pulse
 from errorbook.ledger.run_view import note_budget
@@ -26,14 +27,14 @@ from errorbook.report.progress import Stage, stage_left
 from errorbook.report.status import Status, at_this_moment, glance, latest, stand
 
 STAGES = [
-    ("opening", "evaluate sums train", 1),
+    ("opening", "", 0),
     ("train questions 1", "evaluate sums train", 1),
     ("train questions 1", "diagnose", 1),
     ("diagnoses and drafts 1", "write drafts", 1),
     ("verification 1", "train", 1),
     ("training 1", "evaluate sums dev", 1),
     ("dev sums 1", "evaluate chat dev", 1),
-    ("dev chat 1", "decide", 1),
+    ("dev chat 1", "evaluate chat dev", 1),
     ("decision 1", "evaluate sums train", 2),
     ("train questions 2", "evaluate sums train", 2),
     ("train questions 2", "diagnose", 2),
@@ -41,7 +42,7 @@ STAGES = [
     ("verification 2", "write drafts", 2),
     ("training 2", "evaluate sums dev", 2),
     ("dev sums 2", "evaluate chat dev", 2),
-    ("dev chat 2", "decide", 2),
+    ("dev chat 2", "evaluate chat dev", 2),
     ("decision 2", "evaluate sums test", 3),
     ("train questions again", "evaluate sums test", 3),
     ("test sums", "evaluate chat test", 3),
@@ -54,12 +55,16 @@ def read(folder: Path) -> Status:
         return stand(ledger)
 
 
+def named(stage: Stage | None) -> str:
+    return "" if stage is None else standing.stage_name(Event(stage.name, 0, 0, 0, stage.task, stage.split))
+
+
 def test_the_present_stage_is_known_after_every_step_of_a_run(tmp_path: Path) -> None:
     seen = []
     with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
         for step in Scribe(ledger).steps():
             stage = read(tmp_path).stage
-            seen.append((step, stage.name if stage else "", stage.cycle if stage else 0))
+            seen.append((step, named(stage), stage.cycle if stage else 0))
             assert stage is None or 0 <= stage.done <= stage.total or not stage.total
 
     assert seen == STAGES
@@ -112,7 +117,7 @@ def test_without_a_list_of_locks_a_log_that_changed_lately_is_a_sign_of_life(tmp
 
     assert not pulse(tmp_path, absent).running
     with open_ledger(tmp_path, "write") as ledger:
-        ledger.note("train", 1, 1.0, 1)
+        ledger.begin(Event("train", 1, 0, 1))
         assert pulse(tmp_path, absent).running
         for name in ("ledger.sqlite", "ledger.sqlite-wal"):
             os.utime(tmp_path / name, (1.0, 1.0))
@@ -137,11 +142,12 @@ def test_an_exam_is_finished_when_every_question_is_answered(tmp_path: Path) -> 
         scribe = Scribe(ledger)
         next(scribe.steps())
         list(scribe.examine(scribe.base, "sums", "train", 0))
+        scribe.begin_evaluation("sums", "dev", 0)
     part = read(tmp_path / "part")
 
     assert (whole.kind, whole.state, whole.stage) == ("exam", "finished", None)
     assert part.stage is not None
-    assert (part.kind, part.state, part.stage.name) == ("exam", "stopped", "evaluate sums dev")
+    assert (part.kind, part.state, part.stage.task, part.stage.split) == ("exam", "stopped", "sums", "dev")
     assert "errorbook exam FILE" in standing.command(part)
 
 
@@ -163,7 +169,10 @@ def test_time_left_is_said_only_where_the_past_tells_it(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
         steps = Scribe(ledger).steps()
         first = [read(tmp_path) for step in steps if step == "opening" or step.startswith("train questions 1")][:2]
-    assert [item.stage_seconds_left for item in first] == [None, None]
+    assert first[0].stage_seconds_left is None
+    assert first[1].stage is not None
+    assert first[1].stage.expected is None  # what is said of the first stage is its own pace
+    assert [item.run_seconds_left for item in first] == [None, None]
 
     with open_ledger(write_run(tmp_path / "second", stop_after=9) / "ledger.sqlite", "write"):
         second = read(tmp_path / "second")

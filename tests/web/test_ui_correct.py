@@ -14,6 +14,7 @@ from synthetic_run import write_run
 
 from errorbook.config import parse
 from errorbook.corrections.inbox import newest, pending, recorded
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Correction, Diagnosis, Evaluation, Lesson, Response, Sample
@@ -192,8 +193,8 @@ def test_what_is_struck_out_in_the_browser_is_not_trained_on_by_the_run_that_wri
 ) -> None:
     folder, reached, corrected = tmp_path / "one", threading.Event(), threading.Event()
 
-    def watch(stage: str, cycle: int, _done: int, _total: int) -> None:
-        if (stage, cycle) == ("evaluate arithmetic dev", 1) and not reached.is_set():
+    def watch(event: Event) -> None:
+        if (event.stage, event.split, event.cycle) == ("evaluate", "dev", 1) and not reached.is_set():
             reached.set()
             corrected.wait(60)
 

@@ -32,6 +32,7 @@ from synthetic_run import write_run
 from errorbook.cli import ui as cli_ui
 from errorbook.cli.ui import ui
 from errorbook.errors import UserError
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.watch import snapshot, version
 from errorbook.records import Failure
@@ -552,7 +553,7 @@ def test_a_commit_that_changes_nothing_on_a_page_costs_no_second_copy(served: Se
     wait_for(lambda: WEB.get(place).headers["etag"] == WEB.get(place).headers["etag"])
     first = WEB.get(place)
     with open_ledger(root / "done", "write") as ledger:
-        ledger.note("verify", 1, 1.0, 1)
+        ledger.begin(Event("verify", 1, 0, 1))
 
     again = WEB.get(place, headers={"If-None-Match": first.headers["etag"]})
 

@@ -90,11 +90,12 @@ def _section(options: Options) -> tuple[TaskSection, str]:
 def _rescored(entries: Sequence[Any], task: str, scorer_name: str) -> list[Judged]:
     from errorbook import plugins
     from errorbook.importing.book import rescore
+    from errorbook.ledger.events import Event
     from errorbook.render.terminal import watching
 
     scorer = plugins.create("scorers", scorer_name)
     with watching(1) as watch:
-        return list(rescore(entries, task, scorer, lambda done, total: watch(f"score {task}", 0, done, total)))
+        return list(rescore(entries, task, scorer, lambda done, total: watch(Event("score", 0, done, total, task))))
 
 
 def _default_out(file: Path, options: Options) -> Path:

@@ -9,7 +9,6 @@ file hold the same records. It does not know what the records mean, nor in which
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from errorbook.errors import LedgerError
+from errorbook.ledger.events import Event
 from errorbook.ledger.schema import MIGRATIONS, explain
 from errorbook.records import Evaluation, Record, Response, Verdict, digest
 
@@ -61,16 +61,6 @@ class Spent(NamedTuple):
     calls: int
     input_tokens: int
     output_tokens: int
-
-
-class Event(NamedTuple):
-    """How long a stage took: unix time of its end, wall seconds, and the number of items it finished."""
-
-    at: float
-    stage: str
-    cycle: int
-    seconds: float
-    items: int
 
 
 class Ledger:
@@ -288,17 +278,36 @@ class Ledger:
 
     # events and the whole ---------------------------------------------------------------------------------------
 
-    def note(self, stage: str, cycle: int, seconds: float, items: int) -> None:
-        """Record how long a stage took. Events are not part of the run's content."""
+    def begin(self, event: Event) -> int:
+        """Record that a stage begins, and return its number; one that was begun and did not end goes on, as the last."""
+        names = (event.stage, event.cycle, event.total, event.task, event.split)
+        with self._writing():
+            row = self._sql.execute(
+                "UPDATE events SET seq = (SELECT max(seq) + 1 FROM events) WHERE done < total"
+                " AND (stage, cycle, total, task, split) = (?, ?, ?, ?, ?) RETURNING seq",
+                names,
+            ).fetchone()
+            row = (
+                row
+                or self._sql.execute(
+                    "INSERT INTO events (stage, cycle, total, task, split, at, done, seconds)"
+                    " VALUES (?, ?, ?, ?, ?, ?, 0, 0) RETURNING seq",
+                    (*names, event.at),
+                ).fetchone()
+            )
+            return int(row[0])
+
+    def advance(self, number: int, done: int, seconds: float) -> None:
+        """Record how far a stage is: its finished items, which never get fewer, and seconds to add to its time."""
         with self._writing():
             self._sql.execute(
-                "INSERT INTO events (at, stage, cycle, seconds, items) VALUES (?, ?, ?, ?, ?)",
-                (time.time(), stage, cycle, seconds, items),
+                "UPDATE events SET done = max(done, ?), seconds = seconds + ? WHERE seq = ?", (done, seconds, number)
             )
 
     def events(self) -> list[Event]:
-        """All events in order."""
-        rows = self._sql.execute("SELECT at, stage, cycle, seconds, items FROM events ORDER BY seq")
+        """The events in order, one a stage."""
+        columns = ", ".join(Event._fields)
+        rows = self._sql.execute(f"SELECT {columns} FROM events ORDER BY seq")  # noqa: S608 - fixed parts only
         return [Event(*row) for row in rows]
 
     def digest(self) -> str:

@@ -35,11 +35,14 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX responses_by_hash ON responses (hash);
     CREATE TABLE events (
         seq INTEGER PRIMARY KEY,
-        at REAL NOT NULL,
         stage TEXT NOT NULL,
         cycle INTEGER NOT NULL,
-        seconds REAL NOT NULL,
-        items INTEGER NOT NULL
+        done INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        task TEXT NOT NULL,
+        split TEXT NOT NULL,
+        at REAL NOT NULL,
+        seconds REAL NOT NULL
     );
     """,
     # What is counted and compared lies apart from the texts, in the order of the examples: a report of a million

@@ -65,7 +65,7 @@ def version(ledger: Ledger) -> int:
     """How much was ever appended: every commit makes it larger, reading never does."""
     row = ledger.connection.execute(
         "SELECT (SELECT coalesce(max(seq), 0) FROM records) + (SELECT coalesce(max(seq), 0) FROM bodies)"
-        " + (SELECT coalesce(max(seq), 0) FROM events) + (SELECT count(*) FROM facts)"
+        " + (SELECT coalesce(sum(1 + done), 0) FROM events) + (SELECT count(*) FROM facts)"
     ).fetchone()
     return int(row[0])
 

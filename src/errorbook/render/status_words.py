@@ -8,20 +8,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from errorbook.render.words import percent
-from errorbook.report.phrases import count, words
+from errorbook.report.phrases import count
 
 if TYPE_CHECKING:
+    from errorbook.ledger.events import Event, StageName
     from errorbook.report.status import Status
 
 _KINDS = {"exam": "an exam of the base model", "book": "a book imported from logs"}
-_STAGES = {
-    "find contrasts": "finding contrasts",
-    "diagnose": "diagnosing mistakes",
-    "write drafts": "writing drafts",
-    "verify": "verifying drafts",
-    "train": "training",
-    "decide": "deciding",
+_STAGES: dict[StageName, tuple[str, str]] = {
+    "evaluate": ("evaluate {task} {split}", "answering the {split} questions of {task}"),
+    "noise": ("noise floor of {task}", "answering the {split} questions of {task} once more"),
+    "contrast": ("find contrasts", "finding contrasts"),
+    "diagnose": ("diagnose", "diagnosing mistakes"),
+    "write": ("write drafts", "writing drafts"),
+    "vote": ("vote", "answering drafts blind"),
+    "verify": ("verify", "verifying drafts"),
+    "train": ("train", "training"),
+    "score": ("score {task}", "scoring {task}"),
 }
+
+
+def stage_name(event: Event) -> str:
+    """A stage as a log names it: 'evaluate sums dev'."""
+    return _STAGES[event.stage][0].format(task=event.task, split=event.split)
 
 
 def where(status: Status) -> str:
@@ -35,20 +44,15 @@ def where(status: Status) -> str:
     return f"in cycle {status.cycle} of {status.planned_cycles}" if status.cycle else "before the first cycle"
 
 
-def stage_name(status: Status) -> str:
-    """What it is doing: 'answering the dev questions of sums'; empty where nothing is left to do."""
-    if status.stage is None:
-        return ""
-    name = status.stage.name
-    if name.startswith("evaluate "):
-        task, _, split = name.removeprefix("evaluate ").rpartition(" ")
-        return f"answering the {split} questions of {task}"
-    return _STAGES.get(name, words(name))
+def activity(status: Status) -> str:
+    """What it is doing: 'answering the dev questions of sums'; empty if it began nothing, or nothing is left to do."""
+    stage = status.stage
+    return "" if stage is None else _STAGES[stage.name][1].format(task=stage.task, split=stage.split)
 
 
 def doing(status: Status) -> str:
     """One sentence on the present stage with its counts and the time left, or an empty text."""
-    stage, name = status.stage, stage_name(status)
+    stage, name = status.stage, activity(status)
     if stage is None:
         return ""
     far = f", {stage.done} of {stage.total}" if stage.total else ""

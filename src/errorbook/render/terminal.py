@@ -10,7 +10,7 @@ import io
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from errorbook.report.fates import FATES
 from errorbook.report.records import Difference
 
 if TYPE_CHECKING:
+    from errorbook.ledger.events import Event, Watch
     from errorbook.report.records import Accuracy, KindCost, Report
     from errorbook.report.status import Status
     from errorbook.setup.doctor import Finding
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 _EVERY = 5.0
 _PLAIN_WIDTH = 110
 _MOST_KINDS = 30
-
-Watch = Callable[[str, int, int, int], None]
 
 
 def out() -> Console:
@@ -57,39 +56,38 @@ def watching(cycles: int) -> Iterator[Watch]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        bars: dict[tuple[str, int], TaskID] = {}
+        bars: dict[str, TaskID] = {}
 
-        def watch(stage: str, cycle: int, done: int, total: int) -> None:
-            key = (stage, cycle)
-            if key not in bars:
-                if done >= total:  # told again that it has ended
+        def watch(event: Event) -> None:
+            name = _named(event, cycles)
+            if name not in bars:
+                if event.done >= event.total:  # told again that it has ended
                     return
-                bars[key] = progress.add_task(_named(stage, cycle, cycles), total=total)
-            progress.update(bars[key], completed=done, total=total)
-            if done >= total:
-                progress.stop_task(bars.pop(key))
+                bars[name] = progress.add_task(name, total=event.total)
+            progress.update(bars[name], completed=event.done, total=event.total)
+            if event.done >= event.total:
+                progress.stop_task(bars.pop(name))
 
         yield watch
 
 
 def _plain_lines(console: Console, cycles: int) -> Watch:
     """One line at a stage's begin and end, and every few seconds between."""
-    last: dict[tuple[str, int], tuple[float, int]] = {}
+    last: dict[str, tuple[float, int]] = {}
 
-    def watch(stage: str, cycle: int, done: int, total: int) -> None:
-        key, now = (stage, cycle), time.monotonic()
-        printed, reached = last.get(key, (-_EVERY, -1))
-        if reached != done and (now - printed >= _EVERY or done >= total):
-            last[key] = (now, done)
-            console.print(f"{_named(stage, cycle, cycles)} ... {done}/{total}", markup=False, soft_wrap=True)
+    def watch(event: Event) -> None:
+        name, now = _named(event, cycles), time.monotonic()
+        printed, reached = last.get(name, (-_EVERY, -1))
+        if reached != event.done and (now - printed >= _EVERY or event.done >= event.total):
+            last[name] = (now, event.done)
+            console.print(f"{name} ... {event.done}/{event.total}", markup=False, soft_wrap=True)
 
     return watch
 
 
-def _named(stage: str, cycle: int, cycles: int) -> str:
-    if not cycle:
-        return plain(stage).plain
-    return plain(f"final exam: {stage}" if cycle > cycles else f"cycle {cycle}: {stage}").plain
+def _named(event: Event, cycles: int) -> str:
+    when = "" if not event.cycle else "final exam: " if event.cycle > cycles else f"cycle {event.cycle}: "
+    return plain(when + standing.stage_name(event)).plain
 
 
 def plain(text: object) -> Text:

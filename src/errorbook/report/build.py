@@ -260,11 +260,10 @@ def _trainings(ledger: Ledger, config: Config) -> Iterator[TrainingResult]:
 
 
 def _stage_seconds(ledger: Ledger) -> dict[str, float]:
-    """Seconds by kind of stage (the first word: evaluate, diagnose, write, verify, train, find)."""
+    """Seconds by stage, in the order in which they were first begun."""
     seconds: dict[str, float] = {}
     for event in ledger.events():
-        stage = event.stage.split()[0]
-        seconds[stage] = seconds.get(stage, 0.0) + event.seconds
+        seconds[event.stage] = seconds.get(event.stage, 0.0) + event.seconds
     return seconds
 
 

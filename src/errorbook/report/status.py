@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from errorbook.config import Config
 from errorbook.errors import LedgerError
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, Tally
 from errorbook.ledger.liveness import changed, pulse
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
@@ -21,7 +24,7 @@ from errorbook.ledger.watch import Memory
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
 from errorbook.report.build import is_finished
 from errorbook.report.costs import cost_by_kind
-from errorbook.report.progress import Stage, has_cycles, present_stage, stage_left
+from errorbook.report.progress import Stage, present_stage, stage_left
 from errorbook.report.records import KindCost
 
 _DEEPEST = 4
@@ -97,12 +100,13 @@ def glance(ledger: Ledger, memory: Memory) -> Status:
         ledger: The run's ledger, perhaps through a new connection each time.
         memory: What earlier glances at the same ledger have read.
     """
-    config, points = read_config(ledger), Checkpoints(ledger)
+    config, points, events = read_config(ledger), Checkpoints(ledger), ledger.events()
     started = bool(points.decisions or ledger.count(Call))
     usd, samples = memory.usd(ledger), ledger.count(Sample)
     over = len(points.decisions) == config.run.cycles or any(item.outcome == "stop" for item in points.decisions)
-    kind: Kind = "book" if config.target.engine == "imported" else "run" if has_cycles(ledger) else "exam"
+    kind = _kind(config, events)
     finished = is_finished(ledger, config, points.decisions)
+    nothing_left = finished or kind == "book" or (kind == "exam" and _is_examined(config, points))
     read = Status(
         run=str(ledger.root),
         name=config.run.name,
@@ -116,14 +120,14 @@ def glance(ledger: Ledger, memory: Memory) -> Status:
         decisions=tuple(
             DecisionStatus(cycle=item.cycle, decision=item.outcome, reason=item.reason) for item in points.decisions
         ),
-        stage=None if finished else present_stage(ledger, config, points, kind),
+        stage=None if nothing_left else present_stage(events, config, len(points.decisions)),
         diagnoses=ledger.count(Diagnosis),
         drafts=ledger.count(Draft),
         samples=samples,
         rejections=ledger.count(Rejection),
         trainings=ledger.count(Training),
         evaluations=tuple(_evaluation(memory.tally(ledger, item), points, item) for item in ledger.all(Evaluation)),
-        seconds=sum(event.seconds for event in ledger.events()),
+        seconds=sum(event.seconds for event in events),
         usd=usd,
         budget_usd=budget(ledger),
         usd_per_sample=usd / samples if samples else None,
@@ -144,6 +148,22 @@ def at_this_moment(status: Status, folder: Path) -> Status:
         changed=beat.changed,
         stage_seconds_left=left,
         run_seconds_left=None if left is None or later is None else left + later,
+    )
+
+
+def _kind(config: Config, events: Sequence[Event]) -> Kind:
+    """A run that did not begin its first stage may have cycles; an exam has nothing but stages of cycle 0."""
+    if config.target.engine == "imported":
+        return "book"
+    return "run" if not events or any(event.cycle for event in events) else "exam"
+
+
+def _is_examined(config: Config, points: Checkpoints) -> bool:
+    """Whether the base model answered all that an exam asks."""
+    return all(
+        (not task.train or points.complete(points.base, task.name, "train"))
+        and (not task.dev or points.complete(points.base, task.name, "dev"))
+        for task in config.tasks
     )
 
 

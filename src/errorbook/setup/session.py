@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -18,18 +18,15 @@ from errorbook.adapters.ray.ray_cluster import disconnect
 from errorbook.config import ComputeSection, Config, dump
 from errorbook.errors import LedgerError
 from errorbook.interfaces import Sourced
+from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.ledger.run_view import note_budget
-from errorbook.records import Checkpoint, digest
+from errorbook.records import Checkpoint, Split, digest
 from errorbook.setup.assemble import SPLITS, Course, Parts, assemble, plugin_origins, rule_of
 from errorbook.version import __version__
 
-Watch = Callable[[str, int, int, int], None]
-"""Called with (stage, cycle, done, total); a stage ends with done == total."""
-
-
-def quiet(stage: str, cycle: int, done: int, total: int) -> None:
-    """Watch nothing."""
+_NOTED_EVERY = 2.0
+"""Seconds between two notes of how far a stage is: what `kill -9` can make the ledger's events forget."""
 
 
 class Run(NamedTuple):
@@ -113,18 +110,35 @@ def _protect(ledger: Ledger, parts: Parts) -> None:
 
 
 @contextmanager
-def timed(this: Run, stage: str, cycle: int, total: int) -> Iterator[Callable[..., None]]:
-    """Tell the watcher how far a stage is, and note its seconds in the ledger when it ends."""
-    started, reached = time.perf_counter(), [0, total]
+def timed(
+    this: Run, stage: StageName, cycle: int, total: int, task: str = "", split: Split | Literal[""] = ""
+) -> Iterator[Callable[..., None]]:
+    """Record a stage in the ledger's events while the block works, and tell the watcher; yields what takes the count.
+
+    The yielded function takes how much is done, and out of how much if that is not `total`.
+    """
+    started = noted = time.perf_counter()
+    now = Event(stage, cycle, 0, total, task, split, at=time.time())
+    number = this.ledger.begin(now)
 
     def tick(done: int, out_of: int = total) -> None:
-        reached[:] = done, out_of
-        this.watch(stage, cycle, done, out_of)
+        nonlocal now
+        now = now._replace(done=done, total=out_of, seconds=time.perf_counter() - started)
+        this.watch(now)
+        if time.perf_counter() - noted >= _NOTED_EVERY:
+            note()
+
+    def note() -> None:
+        nonlocal noted
+        since, noted = noted, time.perf_counter()
+        this.ledger.advance(number, total * now.done // max(now.total, 1), noted - since)
 
     tick(0)
-    yield tick
-    this.watch(stage, cycle, reached[1], reached[1])
-    this.ledger.note(stage, cycle, time.perf_counter() - started, total)
+    try:
+        yield tick
+        tick(now.total, now.total)
+    finally:
+        note()
 
 
 def _plugins(config: Config) -> str:

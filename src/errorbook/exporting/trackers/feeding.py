@@ -18,13 +18,13 @@ import msgspec
 from errorbook import plugins
 from errorbook.errors import LedgerError
 from errorbook.exporting.trackers.points import points, summary
+from errorbook.ledger.events import Event, Watch
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Decision, digest
 
 MEMORY = "sinks.json"
 """The file in a run's folder that says how far each sink was told."""
-Watch = Callable[[str, int, int, int], None]
 Told = Callable[[str], None]
 
 
@@ -148,9 +148,9 @@ def feeding(named: Sequence[Named], folder: Path, watch: Watch, say: Told) -> It
                 decided = ledger.count(Decision)
                 feed.tell(ledger)
 
-    def watching(stage: str, cycle: int, done: int, total: int) -> None:
-        watch(stage, cycle, done, total)
-        if done == 0:
+    def watching(event: Event) -> None:
+        watch(event)
+        if event.done == 0:
             look()
 
     yield watching
