@@ -55,8 +55,8 @@ def main() -> None:
         seconds=round(time.perf_counter() - wall, 1),
         cpu_seconds=round(time.process_time() - cpu, 1),
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        rejected=[outcome.line.number for outcome in drawn[0]],
-        accepted=[outcome.line.number for outcome in drawn[1]],
+        rejected=[outcome.line.row.number for outcome in drawn[0]],
+        accepted=[outcome.line.row.number for outcome in drawn[1]],
     )
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
@@ -64,7 +64,7 @@ def main() -> None:
     print(render(funnel))
     print(f"\n{report.seconds} s ({report.cpu_seconds} s of CPU), {report.peak_mb} MB at the peak")
     for name, outcomes in (("rejected", drawn[0]), ("accepted", drawn[1])):
-        print(f"\n{name}: lines {', '.join(str(outcome.line.number) for outcome in outcomes)}")
+        print(f"\n{name}: lines {', '.join(str(outcome.line.row.number) for outcome in outcomes)}")
         for outcome in outcomes if options.show else []:
             _show(outcome)
 
@@ -72,11 +72,11 @@ def main() -> None:
 def draw(outcomes: list[Outcome], size: int, seed: int) -> tuple[list[Outcome], list[Outcome]]:
     """Rejected and accepted samples by chance, in the order of the file; a changed decision moves no other sample."""
     sides: tuple[list[Outcome], list[Outcome]] = ([], [])
-    for outcome in sorted(outcomes, key=lambda outcome: digest("draw", str(seed), str(outcome.line.number))):
+    for outcome in sorted(outcomes, key=lambda outcome: digest("draw", str(seed), str(outcome.line.row.number))):
         side = sides[0] if isinstance(outcome.decision, Rejection) else sides[1]
         if len(side) < size:
             side.append(outcome)
-    first, second = (sorted(side, key=lambda outcome: outcome.line.number) for side in sides)
+    first, second = (sorted(side, key=lambda outcome: outcome.line.row.number) for side in sides)
     return first, second
 
 
@@ -84,7 +84,7 @@ def _show(outcome: Outcome) -> None:
     decision = outcome.decision
     why = f"{decision.reason}: {decision.detail}" if isinstance(decision, Rejection) else "accepted"
     draft = outcome.line.draft
-    print(f"\n----- line {outcome.line.number}, {why}\nQ: {draft.question}\nS: {draft.solution}\nA: {draft.answer}")
+    print(f"\n----- line {outcome.line.row.number}, {why}\nQ: {draft.question}\nS: {draft.solution}\nA: {draft.answer}")
 
 
 def _options() -> argparse.Namespace:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from places import KITS
 
-from errorbook.paths import cache_root
+from errorbook.files import cache_root
 
 # Processes that a test starts find the kits as the test itself does.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(KITS), *filter(None, [os.environ.get("PYTHONPATH")])])

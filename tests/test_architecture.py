@@ -27,13 +27,15 @@ PURE = {"records", "interfaces", "errors", "checks", "stats"}
 FLOORS: tuple[frozenset[str], ...] = tuple(
     frozenset(floor.split())
     for floor in (
-        "records errors paths version",
+        "records errors version",
+        "files",
         "stats interfaces plugins checks llm sandbox testing",
         " ".join(STAGES),
         "noise_floor config",
         "ledger",
         "adapters",
-        "importing setup",
+        "importing",
+        "setup",
         "corrections write_and_verify",
         "report",
         "loop render",

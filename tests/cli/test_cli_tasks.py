@@ -118,7 +118,7 @@ def test_a_malformed_option_is_refused(pairs: tuple[str, ...]) -> None:
     [
         (("sums",), PluginError, "There is no task called 'sums'; known: arc, arithmetic"),
         (("jsonl",), ConfigError, "needs the key 'path'"),
-        (("jsonl", "--option", "path=absent.jsonl"), DataError, "There is no file absent.jsonl"),
+        (("jsonl", "--option", "path=absent.jsonl"), DataError, "There is no file 'absent.jsonl'"),
         (("arithmetic", "--option", "colour=red"), ConfigError, "has no key 'colour'"),
     ],
 )

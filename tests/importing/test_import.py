@@ -535,7 +535,7 @@ GOOD = json.dumps(PLAIN[0])
         (b"\x80\x81\xff\x00", "is not text"),
         (b"PK\x03\x04 and no more", "is not JSON"),
         (GOOD + "\n{'question': 1}", "Line 2 of"),
-        (GOOD + "\n[1]", "no JSON object on line 2"),
+        (GOOD + "\n[1]", "is not a JSON object"),
         ("[" * 100_000, "Line 1 of"),
         ('{"question": ' + "9" * 5000 + "}", "Line 1 of"),
         ('{"accuracy": 1}', "has the columns accuracy, which is no log"),

@@ -90,9 +90,9 @@ def test_answers_in_words_are_compared_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "There is no data file"),
+        (None, "There is no file"),
         ("", "is empty"),
-        ("nonsense\n", "not JSON Lines"),
+        ("nonsense\n", "Line 1 of .* is not JSON"),
         ("[1, 2]\n", "Line 1"),
         ('{"a": 1, "b": 2}\n', "it has: a, b"),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -17,6 +17,7 @@ import msgspec
 from errorbook.checks.hashes import text_hash
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import words
+from errorbook.files import replace_file
 from errorbook.importing.sample_rows import Line, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
 from errorbook.records import Example, Rejection, Sample
@@ -68,15 +69,11 @@ def screen(path: Path, rules: Rules, out: Path | None = None, keep: bool = False
             tally.add(outcome)
             kept += [outcome] if keep else []
         return tally.funnel(), kept
-    out.mkdir(parents=True, exist_ok=True)
-    fresh = {name: out / f".{name}.jsonl.new" for name in ("accepted", "rejected")}
-    with fresh["accepted"].open("wb") as accepted, fresh["rejected"].open("wb") as rejected:
+    with replace_file(out / "accepted.jsonl") as accepted, replace_file(out / "rejected.jsonl") as rejected:
         for outcome in _outcomes(path, rules):
             tally.add(outcome)
             kept += [outcome] if keep else []
             _write(outcome, accepted, rejected)
-    for name, file in fresh.items():
-        file.replace(out / f"{name}.jsonl")
     return tally.funnel(), kept
 
 
@@ -144,9 +141,9 @@ class _Tally:
 
 
 def _write(outcome: Outcome, accepted: IO[bytes], rejected: IO[bytes]) -> None:
-    row: Mapping[str, object] = outcome.line.row
+    row = outcome.line.row
     if isinstance(outcome.decision, Rejection):
-        why = {"line": outcome.line.number, "reason": outcome.decision.reason, "detail": outcome.decision.detail}
-        rejected.write(msgspec.json.encode({**row, "rejection": why}) + b"\n")
+        why = {"line": row.number, "reason": outcome.decision.reason, "detail": outcome.decision.detail}
+        rejected.write(msgspec.json.encode({**row.values, "rejection": why}) + b"\n")
     else:
-        accepted.write(msgspec.json.encode(row) + b"\n")
+        accepted.write(msgspec.json.encode(row.values) + b"\n")

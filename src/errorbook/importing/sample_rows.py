@@ -6,30 +6,35 @@ the solution, as it would from a response. Lines are read one by one, so a file 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from errorbook.checks.final_number import conclusion
 from errorbook.checks.hedging import unfinished
 from errorbook.errors import DataError
+from errorbook.files import Row, read_json_lines
+from errorbook.importing.logs.columns import (
+    ANSWER,
+    ANSWER_OR_LABEL,
+    CHOICES,
+    QUESTION,
+    SOLUTION,
+    TESTS,
+    find_columns,
+    first_value,
+    list_names,
+)
 from errorbook.interfaces import Scorer
 from errorbook.records import Draft, Example
 
-QUESTION = ("question", "prompt", "instruction", "input", "problem")
-SOLUTION = ("solution", "response", "completion", "output", "rationale")
-ANSWER = ("answer", "final_answer", "target", "label")
-CHOICES = ("choices", "options")
-TESTS = ("tests", "test")
-
 
 class Line(NamedTuple):
-    """One sample of a file: its line number, the object as it stands there, and the draft that it makes."""
+    """One sample of a file: the row as it stands there, and the draft that it makes."""
 
-    number: int
-    row: Mapping[str, Any]
+    row: Row
     draft: Draft
 
 
@@ -61,22 +66,21 @@ def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[Line]:
     Raises:
         DataError: The file is missing, empty or malformed; the line is named.
     """
-    for number, row in _rows(path):
-        question = _text(row, QUESTION, path, number)
-        if question is None:
-            raise DataError(f"Line {number} of {path} has no question; name a column {_listed(QUESTION)}.")
-        solution, answer = _text(row, SOLUTION, path, number), _text(row, ANSWER, path, number)
+    for row in read_json_lines(path, spelt=False):
+        question, solution, answer = _question(row), _text(row, SOLUTION), _text(row, ANSWER_OR_LABEL)
         if solution is None and answer is None:
-            columns = _listed((*SOLUTION, *ANSWER))
-            raise DataError(f"Line {number} of {path} has neither solution nor answer; name a column {columns}.")
-        choices = _choices(row, path, number)
-        tests = _text(row, TESTS, path, number) or ""
+            raise DataError(
+                f"There is neither solution nor answer on {row.place}; name a column {list_names(SOLUTION)}"
+                f" or {list_names(ANSWER)}."
+            )
+        choices = _choices(row)
+        tests = _text(row, TESTS) or ""
         worked = solution if solution is not None else answer or ""
         apart = answer if solution is not None and answer is not None else None
         draft = Draft(
             assignment="",
             diagnosis="",
-            index=number,
+            index=row.number,
             task=task,
             question=question,
             answer=apart or ("" if tests else _read_answer(worked, choices, scorer)),
@@ -84,7 +88,7 @@ def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[Line]:
             choices=choices,
             tests=tests,
         )
-        yield Line(number, row, draft)
+        yield Line(row, draft)
 
 
 def read_questions(path: Path, name: str) -> Iterator[Example]:
@@ -93,50 +97,32 @@ def read_questions(path: Path, name: str) -> Iterator[Example]:
     Raises:
         DataError: The file is missing, empty or malformed, or a line has no question.
     """
-    for number, row in _rows(path):
-        question = _text(row, QUESTION, path, number)
-        if question is None:
-            raise DataError(f"Line {number} of {path} has no question; name a column {_listed(QUESTION)}.")
-        yield Example(id=str(number), task=name, split="test", question=question, answer="")
+    for row in read_json_lines(path):
+        yield Example(id=str(row.number), task=name, split="test", question=_question(row), answer="")
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    decoder = msgspec.json.Decoder(dict[str, Any])
-    number = 0
+def _question(row: Row) -> str:
+    question = _text(row, QUESTION)
+    if question is None:
+        raise DataError(f"There is no question on {row.place}; name a column {list_names(QUESTION)}.")
+    return question
+
+
+def _text(row: Row, names: Sequence[str]) -> str | None:
+    value = first_value(row.values, names)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    column = next(column for column in find_columns(row.values, names) if row.values[column] is value)
+    raise DataError(f"The column '{column}' on {row.place} holds a {type(value).__name__}; give it text.")
+
+
+def _choices(row: Row) -> tuple[str, ...]:
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, decoder.decode(line)
-    except FileNotFoundError as error:
-        raise DataError(f"There is no file {path}; check the path (now in {Path.cwd()}).") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); give a JSON Lines file.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"Line {number} of {path} is not a JSON object ({error}); write one object a line.") from error
-    if not number:
-        raise DataError(f"{path} is empty; give it one JSON object a line.")
-
-
-def _text(row: Mapping[str, Any], columns: Sequence[str], path: Path, number: int) -> str | None:
-    for column in columns:
-        value = row.get(column)
-        if isinstance(value, str):
-            return value
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return str(value)
-        if value is not None:
-            kind = type(value).__name__
-            raise DataError(f"Line {number} of {path}: the column '{column}' holds a {kind}; give it text.")
-    return None
-
-
-def _choices(row: Mapping[str, Any], path: Path, number: int) -> tuple[str, ...]:
-    found: Any = next((row[column] for column in CHOICES if row.get(column) is not None), [])
-    try:
-        return msgspec.convert(found, tuple[str, ...])
+        return msgspec.convert(first_value(row.values, CHOICES) or (), tuple[str, ...])
     except msgspec.ValidationError as error:
-        raise DataError(f"Line {number} of {path}: the options are no list of texts ({error}).") from error
+        raise DataError(f"The options on {row.place} are no list of texts ({error}).") from error
 
 
 def _read_answer(solution: str, choices: tuple[str, ...], scorer: Scorer) -> str:
@@ -146,7 +132,3 @@ def _read_answer(solution: str, choices: tuple[str, ...], scorer: Scorer) -> str
     if scorer.name != "numeric" or read.method in {"marker", "boxed"} or unfinished(solution):
         return read.extracted
     return conclusion(solution) or read.extracted
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(f"'{column}'" for column in columns[:-1]) + f" or '{columns[-1]}'"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from errorbook.paths import cache_root
+from errorbook.files import cache_root
 from errorbook.sandbox.cell import lack
 
 LOCAL = "pip install 'errorbook[local]'"

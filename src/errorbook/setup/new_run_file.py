@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tomllib
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from errorbook.config import Strategy, parse
 from errorbook.errors import ConfigError, DataError
+from errorbook.files import read_json_lines, write_file
+from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, QUESTION, RESPONSE, find_columns
 
 DEFAULT_NAME = "run.toml"
-_QUESTIONS = ("question", "prompt", "input", "problem", "instruction", "query")
-_ANSWERS = ("answer", "output", "label", "target", "completion", "response")
-_CHOICES = ("choices", "options")
 _SAMPLED_LINES = 200
 _COMMENT_COLUMN = 34
 
@@ -56,8 +55,7 @@ def write(path: Path, answers: Answers, force: bool = False) -> None:
         raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
     text = render(answers, path.parent)
     parse(text, source=str(path), folder=path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_file(path, text)
 
 
 def render(answers: Answers, folder: Path) -> str:
@@ -84,17 +82,18 @@ def look_at(data: Path) -> Layout:
     Raises:
         DataError: The file is missing, empty, not JSON Lines, or has no column that looks like question or answer.
     """
-    rows = _first_rows(data)
-    names = list(rows[0])
-    question, answer = (_first_known(names, known) for known in (_QUESTIONS, _ANSWERS))
+    rows = [row.values for row in itertools.islice(read_json_lines(data), _SAMPLED_LINES)]
+    question, answer, choices = (
+        next(iter(find_columns(rows[0], names)), "") for names in (QUESTION, (*ANSWER_OR_LABEL, *RESPONSE), CHOICES)
+    )
     if not question or not answer:
         raise DataError(
-            f"'{data}' has no columns that look like a question and an answer (it has: {', '.join(names)}); rename them"
-            " to 'question' and 'answer'."
+            f"'{data}' has no columns that look like a question and an answer (it has: {', '.join(rows[0])}); rename"
+            " them to 'question' and 'answer'."
         )
     answers = [str(row.get(answer, "")) for row in rows]
     scorer = "numeric" if all(_is_number(text) for text in answers) else "exact"
-    return Layout(question=question, answer=answer, choices=_first_known(names, _CHOICES), scorer=scorer)
+    return Layout(question=question, answer=answer, choices=choices, scorer=scorer)
 
 
 def _own_task(data: Path, name: str, folder: Path) -> str:
@@ -119,33 +118,6 @@ def _demo_tasks() -> dict[str, str]:
     tasks = demo[demo.index("[[tasks]]") :].split("\n[strategy]")[0]
     blocks = [f"[[tasks]]{block.rstrip()}\n" for block in tasks.split("[[tasks]]")[1:]]
     return {tomllib.loads(block)["tasks"][0]["name"]: block for block in blocks}
-
-
-def _first_rows(data: Path) -> list[Mapping[str, Any]]:
-    rows: list[Mapping[str, Any]] = []
-    try:
-        with data.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise DataError(f"Line {number} of '{data}' is not a JSON object; write one object a line.")
-                    rows.append(row)
-                if len(rows) == _SAMPLED_LINES:
-                    break
-    except FileNotFoundError:
-        raise DataError(f"There is no data file '{data}'; give the path of a JSON Lines file.") from None
-    except OSError as error:
-        raise DataError(f"The data file '{data}' cannot be read ({error.strerror}); check its path.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"'{data}' is not JSON Lines ({error}); write one JSON object a line, in UTF-8.") from None
-    if not rows:
-        raise DataError(f"The data file '{data}' is empty; give one JSON object with question and answer a line.")
-    return rows
-
-
-def _first_known(names: list[str], known: tuple[str, ...]) -> str:
-    return next((name for wanted in known for name in names if name.lower() == wanted), "")
 
 
 def _is_number(text: str) -> bool:

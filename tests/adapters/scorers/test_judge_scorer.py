@@ -86,9 +86,9 @@ def test_labels_must_be_there_and_whole(tmp_path: Path) -> None:
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"question": "q", "response": "r", "verdict": "maybe"}\n')
     with server(script=polite) as provider:
-        with pytest.raises(DataError, match="Line 1"):
+        with pytest.raises(DataError, match="line 1"):
             judge(provider, broken).score(QUESTION, "please")
-        with pytest.raises(DataError, match="cannot be read"):
+        with pytest.raises(DataError, match="There is no file"):
             judge(provider, tmp_path / "absent.jsonl").score(QUESTION, "please")
         with pytest.raises(ConfigError, match="rubric"):
             Judge(model="judge", base_url=provider.base_url, rubric=" ", labelled="x")

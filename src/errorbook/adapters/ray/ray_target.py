@@ -240,7 +240,7 @@ def fetched(checkpoint: Checkpoint, parcel: tuple[Any, ...]) -> Path:
     Raises:
         ModelError: They cannot be written.
     """
-    from errorbook.paths import cache_root
+    from errorbook.files import cache_root
 
     if checkpoint.method == "base":
         return Path()

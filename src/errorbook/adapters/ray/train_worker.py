@@ -137,7 +137,7 @@ def train(
 
 def _own_place(errand: Errand) -> Path:
     """A folder of this machine for this very training, where a repetition finds what it saved."""
-    from errorbook.paths import cache_root
+    from errorbook.files import cache_root
 
     name = digest(errand.parent.hash, training_set_hash(errand.lessons), errand.recipe.hash)
     return cache_root() / "trainings" / name

@@ -32,6 +32,7 @@ from typing import Any, Literal
 import msgspec
 
 from errorbook.errors import ConfigError, DataError
+from errorbook.files import Row, read_json_lines
 from errorbook.llm import prompts as prompting
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget
@@ -200,21 +201,19 @@ def agreement(verdicts: Sequence[tuple[str, str]]) -> Agreement:
 
 
 def read_labelled(path: Path) -> list[Labelled]:
-    """The labelled responses. Raises DataError where the file is missing or a line is not one."""
+    """Read the labelled responses.
+
+    Raises:
+        DataError: The file is missing, or a line is no labelled response.
+    """
+    return [_labelled(row) for row in read_json_lines(path)]
+
+
+def _labelled(row: Row) -> Labelled:
     try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise DataError(
-            f"The labelled responses '{path}' cannot be read ({error.strerror}); check `labelled`."
-        ) from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                rows.append(msgspec.json.decode(line, type=Labelled))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise DataError(f"Line {number} of '{path}' is no labelled response: {error}; correct it.") from None
-    return rows
+        return msgspec.convert(row.values, Labelled)
+    except msgspec.ValidationError as error:
+        raise DataError(f"There is no labelled response on {row.place}: {error}; correct it.") from None
 
 
 def _example(row: Labelled) -> Example:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from errorbook.errors import ModelError
-from errorbook.paths import cache_root
+from errorbook.files import cache_root
 
 
 @dataclass(frozen=True)

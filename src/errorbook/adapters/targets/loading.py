@@ -12,7 +12,7 @@ from typing import Any
 
 from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.errors import ConfigError, ModelError
-from errorbook.paths import cache_root
+from errorbook.files import cache_root
 from errorbook.records import Checkpoint, digest
 
 

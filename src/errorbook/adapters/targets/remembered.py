@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from errorbook.adapters.targets.answer_cache import FILE, Answers, Note, on_stderr
+from errorbook.files import cache_root
 from errorbook.interfaces import Applies, BlockTarget, Likelihood, Paced, Remembers, Target
-from errorbook.paths import cache_root
 from errorbook.records import Checkpoint, Completion, Generation, Record, digest
 
 if TYPE_CHECKING:

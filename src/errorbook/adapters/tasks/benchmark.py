@@ -19,8 +19,9 @@ from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Collection, Loaded, Loader, Style
 from errorbook.adapters.tasks.downloads import fetch
 from errorbook.adapters.tasks.items import Item, as_examples
-from errorbook.adapters.tasks.rows import Row, file_hash, read_jsonl
+from errorbook.adapters.tasks.rows import file_hash
 from errorbook.errors import DataError
+from errorbook.files import Row, read_json_lines
 from errorbook.records import Split, digest
 
 FOLDER = "ERRORBOOK_DATA"
@@ -136,7 +137,7 @@ def _from_files(spec: Spec, folder: Path) -> list[_Batch]:
         part = spec.files.get(path.stem) or spec.files.get("*")
         if part:
             origin = f"{folder.name}/{path.name} {file_hash(path)}"
-            batches.append(_Batch(part, path.stem, read_jsonl(path), origin))
+            batches.append(_Batch(part, path.stem, list(read_json_lines(path)), origin))
     if not batches:
         wanted = ", ".join(f"{stem}.jsonl" for stem in spec.files)
         raise DataError(f"{folder} holds no data of '{spec.name}' ({wanted}); check the task's 'path' and ${FOLDER}.")

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from errorbook.adapters.tasks.rows import Row
 from errorbook.errors import DataError
+from errorbook.files import Row
 from errorbook.records import digest
 
 _SHA = 40
@@ -34,7 +34,7 @@ def fetch(dataset: str, subset: str, split: str, revision: str) -> Fetched:
     """
     table = _load(dataset, subset, split, revision)
     name = "/".join(filter(None, (dataset, subset, split)))
-    rows = [Row(name, f"row {number}", dict(values)) for number, values in enumerate(table, 1)]
+    rows = [Row(name, number, dict(values), "row") for number, values in enumerate(table, 1)]
     if not rows:
         raise DataError(f"{name} is empty; choose another dataset, subset or split.")
     version = _commit(table.cache_files) or revision

@@ -7,15 +7,21 @@ the run's seed either: whatever was tested on stays unseen in every run. Only on
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from errorbook.adapters.tasks.collection import Collection
-from errorbook.adapters.tasks.rows import file_hash, read_csv, read_jsonl, read_parquet
+from errorbook.adapters.tasks.rows import file_hash, read_csv, read_parquet
 from errorbook.adapters.tasks.splits import SPLITS
 from errorbook.adapters.tasks.table import Found, Layout, column_split, table
+from errorbook.files import Row, read_json_lines
 
-_READERS = {"jsonl": read_jsonl, "csv": read_csv, "parquet": read_parquet}
+_READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
+    "jsonl": read_json_lines,
+    "csv": read_csv,
+    "parquet": read_parquet,
+}
 
 
 class FileTable(Collection):

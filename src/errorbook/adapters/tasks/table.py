@@ -15,9 +15,9 @@ import msgspec
 
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Loaded, Loader, Style
-from errorbook.adapters.tasks.rows import Row
 from errorbook.adapters.tasks.splits import SPLITS, distinct, divide, normal
 from errorbook.errors import ConfigError, DataError
+from errorbook.files import Row
 from errorbook.records import Example, Split, digest
 
 _MOST = len(wording.LETTERS)

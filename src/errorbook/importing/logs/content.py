@@ -7,27 +7,11 @@ alone, never by the task's name or the file's. It does not read responses or lab
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-QUESTIONS = ("question", "problem", "prompt", "input", "query", "instruction", "text")
-ANSWERS = (
-    "answer",
-    "gold",
-    "target",
-    "ground_truth",
-    "gold_answer",
-    "expected_answer",
-    "correct_answer",
-    "reference",
-    "expected",
-    "answerKey",
-    "canonical_solution",
-    "code",
-)
-SKILLS = ("subject", "skill", "category")
-LETTERS = string.ascii_uppercase
+from errorbook.importing.logs.columns import ANSWER, CHOICES, ID, LETTERS, PROGRAM, QUESTION, SKILL, first_value
+
 _LAST_LINE = re.compile(r"A: ?(?P<answer>\S.*)")
 
 
@@ -46,21 +30,21 @@ class Content(NamedTuple):
 def content(row: Mapping[str, Any]) -> Content:
     """Read a row by its columns."""
     choices, labels = options(row)
-    answer, solution = gold(_first(row, ANSWERS), choices, labels)
+    answer, solution = gold(first_value(row, (*ANSWER, *PROGRAM)), choices, labels)
     return Content(
-        id=_plain(_first(row, ("id", "task_id", "question_id"))),
-        question=_plain(_first(row, QUESTIONS)),
+        id=_plain(first_value(row, ID)),
+        question=_plain(first_value(row, QUESTION)),
         answer=answer,
         choices=choices,
         tests=_tests(row),
         solution=solution,
-        skill=_plain(_first(row, SKILLS)),
+        skill=_plain(first_value(row, SKILL)),
     )
 
 
 def options(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The options' texts and their labels in the row: a list, columns A, B, C, ..., or texts with labels."""
-    listed = _first(row, ("choices", "options"))
+    listed = first_value(row, CHOICES)
     if isinstance(listed, dict) and isinstance(listed.get("text"), list):
         texts = tuple(_plain(item) for item in listed["text"])
         labels = listed.get("label")
@@ -112,10 +96,6 @@ def _tests(row: Mapping[str, Any]) -> str:
     if isinstance(listed, list):
         return "\n".join(_plain(line) for line in (row.get("test_setup_code", ""), *listed) if line)
     return ""
-
-
-def _first(row: Mapping[str, Any], names: Sequence[str]) -> object:
-    return next((row[name] for name in names if row.get(name) is not None), None)
 
 
 def _plain(value: object) -> str:

@@ -5,7 +5,7 @@ It knows how labels are spelt, and nothing of any one format.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -15,14 +15,6 @@ Label = Literal["right", "wrong", ""]
 _RIGHT = {"right", "correct", "true", "yes", "pass", "passed", "c"}
 _WRONG = {"wrong", "incorrect", "false", "no", "fail", "failed", "i"}
 _NEITHER = {"", "none", "null", "nan", "unknown", "unscorable", "p", "n"}
-
-
-class Row(NamedTuple):
-    """One object of a file: its number from 1, where it stands in words, and its columns."""
-
-    number: int
-    place: str
-    columns: dict[str, Any]
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True):

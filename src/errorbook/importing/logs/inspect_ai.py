@@ -20,9 +20,10 @@ from typing import Any
 import msgspec
 
 from errorbook.errors import DataError
-from errorbook.importing.logs.content import LETTERS, gold
-from errorbook.importing.logs.entry import Label, Logged, Row, label_of
-from errorbook.importing.logs.files import parse
+from errorbook.files import Row, parse_json
+from errorbook.importing.logs.columns import LETTERS
+from errorbook.importing.logs.content import gold
+from errorbook.importing.logs.entry import Label, Logged, label_of
 
 NAME = "inspect log (eval, samples)"
 _ZSTD = 93
@@ -99,13 +100,13 @@ def unpack(path: Path) -> list[Row]:
             inside = [name for name in names if name.startswith("samples/") and name.endswith(".json")]
             if header is None or not inside:
                 raise DataError(f"'{path}' is a zip without inspect's header and samples; give an .eval file or JSON.")
-            read = [parse(_unzip(packed, name, path)) for name in (header, *inside)]
+            read = [parse_json(_unzip(packed, name, path)) for name in (header, *inside)]
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError) as error:
         raise DataError(f"'{path}' is a damaged .eval file ({error}); copy it again.") from None
     if not isinstance(read[0], dict) or not isinstance(read[0].get("eval"), dict):
         raise DataError(f"'{path}' does not say what was evaluated; copy the .eval file again.")
     log = {**read[0], "samples": read[1:]}
-    return [Row(1, f"'{path}'", log)]
+    return [Row(str(path), 1, log, unit="")]
 
 
 def _unzip(packed: zipfile.ZipFile, name: str, path: Path) -> bytes:
@@ -145,8 +146,8 @@ def read(rows: Sequence[Row], stem: str) -> list[Logged]:
 
 
 def _entries(row: Row, stem: str) -> Iterator[Logged]:
-    model = row.columns["eval"].get("model")
-    for number, item in enumerate(row.columns["samples"], 1):
+    model = row.values["eval"].get("model")
+    for number, item in enumerate(row.values["samples"], 1):
         place = f"sample {number} of {row.place}"
         try:
             sample = msgspec.convert(item, Sample, strict=False)

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from errorbook.errors import DataError
-from errorbook.importing.logs.content import LETTERS, Content, content, gold
-from errorbook.importing.logs.entry import Label, Logged, Row, label_of
+from errorbook.files import Row
+from errorbook.importing.logs.columns import LETTERS
+from errorbook.importing.logs.content import Content, content, gold
+from errorbook.importing.logs.entry import Label, Logged, label_of
 
 NAME = "lm-evaluation-harness samples (doc, resps)"
 METRICS = ("exact_match", "acc", "pass@1", "pass_at_1", "em", "acc_norm", "score")
@@ -33,7 +35,7 @@ def read(rows: Sequence[Row], stem: str) -> list[Logged]:
         known = found.get(entry.id)
         if known is None:
             found[entry.id] = entry
-        elif known.text != entry.text or known.question != entry.question or not row.columns.get("filter"):
+        elif known.text != entry.text or known.question != entry.question or not row.values.get("filter"):
             raise DataError(f"The document on {row.place} was there before, on {known.place}; remove one of them.")
         elif (known.label, entry.label) in _MERGE:
             found[entry.id] = entry
@@ -41,7 +43,7 @@ def read(rows: Sequence[Row], stem: str) -> list[Logged]:
 
 
 def _entry(row: Row, stem: str) -> Logged:
-    columns = row.columns
+    columns = row.values
     there = content(columns["doc"])
     arguments = _arguments(columns.get("arguments"))
     question = there.question or (arguments[0][0] if arguments else "")
@@ -68,7 +70,7 @@ def _entry(row: Row, stem: str) -> Logged:
 
 
 def _text(row: Row) -> str:
-    value: object = row.columns["resps"]
+    value: object = row.values["resps"]
     while isinstance(value, list) and value:
         value = value[0]
     if not isinstance(value, str):
@@ -125,11 +127,11 @@ def _arguments(value: object) -> list[list[str]]:
 
 
 def _label(row: Row) -> Label:
-    listed = row.columns.get("metrics")
+    listed = row.values.get("metrics")
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-    ordered = [name for name in METRICS if name in row.columns] + names
+    ordered = [name for name in METRICS if name in row.values] + names
     for name in ordered:
-        found = label_of(row.columns.get(name))
+        found = label_of(row.values.get(name))
         if found is not None:
             return found
     return ""

@@ -9,51 +9,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from errorbook.errors import DataError
-from errorbook.importing.logs.content import ANSWERS, QUESTIONS, content
-from errorbook.importing.logs.entry import Label, Logged, Row, label_of
+from errorbook.files import Row
+from errorbook.importing.logs.columns import ANSWER, LABEL, QUESTION, RESPONSE, find_columns, list_names
+from errorbook.importing.logs.content import content
+from errorbook.importing.logs.entry import Label, Logged, label_of
 
 NAME = "plain rows (question, response, label)"
-RESPONSES = (
-    "response",
-    "completion",
-    "prediction",
-    "model_prediction",
-    "output",
-    "model_output",
-    "model_response",
-    "generation",
-    "generated_text",
-    "model_answer",
-)
-LABELS = (
-    "is_correct",
-    "correct",
-    "passed",
-    "label",
-    "verdict",
-    "exact_match",
-    "acc",
-    "score",
-    "result",
-)
 
 
 def fits(columns: Mapping[str, Any]) -> bool:
     """Whether a row has a question and a response."""
-    return any(name in columns for name in QUESTIONS) and any(name in columns for name in RESPONSES)
+    return bool(find_columns(columns, QUESTION) and find_columns(columns, RESPONSE))
 
 
 def read(rows: Sequence[Row], stem: str) -> list[Logged]:
     """One entry a row. The first row decides which column is the response and which the label."""
-    first = rows[0].columns
-    response = next(name for name in RESPONSES if name in first)
-    label = next((name for name in LABELS if name in first and label_of(first[name]) is not None), "")
+    first = rows[0].values
+    response = find_columns(first, RESPONSE)[0]
+    label = next((column for column in find_columns(first, LABEL) if label_of(first[column]) is not None), "")
     return [_entry(row, stem, response, label) for row in rows]
 
 
 def text_of(row: Row, column: str) -> str:
     """The response in a column; empty text is a response, nothing is not. Raises DataError."""
-    value = row.columns.get(column)
+    value = row.values.get(column)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, str):
@@ -63,14 +42,14 @@ def text_of(row: Row, column: str) -> str:
 
 def question_of(row: Row) -> str:
     """The question of a row. Raises DataError where it is missing or empty."""
-    found = content(row.columns).question
+    found = content(row.values).question
     if not found.strip():
         raise DataError(f"There is no question on {row.place}; fill it in, or remove the row.")
     return found
 
 
 def _entry(row: Row, stem: str, response: str, label: str) -> Logged:
-    there, model = content(row.columns), row.columns.get("model")
+    there, model = content(row.values), row.values.get("model")
     return Logged(
         id=there.id or f"{stem}:{row.number}",
         place=row.place,
@@ -89,10 +68,10 @@ def _entry(row: Row, stem: str, response: str, label: str) -> Logged:
 def _label(row: Row, column: str) -> Label:
     if not column:
         return ""
-    found = label_of(row.columns.get(column))
+    found = label_of(row.values.get(column))
     if found is None:
         raise DataError(
-            f"The label {row.columns[column]!r} in '{column}' on {row.place} is not known; write right or wrong."
+            f"The label {row.values[column]!r} in '{column}' on {row.place} is not known; write right or wrong."
         )
     return found
 
@@ -100,6 +79,6 @@ def _label(row: Row, column: str) -> Label:
 def described() -> str:
     """What a row needs, in words, for the message about an unknown format."""
     return (
-        f"a question ({', '.join(QUESTIONS[:4])}), a response ({', '.join(RESPONSES[:3])}) and, where known,"
-        f" an answer ({', '.join(ANSWERS[:3])}) and a label ({', '.join(LABELS[:4])})"
+        f"a question ({list_names(QUESTION)}), a response ({list_names(RESPONSE, 3)}) and, where known,"
+        f" an answer ({list_names(ANSWER, 3)}) and a label ({list_names(LABEL)})"
     )

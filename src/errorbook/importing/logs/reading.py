@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from errorbook.errors import DataError
+from errorbook.files import Row
 from errorbook.importing.logs import files, inspect_ai, lm_eval, plain, recorded
-from errorbook.importing.logs.entry import Logged, Row
+from errorbook.importing.logs.entry import Logged
 
 
 class Format(Protocol):
@@ -59,16 +60,16 @@ def read_log(path: Path) -> Log:
     rows = inspect_ai.unpack(path) if path.is_file() and zipfile.is_zipfile(path) else files.read_rows(path)
     if not rows:
         raise DataError(f"'{path}' is an empty list; give a log with at least one response.")
-    form = next((form for form in FORMATS if form.fits(rows[0].columns)), None)
+    form = next((form for form in FORMATS if form.fits(rows[0].values)), None)
     if form is None:
         raise DataError(
-            f"'{path}' has the columns {_listed(rows[0].columns)}, which is no log that is known;"
+            f"'{path}' has the columns {_listed(rows[0].values)}, which is no log that is known;"
             f" give rows with {plain.described()}."
         )
     for row in rows:
-        if not form.fits(row.columns):
+        if not form.fits(row.values):
             raise DataError(
-                f"The columns {_listed(row.columns)} on {row.place} are not those of the first row, which is of"
+                f"The columns {_listed(row.values)} on {row.place} are not those of the first row, which is of"
                 f" {form.NAME}; keep one format in a file."
             )
     entries = form.read(rows, path.stem)

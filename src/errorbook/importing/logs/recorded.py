@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from errorbook.errors import DataError
+from errorbook.files import Row
 from errorbook.importing.logs import plain
-from errorbook.importing.logs.content import QUESTIONS, content
-from errorbook.importing.logs.entry import Logged, Row, label_of
+from errorbook.importing.logs.columns import QUESTION, find_columns
+from errorbook.importing.logs.content import content
+from errorbook.importing.logs.entry import Logged, label_of
 
 
 class Solutions:
@@ -24,12 +26,12 @@ class Solutions:
     @staticmethod
     def fits(columns: Mapping[str, Any]) -> bool:
         """Whether a row has a question and a model's column."""
-        return any(name in columns for name in QUESTIONS) and any(_is_solution(value) for value in columns.values())
+        return bool(find_columns(columns, QUESTION)) and any(_is_solution(value) for value in columns.values())
 
     @staticmethod
     def read(rows: Sequence[Row], stem: str) -> list[Logged]:
         """One entry for each row and model; the first row says which models there are."""
-        models = [name for name, value in rows[0].columns.items() if _is_solution(value)]
+        models = [name for name, value in rows[0].values.items() if _is_solution(value)]
         return [_solution(row, stem, model) for row in rows for model in models]
 
 
@@ -50,10 +52,10 @@ class Programs:
         """One entry a row, labelled by `passed` where there is such a column."""
         # The label in the log was found by running the completion, so the completion is what is judged again.
         trimmed = [
-            Row(number, place, {key: value for key, value in columns.items() if key != "response"})
-            if "completion" in columns
-            else Row(number, place, columns)
-            for number, place, columns in rows
+            row._replace(values={key: value for key, value in row.values.items() if key != "response"})
+            if "completion" in row.values
+            else row
+            for row in rows
         ]
         return plain.read(trimmed, stem)
 
@@ -63,7 +65,7 @@ def _is_solution(value: object) -> bool:
 
 
 def _solution(row: Row, stem: str, model: str) -> Logged:
-    there, value = content(row.columns), row.columns.get(model)
+    there, value = content(row.values), row.values.get(model)
     if not isinstance(value, dict) or not isinstance(value.get("solution"), str):
         raise DataError(f"There is no response of '{model}' on {row.place}; write its solution, or remove the row.")
     label = label_of(value.get("is_correct"))

@@ -103,7 +103,7 @@ class Catalogue:
             folder: Where catalogues are kept; by default in the user's cache folder.
             full_text: Whether words are indexed where SQLite can; without, searches read every text.
         """
-        from errorbook.paths import cache_root
+        from errorbook.files import cache_root
 
         path = Path(ledger)
         path = path / "ledger.sqlite" if path.is_dir() else path

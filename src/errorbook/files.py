@@ -1,0 +1,200 @@
+"""Files outside the ledger: the cache's folder, writing a file or folder as a whole, JSON, and JSON Lines.
+
+It knows how files are read and written, and nothing of what stands in them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from errorbook.errors import DataError
+
+NOT_JSON = (ValueError, RecursionError)
+"""What `parse_json` raises; a number of more than 4,300 digits is a ValueError, too."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # an escape of one half of a character; a whole pair is mended to itself
+
+
+class Row(NamedTuple):
+    """One row of a file: the file, the row's number from 1, its values by column, and what the file calls a row.
+
+    `unit` is empty if the row is the whole file.
+    """
+
+    source: str
+    number: int
+    values: Mapping[str, Any]
+    unit: str = "line"
+
+    @property
+    def mark(self) -> str:
+        """Where the row stands in its file, for a sentence."""
+        return f"{self.unit} {self.number}"
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for a sentence."""
+        return f"{self.mark} of '{self.source}'" if self.unit else f"'{self.source}'"
+
+
+def cache_root() -> Path:
+    """Folder for everything that can be made again; the environment variable ERRORBOOK_CACHE overrides it."""
+    from platformdirs import user_cache_path
+
+    override = os.environ.get("ERRORBOOK_CACHE")
+    return Path(override).expanduser() if override else user_cache_path("errorbook")
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to. It takes the place of `path` when the block ends well, else `path` stays as it was.
+
+    A reader never sees half a file, and neither does anyone after a power cut.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = _beside(path)
+    try:
+        with fresh.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file as a whole, text in UTF-8."""
+    with replace_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def create_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill. It becomes `folder` when the block ends well.
+
+    If `folder` is there by then, another process was quicker: its folder stays, and this one is removed.
+    """
+    fresh = _beside(folder)
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder, because a file is moved in one step only inside one file system."""
+    return path.with_name(f".{path.name}.{os.getpid()}.new")
+
+
+def format_json(value: object) -> str:
+    """A record, or what consists of records, as indented JSON with a line break at its end."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+
+
+def parse_json(text: str | bytes, *, spelt: bool = True) -> Any:
+    """JSON with decimals as texts in their spelling, because 0.10 may be an answer; without `spelt` as floats.
+
+    Half a character, which JSON can spell but no file can hold, becomes U+FFFD.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
+    text = text if isinstance(text, str) else text.decode()
+    number = str if spelt else float
+    value = json.loads(text, parse_float=number, parse_constant=number)
+    return _mend(value) if _HALF.search(text) else value
+
+
+def _mend(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    if isinstance(value, dict):
+        return {_mend(key): _mend(item) for key, item in value.items()}
+    return value
+
+
+def read_json_lines(path: Path, *, spelt: bool = True) -> Iterator[Row]:
+    """The objects of a JSON Lines file, one at a time, so that a file may be larger than the memory.
+
+    Text is UTF-8, with or without a byte order mark. Blank lines are skipped, and counted.
+
+    Args:
+        path: The file.
+        spelt: As in `parse_json`.
+
+    Raises:
+        DataError: The file is missing, no text, or without an object, or a line is no JSON object.
+    """
+    # Only "\n" ends a line: a JSON string may hold the other line separators as they are.
+    with _explain(path), path.open(encoding="utf-8-sig", newline="\n") as lines:
+        yield from parse_json_lines(lines, path, spelt=spelt)
+
+
+def parse_json_lines(lines: Iterable[str], path: Path, *, spelt: bool = True) -> Iterator[Row]:
+    """The objects of a JSON Lines file whose text is read already; see `read_json_lines`."""
+    empty = True
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield Row(str(path), number, _object(line, number, path, spelt))
+            empty = False
+    if empty:
+        raise DataError(f"'{path}' is empty; give it one JSON object a line.")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: The file is missing or no such text.
+    """
+    with _explain(path):
+        return path.read_text(encoding="utf-8-sig")
+
+
+def missing(path: Path) -> DataError:
+    """The error that a file is not there."""
+    return DataError(f"There is no file '{path}'; check the path (now in {Path.cwd()}).")
+
+
+@contextmanager
+def _explain(path: Path) -> Iterator[None]:
+    """Turn what reading raises into a sentence for the person whose file it is."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise missing(path) from error
+    except IsADirectoryError as error:
+        raise DataError(f"'{path}' is a folder and cannot be read as a file; give one file of it.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not text in UTF-8 ({error}); give a file of text.") from error
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read ({error.strerror}); check its permissions.") from error
+
+
+def _object(line: str, number: int, path: Path, spelt: bool) -> dict[str, Any]:
+    try:
+        value = parse_json(line, spelt=spelt)
+    except NOT_JSON as error:
+        raise DataError(f"Line {number} of '{path}' is not JSON ({error}); write one object a line.") from error
+    if not isinstance(value, dict):
+        raise DataError(f"Line {number} of '{path}' is not a JSON object; write one {{...}} a line.")
+    return value
