@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from errorbook.corrections.check_edit import fault_of
 from errorbook.errors import LedgerError, UserError
+from errorbook.files import write_file
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Call, Correction, Decision, Draft, Lesson, Rejection, Response, Sample, Training
@@ -112,9 +113,7 @@ def _leave(ledger: Ledger, correction: Correction) -> None:
     item = Waiting(key=f"{correction.kind}:{correction.subject}:{number}", correction=correction)
     place = 1 + max((int(path.name.partition("-")[0]) for path, _ in files), default=0)
     path = ledger.root / INBOX / f"{place:08}-{correction.hash}.json"  # names sort in the order of writing
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(msgspec.json.encode(item))
-    fresh.replace(path)
+    write_file(path, msgspec.json.encode(item))
 
 
 def require_fitting(ledger: Ledger, correction: Correction) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from errorbook.errors import UserError
+from errorbook.files import format_json
 
 MANIFEST = "export.json"
 """The file that says what an export is and which files belong to it."""
@@ -48,7 +49,7 @@ def filled(folder: Path, manifest: Manifest, *, force: bool) -> Iterator[Path]:
         yield making
         written = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if path.is_file())
         said = msgspec.structs.replace(manifest, files=tuple(written))
-        (making / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
+        (making / MANIFEST).write_text(format_json(said), encoding="utf-8")
         _require_free(folder, written)
         _remove_earlier(folder)
         for name in (MANIFEST, *written):  # the list first, so that what was moved by then can be replaced

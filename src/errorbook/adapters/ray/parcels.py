@@ -1,17 +1,15 @@
 """A checkpoint's folder as one value that can be sent to another machine, and back into a folder there.
 
-A folder is written beside its place and renamed, so there is never half a one. It does not compress or cut: what is
-sent has to fit in memory.
+It does not compress or cut: what is sent has to fit in memory.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from errorbook.errors import ModelError
+from errorbook.files import create_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,18 +33,11 @@ def pack(folder: Path) -> Parcel:
 
 
 def unpack(parcel: Parcel, folder: Path) -> None:
-    """Write the files to `folder`, all or nothing; where another process was quicker, its folder stays."""
+    """Write the files to `folder`, all or nothing; if another process was quicker, its folder stays."""
     if folder.is_dir():
         return
-    making = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(making, ignore_errors=True)
-    for name, content in parcel.files:
-        path = making / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content.tofile(path)
-    try:
-        making.rename(folder)
-    except OSError:
-        shutil.rmtree(making)
-        if not folder.is_dir():
-            raise
+    with create_folder(folder) as making:
+        for name, content in parcel.files:
+            path = making / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content.tofile(path)

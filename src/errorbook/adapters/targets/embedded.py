@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from errorbook.errors import ModelError
-from errorbook.files import cache_root
+from errorbook.files import cache_root, create_folder
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,8 @@ def _embedded_folder(model: str, gguf: Path) -> Path:
             if not folder.is_dir():
                 for stale in models.glob(f".{model}-*"):
                     shutil.rmtree(stale)
-                making = Path(tempfile.mkdtemp(dir=models, prefix=f".{model}-"))
-                _convert(gguf, making)
-                making.rename(folder)
+                with create_folder(folder) as making:
+                    _convert(gguf, making)
     except OSError as error:
         raise ModelError(
             f"The model could not be unpacked into '{models}' ({error.strerror or error}); "

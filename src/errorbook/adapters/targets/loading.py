@@ -12,7 +12,7 @@ from typing import Any
 
 from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.errors import ConfigError, ModelError
-from errorbook.files import cache_root
+from errorbook.files import cache_root, write_file
 from errorbook.records import Checkpoint, digest
 
 
@@ -170,11 +170,10 @@ def cached_weights_hash(folder: Path) -> str:
     files = [(path.resolve(), path.stat()) for path in sorted(folder.glob("*.safetensors"))]
     key = digest(*(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in files))
     memo = cache_root() / "hashes" / key
-    if memo.is_file() and len(known := memo.read_text()) == 32:
-        return known
+    if memo.is_file():
+        return memo.read_text()
     found = weights_hash(folder)
-    memo.parent.mkdir(parents=True, exist_ok=True)
-    memo.write_text(found)
+    write_file(memo, found)
     return found
 
 

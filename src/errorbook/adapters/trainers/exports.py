@@ -8,11 +8,11 @@ left out: LLaMA-Factory cuts a lesson at `max_tokens`, where our trainer would l
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from errorbook.errors import StageError
+from errorbook.files import write_file
 from errorbook.records import Lesson, Recipe
 
 NAME = "errorbook"
@@ -123,11 +123,7 @@ def usable(lessons: Sequence[Lesson], recipe: Recipe) -> list[Lesson]:
 def write(folder: Path, files: Mapping[str, str]) -> None:
     """Write files below a folder, each all or nothing; equal calls write equal files."""
     for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writing = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        writing.write_text(text, encoding="utf-8")
-        writing.replace(path)
+        write_file(folder / name, text)
 
 
 def yaml(values: Mapping[str, Value]) -> str:

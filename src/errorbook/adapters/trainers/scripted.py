@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import msgspec
 
 from errorbook.adapters.targets.scripted import WEIGHTS, Weights, read_weights
 from errorbook.errors import StageError
+from errorbook.files import write_file
 from errorbook.interfaces import Progress
 from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
 from errorbook.train import training_set_hash
@@ -42,7 +42,7 @@ class ScriptedTrainer:
             progress(step, steps)
         folder = Path("checkpoints") / digest(parent.hash, taught, recipe.hash)
         weights = msgspec.json.encode(Weights(trainings=before + 1, lessons=taught))
-        _write(root / folder / WEIGHTS, weights)
+        write_file(root / folder / WEIGHTS, weights)
         return Training(
             training_set=taught,
             parent=parent.hash,
@@ -56,10 +56,3 @@ class ScriptedTrainer:
             folder=folder.as_posix(),
             weights_hash=digest(weights),
         )
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writing = path.with_suffix(f".{os.getpid()}.tmp")
-    writing.write_bytes(data)
-    writing.replace(path)

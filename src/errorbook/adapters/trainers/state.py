@@ -5,12 +5,12 @@ The first process alone has the file; what it holds reaches the others through i
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.trainers.group import copy_from_first, told
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.sharding import take_state, whole_state
+from errorbook.files import replace_file
 from errorbook.records import digest
 
 if TYPE_CHECKING:
@@ -29,13 +29,8 @@ def keep(job: Job) -> None:
         optimizer = job.optimizer.state_dict()
     if not job.group.leads:
         return
-    job.state.parent.mkdir(parents=True, exist_ok=True)
-    writing = job.state.with_suffix(f".{os.getpid()}.tmp")
-    with writing.open("wb") as file:
+    with replace_file(job.state) as file:
         torch.save({"weights": weights, "optimizer": optimizer, **_progress(job)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    writing.replace(job.state)
 
 
 def restore(job: Job) -> bool:

@@ -7,7 +7,6 @@ the same bits as an undisturbed one; a GPU's kernels may round differently from 
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from errorbook.adapters.trainers.sharding import shard, whole_state
 from errorbook.adapters.trainers.stepping import quicken
 from errorbook.adapters.trainers.updating import update
 from errorbook.errors import ConfigError, StageError
+from errorbook.files import create_folder
 from errorbook.interfaces import Progress
 from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
 from errorbook.train import training_set_hash
@@ -127,18 +127,16 @@ class TransformersTrainer:
         return job
 
     def _save(self, job: Job, training: Training, tokenizer: Any, root: Path) -> Training:
-        """Write weights and record into a folder beside the final one and rename it: there is never half a result."""
+        """Write weights and record as one whole folder: there is never half a result."""
         whole = whole_state(job)[0] if job.sharded else None
         if job.group.leads:
             folder = root / training.folder
-            making = folder.with_suffix(f".{os.getpid()}.tmp")
-            shutil.rmtree(making, ignore_errors=True)
-            with quiet_transformers():
-                self._write(job, making, tokenizer, whole)
-            training = msgspec.structs.replace(training, weights_hash=loading.weights_hash(making))
-            (making / _RECORD).write_bytes(msgspec.json.encode(training))
-            shutil.rmtree(folder, ignore_errors=True)
-            making.rename(folder)
+            with create_folder(folder) as making:
+                with quiet_transformers():
+                    self._write(job, making, tokenizer, whole)
+                training = msgspec.structs.replace(training, weights_hash=loading.weights_hash(making))
+                (making / _RECORD).write_bytes(msgspec.json.encode(training))
+                shutil.rmtree(folder, ignore_errors=True)
             job.state.unlink(missing_ok=True)
         return told(job.group, training)
 

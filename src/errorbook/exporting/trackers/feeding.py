@@ -6,7 +6,6 @@ a sink did not take is told at the next chance, at the latest by `errorbook expo
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ import msgspec
 from errorbook import plugins
 from errorbook.errors import LedgerError
 from errorbook.exporting.trackers.points import points, summary
+from errorbook.files import format_json, write_file
 from errorbook.ledger.events import Event, Watch
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.run_view import read_config
@@ -127,10 +127,7 @@ class Feed:
             self._write(memory)
 
     def _write(self, memory: Memory) -> None:
-        path = self._folder / MEMORY
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(memory), indent=2) + b"\n")
-        fresh.replace(path)
+        write_file(self._folder / MEMORY, format_json(memory))
 
 
 @contextmanager
