@@ -22,7 +22,7 @@ from random import Random
 
 import msgspec
 
-from benchmarks.instructor import SCHEMA, Answer, Outcome
+from benchmarks.instructor_client import SCHEMA, Answer, Outcome
 from errorbook.errors import BudgetError
 from errorbook.llm.budget import Budget, Price
 from errorbook.llm.engine import Engine

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from places import ROOT
 
-from benchmarks.instructor import SCHEMA
+from benchmarks.instructor_client import SCHEMA
 from errorbook.testing import Faults, Server, Settings, server
 
 
