@@ -11,14 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.adapters.trainers.batches import encode, row_of
 from errorbook.adapters.trainers.preference import encode_pairs, preference_loss
 from errorbook.adapters.trainers.stepping import log_probabilities
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import StageError
-from errorbook.records import Checkpoint, Example, Lesson, Recipe, Response, Score, Split, Training, Verdict
-from errorbook.train import paired, preference_lessons
+from errorbook.records import Checkpoint, Lesson, Recipe, Training
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
 RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=4.0, batch_size=4, objective="dpo", beta=0.2)
@@ -30,75 +28,8 @@ PLAIN = [Lesson(prompt=f"Add {n} and 3.", completion=f"Answer: {n + 3}", source=
 logs = st.floats(-80, 0)
 
 
-def answered(split: Split = "train", verdict: Verdict = "wrong", **changes: object) -> tuple[Example, Response]:
-    """A question and the target's response to it, as the loop has them."""
-    example = Example(
-        id="q", task="arithmetic", split=split, question="1 + 1?", answer="2", solution="1 + 1 = 2", skill="addition"
-    )
-    response = Response(
-        evaluation="e",
-        example="q",
-        task="arithmetic",
-        split=split,
-        prompt_hash="p",
-        text=" I say 3.\n",
-        tokens=4,
-        truncated=False,
-        score=Score(verdict=verdict),
-    )
-    replaced = {name: value for name, value in changes.items() if name in Response.__struct_fields__}
-    asked = {name: value for name, value in changes.items() if name in Example.__struct_fields__ and name != "split"}
-    return msgspec.structs.replace(example, **asked), msgspec.structs.replace(response, **replaced)
-
-
 def silent(done: int, total: int) -> None:
     """Show nothing."""
-
-
-def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
-    task = Arithmetic()
-    example, response = answered()
-
-    (lesson,) = preference_lessons([(example, response)], {"arithmetic": task})
-
-    assert lesson.prompt == task.prompt(example.question)
-    assert lesson.completion == task.completion("1 + 1 = 2", "2")
-    assert lesson.rejected == "I say 3."
-    assert lesson.source == response.hash
-    assert not lesson.replay
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        answered(verdict="right"),
-        answered(verdict="unscorable"),
-        answered(truncated=True),
-        answered(solution=""),
-        answered(text=" \n"),
-    ],
-    ids=["right", "unscorable", "cut off", "no solution", "empty"],
-)
-def test_what_is_not_surely_wrong_or_cannot_be_corrected_makes_none(pair: tuple[Example, Response]) -> None:
-    assert preference_lessons([pair], {"arithmetic": Arithmetic()}) == []
-
-
-@pytest.mark.parametrize("split", ["dev", "test"])
-def test_only_train_is_learnt_from(split: Split) -> None:
-    held, train = answered(split), answered()
-
-    for pair in (held, (train[0], held[1]), (held[0], train[1])):
-        with pytest.raises(StageError, match="only train questions"):
-            preference_lessons([pair], {"arithmetic": Arithmetic()})
-
-
-def test_samples_are_paired_by_their_source_and_replay_is_left_alone() -> None:
-    replayed = msgspec.structs.replace(PLAIN[1], replay=True)
-
-    lessons = paired([PLAIN[0], replayed, PLAIN[2]], {PLAIN[0].source: " Wrong.\n", replayed.source: "Wrong, too."})
-
-    assert [lesson.rejected for lesson in lessons] == ["Wrong.", "", ""]
-    assert lessons[1:] == [replayed, PLAIN[2]]
 
 
 @settings(deadline=None)

@@ -1,0 +1,218 @@
+"""The stage of training: what a lesson holds, how much is rehearsed and from where, what is preferred to what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from errorbook.adapters.tasks.arithmetic import Arithmetic
+from errorbook.errors import StageError
+from errorbook.records import Example, Lesson, Response, Sample, Score, Split, Verdict, digest
+from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
+
+TASKS = {"arithmetic": Arithmetic()}
+PLAIN = [Lesson(prompt=f"Add {n} and 3.", completion=f"Answer: {n + 3}", source=f"p{n}") for n in range(4)]
+SAMPLES = [
+    Sample(
+        draft=f"d{n}",
+        task="arithmetic",
+        question=f"{n} + 1?",
+        answer=str(n + 1),
+        solution=f"{n} + 1 = {n + 1}",
+        choices=("one", "another"),
+    )
+    for n in range(6)
+]
+
+
+def answered(split: Split = "train", verdict: Verdict = "wrong", **changes: object) -> tuple[Example, Response]:
+    """A question and the target's response to it, as the loop has them."""
+    example = Example(
+        id="q", task="arithmetic", split=split, question="1 + 1?", answer="2", solution="1 + 1 = 2", skill="addition"
+    )
+    response = Response(
+        evaluation="e",
+        example="q",
+        task="arithmetic",
+        split=split,
+        prompt_hash="p",
+        text=" I say 3.\n",
+        tokens=4,
+        truncated=False,
+        score=Score(verdict=verdict),
+    )
+    replaced = {name: value for name, value in changes.items() if name in Response.__struct_fields__}
+    asked = {name: value for name, value in changes.items() if name in Example.__struct_fields__ and name != "split"}
+    return replace(example, **asked), replace(response, **replaced)
+
+
+def known(skill: str, number: int, choices: tuple[str, ...] = ()) -> tuple[Example, Response]:
+    """A question of a skill that the target answered right, and its own response."""
+    example, response = answered(verdict="right", skill=skill, question=f"{number} and {number}?", choices=choices)
+    return replace(example, id=f"{skill}-{number}"), replace(response, text=f" My way {number}.\n", example=skill)
+
+
+def skills(lessons: Sequence[Lesson], rehearsal: Sequence[tuple[Example, Response]]) -> Counter[str]:
+    """How many replayed lessons come from each skill."""
+    by_hash = {response.hash: example.skill for example, response in rehearsal}
+    return Counter(by_hash[lesson.source] for lesson in lessons if lesson.replay)
+
+
+def test_each_sample_makes_a_lesson_in_the_words_of_its_task() -> None:
+    lessons = lessons_from(SAMPLES, [], TASKS, replay=0.0, seed=1)
+
+    task = TASKS["arithmetic"]
+    assert [lesson.source for lesson in lessons] == [sample.hash for sample in SAMPLES]
+    assert lessons[2].prompt == task.prompt("2 + 1?", ("one", "another"))
+    assert lessons[2].completion == task.completion("2 + 1 = 3", "3")
+    assert not any(lesson.replay or lesson.rejected for lesson in lessons)
+
+
+def test_without_a_sample_there_is_nothing_to_train_on() -> None:
+    with pytest.raises(StageError, match=r"^There is no verified sample to train on; see the rejections"):
+        lessons_from([], [known("addition", 1)], TASKS, replay=0.5, seed=1)
+
+
+@pytest.mark.parametrize(("replay", "rehearsed"), [(0.0, 0), (0.15, 1), (0.25, 2), (0.4, 4), (0.5, 6)])
+def test_so_much_is_rehearsed_that_it_is_its_share_of_all_lessons(replay: float, rehearsed: int) -> None:
+    rehearsal = [known(skill, number) for skill in ("addition", "division") for number in range(20)]
+
+    lessons = lessons_from(SAMPLES, rehearsal, TASKS, replay, seed=1)
+
+    assert [lesson.replay for lesson in lessons] == [False] * len(SAMPLES) + [True] * rehearsed
+    assert all(lesson.rejected == "" for lesson in lessons)
+
+
+def test_what_is_rehearsed_is_the_targets_own_response_to_the_tasks_prompt() -> None:
+    pair = known("addition", 7, ("14", "15"))
+
+    replayed = lessons_from(SAMPLES, [pair], TASKS, replay=0.5, seed=1)[-1]
+
+    assert replayed == Lesson(
+        prompt=TASKS["arithmetic"].prompt("7 and 7?", ("14", "15")),
+        completion="My way 7.",
+        source=pair[1].hash,
+        replay=True,
+    )
+
+
+def test_skills_are_rehearsed_evenly_however_many_questions_each_has() -> None:
+    rehearsal = [
+        *(known("easy", number) for number in range(50)),
+        *(known("hard", number) for number in range(2)),
+        *(known("medium", number) for number in range(10)),
+    ]
+
+    assert skills(lessons_from(SAMPLES, rehearsal, TASKS, 0.5, seed=1), rehearsal) == {
+        "easy": 2,
+        "hard": 2,
+        "medium": 2,
+    }
+    more = lessons_from(SAMPLES * 2, rehearsal, TASKS, 0.5, seed=1)
+    assert skills(more, rehearsal) == {"easy": 5, "hard": 2, "medium": 5}
+
+
+def test_the_same_skill_of_two_tasks_counts_as_two() -> None:
+    tasks = {"arithmetic": Arithmetic(), "other": Arithmetic()}
+    rehearsal = [known("addition", number) for number in range(9)]
+    others = [known("addition", number) for number in range(20, 29)]
+    rehearsal += [(replace(example, task="other"), response) for example, response in others]
+
+    lessons = lessons_from(SAMPLES, rehearsal, tasks, 0.5, seed=1)
+
+    first = {response.hash for _, response in rehearsal[:9]}
+    assert Counter(lesson.source in first for lesson in lessons if lesson.replay) == {True: 3, False: 3}
+
+
+def test_the_draw_depends_on_the_seed_alone_and_takes_nothing_twice() -> None:
+    rehearsal = [known("addition", number) for number in range(30)]
+
+    def drawn(seed: int) -> list[str]:
+        return [lesson.source for lesson in lessons_from(SAMPLES, rehearsal, TASKS, 0.5, seed) if lesson.replay]
+
+    assert drawn(1) == drawn(1)
+    assert len({*drawn(1)}) == 6
+    assert len({tuple(sorted(drawn(seed))) for seed in range(8)}) > 4
+
+
+@pytest.mark.parametrize("changes", [{"verdict": "wrong"}, {"verdict": "unscorable"}, {"truncated": True}], ids=str)
+def test_only_finished_right_responses_are_rehearsed(changes: dict[str, object]) -> None:
+    example, response = known("addition", 1)
+    verdict = changes.pop("verdict", None)
+    other = replace(response, score=Score(verdict=verdict)) if verdict else replace(response, **changes)  # type: ignore[arg-type]
+
+    replayed = [lesson for lesson in lessons_from(SAMPLES, [(example, other)], TASKS, 0.5, 1) if lesson.replay]
+
+    assert replayed == []
+    assert any(lesson.replay for lesson in lessons_from(SAMPLES, [(example, response)], TASKS, 0.5, 1))
+
+
+def test_fewer_known_answers_than_wanted_are_all_rehearsed() -> None:
+    rehearsal = [known("addition", 1), known("division", 2)]
+
+    assert skills(lessons_from(SAMPLES, rehearsal, TASKS, 0.9, 1), rehearsal) == {"addition": 1, "division": 1}
+
+
+def test_a_sample_becomes_a_question_from_train() -> None:
+    assert question_of(SAMPLES[3]) == Example(
+        id=SAMPLES[3].hash,
+        task="arithmetic",
+        split="train",
+        question="3 + 1?",
+        answer="4",
+        choices=("one", "another"),
+    )
+
+
+def test_a_set_of_lessons_is_its_lessons_in_their_order() -> None:
+    assert training_set_hash(PLAIN) == digest(*(lesson.hash for lesson in PLAIN))
+    assert len({training_set_hash(lessons) for lessons in (PLAIN, PLAIN[::-1], PLAIN[:3], [])}) == 4
+
+
+def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
+    task = Arithmetic()
+    example, response = answered()
+
+    (lesson,) = preference_lessons([(example, response)], {"arithmetic": task})
+
+    assert lesson.prompt == task.prompt(example.question)
+    assert lesson.completion == task.completion("1 + 1 = 2", "2")
+    assert lesson.rejected == "I say 3."
+    assert lesson.source == response.hash
+    assert not lesson.replay
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        answered(verdict="right"),
+        answered(verdict="unscorable"),
+        answered(truncated=True),
+        answered(solution=""),
+        answered(text=" \n"),
+    ],
+    ids=["right", "unscorable", "cut off", "no solution", "empty"],
+)
+def test_what_is_not_surely_wrong_or_cannot_be_corrected_makes_none(pair: tuple[Example, Response]) -> None:
+    assert preference_lessons([pair], {"arithmetic": Arithmetic()}) == []
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_only_train_is_learnt_from(split: Split) -> None:
+    held, train = answered(split), answered()
+
+    for pair in (held, (train[0], held[1]), (held[0], train[1])):
+        with pytest.raises(StageError, match="only train questions"):
+            preference_lessons([pair], {"arithmetic": Arithmetic()})
+
+
+def test_samples_are_paired_by_their_source_and_replay_is_left_alone() -> None:
+    replayed = replace(PLAIN[1], replay=True)
+
+    lessons = paired([PLAIN[0], replayed, PLAIN[2]], {PLAIN[0].source: " Wrong.\n", replayed.source: "Wrong, too."})
+
+    assert [lesson.rejected for lesson in lessons] == ["Wrong.", "", ""]
+    assert lessons[1:] == [replayed, PLAIN[2]]
