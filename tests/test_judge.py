@@ -93,7 +93,20 @@ def test_only_dev_may_decide_and_nothing_may_be_missing() -> None:
         ({"generation": Generation(max_new_tokens=10, answer="options")}, r"setting answer \('text' and 'options'\)"),
         ({"target": "x", "examples": "y"}, "the examples and the target's base weights, chat template or engine"),
     ],
-    ids=str,
+    ids=[
+        "task",
+        "split",
+        "scorer",
+        "scorer with options",
+        "examples",
+        "number",
+        "target",
+        "tokens",
+        "temperature",
+        "seed",
+        "answer",
+        "two",
+    ],
 )
 def test_evaluations_that_differ_in_more_than_the_checkpoint_are_not_compared(
     changed: dict[str, Any], named: str

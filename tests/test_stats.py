@@ -1,9 +1,10 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.optimize import minimize_scalar
+from scipy.stats import binom, binomtest, norm
 
 from errorbook import stats
 
@@ -19,7 +20,17 @@ def paired_counts(draw: st.DrawFn) -> tuple[int, int, int]:
 def test_mcnemar_is_the_exact_sign_test() -> None:
     assert stats.mcnemar_gain(9, 1) == pytest.approx(11 / 1024)
     assert stats.mcnemar(9, 1) == pytest.approx(22 / 1024)
-    assert stats.mcnemar_gain(0, 0) == 1.0
+    assert stats.mcnemar_gain(0, 0) == stats.mcnemar(0, 0) == 1.0
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_agrees_with_scipys_binomial_test(fixed: int, broken: int) -> None:
+    assume(fixed + broken)
+    wanted = {kind: binomtest(fixed, fixed + broken, alternative=kind).pvalue for kind in ("greater", "two-sided")}
+
+    assert stats.mcnemar_gain(fixed, broken) == pytest.approx(wanted["greater"])
+    assert stats.mcnemar(fixed, broken) == pytest.approx(wanted["two-sided"])
+    assert stats.mcnemar(fixed, broken) <= 1.0
 
 
 def test_tango_interval_of_a_small_study() -> None:
@@ -56,6 +67,46 @@ def test_wilson_holds_the_proportion(right: int, n: int) -> None:
     assert right / n - 1e-12 <= high <= 1
 
 
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 9), (1, 9), (5, 9), (8, 9), (9, 9), (70, 300)])
+def test_wilson_agrees_with_scipy(right: int, n: int, confidence: float) -> None:
+    wanted = binomtest(right, n).proportion_ci(confidence, method="wilson")
+
+    assert stats.wilson(right, n, confidence) == pytest.approx(tuple(wanted), abs=1e-12)
+    assert stats.wilson(right, n) == stats.wilson(right, n, 0.95)
+
+
+def test_no_and_all_right_are_exact_ends() -> None:
+    assert {stats.wilson(0, n).low for n in range(1, 200)} == {0.0}
+    assert {stats.wilson(n, n).high for n in range(1, 200)} == {1.0}
+
+
+@pytest.mark.parametrize("n", [1, 2, 40])
+def test_everything_fixed_or_broken_is_an_exact_end(n: int) -> None:
+    assert stats.paired_interval(n, 0, n).high == 1.0
+    assert stats.paired_interval(0, n, n).low == -1.0
+    assert -1.0 < stats.paired_interval(0, n, n).high < 1.0
+
+
+@given(paired_counts(), st.sampled_from([0.5, 0.9, 0.95]))
+def test_the_ends_of_the_interval_solve_the_score_equation(counts: tuple[int, int, int], confidence: float) -> None:
+    """At each end the likeliest shares under that difference, found by search, lie z standard errors away."""
+    fixed, broken, n = counts
+    assume(fixed > 0 and broken > 0)
+    z = float(norm.ppf(0.5 + confidence / 2))
+    for end, sign in zip(stats.paired_interval(fixed, broken, n, confidence), (1, -1), strict=True):
+
+        def unlikeliness(share: float, end: float = end) -> float:
+            """Of the share of broken items, if the difference is `end`."""
+            rest = 1 - 2 * share - end
+            return -(fixed * math.log(share + end) + broken * math.log(share) + (n - fixed - broken) * math.log(rest))
+
+        low, high = max(0.0, -end), (1 - end) / 2
+        share = float(minimize_scalar(unlikeliness, bounds=(low, high), method="bounded", options={"xatol": 1e-12}).x)
+        error = math.sqrt((2 * share + end - end * end) / n)
+        assert (fixed - broken) / n - end == pytest.approx(sign * z * error, abs=1e-5)
+
+
 def test_nothing_observed_says_nothing() -> None:
     assert stats.wilson(0, 0) == (0.0, 1.0)
     assert stats.paired_interval(0, 0, 0) == (-1.0, 1.0)
@@ -76,3 +127,27 @@ def test_detectable_gain_reaches_its_power() -> None:
     assert 0.72 < power < 0.86
     assert stats.detectable_gain(20000, alpha) < gain < stats.detectable_gain(50, alpha)
     assert math.isclose(stats.detectable_gain(0, alpha), 1.0)
+
+
+@given(st.floats(0.01, 0.29), st.sampled_from([0.01, 0.05]), st.sampled_from([0.3, 0.6]), st.sampled_from([0.8, 0.9]))
+def test_connors_number_of_items_finds_the_gain(gain: float, alpha: float, discordant: float, power: float) -> None:
+    reach = norm.ppf(1 - alpha) * math.sqrt(discordant) + norm.ppf(power) * math.sqrt(discordant - gain**2)
+    items = math.ceil((reach / gain) ** 2)
+
+    assert stats.detectable_gain(items, alpha, discordant, power) <= gain + 1e-9
+    assert stats.detectable_gain(max(items - 1, 1), alpha, discordant, power) > gain - 1e-9
+
+
+def test_a_gain_is_capped_at_the_share_that_changes() -> None:
+    assert stats.detectable_gain(5, 0.05, 0.2) == 0.2
+    assert stats.detectable_gain(200, 0.05) == stats.detectable_gain(200, 0.05, 0.3, 0.8) < 0.3
+
+
+def test_a_gate_that_accepts_nearly_everything_finds_any_gain() -> None:
+    assert stats.detectable_gain(100, 0.9) == 0.0
+
+
+def test_without_variance_a_difference_is_certain() -> None:
+    """If every item changed one way, the opposite difference is impossible, and the same one is no evidence."""
+    assert stats.not_worse(0, 4, 4, 1.0) == 0.5
+    assert stats.not_worse(4, 0, 4, 1.0) == 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 _PRECISION = 1e-10
 
@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
 
 def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson score interval of a proportion; (0, 1) where nothing was observed."""
+    """Wilson score interval of a proportion; (0, 1) if nothing was observed."""
     if n == 0:
         return Interval(0.0, 1.0)
     z = _normal_quantile(0.5 + confidence / 2)
@@ -33,12 +33,12 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
 
 def mcnemar_gain(fixed: int, broken: int) -> float:
     """One-sided exact McNemar p-value that more items were fixed than broken by chance alone."""
-    return _sign_test(fixed, broken, "greater")
+    return _tail(broken, fixed + broken)  # as many or more fixed are as many or fewer broken
 
 
 def mcnemar(fixed: int, broken: int) -> float:
     """Two-sided exact McNemar p-value of no difference."""
-    return _sign_test(fixed, broken, "two-sided")
+    return min(1.0, 2 * _tail(min(fixed, broken), fixed + broken))
 
 
 def paired_interval(fixed: int, broken: int, n: int, confidence: float = 0.95) -> Interval:
@@ -59,7 +59,7 @@ def paired_interval(fixed: int, broken: int, n: int, confidence: float = 0.95) -
 def not_worse(fixed: int, broken: int, n: int, margin: float) -> float:
     """One-sided p-value against "worse by `margin` or more": small means shown to be non-inferior.
 
-    The score test that Tango's interval inverts; 1.0 where nothing was observed.
+    The score test that Tango's interval inverts; 1.0 if nothing was observed.
     """
     if n == 0:
         return 1.0
@@ -82,20 +82,18 @@ def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float 
         spread = _normal_quantile(power) * math.sqrt(max(discordant - gain * gain, 0.0))
         return gain * math.sqrt(n) - reach - spread
 
+    if shortfall(0.0) >= 0:  # a gate so lenient that it finds a gain in nothing
+        return 0.0
     if shortfall(discordant) < 0:
         return discordant
     return _root(shortfall, 0.0, discordant)
 
 
-def _sign_test(fixed: int, broken: int, alternative: Literal["two-sided", "greater"]) -> float:
-    if fixed + broken == 0:
-        return 1.0
+def _tail(heads: int, n: int) -> float:
+    """Probability of so many heads or fewer in `n` tosses of a fair coin; 1 if there are no tosses."""
     from scipy.special import bdtr
 
-    n = fixed + broken
-    if alternative == "greater":  # as many or more fixed are as many or fewer broken
-        return float(bdtr(broken, n, 0.5))
-    return min(1.0, 2 * float(bdtr(min(fixed, broken), n, 0.5)))
+    return float(bdtr(heads, n, 0.5))
 
 
 def _normal_quantile(share: float) -> float:
@@ -118,12 +116,8 @@ def _tango(fixed: int, broken: int, n: int, delta: float) -> float:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where the function changes its sign between the bounds, by halving; the bound nearer to it where it does not."""
-    at_low, at_high = function(low), function(high)
-    if at_low == 0.0 or low == high:
-        return low
-    if at_high == 0.0 or at_low * at_high > 0:
-        return high if abs(at_high) < abs(at_low) else low
+    """The place between the bounds at which the function, which has different signs there, changes its sign."""
+    at_low = function(low)
     while high - low > _PRECISION:
         middle = (low + high) / 2
         if function(middle) * at_low > 0:
