@@ -101,10 +101,10 @@ def _beside(path: Path) -> Path:
 
 
 def format_json(value: object) -> str:
-    """A record, or what consists of records, as indented JSON with a line break at its end."""
+    """A record, or what consists of records and paths, as indented JSON with a line break at its end."""
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=os.fspath), indent=2).decode() + "\n"
 
 
 def parse_json(text: str | bytes, *, spelt: bool = True) -> Any:

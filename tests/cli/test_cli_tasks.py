@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from errorbook import plugins
 from errorbook.adapters.targets.loading import load_tokenizer, render
 from errorbook.cli.main import cli
-from errorbook.cli.tasks import parse_options
+from errorbook.cli.options import parse_options
 from errorbook.errors import ConfigError, DataError, PluginError, UserError
 
 BARE = ("--model", "./no-model")

@@ -53,9 +53,9 @@ def run_files() -> list[Piece]:
 
 
 def program() -> click.Group:
-    from errorbook.cli import main as cli
+    from errorbook.cli.main import cli
 
-    return next(item for item in vars(cli).values() if isinstance(item, click.Group))
+    return cli
 
 
 def problem(words: list[str]) -> str:

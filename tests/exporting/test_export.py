@@ -13,7 +13,7 @@ import pytest
 from export_kit import card, front, run
 from synthetic_run import CONFIG, write_run
 
-from errorbook.cli.main import _guarded
+from errorbook.cli.main import run_command
 from errorbook.config import TargetSection
 from errorbook.corrections.inbox import submit
 from errorbook.errors import ModelError, UserError
@@ -45,7 +45,7 @@ def exported(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_every_sample_is_told_with_the_mistake_that_it_was_written_against(run: Path, tmp_path: Path) -> None:
-    assert _guarded(["export", str(run), "--what", "samples", "--out", str(tmp_path / "out")]) == 0
+    assert run_command(["export", str(run), "--what", "samples", "--out", str(tmp_path / "out")]) == 0
 
     with open_ledger(run) as ledger:
         samples = {sample.hash: sample for sample in ledger.all(Sample)}
@@ -89,9 +89,9 @@ def test_only_accepted_cycles_where_that_is_asked(run: Path) -> None:
 def test_pairs_are_refused_where_nobody_can_tell_the_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write_run(tmp_path / "run")  # its task is no plugin, and nothing was trained on
 
-    assert _guarded(["export", str(run), "--what", "samples", "--format", "chat"]) == 2
+    assert run_command(["export", str(run), "--what", "samples", "--format", "chat"]) == 2
     assert "There is no task called 'sums'" in capsys.readouterr().err
-    assert _guarded(["export", str(run), "--what", "samples"]) == 0
+    assert run_command(["export", str(run), "--what", "samples"]) == 0
 
 
 def test_what_people_struck_out_is_left_out_and_what_they_edited_is_theirs(run: Path) -> None:
@@ -118,7 +118,7 @@ def test_equal_ledgers_give_equal_bytes(run: Path, tmp_path: Path, form: str) ->
     shutil.copytree(run, tmp_path / "again" / "run")
     written = []
     for folder in (run, tmp_path / "again" / "run"):
-        assert _guarded(["export", str(folder), "--what", "samples", "--format", form]) == 0
+        assert run_command(["export", str(folder), "--what", "samples", "--format", form]) == 0
         out = folder / "export" / "samples"
         written.append({path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()})
 
@@ -128,7 +128,7 @@ def test_equal_ledgers_give_equal_bytes(run: Path, tmp_path: Path, form: str) ->
 def test_trainers_read_the_same_pairs_from_each_form(run: Path, tmp_path: Path) -> None:
     for form in ("jsonl", "chat", "alpaca"):
         command = ["export", str(run), "--what", "samples", "--format", form, "--out", str(tmp_path / form)]
-        assert _guarded(command) == 0
+        assert run_command(command) == 0
 
     told, talks, tasks = (exported(tmp_path / form) for form in ("jsonl", "chat", "alpaca"))
 
@@ -147,7 +147,7 @@ def test_a_data_set_folder_is_what_load_dataset_reads(
     datasets = pytest.importorskip("datasets")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "out"
-    assert _guarded(["export", str(run), "--what", "samples", "--format", "datasets", "--out", str(out)]) == 0
+    assert run_command(["export", str(run), "--what", "samples", "--format", "datasets", "--out", str(out)]) == 0
 
     found = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
 
@@ -253,7 +253,7 @@ def test_the_final_model_is_refused_where_no_candidate_was_kept(
 ) -> None:
     run = write_run(tmp_path / "run", accept=False)
 
-    assert _guarded(["export", str(run), "--what", "merged"]) == 2
+    assert run_command(["export", str(run), "--what", "merged"]) == 2
 
     assert "No candidate was kept" in capsys.readouterr().err
     assert not (run / "export").exists()
@@ -337,7 +337,7 @@ def test_a_manifest_cannot_point_outside_its_folder(tmp_path: Path) -> None:
 def test_options_that_do_not_go_together_are_refused_before_anything_is_written(
     run: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
 ) -> None:
-    assert _guarded(["export", str(run), *arguments]) == 2
+    assert run_command(["export", str(run), *arguments]) == 2
 
     assert says in capsys.readouterr().err
     assert not (run / "export").exists()

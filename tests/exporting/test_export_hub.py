@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from export_kit import run
 
-from errorbook.cli.main import _guarded
+from errorbook.cli.main import run_command
 
 __all__ = ["run"]  # a fixture
 
@@ -98,7 +98,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def test_a_push_sends_the_folder_in_private_unless_told_otherwise(
     run: Path, hub: Hub, capsys: pytest.CaptureFixture[str], arguments: list[str], kind: str | None, private: bool
 ) -> None:
-    assert _guarded(["export", str(run), *arguments, "--push", "kim/tiny"]) == 0
+    assert run_command(["export", str(run), *arguments, "--push", "kim/tiny"]) == 0
 
     out = run / "export" / arguments[1]
     place = "/datasets/kim/tiny" if kind else "/kim/tiny"
@@ -113,7 +113,7 @@ def test_a_push_that_is_refused_says_so_and_keeps_the_export(
 ) -> None:
     hub.refuses = True
 
-    assert _guarded(["export", str(run), "--what", "card", "--push", "kim/tiny"]) == 2
+    assert run_command(["export", str(run), "--what", "card", "--push", "kim/tiny"]) == 2
 
     assert "The hub did not take 'kim/tiny'" in capsys.readouterr().err
     assert (run / "export" / "card" / "README.md").exists()
@@ -126,7 +126,7 @@ def test_a_push_without_a_token_is_refused_before_anything_is_written(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
 
-    assert _guarded(["export", str(run), "--what", "card", "--push", "kim/tiny"]) == 2
+    assert run_command(["export", str(run), "--what", "card", "--push", "kim/tiny"]) == 2
 
     assert "There is no token" in capsys.readouterr().err
     assert not (run / "export").exists()

@@ -14,7 +14,7 @@ from export_kit import card, front
 
 from errorbook.adapters.targets import embedded, loading
 from errorbook.adapters.targets.weights import Weights, load
-from errorbook.cli.main import _guarded
+from errorbook.cli.main import run_command
 from errorbook.config import Config, RunSection, TargetSection, TaskSection, dump
 from errorbook.errors import ModelError
 from errorbook.exporting import gguf, weights
@@ -295,7 +295,7 @@ def finished(source: weights.Source) -> Path:
 
 
 def test_all_is_everything_that_the_run_can_give(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _guarded(["export", str(finished), "--what", "all", "--base", "owner/tiny", "--json"]) == 0
+    assert run_command(["export", str(finished), "--what", "all", "--base", "owner/tiny", "--json"]) == 0
 
     said = capsys.readouterr()
     made = json.loads(said.out)["exports"]

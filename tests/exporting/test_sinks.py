@@ -14,7 +14,7 @@ from places import EXAMPLES
 from synthetic_run import CONFIG, Scribe, write_exam, write_run
 
 from errorbook import plugins
-from errorbook.cli.main import _guarded
+from errorbook.cli.main import run_command
 from errorbook.config import dump, parse
 from errorbook.errors import ConfigError, PluginError
 from errorbook.exporting.trackers.feeding import MEMORY, Feed, Named, feeding
@@ -256,10 +256,10 @@ def test_a_run_may_be_gone_on_with_under_other_sinks(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     text = (EXAMPLES / "scripted.toml").read_text(encoding="utf-8")
     (tmp_path / "run.toml").write_text(f'{text}\n[[sinks]]\nkind = "jsonl"\n', encoding="utf-8")
-    assert _guarded(["run", "run.toml", "--out", "run"]) in {0, 1}
+    assert run_command(["run", "run.toml", "--out", "run"]) in {0, 1}
     (tmp_path / "run.toml").write_text(text, encoding="utf-8")
 
-    assert _guarded(["run", "run.toml", "--out", "run"]) in {0, 1}
+    assert run_command(["run", "run.toml", "--out", "run"]) in {0, 1}
 
     with open_ledger(tmp_path / "run") as ledger:
         assert steps(tmp_path / "run" / FILE) == [point.step for point in points(ledger)]
@@ -269,8 +269,8 @@ def test_a_finished_run_is_told_to_a_sink_by_hand(tmp_path: Path, capsys: pytest
     run = write_run(tmp_path / "run")
     command = ["export", str(run), "--to", "jsonl", "--option", f"path={tmp_path / 'metrics'}"]
 
-    assert _guarded(command) == 0
-    assert _guarded(command) == 0
+    assert run_command(command) == 0
+    assert run_command(command) == 0
 
     with open_ledger(run) as ledger:
         expected = [point.step for point in points(ledger)]
@@ -281,7 +281,7 @@ def test_a_finished_run_is_told_to_a_sink_by_hand(tmp_path: Path, capsys: pytest
 def test_a_sink_that_fails_by_hand_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = write_run(tmp_path / "run")
 
-    assert _guarded(["export", str(run), "--to", "nowhere"]) == 2
+    assert run_command(["export", str(run), "--to", "nowhere"]) == 2
     assert "There is no sink called 'nowhere'" in capsys.readouterr().err
-    assert _guarded(["export", str(run), "--to", "jsonl", "--option", f"path={run}"]) == 2
+    assert run_command(["export", str(run), "--to", "jsonl", "--option", f"path={run}"]) == 2
     assert "The sink 'jsonl' failed" in capsys.readouterr().err

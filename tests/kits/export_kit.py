@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from synthetic_run import write_run
 
-from errorbook.cli.main import _guarded
+from errorbook.cli.main import run_command
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Lesson, Sample
 
@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def card(folder: Path, *arguments: str) -> str:
-    assert _guarded(["export", str(folder), "--what", "card", "--force", *arguments]) == 0
+    assert run_command(["export", str(folder), "--what", "card", "--force", *arguments]) == 0
     return (folder / "export" / "card" / "README.md").read_text(encoding="utf-8")
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from errorbook.cli.options import JSON, print_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.table import Table
 
     from errorbook.report.compare_runs import Compared, Item, Paired, Shown
 
@@ -39,7 +39,7 @@ class Options(NamedTuple):
     help="Which questions are listed.",
 )
 @click.option("--items", type=click.IntRange(min=0), default=5, show_default=True, help="Questions listed a task.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@JSON
 def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
     """Paired statistics between two runs or checkpoints.
 
@@ -57,27 +57,26 @@ def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
         for item in comparing.items(made.a, made.b, row, options.change, options.items)
     ]
     if as_json:
-        import msgspec
+        from msgspec.structs import asdict
 
-        value = {**msgspec.structs.asdict(made), "items": listed}
-        click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+        print_json({**asdict(made), "items": listed})
     else:
         _show(made, listed, options)
 
 
 def _show(made: Compared, listed: list[Item], options: Options) -> None:
-    from errorbook.render.terminal import out, plain
+    from errorbook.render.terminal import make_table, out, plain
     from errorbook.render.words import noise_text
 
     console = out()
     for name, side in (("A", made.a), ("B", made.b)):
         console.print(plain(f"{name}  {side.label}  ({side.model})"))
     columns = ["task", "split", "n", "A right", "B right", "fixed", "broken", "points (95%)", "p", "p (Holm)"]
-    console.print(_table("B against A", columns, [_cells(row) for row in made.tasks], 2))
+    console.print(make_table("B against A", columns, [_cells(row) for row in made.tasks], 2))
     lost = [cells for row in made.tasks for cells in _lost(row)]
     if lost:
         columns = ["task", "split", "side", "responses", "unscorable", "cut off"]
-        console.print(_table("Responses that could not be scored, or were cut off", columns, lost, 3))
+        console.print(make_table("Responses that could not be scored, or were cut off", columns, lost, 3))
     for row in made.tasks:
         said = [noise_text(row.noise)] if row.noise else []
         said += [f"{row.task} ({row.split}): {remark}" for remark in row.remarks]
@@ -89,22 +88,8 @@ def _show(made: Compared, listed: list[Item], options: Options) -> None:
         mine = [item for item in listed if (item.task, item.split) == (row.task, row.split)]
         if mine:
             columns = ["question", "A", "B", "A said", "B said"]
-            console.print(_table(_title(row, len(mine), options), columns, [_item(item) for item in mine], 5))
+            console.print(make_table(_title(row, len(mine), options), columns, [_item(item) for item in mine], 0))
     sys.stdout.flush()
-
-
-def _table(title: str, columns: list[str], rows: list[list[object]], left: int) -> Table:
-    """A table whose first `left` columns are texts, the rest numbers."""
-    from rich.table import Table
-
-    from errorbook.render.terminal import plain
-
-    made = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index < left else "right", overflow="fold", no_wrap=index >= left)
-    for row in rows:
-        made.add_row(*map(plain, row))
-    return made
 
 
 def _cells(row: Paired) -> list[object]:

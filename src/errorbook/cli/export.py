@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from errorbook.cli.options import FOLDER, complain, parse_options, print_json
 from errorbook.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Options(NamedTuple):
 
 
 @click.command("export")
-@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+@FOLDER
 @click.option("--what", type=click.Choice(WHATS), help="What to export; 'all' is everything that this run can give.")
 @click.option(
     "--checkpoint", default="final", show_default=True, help="final, base, or the first digits of a checkpoint's hash."
@@ -66,10 +67,7 @@ def export(folder: Path | None, as_json: bool, **given: Any) -> None:
         made = _made(ledger, _order(root, options))
     address = _pushed(made[0], options.push, public=options.public) if options.push else ""
     if as_json:
-        import msgspec
-
-        told = {"exports": made, **({"hub": address} if address else {})}
-        click.echo(msgspec.json.format(msgspec.json.encode(told, enc_hook=str), indent=2).decode())
+        print_json({"exports": made, **({"hub": address} if address else {})})
         return
     for item in made:
         click.echo(f"{item.folder}  {len(item.files)} files, {_size(item.bytes)}")
@@ -127,7 +125,7 @@ def _order(root: Path, options: Options) -> Order:
 def _made(ledger: Ledger, order: Order) -> list[Made]:
     from errorbook.exporting.export import export as write
 
-    return write(ledger, order, lambda sentence: click.echo(f"errorbook: {sentence}", err=True))
+    return write(ledger, order, complain)
 
 
 def _pushed(made: Made, repository: str, *, public: bool) -> str:
@@ -138,7 +136,6 @@ def _pushed(made: Made, repository: str, *, public: bool) -> str:
 
 def _send(ledger: Ledger, kind: str, settings: tuple[str, ...]) -> None:
     """Tell a sink everything that this run measured and that it was not told yet."""
-    from errorbook.cli.tasks import parse_options
     from errorbook.exporting.trackers.feeding import Feed, Named
 
     feed = Feed(ledger.root, [Named(kind, parse_options(settings))])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from errorbook.cli.options import FOLDER
 from errorbook.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only with a token
 
 
 @click.command("ui")
-@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+@FOLDER
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; another needs --token.")
 @click.option("--port", type=click.IntRange(1, 65535), help=f"Port to listen on.  [default: {PORT}, or the next free]")
 @click.option("--token", help="What readers must know; 'auto' makes one and prints it.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from errorbook.cli.options import JSON, complain, print_json
+
 if TYPE_CHECKING:
     from errorbook.importing.check_samples import Funnel
     from errorbook.interfaces import Scorer, Task
@@ -31,7 +33,7 @@ _FOUND_BESIDES = {
     "--near", type=click.FloatRange(0.3, 1.0), default=0.8, show_default=True, help="Similarity of near duplicates."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for accepted and rejected.jsonl.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@JSON
 def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
     file: Path,
     task_name: str | None,
@@ -53,13 +55,11 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
     task, scorer = _judges(task_name, scorer_name)
     held, known = held_out(*against), [example for name in train for example in _questions(name)]
     if not held:
-        click.echo("errorbook: no held-out questions are known, so overlap is not checked; give --against.", err=True)
+        complain("no held-out questions are known, so overlap is not checked; give --against.")
     funnel, _ = screen(file, Rules(task, scorer, held, known, ngram, near), out)
     seconds = time.perf_counter() - start
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(funnel), indent=2).decode())
+        print_json(funnel)
     else:
         click.echo(render(funnel))
     click.echo(f"{seconds:.1f} s" + (f"; wrote {out}/accepted.jsonl and rejected.jsonl" if out else ""), err=True)

@@ -122,7 +122,7 @@ def show_report(report: Report, console: Console) -> None:
             for item in report.skills
         ]
         title = f"Skills on {report.skills[0].split}"
-        console.print(_table(title, ["task", "skill", "n", "base (95%)", "final (95%)"], rows, 2))
+        console.print(make_table(title, ["task", "skill", "n", "base (95%)", "final (95%)"], rows, 2))
     _show_kinds(report, console)
     for item in report.relearnt:
         console.print(plain(sentences.again_text(item)))
@@ -146,10 +146,10 @@ def _show_accuracy(report: Report, console: Console) -> None:
                 if accuracy and (accuracy.unscorable or accuracy.truncated):
                     lost.append([name, split, side, accuracy.n, accuracy.unscorable, accuracy.truncated])
     columns = ["task", "split", "n", "base (95%)", "final (95%)", "points (95%)", "p"]
-    console.print(_table("Accuracy", columns, rows, 2))
+    console.print(make_table("Accuracy", columns, rows, 2))
     if lost:
         columns = ["task", "split", "model", "responses", "unscorable", "cut off"]
-        console.print(_table("Responses that could not be scored, or were cut off", columns, lost, 3))
+        console.print(make_table("Responses that could not be scored, or were cut off", columns, lost, 3))
 
 
 def _show_fates(report: Report, console: Console) -> None:
@@ -163,7 +163,7 @@ def _show_fates(report: Report, console: Console) -> None:
         columns = ["task", "split", "n", *map(phrases.words, FATES)]
         kept = [index for index in range(len(columns)) if columns[index] != "waiting" or any(row[-1] for row in rows)]
         shown = [[row[index] for index in kept] for row in rows]
-        console.print(_table("What became of the questions", [columns[index] for index in kept], shown, 2))
+        console.print(make_table("What became of the questions", [columns[index] for index in kept], shown, 2))
 
 
 def _show_kinds(report: Report, console: Console) -> None:
@@ -181,7 +181,7 @@ def _show_kinds(report: Report, console: Console) -> None:
     ]
     columns = ["task", "kind", "mistakes", "fixed", "samples", "newly broken", "fixed by the control"]
     if rows:
-        console.print(_table("Mistakes of cycle 1", columns, rows, 2))
+        console.print(make_table("Mistakes of cycle 1", columns, rows, 2))
         if len(rows) < len(report.error_kinds):
             console.print(f"The {len(rows)} most frequent of {len(report.error_kinds)} kinds.")
         console.print(plain(sentences.cause_text(report)))
@@ -206,7 +206,7 @@ def _show_decisions(report: Report, console: Console) -> None:
         ]
         if rows:
             columns = ["on dev", "before", "after", "fixed", "broken", "points (95%)", "p", "passed"]
-            console.print(_table("", columns, rows, 1))
+            console.print(make_table("", columns, rows, 1))
 
 
 def _show_funnel(report: Report, console: Console) -> None:
@@ -217,7 +217,7 @@ def _show_funnel(report: Report, console: Console) -> None:
         rows.append([item.cycle, mistakes, item.drafts, item.samples, item.trained, reasons or "–"])
     if rows:
         columns = ["cycle", "mistakes", "drafts", "verified", "trained on", "rejected"]
-        console.print(_table("From drafts to training", columns, rows, 0))
+        console.print(make_table("From drafts to training", columns, rows, 0))
 
 
 def _show_costs(kinds: Sequence[KindCost], console: Console) -> None:
@@ -225,7 +225,9 @@ def _show_costs(kinds: Sequence[KindCost], console: Console) -> None:
     for task, kind, *numbers in map(cost_row, kinds[:_MOST_KINDS]):
         rows.append([task, sentences.brief(str(kind)), *numbers])
     if rows:
-        console.print(_table("Cost of verified samples", ["task", "against", "dollars", "verified", "each"], rows, 2))
+        console.print(
+            make_table("Cost of verified samples", ["task", "against", "dollars", "verified", "each"], rows, 2)
+        )
 
 
 def show_status(status: Status, console: Console) -> None:
@@ -239,7 +241,7 @@ def show_status(status: Status, console: Console) -> None:
         [item.task, item.split, item.checkpoint, f"{item.done}/{item.total}", f"{item.right} right"]
         for item in status.evaluations
     ]
-    console.print(_table("Evaluations", ["task", "split", "checkpoint", "answered", "so far"], rows, 3))
+    console.print(make_table("Evaluations", ["task", "split", "checkpoint", "answered", "so far"], rows, 3))
     counts = ((status.diagnoses, "diagnoses"), (status.drafts, "drafts"), (status.samples, "samples"))
     line = ", ".join(f"{n} {noun}" for n, noun in counts)
     console.print(plain(f"{line}, {status.rejections} rejected, {phrases.count(status.trainings, 'training')}."))
@@ -252,7 +254,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     """What a run will do."""
     console.print(Text.assemble((plan.name, "bold"), f": {phrases.count(plan.cycles, 'cycle')} at most"))
     rows = [[item.task, item.role, item.train, item.dev, item.test] for item in plan.tasks]
-    console.print(_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
+    console.print(make_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
     votes = f", {plan.votes} of them blind answers to drafts" if plan.votes else ""
     facts: list[list[object]] = [
         ["responses of the target", f"at most {plan.responses}"],
@@ -269,7 +271,7 @@ def show_plan(plan: Plan, console: Console) -> None:
             f"{100 * plan.detectable:.1f} points (80% power, alpha {plan.alpha_each:.2g})",
         ],
     ]
-    console.print(_table("At most this much", ["what", "how much"], facts, 2))
+    console.print(make_table("At most this much", ["what", "how much"], facts, 2))
     for warning in plan.warnings:
         console.print(Text.assemble(("! ", "bold"), plain(warning)))
 
@@ -308,8 +310,8 @@ def _p(p_value: float) -> str:
     return sentences.p_text(p_value).removeprefix("p ").removeprefix("= ").replace("< ", "<")
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> Table:
-    """A table whose first `left` columns are texts, the rest numbers (all are texts where `left` is 0).
+def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> Table:
+    """A table whose first `left` columns are texts, the rest numbers (all are texts if `left` is 0).
 
     A column that has nothing to say in any row is left out.
     """

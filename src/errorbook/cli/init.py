@@ -1,0 +1,63 @@
+"""The command `init`: asks a little, and writes a run file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from errorbook.cli.options import STRATEGIES
+from errorbook.errors import UserError
+
+
+@click.command()
+@click.argument("target", metavar="[DIR or FILE]", type=click.Path(path_type=Path), default=".")
+@click.option("--data", help="Your questions as JSON Lines, or 'arithmetic'.")
+@click.option("--model", help="The embedded model, a folder, or a name on the hub.")
+@click.option("--instructor", help="Name of the instructor plugin.")
+@click.option("--strategy", type=click.Choice(STRATEGIES))
+@click.option("--cycles", type=click.IntRange(min=1))
+@click.option("--budget", type=click.FloatRange(min=0), help="Dollar cap for the instructor.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take the defaults for what is not given.")
+@click.option("--force", is_flag=True, help="Overwrite the file where it exists.")
+def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
+    """Write a commented run file, asking little."""
+    from errorbook.errors import ConfigError
+    from errorbook.setup import new_run_file as scaffold
+
+    path = scaffold.place(target)
+    if path.exists() and not force:
+        raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
+    scaffold.write(path, scaffold.Answers(**_asked(given, yes)), force)
+    click.echo(f"Wrote {path}. Next:\n  errorbook plan {path}\n  errorbook run {path}")
+
+
+def _asked(given: dict[str, Any], yes: bool) -> dict[str, Any]:
+    """The answers of `init`: those given as options, the others from the keyboard or, with --yes, the defaults."""
+    questions: list[tuple[str, str, Any, Any]] = [
+        ("data", "Your questions (a JSON Lines file), or 'arithmetic'", "arithmetic", str),
+        ("model", "Model to improve", "smollm2-135m-instruct", str),
+        ("instructor", "Instructor", "tutor", str),
+        ("strategy", "Strategy", "contrast", click.Choice(STRATEGIES)),
+        ("cycles", "Cycles", 2, click.IntRange(min=1)),
+        ("budget", "Budget in dollars (0: none needed)", 0.0, click.FloatRange(min=0)),
+    ]
+    answers: dict[str, Any] = {}
+    for name, question, default, kind in questions:
+        value = given[name]
+        if value is None:
+            value = default if yes else _ask(question, default, kind)
+        answers[name] = value
+    budget, data = answers.pop("budget"), answers.pop("data")
+    return answers | {"budget_usd": budget or None, "data": None if data == "arithmetic" else Path(data)}
+
+
+def _ask(question: str, default: Any, kind: Any) -> Any:
+    try:
+        return click.prompt(question, default=default, type=kind, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise UserError("There is nobody to ask here; answer by options, or give --yes for the defaults.") from None

@@ -1,0 +1,52 @@
+"""What the commands share: their common options, and how they print data and complaints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from errorbook.errors import ConfigError
+
+STRATEGIES = ("error", "contrast", "undirected")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; made where missing.")
+FILE = click.argument("file", type=click.Path(path_type=Path))
+TASK_OPTION = click.option(
+    "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the task, such as path=my.jsonl."
+)
+FOLDER = click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON on stdout."""
+    from errorbook.files import format_json
+
+    click.echo(format_json(value), nl=False)
+
+
+def complain(sentence: str) -> None:
+    """Print a sentence for people on stderr."""
+    click.echo(f"errorbook: {sentence}", err=True)
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Options given as KEY=VALUE; a value is read as in a run file, and is text where it is nothing else there.
+
+    Raises:
+        ConfigError: A pair has no '=', or a key comes twice.
+    """
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, mark, value = pair.partition("=")
+        if not mark or not key or key in found:
+            raise ConfigError(f"--option {pair} is not a new KEY=VALUE; write each option once, such as path=my.jsonl.")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found

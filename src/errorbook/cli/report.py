@@ -1,0 +1,84 @@
+"""The commands `status` and `report`: what a ledger says, in the form that was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from errorbook.cli.options import FOLDER, JSON, print_json
+
+if TYPE_CHECKING:
+    from errorbook.report.records import Report
+
+FORMATS = ("terminal", "html", "md", "json")
+
+
+@click.command()
+@FOLDER
+@JSON
+def status(folder: Path | None, as_json: bool) -> None:
+    """Where a run stands; by default the latest one below ./runs."""
+    from errorbook.ledger.file import open_ledger
+    from errorbook.report.status import latest, stand
+
+    with open_ledger(folder or latest(Path("runs"))) as ledger:
+        where = stand(ledger)
+    if as_json:
+        print_json(where)
+    else:
+        from errorbook.render.terminal import out, show_status
+
+        show_status(where, out())
+
+
+@click.command()
+@FOLDER
+@click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file, not to stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
+@click.option("--control", type=click.Path(path_type=Path), help="A run to compare the same mistakes with.")
+def report(folder: Path | None, form: str, output: Path | None, as_json: bool, control: Path | None) -> None:
+    """A report to read or to send; by default of the latest run below ./runs."""
+    from errorbook.files import write_file
+    from errorbook.report.status import latest
+
+    made = build_report(folder or latest(Path("runs")), control)
+    text = render_report(made, "json" if as_json else form, to_file=output is not None)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_file(output, text)
+        click.echo(f"Wrote {output}", err=True)
+
+
+def build_report(folder: Path, control: Path | None = None) -> Report:
+    """Read the report from a run's ledger; with `control`, compare the same mistakes in that run."""
+    from contextlib import ExitStack
+
+    from errorbook.ledger.file import open_ledger
+    from errorbook.report.build import build
+
+    with ExitStack() as opened:
+        ledger = opened.enter_context(open_ledger(folder))
+        return build(ledger, opened.enter_context(open_ledger(control)) if control else None)
+
+
+def render_report(made: Report, form: str, to_file: bool) -> str:
+    """The report as text in one of the FORMATS; a terminal's colours are left out of a file."""
+    if form == "html":
+        from errorbook.render.pages.html import render
+
+        return render(made)
+    if form == "md":
+        from errorbook.render.markdown import render as render_markdown
+
+        return render_markdown(made)
+    if form == "json":
+        from errorbook.files import format_json
+
+        return format_json(made)
+    from errorbook.render.terminal import report_text
+
+    return report_text(made, plain_text=to_file)
