@@ -279,7 +279,7 @@ class Ledger:
     # events and the whole ---------------------------------------------------------------------------------------
 
     def begin(self, event: Event) -> int:
-        """Record that a stage begins, and return its number; one that was begun and did not end goes on, as the last."""
+        """Record that a stage begins, and return its number; one that did not end goes on, as the last event."""
         names = (event.stage, event.cycle, event.total, event.task, event.split)
         with self._writing():
             row = self._sql.execute(
