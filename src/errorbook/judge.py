@@ -15,13 +15,14 @@ Reads dev only; never test.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from errorbook.errors import StageError
 from errorbook.records import Comparison, Evaluation, Outcome, Role, Rule, Verdict
-from errorbook.stats import mcnemar, mcnemar_gain, not_worse, paired_interval
+from errorbook.stats import mcnemar, mcnemar_gain, not_worse, pair, paired_interval
 
 
 def compare(
@@ -42,9 +43,8 @@ def compare(
     require_comparable(old, new)
     if verdicts_before.keys() != verdicts_after.keys() or len(verdicts_before) != old.n:
         raise StageError(f"An evaluation of '{old.task}' is incomplete; give the same command again to finish it.")
-    right_before = {key for key, verdict in verdicts_before.items() if verdict == "right"}
-    right_after = {key for key, verdict in verdicts_after.items() if verdict == "right"}
-    fixed, broken = len(right_after - right_before), len(right_before - right_after)
+    pairing = pair(Counter((verdict, verdicts_after[key]) for key, verdict in verdicts_before.items()))
+    fixed, broken = pairing.fixed, pairing.broken
     low, high = paired_interval(fixed, broken, old.n)
     p_value = mcnemar(fixed, broken) if role == "learn" else not_worse(fixed, broken, old.n, margin)
     return Comparison(
@@ -54,10 +54,10 @@ def compare(
         before=old.hash,
         after=new.hash,
         n=old.n,
-        unscorable_before=sum(verdict == "unscorable" for verdict in verdicts_before.values()),
-        unscorable_after=sum(verdict == "unscorable" for verdict in verdicts_after.values()),
-        right_before=len(right_before),
-        right_after=len(right_after),
+        unscorable_before=pairing.unscorable_before,
+        unscorable_after=pairing.unscorable_after,
+        right_before=pairing.right_before,
+        right_after=pairing.right_after,
         fixed=fixed,
         broken=broken,
         difference=(fixed - broken) / old.n,

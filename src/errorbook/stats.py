@@ -1,16 +1,72 @@
-"""Intervals and paired tests on right/wrong outcomes: thin over SciPy, exact where an exact test exists.
+"""Two evaluations paired, and the intervals and tests of such counts: thin over SciPy, exact if an exact test exists.
 
-Covers one proportion and two paired proportions. Does not cover means, unpaired designs or Bayesian estimates. Only
+Says what fixed and broken mean; everything that counts them counts pairs of verdicts and asks here. Covers one
+proportion and two paired proportions. Does not cover means, unpaired designs or Bayesian estimates. Only
 `scipy.special` is imported: `scipy.stats` takes five times as long, more than a second of every report.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, get_args
 
+from errorbook.records import Verdict
+
+Change = Literal["broken", "fixed", "unclear", "still_wrong", "still_right"]
+"""What became of one answer: broken, fixed, unscorable on one side only, wrong (or unscorable) twice, right twice."""
+CHANGES: tuple[Change, ...] = get_args(Change)
+"""In the order in which items are shown."""
 _PRECISION = 1e-10
+
+
+class Pairing(NamedTuple):
+    """Counts over `n` questions that were answered twice; an unscorable answer counts as not right, on both sides."""
+
+    n: int
+    right_before: int
+    right_after: int
+    unscorable_before: int
+    unscorable_after: int
+    changes: dict[Change, int]
+
+    @property
+    def fixed(self) -> int:
+        """How many only the second got right."""
+        return self.changes["fixed"]
+
+    @property
+    def broken(self) -> int:
+        """How many only the first got right."""
+        return self.changes["broken"]
+
+
+def pair(counts: Mapping[tuple[Verdict, Verdict], int]) -> Pairing:
+    """The pairing of two evaluations, from how many questions have which verdict before and after."""
+
+    def total(side: int, verdict: Verdict) -> int:
+        return sum(n for verdicts, n in counts.items() if verdicts[side] == verdict)
+
+    changes: dict[Change, int] = dict.fromkeys(CHANGES, 0)
+    for (before, after), n in counts.items():
+        changes[change_of(before, after)] += n
+    return Pairing(
+        n=sum(counts.values()),
+        right_before=total(0, "right"),
+        right_after=total(1, "right"),
+        unscorable_before=total(0, "unscorable"),
+        unscorable_after=total(1, "unscorable"),
+        changes=changes,
+    )
+
+
+def change_of(before: Verdict, after: Verdict) -> Change:
+    """What became of an answer with these verdicts."""
+    if before == "right":
+        return "still_right" if after == "right" else "broken"
+    if after == "right":
+        return "fixed"
+    return "still_wrong" if before == after else "unclear"
 
 
 class Interval(NamedTuple):

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from errorbook.errors import LedgerError
+from errorbook.ledger.counts import Letters
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.ledger.schema import MIGRATIONS
 from errorbook.records import Call, Evaluation, Failure, Generation, Response, Sample, Score
@@ -157,12 +158,17 @@ def test_a_response_is_filed_under_its_own_hash(tmp_path: Path) -> None:
         ledger.open_evaluation(EVALUATION)
         ledger.append_responses([response(1)])
         assert ledger.response(response(1).hash) == response(1)
-        assert ledger.changed(EVALUATION, EVALUATION) == ((), ())
         again = msgspec.structs.replace(EVALUATION, checkpoint="later")
         ledger.open_evaluation(again)
-        later = [msgspec.structs.replace(response(number), evaluation=again.hash) for number in (2, 3)]
+        later = [
+            msgspec.structs.replace(response(number, verdict), evaluation=again.hash)
+            for number, verdict in ((1, "wrong"), (3, "right"))
+        ]
         ledger.append_responses([response(3, "unscorable"), *later])
-        assert ledger.changed(EVALUATION, again) == (("x3",), ("x1",))
+        letters = Letters(ledger)
+        assert letters.changed(EVALUATION, EVALUATION, "fixed") == ()
+        assert letters.changed(EVALUATION, again, "fixed") == ("x3",)
+        assert letters.changed(EVALUATION, again, "broken") == ("x1",)
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:

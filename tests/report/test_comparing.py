@@ -15,7 +15,7 @@ from synthetic_run import Scribe, write_exam, write_run
 from errorbook.cli.compare import compare as command
 from errorbook.errors import DataError, LedgerError
 from errorbook.ledger.file import open_ledger
-from errorbook.ledger.pairs import CHANGES, Pair, Place, change_of
+from errorbook.ledger.pairs import Pair, Place
 from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import Checkpoint, Evaluation, Example, Noise, Response, Split, Verdict
 from errorbook.report.compare_runs import (
@@ -31,7 +31,7 @@ from errorbook.report.compare_runs import (
     side,
 )
 from errorbook.report.records import Difference
-from errorbook.stats import mcnemar, paired_interval
+from errorbook.stats import CHANGES, change_of, mcnemar, paired_interval
 
 
 class OtherModel(Scribe):

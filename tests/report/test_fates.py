@@ -68,7 +68,11 @@ def test_counts_from_the_ledger_equal_those_from_single_verdicts(answers: list[l
         if all(None not in path for path in answers):
             was, now = ([path[side] == "right" for path in answers] for side in (0, 2))
             fixed = sum(new and not old for old, new in zip(was, now, strict=True))
-            assert letters.changes(asked[0], asked[2]) == (fixed, fixed - sum(now) + sum(was))
+            pairing = letters.pairing(asked[0], asked[2])
+            assert (pairing.fixed, pairing.broken) == (fixed, fixed - sum(now) + sum(was))
+            assert (pairing.right_before, pairing.right_after) == (sum(was), sum(now))
+            ids = letters.changed(asked[0], asked[2], "fixed")
+            assert ids == tuple(f"q{place:02}" for place, old in enumerate(was) if now[place] and not old)
 
 
 def test_letters_stand_in_the_order_of_the_examples_however_they_were_appended(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from errorbook.ledger.file import Ledger
 from errorbook.records import Diagnosis, Draft, Evaluation, Record, Sample, Split, Verdict
+from errorbook.stats import Change, Pairing, change_of, pair
 
 VERDICT: dict[str, Verdict] = {"r": "right", "w": "wrong", "u": "unscorable"}
 """The verdict that each letter stands for."""
@@ -73,11 +74,19 @@ class Letters:
                 found.setdefault(example, []).append(letter)
         return {example: tuple(path) for example, path in found.items()}
 
-    def changes(self, before: Evaluation, after: Evaluation) -> tuple[int, int]:
-        """How many questions only `after`, and only `before`, got right; both must have answered all of them."""
-        pairs = Counter(zip(self.of(before), self.of(after), strict=True))
-        fixed = sum(n for (was, now), n in pairs.items() if was != "r" and now == "r")
-        return fixed, sum(n for (was, now), n in pairs.items() if was == "r" and now != "r")
+    def verdicts(self, evaluation: Evaluation) -> dict[str, Verdict]:
+        """Verdict by example id."""
+        return dict(zip(self.examples(evaluation), map(VERDICT.__getitem__, self.of(evaluation)), strict=True))
+
+    def pairing(self, before: Evaluation, after: Evaluation) -> Pairing:
+        """The two evaluations paired; both must have answered all of the same questions."""
+        letters = Counter(zip(self.of(before), self.of(after), strict=True))
+        return pair({(VERDICT[was], VERDICT[now]): n for (was, now), n in letters.items()})
+
+    def changed(self, before: Evaluation, after: Evaluation, change: Change) -> tuple[str, ...]:
+        """Ids of the examples of which this became, in their order; both must have answered all of the same."""
+        pairs = zip(self.examples(before), self.of(before), self.of(after), strict=True)
+        return tuple(id for id, was, now in pairs if change_of(VERDICT[was], VERDICT[now]) == change)
 
     def _complete(self, evaluations: Sequence[Evaluation]) -> bool:
         """Whether each of them answered all of the same questions."""

@@ -243,16 +243,6 @@ class Ledger:
             self._tallies[evaluation.hash] = found
         return found
 
-    def changed(self, before: Evaluation, after: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Ids of the examples that only `after`, and that only `before`, got right, in their order."""
-        rows = self._sql.execute(
-            "SELECT a.example, a.verdict = 'right' AS was FROM responses AS a"
-            " LEFT JOIN responses AS b ON b.evaluation = ? AND b.example = a.example"
-            " WHERE a.evaluation = ? AND was <> coalesce(b.verdict = 'right', 0) ORDER BY a.example",
-            (self._evaluation(after.hash), self._evaluation(before.hash)),
-        ).fetchall()
-        return tuple(id for id, was in rows if not was), tuple(id for id, was in rows if was)
-
     def by_skill(self, before: Evaluation, after: Evaluation | None) -> list[Answers]:
         """Counts of what two evaluations answered, by the recorded examples' skill; without one they are left out."""
         rows = self._sql.execute(

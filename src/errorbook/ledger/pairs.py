@@ -10,26 +10,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 
 from errorbook.errors import LedgerError
 from errorbook.ledger.schema import explain
 from errorbook.records import Evaluation, Response, Verdict
+from errorbook.stats import CHANGES, Change, Pairing, change_of, pair
 
-Change = Literal["broken", "fixed", "unclear", "still_wrong", "still_right"]
-"""What became of one answer: broken, fixed, unscorable on one side only, wrong (or unscorable) twice, right twice."""
-
-_IS: dict[Change, str] = {
-    "broken": "a.verdict = 'right' AND b.verdict <> 'right'",
-    "fixed": "a.verdict <> 'right' AND b.verdict = 'right'",
-    "unclear": "a.verdict <> b.verdict AND a.verdict <> 'right' AND b.verdict <> 'right'",
-    "still_wrong": "a.verdict = b.verdict AND a.verdict <> 'right'",
-    "still_right": "a.verdict = 'right' AND b.verdict = 'right'",
-}
-CHANGES: tuple[Change, ...] = tuple(_IS)
-"""In the order in which items are shown."""
 _CACHE = -16384
 _PAIRED = (
     " FROM main.responses AS a JOIN other.responses AS b ON b.evaluation = ? AND b.example = a.example"
@@ -45,16 +34,9 @@ class Place(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Counts over all examples that both answered; a truncated answer was cut off at the token cap."""
+    """All examples that both answered; a truncated answer was cut off at the token cap."""
 
-    n: int
-    right_before: int
-    right_after: int
-    broken: int
-    fixed: int
-    unclear: int
-    unscorable_before: int
-    unscorable_after: int
+    pairing: Pairing
     truncated_before: int
     truncated_after: int
 
@@ -80,13 +62,10 @@ class Pairs:
 
     def totals(self) -> Totals:
         """Count what both answered, in one pass over both."""
-        counts = ", ".join(f"sum({_IS[change]})" for change in ("broken", "fixed", "unclear"))
-        query = (
-            f"SELECT count(*), sum(a.verdict = 'right'), sum(b.verdict = 'right'), {counts},"
-            " sum(a.verdict = 'unscorable'), sum(b.verdict = 'unscorable'), sum(a.truncated), sum(b.truncated)"
-            f"{_PAIRED}"
-        )
-        return Totals(*(int(value or 0) for value in self._sql.execute(query, self._ids).fetchone()))
+        query = f"SELECT a.verdict, b.verdict, count(*), sum(a.truncated), sum(b.truncated){_PAIRED} GROUP BY 1, 2"
+        rows = self._sql.execute(query, self._ids).fetchall()
+        cut_before, cut_after = (sum(row[column] for row in rows) for column in (3, 4))
+        return Totals(pair({(row[0], row[1]): row[2] for row in rows}), cut_before, cut_after)
 
     def page(self, wanted: Sequence[Change], after: Place | None, size: int, question: int = 300) -> list[Pair]:
         """The next items of these kinds, in the order of `CHANGES`; questions are cut to `question` characters."""
@@ -141,7 +120,7 @@ class Pairs:
                 " (SELECT json_extract(body, '$.score.extracted') FROM main.bodies WHERE seq = one),"
                 " (SELECT json_extract(body, '$.score.extracted') FROM other.bodies WHERE seq = two)"
                 " FROM (SELECT a.example AS example, a.verdict AS before, b.verdict AS after, a.seq AS one, b.seq AS"
-                f" two{_PAIRED} AND {_IS[change]}{bound} ORDER BY a.example {order} LIMIT ?)",
+                f" two{_PAIRED} AND {_is(change)}{bound} ORDER BY a.example {order} LIMIT ?)",
                 (self._prefix, question, *self._ids, *((start.example,) if bound and start else ()), left),
             ).fetchall()
             left -= len(rows)
@@ -156,13 +135,11 @@ class Pairs:
         return int(row[0])
 
 
-def change_of(before: Verdict, after: Verdict) -> Change:
-    """What became of an answer with these verdicts."""
-    if before == "right":
-        return "still_right" if after == "right" else "broken"
-    if after == "right":
-        return "fixed"
-    return "still_wrong" if before == after else "unclear"
+def _is(change: Change) -> str:
+    """The condition in SQL that an answer's change is this one."""
+    pairs = [(was, now) for was in get_args(Verdict) for now in get_args(Verdict) if change_of(was, now) == change]
+    either = " OR ".join(f"a.verdict = '{was}' AND b.verdict = '{now}'" for was, now in pairs)
+    return f"({either})"
 
 
 @contextmanager

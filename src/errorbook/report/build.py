@@ -46,7 +46,7 @@ from errorbook.report.records import (
     difference_of,
     share_of,
 )
-from errorbook.stats import detectable_gain, mcnemar, not_worse
+from errorbook.stats import detectable_gain, mcnemar, not_worse, pair
 
 
 def build(ledger: Ledger, control: Ledger | None = None) -> Report:
@@ -84,7 +84,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         tasks=_tasks(ledger, config, points, letters),
         skills=tuple(_skills(ledger, config, points)),
         error_kinds=kinds,
-        relearnt=tuple(_relearnt(ledger, config, points)),
+        relearnt=tuple(_relearnt(config, points, letters)),
         funnel=_funnel(ledger, config, points),
         trainings=tuple(_trainings(ledger, config)),
         cases=cases,
@@ -121,13 +121,14 @@ def _result(ledger: Ledger, letters: Letters, task: TaskSection, base: Evaluatio
     accuracy = accuracy_of(ledger, base)
     if final is None or accuracy.n < accuracy.planned:
         return Result(role=task.role, base=accuracy)
-    fixed, broken = letters.changes(base, final)
+    pairing = letters.pairing(base, final)
+    fixed, broken = pairing.fixed, pairing.broken
     guards = task.role == "guard"
     return Result(
         role=task.role,
         base=accuracy,
         final=accuracy_of(ledger, final),
-        difference=difference_of(fixed, broken, accuracy.n),
+        difference=difference_of(pairing),
         p_value=mcnemar(fixed, broken),
         fixed=fixed,
         broken=broken,
@@ -155,17 +156,19 @@ def _skills_of(ledger: Ledger, base: Evaluation, final: Evaluation | None) -> It
         planned = sum(group.n for group in found)
         before = [(group.before, group.before_truncated, group.n) for group in found]
         after = [(group.after, group.after_truncated, group.n) for group in found if group.after]
-        pairs: Counter[tuple[bool, bool]] = Counter()
-        for group in found if final else ():
-            pairs[group.before == "right", group.after == "right"] += group.n
+        pairs: Counter[tuple[Verdict, Verdict]] = Counter()
+        for group in found:
+            if group.after:
+                pairs[group.before, group.after] += group.n
+        pairing = pair(pairs)
         yield SkillResult(
             task=base.task,
             split=base.split,
             skill=skill,
             base=_counted(before, planned),
             final=_counted(after, planned) if final else None,
-            fixed=pairs[False, True],
-            broken=pairs[True, False],
+            fixed=pairing.fixed,
+            broken=pairing.broken,
         )
 
 
@@ -179,16 +182,19 @@ def _counted(answers: Iterable[tuple[Verdict, bool, int]], planned: int) -> Accu
     return share_of(verdicts["right"], verdicts.total(), planned, verdicts["unscorable"], truncated)
 
 
-def _relearnt(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[Relearnt]:
+def _relearnt(config: Config, points: Checkpoints, letters: Letters) -> Iterator[Relearnt]:
     for task in config.learn():
         base = points.complete(points.base, task.name, "train")
         final = points.complete(points.final, task.name, "train") if points.decisions else None
         if base is not None and final is not None:
-            fixed, broken = ledger.changed(base, final)
-            before = ledger.tally(base)
-            right = before.right + len(fixed) - len(broken)
+            pairing = letters.pairing(base, final)
             yield Relearnt(
-                task=task.name, n=before.n, right_before=before.right, right_after=right, fixed=fixed, broken=broken
+                task=task.name,
+                n=pairing.n,
+                right_before=pairing.right_before,
+                right_after=pairing.right_after,
+                fixed=letters.changed(base, final, "fixed"),
+                broken=letters.changed(base, final, "broken"),
             )
 
 

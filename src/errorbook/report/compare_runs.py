@@ -18,12 +18,12 @@ from msgspec.structs import replace
 from errorbook.errors import DataError, LedgerError, StageError
 from errorbook.judge import require_comparable
 from errorbook.ledger.file import Ledger, open_ledger
-from errorbook.ledger.pairs import CHANGES, Change, Pairs, paired
+from errorbook.ledger.pairs import Pairs, paired
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Noise, Role, Split, Verdict
 from errorbook.report.phrases import count
-from errorbook.report.records import Difference
-from errorbook.stats import mcnemar, paired_interval
+from errorbook.report.records import Difference, difference_of
+from errorbook.stats import CHANGES, Change, mcnemar
 
 Shown = Literal["regressions", "gains", "all"]
 SHOWN: dict[Shown, tuple[Change, ...]] = {"regressions": ("broken",), "gains": ("fixed",), "all": CHANGES}
@@ -263,34 +263,26 @@ def _paired(a: Side, b: Side, before: Evaluation, after: Evaluation) -> Paired:
     with paired((a.path, before), (b.path, after)) as pairs:
         totals = pairs.totals()
         reworded, looked_at = pairs.other_prompts(_LOOKED_AT) if a.folder != b.folder else (0, 0)
-    n, fixed, broken = totals.n, totals.fixed, totals.broken
-    low, high = paired_interval(fixed, broken, n)
-    p_value = mcnemar(fixed, broken)
-    still_right = totals.right_before - broken
+    pairing = totals.pairing
+    p_value = mcnemar(pairing.fixed, pairing.broken)
     return Paired(
         task=before.task,
         split=before.split,
         before=before.hash,
         after=after.hash,
-        n=n,
-        right_before=totals.right_before,
-        right_after=totals.right_after,
-        fixed=fixed,
-        broken=broken,
-        difference=Difference(value=(fixed - broken) / n, low=low, high=high),
+        n=pairing.n,
+        right_before=pairing.right_before,
+        right_after=pairing.right_after,
+        fixed=pairing.fixed,
+        broken=pairing.broken,
+        difference=difference_of(pairing),
         p_value=p_value,
         p_holm=p_value,
-        unscorable_before=totals.unscorable_before,
-        unscorable_after=totals.unscorable_after,
+        unscorable_before=pairing.unscorable_before,
+        unscorable_after=pairing.unscorable_after,
         truncated_before=totals.truncated_before,
         truncated_after=totals.truncated_after,
-        changes={
-            "broken": broken,
-            "fixed": fixed,
-            "unclear": totals.unclear,
-            "still_wrong": n - broken - fixed - totals.unclear - still_right,
-            "still_right": still_right,
-        },
+        changes=pairing.changes,
         remarks=tuple(_remarks(before, after, reworded, looked_at)),
     )
 

@@ -93,6 +93,5 @@ def _point(ledger: Ledger, letters: Letters, base: Evaluation, known: _Known, ev
     )
     if evaluation == base:
         return point
-    fixed, broken = letters.changes(base, evaluation)
-    difference = difference_of(fixed, broken, accuracy.n)
-    return replace(point, difference=difference, fixed=fixed, broken=broken)
+    pairing = letters.pairing(base, evaluation)
+    return replace(point, difference=difference_of(pairing), fixed=pairing.fixed, broken=pairing.broken)

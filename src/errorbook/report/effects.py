@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from errorbook.config import Config
 from errorbook.errors import LedgerError
-from errorbook.ledger.counts import Diagnosed, Letters, skills, supplied
+from errorbook.ledger.counts import VERDICT, Diagnosed, Letters, skills, supplied
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
-from errorbook.records import Checkpoint, Evaluation, Training
+from errorbook.records import Checkpoint, Evaluation, Training, Verdict
 from errorbook.report.records import Control, ErrorKind, KindCost, Versus, difference_of
-from errorbook.stats import mcnemar
+from errorbook.stats import mcnemar, pair
 
 Kind = tuple[str, str]
 """Task and kind of error."""
@@ -58,14 +58,12 @@ class _Train:
         base = points.complete(points.base, task, "train")
         final = points.complete(points.final, task, "train") if points.decisions else None
         self.skills = skills(ledger, task, "train") if base else {}
-        self.after = _verdicts(letters, final)
-        self.right: Counter[str] = Counter()
-        self.broken: Counter[str] = Counter()
+        self.after = letters.verdicts(final) if final else {}
+        self.pairs: defaultdict[str, Counter[tuple[Verdict, Verdict]]] = defaultdict(Counter)
         if base and final:
             named = map(self.skills.get, letters.examples(base), repeat(""))
             for (skill, was, now), n in Counter(zip(named, letters.of(base), letters.of(final), strict=True)).items():
-                self.right[skill] += n * (was == "r")
-                self.broken[skill] += n * (was == "r" and now != "r")
+                self.pairs[skill or ""][VERDICT[was], VERDICT[now]] = n
 
     def effect(self, kind: str, examples: list[str]) -> ErrorKind:
         """What became of these mistakes, and of the other questions of their skills."""
@@ -73,16 +71,12 @@ class _Train:
         one = ErrorKind(task=self.task, kind=kind, n=len(examples), skills=tuple(sorted(named)))
         if not self.after:
             return one
-        now = Counter(self.after.get(example, "") for example in examples)
-        one = replace(one, fixed=now["r"], unscorable=now["u"])
+        now = Counter(self.after[example] for example in examples if example in self.after)
+        one = replace(one, fixed=now["right"], unscorable=now["unscorable"])
         if not named:
             return one
-        right, broken = (sum(counts[skill] for skill in named) for counts in (self.right, self.broken))
-        return replace(one, right_before=right, broken=broken)
-
-
-def _verdicts(letters: Letters, evaluation: Evaluation | None) -> dict[str, str]:
-    return dict(zip(letters.examples(evaluation), letters.of(evaluation), strict=True)) if evaluation else {}
+        pairing = pair(sum((self.pairs[skill] for skill in named), Counter()))
+        return replace(one, right_before=pairing.right_before, broken=pairing.broken)
 
 
 def _spent(ledger: Ledger, points: Checkpoints, kinds: Mapping[str, Kind]) -> tuple[Counter[Kind], Counter[Kind]]:
@@ -123,34 +117,30 @@ class _Sides:
     """One task's train questions: what this run's and the control's final model, and the control's base, answered."""
 
     def __init__(self, ledger: Ledger, points: Checkpoints, control: Ledger, others: Checkpoints, task: str) -> None:
-        _require_same_questions(points, others, control, task)
-        own, other = Letters(ledger), Letters(control)
-        self.ended = bool(points.decisions)
-        self.here = _verdicts(own, points.complete(points.final, task, "train") if self.ended else None)
-        self.before = _verdicts(other, others.complete(others.base, task, "train"))
-        self.there = _verdicts(other, others.complete(others.final, task, "train"))
+        asked_there = _require_same_questions(points, others, control, task)
+        final = points.complete(points.final, task, "train") if points.decisions else None
+        self.here = Letters(ledger).verdicts(final) if final else {}
+        self.before, self.there = (Letters(control).verdicts(asked) for asked in asked_there)
 
-    def pairs(self, examples: Iterable[str]) -> Iterator[tuple[bool, bool]]:
-        """Whether this run and the control fixed a mistake, for each that the control's base made as well."""
+    def pairs(self, examples: Iterable[str]) -> Iterator[tuple[Verdict, Verdict]]:
+        """What the control and this run answered, for each mistake that the control's base made as well."""
         if self.here:
             for example in examples:
-                if self.before.get(example) != "r":
-                    yield self.here.get(example) == "r", self.there.get(example) == "r"
+                if self.before[example] != "right":
+                    yield self.there[example], self.here[example]
 
 
-def _versus(pairs: Iterable[tuple[bool, bool]]) -> Versus | None:
-    """The paired counts; None where there is nothing to compare."""
-    counts = Counter(pairs)
-    n, here, there = counts.total(), counts[True, False], counts[False, True]
-    if not n:
+def _versus(pairs: Iterable[tuple[Verdict, Verdict]]) -> Versus | None:
+    """The paired counts; None if there is nothing to compare."""
+    pairing = pair(Counter(pairs))
+    if not pairing.n:
         return None
-    both = counts[True, True]
     return Versus(
-        n=n,
-        fixed=both + here,
-        control_fixed=both + there,
-        difference=difference_of(here, there, n),
-        p_value=mcnemar(here, there),
+        n=pairing.n,
+        fixed=pairing.right_after,
+        control_fixed=pairing.right_before,
+        difference=difference_of(pairing),
+        p_value=mcnemar(pairing.fixed, pairing.broken),
     )
 
 
@@ -172,19 +162,23 @@ def _require_same_base(ledger: Ledger, control: Ledger) -> None:
         )
 
 
-def _require_same_questions(points: Checkpoints, others: Checkpoints, control: Ledger, task: str) -> None:
-    """Both runs' bases must have been asked the same train questions in one way, and the control's final model, too."""
+def _require_same_questions(
+    points: Checkpoints, others: Checkpoints, control: Ledger, task: str
+) -> tuple[Evaluation, Evaluation]:
+    """The control's base and final evaluation; both bases were asked the same train questions in one way."""
     mine, other = (side.complete(side.base, task, "train") for side in (points, others))
     if mine is None or other is None or _asked(mine) != _asked(other):
         raise LedgerError(
             f"The control '{control.root}' did not ask its base the same train questions of '{task}' in the same way;"
             " name a run with the same [[tasks]], seed and [target] settings."
         )
-    if not others.decisions or others.complete(others.final, task, "train") is None:
+    final = others.complete(others.final, task, "train") if others.decisions else None
+    if final is None:
         raise LedgerError(
             f"The control '{control.root}' has not asked its final model the train questions of '{task}' yet;"
             " 'errorbook run' on its run file goes on with it."
         )
+    return other, final
 
 
 def _asked(evaluation: Evaluation) -> tuple[object, ...]:

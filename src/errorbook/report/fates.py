@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from errorbook.records import Verdict
+from errorbook.stats import change_of
 
 Fate = Literal["fixed", "relapsed", "stubborn", "broken", "still_right", "waiting"]
 FATES: tuple[Fate, ...] = get_args(Fate)
@@ -30,9 +31,7 @@ def fate_of(path: Sequence[Verdict]) -> Fate:
     """The fate of a question with these verdicts, the first checkpoint's first; the path must not be empty."""
     if len(path) == 1:
         return "waiting"
-    first, last = path[0] == "right", path[-1] == "right"
-    if first:
-        return "still_right" if last else "broken"
-    if last:
-        return "fixed"
+    change = change_of(path[0], path[-1])
+    if change in ("fixed", "broken", "still_right"):
+        return change
     return "relapsed" if "right" in path else "stubborn"

@@ -12,7 +12,7 @@ import msgspec
 from errorbook.ledger.file import Ledger
 from errorbook.records import Comparison, Evaluation, Noise, Outcome, Role, Split, Verdict
 from errorbook.report.fates import Fate
-from errorbook.stats import paired_interval, wilson
+from errorbook.stats import Pairing, paired_interval, wilson
 
 DraftOutcome = Literal["sample", "rejected", "waiting", "struck", "edited"]
 """What became of a draft; a person's last word on it ("struck", "edited") goes before that of the checks."""
@@ -376,7 +376,7 @@ def share_of(right: int, n: int, planned: int, unscorable: int, truncated: int) 
     )
 
 
-def difference_of(fixed: int, broken: int, n: int) -> Difference:
-    """The paired difference of `n` questions, of which `fixed` got right and `broken` ceased to be."""
-    low, high = paired_interval(fixed, broken, n)
-    return Difference(value=(fixed - broken) / n if n else 0.0, low=low, high=high)
+def difference_of(pairing: Pairing) -> Difference:
+    """The difference in accuracy of two paired evaluations."""
+    low, high = paired_interval(pairing.fixed, pairing.broken, pairing.n)
+    return Difference(value=(pairing.right_after - pairing.right_before) / max(pairing.n, 1), low=low, high=high)

@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute, Route
 
 from errorbook.errors import LedgerError, UserError
 from errorbook.ledger.file import open_ledger
-from errorbook.ledger.pairs import CHANGES, Pair, Pairs, Place
+from errorbook.ledger.pairs import Pair, Pairs, Place
 from errorbook.records import Example
 from errorbook.records import Response as Answer
 from errorbook.report import compare_runs as comparing
 from errorbook.report.compare_runs import SHOWN, Choice, Compared, Paired, Shown, Side
+from errorbook.stats import CHANGES
 from errorbook.web import correcting
 from errorbook.web.answering import not_found, path, query, shelf_of, show, templates, url
 from errorbook.web.shelf import Book
