@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.scale_marks import Stopwatch, Value
-from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
+from errorbook.config import Config, RunSection, TaskSection, dump
+from errorbook.diagnose import StrategySection
 from errorbook.evaluate import BLOCK
-from errorbook.judge import compare
+from errorbook.judge import GateSection, compare
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Call,
@@ -33,9 +34,12 @@ from errorbook.records import (
     digest,
 )
 from errorbook.report.build import build
+from errorbook.train import TrainSection
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f" * 32)
-FINAL = Checkpoint(base="tiny", base_fingerprint="f" * 32, parent=BASE.hash, method="lora", folder="checkpoints/1")
+FINAL = Checkpoint(
+    base="tiny", base_fingerprint="f" * 32, parent=BASE.hash, method="lora", form="adapter", folder="checkpoints/1"
+)
 KINDS = ("dropped_carry", "wrong_operation", "stopped_early", "misread_question")
 SKILLS = ("add", "subtract", "multiply", "divide", "percent")
 EVALUATIONS = 10

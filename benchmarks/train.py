@@ -32,6 +32,7 @@ from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.trainers.batches import encode
 from errorbook.adapters.trainers.stepping import loss_of, quicken
 from errorbook.records import Checkpoint, Lesson, Recipe
+from errorbook.train import TrainSection
 
 MODEL = "smollm2-135m-instruct"
 HELD_OUT = 96
@@ -76,7 +77,7 @@ def main() -> None:
 def measure(name: str, count: int, seed: int) -> Row:
     """Train with one of the trainers and examine the adapter."""
     taught, held_out = lessons_of(count)
-    recipe = Recipe(rank=32, alpha=64, learning_rate=5e-4, epochs=1.0, batch_size=8, seed=seed)
+    recipe = TrainSection(rank=32, alpha=64, learning_rate=5e-4, epochs=1.0, batch_size=8).recipe(seed)
     folder = resolve(MODEL)
     tokenizer = loading.load_tokenizer(folder)
     rows, _ = encode(tokenizer, taught, recipe.max_tokens)

@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
-from errorbook.judge import compare
+from errorbook.config import Config, RunSection, TaskSection, dump
+from errorbook.diagnose import StrategySection
+from errorbook.judge import GateSection, compare
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
@@ -37,6 +38,7 @@ from errorbook.records import (
     Verdict,
     digest,
 )
+from errorbook.train import TrainSection
 
 T = TypeVar("T")
 CYCLES = 5
@@ -171,6 +173,7 @@ class Run:
             base_fingerprint="f" * 32,
             parent=current.hash,
             method="lora",
+            form="adapter",
             folder=training.folder,
             weights_hash=training.weights_hash,
             training_set=training.training_set,

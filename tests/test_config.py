@@ -1,7 +1,10 @@
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
+from annotated_types import Interval
 
 from errorbook.config import Config, dump, load, parse
 from errorbook.errors import ConfigError, PluginError, UserError
@@ -35,6 +38,36 @@ def test_equal_files_have_equal_identity() -> None:
     assert dump(parse(GOOD)) == dump(parse(GOOD + "\n# a comment\n"))
 
 
+def test_a_key_that_equals_its_default_does_not_count() -> None:
+    assert dump(parse(GOOD)) == dump(parse(GOOD.replace("cycles = 2", "cycles = 2\nseed = 0") + "[gate]\nalpha = 0.05"))
+    assert "alpha" not in dump(parse(GOOD))
+    assert dump(parse(GOOD)) != dump(parse(GOOD + "[gate]\nalpha = 0.06"))
+
+
+def numbers(hint: Any, stated: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """For each number in an annotation, what the annotation states of it."""
+    if hint in {int, float}:
+        yield stated
+    for part in (hint.__origin__,) if get_origin(hint) is Annotated else get_args(hint):
+        yield from numbers(part, getattr(hint, "__metadata__", ()))
+
+
+def test_every_number_of_every_section_has_a_range() -> None:
+    found = {
+        f"{name}.{key}": stated
+        for name, hint in get_type_hints(Config).items()
+        for key, kind in get_type_hints((get_args(hint) or (hint,))[0], include_extras=True).items()
+        for stated in numbers(kind)
+    }
+
+    assert len(found) > 25
+    for key, stated in found.items():
+        bounds = [(item.ge, item.gt, item.le, item.lt) for item in stated if isinstance(item, Interval)]
+        assert [(ge is None) != (gt is None) and (le is None) != (lt is None) for ge, gt, le, lt in bounds] == [True], (
+            key
+        )
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -55,6 +88,21 @@ def test_equal_files_have_equal_identity() -> None:
         (GOOD + "[train]\nrnk = 3", "did you mean 'rank'"),
         (GOOD + "[train]\nscales = []", "scales"),
         (GOOD + "[instructor]\nkind = 'tutor'\nseeed = 3", "did you mean 'seed'"),
+        (GOOD + "[gate]\nalpha = nan", "'gate.alpha' is nan; it must be a finite number"),
+        (GOOD + "[train]\nlearning_rate = inf", "'train.learning_rate' is inf; it must be a finite number"),
+        (GOOD + "[train]\nlearning_rate = -1.0", "'train.learning_rate' is -1.0; it must be above 0 and at most 10"),
+        (GOOD + "[train]\nscales = [1.0, 0.0]", "'train.scales' is 0.0; it must be above 0"),
+        (GOOD + "[train]\nbatch_size = 2.5", "'train.batch_size' must be of type int"),
+        (GOOD + "[train]\nreplay = 1.0", "at least 0 and below 1"),
+        (GOOD + "[strategy]\nk = true", "'strategy.k' must be of type int, not bool"),
+        (GOOD + "[verify]\nvotes = -1", "'verify.votes' is -1; it must be at least 0"),
+        (GOOD + "[compute]\nworkers = 9999999", "at most"),
+        (GOOD + "[compute]\nworkers = -1", "'compute.workers' is -1; it must be at least 0"),
+        (GOOD + "[verify]\nagainst = 'mmlu'", "'verify.against' must be of type list, not str"),
+        (GOOD + "stop = ['']", "'tasks.stop' of 'arithmetic' is empty"),
+        (GOOD.replace("cycles = 2", "seed = -1"), "'run.seed' is -1"),
+        ("gate = 3\n" + GOOD, "'gate' is a section; write it as [gate]"),
+        ("[[tasks]]\nname = 'arithmetic'", "'run' is missing"),
         ("[run\n", "not valid TOML"),
         ("tasks = 3\n[run]\nname='x'", "[[tasks]]"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from recipe_kit import recipe_of
 
 from errorbook.adapters.scorers.contains import Contains
 from errorbook.adapters.targets.transformers import TransformersTarget
@@ -13,7 +14,7 @@ from errorbook.adapters.tasks.retention import Retention
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.evaluate import evaluate, identify
 from errorbook.judge import compare, judge
-from errorbook.records import Checkpoint, Comparison, Evaluation, Lesson, Recipe, Rule, Verdict
+from errorbook.records import Checkpoint, Comparison, Evaluation, Lesson, Rule, Verdict
 
 MODEL = "smollm2-135m-instruct"
 ITEMS = 48
@@ -41,7 +42,7 @@ def test_an_over_trained_checkpoint_fails_retention_and_is_vetoed(tmp_path: Path
     ]
     target = TransformersTarget(MODEL)
     base = Checkpoint(base=target.base, base_fingerprint=target.fingerprint)
-    recipe = Recipe(learning_rate=3e-3, epochs=4.0, replay=0.0)
+    recipe = recipe_of(learning_rate=3e-3, epochs=4.0, replay=0.0)
     before = answered(target, base, tmp_path)
     target.close()
     training = TransformersTrainer(MODEL).train(base, lessons, recipe, tmp_path, lambda done, total: None)
@@ -50,6 +51,7 @@ def test_an_over_trained_checkpoint_fails_retention_and_is_vetoed(tmp_path: Path
         base_fingerprint=base.base_fingerprint,
         parent=base.hash,
         method="lora",
+        form="adapter",
         folder=training.folder,
         weights_hash=training.weights_hash,
     )

@@ -17,8 +17,8 @@ from loop_kit import RUN_FILE, config
 from msgspec.structs import replace
 
 from errorbook.adapters.instructors.scripted import ScriptedInstructor
-from errorbook.config import Config, Strategy, load, parse
-from errorbook.diagnose import diagnose, find_mistakes
+from errorbook.config import Config, load, parse
+from errorbook.diagnose import Strategy, diagnose, find_mistakes
 from errorbook.errors import BudgetError, DataError, LedgerError, StageError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
@@ -57,7 +57,7 @@ def test_two_cycles_end_with_a_better_checkpoint_and_full_books(tmp_path: Path) 
     final = run(config(), tmp_path)
     with open_ledger(tmp_path) as ledger:
         assert decisions(ledger) == ["accept", "accept"]
-        assert final.method == "lora"
+        assert final.method == "scripted"
         comparison = ledger.find(Comparison, "final:arithmetic:test")
         assert comparison is not None
         assert comparison.right_after > comparison.right_before
@@ -156,7 +156,7 @@ def _with_strategy(strategy: Strategy) -> Config:
 def test_a_useless_instructor_leaves_the_base_model(tmp_path: Path) -> None:
     base = config()
     final = run(replace(base, instructor=replace(base.instructor, kind="noise")), tmp_path)
-    assert final.method == "base"
+    assert final.form == "base"
     with open_ledger(tmp_path) as ledger:
         assert decisions(ledger) == ["reject", "reject"]
         assert ledger.count(Sample) == 0
@@ -169,14 +169,14 @@ def test_the_gate_rejects_noise_that_was_trusted_and_trained_on(tmp_path: Path) 
     base = config(gain="0.0")
     noise = replace(base.instructor, kind="noise")
     trusting = replace(base, instructor=noise, verify=replace(base.verify, answers="trust"))
-    assert run(trusting, tmp_path).method == "base"
+    assert run(trusting, tmp_path).form == "base"
     with open_ledger(tmp_path) as ledger:
         assert ledger.count(Training) == 2
         assert decisions(ledger) == ["reject", "reject"]
 
 
 def test_a_harmful_training_is_rolled_back(tmp_path: Path) -> None:
-    assert run(config(accuracy="0.6", gain="-0.3"), tmp_path).method == "base"
+    assert run(config(accuracy="0.6", gain="-0.3"), tmp_path).form == "base"
     with open_ledger(tmp_path) as ledger:
         assert decisions(ledger) == ["reject", "reject"]
 

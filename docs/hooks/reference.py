@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -21,7 +21,7 @@ from errorbook import config, plugins
 
 MEANINGS = Path(__file__).with_name("meanings.toml")
 MARK = re.compile(r"^<!-- reference: ([a-z-]+) -->$", re.M)
-OWN = {"workspace", "target", "store", "run", "identity", "folder"}
+OWN = {"workspace", "strategy", "target", "store", "run", "identity", "folder"}
 """Options that Errorbook sets by itself; a run file does not give them."""
 BARE = {"–", "required"}
 _NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", dict: "table"}
@@ -33,6 +33,7 @@ TITLES = {
     "instructors": "Instructors: `kind` in `[instructor]`",
     "tasks": "Tasks: `name` or `kind` in `[[tasks]]`",
     "scorers": "Scorers: `scorer_options` in `[[tasks]]`",
+    "trainers": "Trainers: `method` in `[train]`",
     "sinks": "Sinks: `kind` in `[[sinks]]`",
 }
 """The kinds of plugins that take options from the run file."""
@@ -97,6 +98,8 @@ def options(kind: plugins.Kind, name: str) -> tuple[Key, ...]:
 def typed(hint: Any) -> str:
     """A type as people say it."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return typed(arguments[0])
     if origin is Literal:
         return " or ".join(f"`{valued(item)}`" for item in arguments)
     if origin in {Union, UnionType}:

@@ -1,44 +1,50 @@
-"""The run's TOML as typed sections, one per stage. Every mistake in it is one sentence with the fix.
+"""The run's TOML as typed sections. Every mistake in it is one sentence with the fix.
 
-Keys that a section does not know are options of its plugin, checked against the plugin itself. Only `loop` and the
-CLI see the whole `Config`; a stage receives its own values.
+A stage defines the section that it reads, beside its functions; the sections here choose plugins. Keys that a section
+does not know are options of its plugin, checked against the plugin itself. Only `loop` and the CLI see the whole
+`Config`; a stage receives its own values.
 """
 
 from __future__ import annotations
 
-import difflib
+import json
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
+from annotated_types import Interval, MinLen
 
 from errorbook import plugins
+from errorbook.diagnose import StrategySection
 from errorbook.errors import ConfigError
-from errorbook.records import Method, Recipe, Role
+from errorbook.judge import GateSection
+from errorbook.records import Role
+from errorbook.train import TrainSection
+from errorbook.verify import VerifySection
 
-Strategy = Literal["error", "contrast", "cluster", "undirected"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
 SCORER_FILES = ("path", "labelled", "store")
 """Options of a scorer that name files; relative ones are taken from the run file's folder."""
-SECTIONS = ("run", "target", "instructor", "tasks", "strategy", "verify", "train", "gate", "compute", "sinks")
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every section: immutable and strict."""
-
-
-class RunSection(Section, frozen=True, kw_only=True):
+class RunSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[run]`: the run's name, its length, its seed and its dollar cap."""
 
     name: str
-    cycles: int = 3
-    seed: int = 0
-    budget_usd: float | None = None
+    cycles: Annotated[int, Interval(ge=1, le=1000)] = 3
+    seed: Annotated[int, Interval(ge=0, lt=2**32)] = 0
+    budget_usd: Annotated[float, Interval(ge=0, le=10_000_000)] | None = None
 
 
-class TargetSection(Section, frozen=True, kw_only=True):
+class TargetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[target]`: the model being improved; `options` go to the engine's plugin.
 
     The engine "auto" is the quickest one for this machine and model that is installed.
@@ -49,17 +55,17 @@ class TargetSection(Section, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
 
 
-class InstructorSection(Section, frozen=True, kw_only=True):
+class InstructorSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[instructor]`: who diagnoses and writes; `options` go to its plugin."""
 
     kind: str = "tutor"
     options: dict[str, Any] = {}
 
 
-class TaskSection(Section, frozen=True, kw_only=True):
+class TaskSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[tasks]]`: how many examples of each split are used, and what the gate asks of the task.
 
-    `kind` names the plugin where it is not the task's own name. A guard's train examples are never shown to the
+    `kind` names the plugin if it is not the task's own name. A guard's train examples are never shown to the
     instructor: its right responses are rehearsed. `scorer_options` go to the plugin of the task's scorer. A response
     ends with the first of the strings in `stop`: for models that go on after their answer.
     """
@@ -67,11 +73,11 @@ class TaskSection(Section, frozen=True, kw_only=True):
     name: str
     kind: str = ""
     role: Role = "learn"
-    train: int = 200
-    dev: int = 200
-    test: int = 200
-    margin: float = 0.05
-    stop: tuple[str, ...] = ()
+    train: Annotated[int, Interval(ge=0, le=10_000_000)] = 200
+    dev: Annotated[int, Interval(ge=0, le=10_000_000)] = 200
+    test: Annotated[int, Interval(ge=0, le=10_000_000)] = 200
+    margin: Annotated[float, Interval(gt=0, lt=1)] = 0.05
+    stop: tuple[Annotated[str, MinLen(1)], ...] = ()
     scorer_options: dict[str, Any] = {}
     options: dict[str, Any] = {}
 
@@ -81,71 +87,7 @@ class TaskSection(Section, frozen=True, kw_only=True):
         return self.kind or self.name
 
 
-class StrategySection(Section, frozen=True, kw_only=True):
-    """`[strategy]`: what the instructor sees and how much it writes."""
-
-    name: Strategy = "contrast"
-    k: int = 3
-    samples_per_error: int = 2
-    max_samples: int = 3000
-    rounds: int = 3
-    retriever: str = "auto"
-    options: dict[str, Any] = {}
-
-
-class VerifySection(Section, frozen=True, kw_only=True):
-    """`[verify]`: `answers = "trust"` skips the recomputation of answers (for ablations only).
-
-    `ngram` is how many words in a row a sample may not share with a held-out question; 13 as in GPT-3's
-    decontamination (Brown et al. 2020, appendix C). `votes` is how often the instructor solves a draft's question blind
-    where the task cannot recompute its answer. `against` names tasks whose whole dev and test splits no sample may
-    overlap with; where it is not given, these are all benchmarks below $ERRORBOOK_DATA.
-    """
-
-    answers: Literal["recompute", "trust"] = "recompute"
-    near_duplicate: float = 0.8
-    ngram: int = 13
-    votes: int = 3
-    against: tuple[str, ...] | None = None
-
-
-class TrainSection(Section, frozen=True, kw_only=True):
-    """`[train]`: the recipe; each of `scales` is one candidate that the gate may accept."""
-
-    method: str = "lora"
-    rank: int = 32
-    alpha: int = 64
-    learning_rate: float = 5e-4
-    epochs: float = 2.0
-    batch_size: int = 8
-    warmup: float = 0.05
-    weight_decay: float = 0.0
-    max_tokens: int = 512
-    replay: float = 0.15
-    start: Literal["continue", "restart"] = "continue"
-    objective: Literal["sft", "dpo"] = "sft"
-    beta: float = 0.1
-    scales: tuple[float, ...] = (1.0,)
-
-    def recipe(self, seed: int) -> Recipe:
-        """The recipe record of one training; a trainer with a name of its own is taken to train an adapter."""
-        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in {"scales", "method"}}
-        method: Method = next((known for known in get_args(Method) if known == self.method), "lora")
-        return Recipe(method=method, seed=seed, **fields)
-
-
-class GateSection(Section, frozen=True, kw_only=True):
-    """`[gate]`: the error rate of the whole run, shared by all cycles and candidates.
-
-    `noise_floor` has the base asked a second time in other batches, so that a difference can be read beside what
-    changes when nothing does.
-    """
-
-    alpha: float = 0.05
-    noise_floor: bool = True
-
-
-class ComputeSection(Section, frozen=True, kw_only=True):
+class ComputeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[compute]`: where the work is done; it changes how fast, not what comes out.
 
     `engine = "ray"` fans evaluation and the sandbox out over `workers` (0: one for each node or GPU) of the cluster at
@@ -155,22 +97,22 @@ class ComputeSection(Section, frozen=True, kw_only=True):
 
     engine: Literal["local", "ray"] = "local"
     address: str = ""
-    workers: int = 0
-    cpus_per_worker: int = 1
-    gpus_per_worker: float = 0.0
-    processes: int = 1
+    workers: Annotated[int, Interval(ge=0, le=100_000)] = 0
+    cpus_per_worker: Annotated[int, Interval(ge=0, le=4096)] = 1
+    gpus_per_worker: Annotated[float, Interval(ge=0, le=64)] = 0.0
+    processes: Annotated[int, Interval(ge=1, le=1024)] = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
     cache: bool = True
 
 
-class SinkSection(Section, frozen=True, kw_only=True):
+class SinkSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[sinks]]`: a tracker that is told the metrics as well; `options` go to its plugin. It changes no result."""
 
     kind: str
     options: dict[str, Any] = {}
 
 
-class Config(Section, frozen=True, kw_only=True):
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole run file."""
 
     run: RunSection
@@ -215,97 +157,146 @@ def parse(text: str, source: str = "run file", folder: Path | None = None) -> Co
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}.") from None
+    hints = get_type_hints(Config)
     for key in data:
-        if key not in SECTIONS:
-            raise ConfigError(f"{source}: there is no section [{key}]; {_nearest(key, SECTIONS)}")
+        if key not in hints:
+            raise ConfigError(f"{source}: there is no section [{key}]; {plugins.suggest(key, hints)}")
+    if "run" not in data:
+        raise ConfigError(f"{source}: 'run' is missing; add it.")
     try:
-        config = msgspec.convert(_gather_options(data, source), Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error, data)}") from None
-    return _check(_anchor(config, folder or Path()), source)
-
-
-def dump(config: Config) -> str:
-    """The configuration as canonical JSON: equal runs have equal text. Sinks stand there only where there are any."""
-    return msgspec.json.encode(config, order="deterministic").decode().replace(',"sinks":[]}', "}")
-
-
-_OPEN: dict[str, type[Section]] = {
-    "target": TargetSection,
-    "instructor": InstructorSection,
-    "tasks": TaskSection,
-    "strategy": StrategySection,
-    "sinks": SinkSection,
-}
-_LISTS = {"tasks": "task", "sinks": "sink"}
-
-
-def _gather_options(data: dict[str, Any], source: str) -> dict[str, Any]:
-    """Move the keys that a section does not know into its `options`."""
-    result = dict(data)
-    for name, section in _OPEN.items():
-        value = data.get(name)
-        if name in _LISTS:
-            if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
-                raise ConfigError(f"{source}: {name} are written as [[{name}]], one block a {_LISTS[name]}.")
-            result[name] = [_split(item, section) for item in value or []]
-        elif isinstance(value, dict):
-            result[name] = _split(value, section)
-    return result
-
-
-def _split(value: dict[str, Any], section: type[Section]) -> dict[str, Any]:
-    fields = set(section.__struct_fields__) - {"options"}
-    known = {key: item for key, item in value.items() if key in fields}
-    return {**known, "options": {key: item for key, item in value.items() if key not in fields}}
-
-
-def _check(config: Config, source: str) -> Config:
-    doubled = [name for name, count in Counter(task.name for task in config.tasks).items() if count > 1]
-    problems = [
-        (not config.learn(), 'there is no task to learn from; add a [[tasks]] block with role = "learn".'),
-        (bool(doubled), f"the task name '{doubled[0] if doubled else ''}' is used twice; give each task its own."),
-        (config.run.cycles < 1, f"run.cycles is {config.run.cycles}; it must be at least 1."),
-        (not 0 < config.gate.alpha < 1, f"gate.alpha is {config.gate.alpha}; it must lie between 0 and 1."),
-        (not config.train.scales, "train.scales is empty; give at least one adapter scale, such as [1.0]."),
-        (not 0 <= config.train.replay < 1, f"train.replay is {config.train.replay}; it is a share from 0 to below 1."),
-        (config.train.batch_size < 1, "train.batch_size must be at least 1."),
-        (config.train.epochs <= 0, "train.epochs must be above 0."),
-        (config.strategy.samples_per_error < 1, "strategy.samples_per_error must be at least 1."),
-        (config.strategy.k < 1, "strategy.k must be at least 1."),
-        (config.run.budget_usd is not None and config.run.budget_usd < 0, "run.budget_usd must not be negative."),
-        (not re.fullmatch(r"[\w.-]+", config.run.name), "run.name may hold letters, digits, '.', '_' and '-' only."),
-    ]
-    compute = config.compute
-    problems += [
-        (compute.engine == "ray" and compute.processes > 1, "compute.processes is for engine = 'local'; set workers."),
-        (compute.processes < 1, "compute.processes must be at least 1."),
-        (
-            min(compute.workers, compute.cpus_per_worker, compute.gpus_per_worker) < 0,
-            "workers, cpus_per_worker and gpus_per_worker of [compute] must not be negative.",
-        ),
-    ]
-    for task in config.tasks:
-        problems.append((task.margin <= 0 or task.margin >= 1, f"the margin of '{task.name}' must be between 0 and 1."))
-        problems.append((min(task.train, task.dev, task.test) < 0, f"the sizes of '{task.name}' must not be negative."))
-        problems.append(("" in task.stop, f"a stop of '{task.name}' is empty; take it out."))
-        learns = task.role == "learn"
-        problems.append((learns and min(task.train, task.dev) < 1, f"'{task.name}' needs train and dev examples."))
-    for wrong, sentence in problems:
-        if wrong:
-            raise ConfigError(f"{source}: {sentence}")
+        config = Config(**{name: _read(name, hints[name], value) for name, value in data.items()})
+        config = _anchor(config, folder or Path())
+        _check(config)
+    except _WrongError as error:
+        raise ConfigError(f"{source}: {error}") from None
     _check_plugins(config)
     return config
 
 
+def dump(config: Config) -> str:
+    """The configuration as canonical JSON: equal runs have equal text.
+
+    A key that equals its default does not stand there: a key that is added later changes no text of an earlier run.
+    """
+    return msgspec.json.encode(_without_defaults(config), order="deterministic").decode()
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_without_defaults(item) for item in value]
+    if not isinstance(value, msgspec.Struct):
+        return value
+    values = {field.name: (getattr(value, field.name), field) for field in msgspec.structs.fields(value)}
+    return {
+        name: _without_defaults(now)
+        for name, (now, field) in values.items()
+        if now != (field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
+    }
+
+
+class _WrongError(Exception):
+    """One sentence on what is wrong in a run file, before it is known which file that is."""
+
+
+def _read(name: str, hint: Any, value: Any) -> Any:
+    """One section, or the tuple of its blocks."""
+    if get_origin(hint) is not tuple:
+        if not isinstance(value, dict):
+            raise _WrongError(f"'{name}' is a section; write it as [{name}].")
+        return _read_block(name, hint, value)
+    if not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+        raise _WrongError(f"{name} are written as [[{name}]], one block a {name.removesuffix('s')}.")
+    return tuple(_read_block(name, get_args(hint)[0], item) for item in value)
+
+
+def _read_block(name: str, section: type[msgspec.Struct], block: dict[str, Any]) -> msgspec.Struct:
+    """One block of TOML as its section; what it does not know goes into its `options`, if it has a plugin."""
+    from pydantic import ValidationError
+
+    fields = [field for field in section.__struct_fields__ if field != "options"]
+    unknown = {key: value for key, value in block.items() if key not in fields}
+    known = {key: value for key, value in block.items() if key in fields}
+    if unknown and "options" not in section.__struct_fields__:
+        key = next(iter(unknown))
+        raise _WrongError(f"[{name}] has no key '{key}'; {plugins.suggest(key, fields)}")
+    try:
+        # JSON, since strict checks of Python's values refuse a list for a tuple.
+        read = _model(section).model_validate_json(json.dumps(known, default=str))
+    except ValidationError as error:
+        raise _WrongError(_explain(error.errors()[0], name, section, block)) from None
+    options = {"options": unknown} if unknown else {}
+    return section(**{key: getattr(read, key) for key in read.model_fields_set}, **options)
+
+
+@cache
+def _model(section: type[msgspec.Struct]) -> type[BaseModel]:
+    """What pydantic checks a section by; it takes a third of a second to load, so only who reads a run file does."""
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(section, include_extras=True)
+    fields: dict[str, Any] = {
+        field.name: (hints[field.name], ... if field.required else field.default)
+        for field in msgspec.structs.fields(section)
+        if field.name != "options"
+    }
+    rules = ConfigDict(strict=True, allow_inf_nan=False)
+    return create_model(section.__name__, __config__=rules, **fields)
+
+
+def _explain(problem: ErrorDetails, name: str, section: type[msgspec.Struct], block: dict[str, Any]) -> str:
+    """One of pydantic's errors as a sentence that names the key and the fix."""
+    key, kind, given = str(problem["loc"][0]), problem["type"], problem["input"]
+    place = f"'{name}.{key}'" + (f" of '{block['name']}'" if name == "tasks" and "name" in block else "")
+    if kind == "missing":
+        return f"{place} is missing; add it."
+    if kind == "literal_error":
+        return f"{place} cannot be {given!r}; it takes {problem['ctx']['expected'].replace(chr(39), '')}."
+    if kind == "finite_number":
+        return f"{place} is {given}; it must be a finite number."
+    if kind.endswith("too_short"):
+        return f"{place} is empty; give it a value or leave it out."
+    if kind.endswith("_type"):
+        wanted = {"string": "str", "tuple": "list"}.get(word := kind.removesuffix("_type"), word)
+        return f"{place} must be of type {wanted}, not {type(given).__name__}; correct its value."
+    limits = list(_limits(get_type_hints(section, include_extras=True)[key]))
+    return f"{place} is {given}; it must be {' and '.join(limits)}." if limits else f"{place}: {problem['msg']}."
+
+
+def _limits(hint: Any) -> Iterator[str]:
+    """The range that an annotation states, in words."""
+    for limit in getattr(hint, "__metadata__", ()):
+        if isinstance(limit, Interval):
+            if limit.gt is not None and limit.lt is not None:
+                yield f"between {limit.gt} and {limit.lt}"
+                return
+            words = {"above": limit.gt, "at least": limit.ge, "below": limit.lt, "at most": limit.le}
+            yield from (f"{word} {bound}" for word, bound in words.items() if bound is not None)
+    for part in get_args(hint):
+        yield from _limits(part)
+
+
+def _check(config: Config) -> None:
+    """What no section can tell by itself."""
+    doubled = [name for name, count in Counter(task.name for task in config.tasks).items() if count > 1]
+    compute = config.compute
+    problems = [
+        (not config.learn(), 'there is no task to learn from; add a [[tasks]] block with role = "learn".'),
+        (bool(doubled), f"the task name '{doubled[0] if doubled else ''}' is used twice; give each task its own."),
+        (not re.fullmatch(r"[\w.-]+", config.run.name), "run.name may hold letters, digits, '.', '_' and '-' only."),
+        (compute.engine == "ray" and compute.processes > 1, "compute.processes is for engine = 'local'; set workers."),
+        *((min(task.train, task.dev) < 1, f"'{task.name}' needs train and dev examples.") for task in config.learn()),
+    ]
+    for wrong, sentence in problems:
+        if wrong:
+            raise _WrongError(sentence)
+
+
 def _check_plugins(config: Config) -> None:
-    plugins.check("targets", config.target.engine, config.target.options | {"model": config.target.model})
+    model = {"model": config.target.model}
+    plugins.check("targets", config.target.engine, config.target.options | model)
     plugins.check("instructors", config.instructor.kind, config.instructor.options)
-    plugins.check("trainers", config.train.method, None)
+    plugins.check("trainers", config.train.method, config.train.options | model, also=TrainSection.__struct_fields__)
     plugins.check("retrievers", config.strategy.retriever, None)
-    for key in config.strategy.options:
-        fields = [name for name in StrategySection.__struct_fields__ if name != "options"]
-        raise ConfigError(f"[strategy] has no key '{key}'; {_nearest(key, fields)}")
     for sink in config.sinks:
         plugins.check("sinks", sink.kind, sink.options, also=("kind",))
     for task in config.tasks:
@@ -330,57 +321,7 @@ def _anchor(config: Config, folder: Path) -> Config:
 
 
 def _located(options: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
-    """The options with those that name files made absolute; what is no text is left for its plugin to refuse."""
+    """The options with those that name files made absolute; its plugin refuses what is no text."""
     files = {name: value for name, value in options.items() if name in names and isinstance(value, str) and value}
     relative = {name: value for name, value in files.items() if not Path(value).is_absolute()}
     return options | {name: str((folder / value).resolve()) for name, value in relative.items()}
-
-
-def _explain(error: msgspec.ValidationError, data: dict[str, Any]) -> str:
-    """Turn msgspec's message into a sentence that names the key and the fix."""
-    message = str(error)
-    where = re.search(r" - at `\$\.?(.*)`", message)
-    place = re.sub(r"\[[^]]*\]", "", where.group(1)) if where else ""
-    head = message.split(" - at ", maxsplit=1)[0]
-    unknown = re.search(r"unknown field `(.*?)`", head)
-    if unknown:
-        section = _section(place)
-        return f"[{place}] has no key '{unknown.group(1)}'; {_nearest(unknown.group(1), section)}"
-    missing = re.search(r"missing required field `(.*?)`", head)
-    if missing:
-        key = f"{place}.{missing.group(1)}" if place else missing.group(1)
-        return f"'{key}' is missing; add it."
-    wrong = re.search(r"Expected `(.*?)`, got `(.*?)`", head)
-    if wrong:
-        return f"'{place}' must be of type {wrong.group(1)}, not {wrong.group(2)}; correct its value."
-    choice = re.search(r"Invalid enum value (.*)", head)
-    if choice:
-        return f"'{place}' cannot be {choice.group(1)}; it takes {_choices(place)}."
-    return f"'{place}': {head}."
-
-
-def _section(place: str) -> tuple[str, ...]:
-    for name, kind in Config.__annotations__.items():
-        if name == place and isinstance(kind, str):
-            section = globals().get(kind)
-            if section is not None:
-                return tuple(section.__struct_fields__)
-    return ()
-
-
-def _choices(place: str) -> str:
-    known = {
-        "strategy.name": "error, contrast, cluster or undirected",
-        "tasks.role": "learn or guard",
-        "verify.answers": "recompute or trust",
-        "train.start": "continue or restart",
-        "train.objective": "sft or dpo",
-        "compute.engine": "local or ray",
-        "compute.strategy": "ddp or fsdp",
-    }
-    return known.get(place, "another value")
-
-
-def _nearest(key: str, known: tuple[str, ...] | list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}."

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
         Draft,
         Example,
         Failure,
+        Form,
         Generation,
         Lesson,
-        Method,
         Mistake,
         Recipe,
         Score,
@@ -181,11 +181,11 @@ class Remembers(Protocol):
 
 @runtime_checkable
 class Applies(Protocol):
-    """A target that can answer as models trained in certain ways only."""
+    """A target that cannot answer as every model that a training leaves; one without this takes all but "served"."""
 
     @property
-    def methods(self) -> Sequence[Method]:
-        """The values of `Checkpoint.method` that it can put to use, the base aside."""
+    def forms(self) -> Sequence[Form]:
+        """The values of `Checkpoint.form` that it can put to use, the base aside."""
         ...
 
 
@@ -229,6 +229,10 @@ class Checker(Protocol):
 class Trainer(Protocol):
     """Changes weights."""
 
+    def produces(self, recipe: Recipe) -> Form:
+        """What a training by this recipe leaves; targets and exports go by it, never by the trainer's name."""
+        ...
+
     def train(
         self,
         parent: Checkpoint,
@@ -242,6 +246,15 @@ class Trainer(Protocol):
         Resumes exactly from its last saved step after a kill. Raises StageError where nothing is trainable, no
         lesson is left, or the weights did not change.
         """
+        ...
+
+
+@runtime_checkable
+class Parallel(Protocol):
+    """A trainer whose work several processes of this machine can share."""
+
+    def on_processes(self, count: int) -> Trainer:
+        """The same trainer on `count` processes."""
         ...
 
 

@@ -17,12 +17,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
+import msgspec
+from annotated_types import Interval
 from msgspec.structs import replace
 
 from errorbook.errors import StageError
 from errorbook.records import Comparison, Evaluation, Outcome, Role, Rule, Verdict
 from errorbook.stats import mcnemar, mcnemar_gain, not_worse, pair, paired_interval
+
+
+class GateSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[gate]`: the error rate of the whole run, shared by all cycles and candidates.
+
+    `noise_floor` has the base asked a second time in other batches, so that a difference can be read beside what
+    changes when nothing does.
+    """
+
+    alpha: Annotated[float, Interval(gt=0, lt=1)] = 0.05
+    noise_floor: bool = True
 
 
 def compare(

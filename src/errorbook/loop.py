@@ -243,6 +243,7 @@ def _trained(
             base_fingerprint=this.base.base_fingerprint,
             parent=current.hash,
             method=recipe.method,
+            form=this.parts.trainer.produces(recipe),
             folder=training.folder,
             weights_hash=training.weights_hash,
             training_set=training_set_hash(lessons),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Literal, Unpack, get_args, get_origin, get_type_hints
@@ -98,7 +98,7 @@ def check(kind: Kind, name: str, options: Mapping[str, Any] | None, also: Collec
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for key in chosen:
             if key not in parameters:
-                raise ConfigError(f"The {kind[:-1]} '{name}' has no key '{key}'; {_nearest(key, parameters, also)}")
+                raise ConfigError(f"The {kind[:-1]} '{name}' has no key '{key}'; {suggest(key, (*parameters, *also))}")
     for key, parameter in parameters.items():
         required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
         if required and key not in chosen:
@@ -106,10 +106,11 @@ def check(kind: Kind, name: str, options: Mapping[str, Any] | None, also: Collec
     return {key: _convert(kind, name, key, value) for key, value in chosen.items()}
 
 
-def _nearest(key: str, parameters: Mapping[str, object], also: Collection[str]) -> str:
-    known = sorted({*parameters, *also} - {"options"})
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}."
+def suggest(key: str, known: Iterable[str]) -> str:
+    """What to write for a key that is not known: the nearest one that is, or all of them."""
+    names = sorted(set(known) - {"options"})
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}."
 
 
 def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:

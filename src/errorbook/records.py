@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,8 +17,10 @@ Split = Literal["train", "dev", "test"]
 Role = Literal["learn", "guard"]
 Verdict = Literal["right", "wrong", "unscorable"]
 Outcome = Literal["accept", "reject", "stop"]
-Method = Literal["lora", "qlora", "full", "external"]
-"""How weights are trained: an adapter, one over a 4-bit base, all of them, or somewhere else."""
+Start = Literal["continue", "restart"]
+Objective = Literal["sft", "dpo"]
+Form = Literal["adapter", "weights", "served"]
+"""What a training leaves: an adapter of the base, whole weights, or a model that is served elsewhere under a name."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
@@ -321,42 +323,44 @@ class Lesson(Record, frozen=True, kw_only=True):
 
 
 class Recipe(Record, frozen=True, kw_only=True):
-    """How weights change. `replay` is the share of lessons that rehearse the target's own right responses.
+    """How weights change. `method` is the trainer's name, `options` are its own.
+
+    Defaults stand in the run file's section (see `train`). `replay` is the share of lessons that rehearse the target's
+    own right responses.
 
     `start` is "continue" (train the parent's weights on this cycle's samples) or "restart" (train the base on the
     samples of all accepted cycles and this one). `objective` is supervised fine-tuning or direct preference
     optimisation (Rafailov et al. 2023), which `beta` holds near the starting weights.
     """
 
-    method: Method = "lora"
-    rank: int = 32
-    alpha: int = 64
-    learning_rate: float = 5e-4
-    epochs: float = 2.0
-    batch_size: int = 8
-    warmup: float = 0.05
-    weight_decay: float = 0.0
-    max_tokens: int = 512
-    replay: float = 0.15
-    start: Literal["continue", "restart"] = "continue"
-    seed: int = 0
-    objective: Literal["sft", "dpo"] = "sft"
-    beta: float = 0.1
-
-    @cached_property
-    def hash(self) -> str:
-        """As of every record; supervised fine-tuning, the only objective at first, leaves out what says so."""
-        supervised = b',"objective":"sft","beta":' + msgspec.json.encode(self.beta)
-        return digest(type(self).__name__, _without(msgspec.json.encode(self), supervised))
+    method: str
+    rank: int
+    alpha: int
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    warmup: float
+    weight_decay: float
+    max_tokens: int
+    replay: float
+    start: Start
+    seed: int
+    objective: Objective
+    beta: float
+    options: dict[str, Any] = {}
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):
-    """A base model plus an adapter or weights. `folder` is relative to the run's folder and empty for the base."""
+    """A base model plus what the trainer `method` left.
+
+    `folder` is relative to the run's folder and empty for the base.
+    """
 
     base: str
     base_fingerprint: str
     parent: str = ""
-    method: Literal["base"] | Method = "base"
+    method: str = ""
+    form: Literal["base"] | Form = "base"
     folder: str = ""
     weights_hash: str = ""
     training_set: str = ""

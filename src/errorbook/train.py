@@ -8,12 +8,43 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
+import msgspec
+from annotated_types import Interval, MinLen
 from msgspec.structs import replace
 
 from errorbook.errors import StageError
 from errorbook.interfaces import Task
-from errorbook.records import Example, Lesson, Response, Sample, digest
+from errorbook.records import Example, Lesson, Objective, Recipe, Response, Sample, Start, digest
+
+
+class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[train]`: the recipe; each of `scales` is one candidate that the gate may accept.
+
+    `options` go to the trainer's plugin.
+    """
+
+    method: str = "lora"
+    rank: Annotated[int, Interval(ge=1, le=4096)] = 32
+    alpha: Annotated[int, Interval(ge=1, le=65536)] = 64
+    learning_rate: Annotated[float, Interval(gt=0, le=10)] = 5e-4
+    epochs: Annotated[float, Interval(gt=0, le=10_000)] = 2.0
+    batch_size: Annotated[int, Interval(ge=1, le=65536)] = 8
+    warmup: Annotated[float, Interval(ge=0, le=1)] = 0.05
+    weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.0
+    max_tokens: Annotated[int, Interval(ge=1, le=10_000_000)] = 512
+    replay: Annotated[float, Interval(ge=0, lt=1)] = 0.15
+    start: Start = "continue"
+    objective: Objective = "sft"
+    beta: Annotated[float, Interval(gt=0, le=100)] = 0.1
+    scales: Annotated[tuple[Annotated[float, Interval(gt=0, le=100)], ...], MinLen(1)] = (1.0,)
+    options: dict[str, Any] = {}
+
+    def recipe(self, seed: int) -> Recipe:
+        """The recipe of one training: all that decides how weights change."""
+        shared = set(Recipe.__struct_fields__) & set(self.__struct_fields__)
+        return Recipe(**{name: getattr(self, name) for name in shared}, seed=seed)
 
 
 def lessons_from(

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.checks.equations import first_wrong
 from errorbook.checks.giveaways import leak
@@ -40,6 +41,22 @@ REASONS = {
 """Every reason for a rejection, in the order of the checks, with what it means for people. The only list of them."""
 _OWN = "the solution"
 _FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)
+
+
+class VerifySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[verify]`: `answers = "trust"` skips the recomputation of answers (for ablations only).
+
+    `ngram` is how many words in a row a sample may not share with a held-out question; 13 as in GPT-3's
+    decontamination (Brown et al. 2020, appendix C). `votes` is how often the instructor solves a draft's question blind
+    if the task cannot recompute its answer. `against` names tasks whose whole dev and test splits no sample may
+    overlap with; if it is not given, these are all benchmarks below $ERRORBOOK_DATA.
+    """
+
+    answers: Literal["recompute", "trust"] = "recompute"
+    near_duplicate: Annotated[float, Interval(gt=0, le=1)] = 0.8
+    ngram: Annotated[int, Interval(ge=1, le=1000)] = 13
+    votes: Annotated[int, Interval(ge=0, le=100)] = 3
+    against: tuple[str, ...] | None = None
 
 
 class Refusal(NamedTuple):

@@ -24,14 +24,14 @@ from errorbook.ledger.file import open_ledger
 from errorbook.records import (
     Checkpoint,
     Decision,
-    Method,
+    Form,
 )
 
 
 @pytest.fixture
 def source(tiny_model: Path, tmp_path: Path, request: pytest.FixtureRequest) -> weights.Source:
     """A kept checkpoint whose weights differ from the base's, accepted at half its effect."""
-    method: Method = getattr(request, "param", "lora")
+    method = getattr(request, "param", "lora")
     folder = tmp_path / "run" / "checkpoints" / "one"
     make_weights(tiny_model, folder, method)
     checkpoint = Checkpoint(
@@ -39,6 +39,7 @@ def source(tiny_model: Path, tmp_path: Path, request: pytest.FixtureRequest) -> 
         base_fingerprint="f" * 32,
         parent="p" * 32,
         method=method,
+        form="weights" if method == "full" else "adapter",
         folder="checkpoints/one",
         weights_hash=loading.weights_hash(folder),
         scale=0.5,
@@ -51,7 +52,7 @@ def source(tiny_model: Path, tmp_path: Path, request: pytest.FixtureRequest) -> 
     return weights.Source(config, tmp_path / "run", Chosen(checkpoint, "final"))
 
 
-def make_weights(tiny_model: Path, folder: Path, method: Method) -> None:
+def make_weights(tiny_model: Path, folder: Path, method: str) -> None:
     import torch
 
     with embedded.quiet_transformers():
@@ -260,16 +261,16 @@ def test_weights_that_changed_after_the_gate_are_refused(source: weights.Source,
 
 
 @pytest.mark.parametrize(
-    ("method", "file", "says"),
-    [("external", "served.json", "is served"), ("lora", "weights.json", "is scripted"), ("full", "", "no adapter")],
+    ("form", "file", "says"),
+    [("served", "served.json", "is served"), ("adapter", "weights.json", "is scripted"), ("weights", "", "no adapter")],
 )
 @pytest.mark.parametrize("source", ["full"], indirect=True)
 def test_what_is_no_adapter_is_said_to_be_none(
-    source: weights.Source, tmp_path: Path, method: Method, file: str, says: str
+    source: weights.Source, tmp_path: Path, form: Form, file: str, says: str
 ) -> None:
     if file:
         (source.root / "checkpoints" / "one" / file).write_text("{}")
-    checkpoint = msgspec.structs.replace(source.checkpoint, method=method)
+    checkpoint = msgspec.structs.replace(source.checkpoint, form=form)
 
     with pytest.raises(ModelError, match=says):
         weights.write_adapter(source._replace(chosen=Chosen(checkpoint, "final")), tmp_path, "base")

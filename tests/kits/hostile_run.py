@@ -6,8 +6,9 @@ from pathlib import Path
 
 from hostile_texts import HIT, HOSTILE, IMAGE, RUN
 
-from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, dump
-from errorbook.judge import compare, judge
+from errorbook.config import Config, RunSection, TaskSection, dump
+from errorbook.diagnose import StrategySection
+from errorbook.judge import GateSection, compare, judge
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Assignment,
@@ -132,7 +133,7 @@ def _answer(ledger: Ledger, point: Checkpoint, examples: list[Example], verdicts
             task=TASK,
             split=item.split,
             prompt_hash="p",
-            text=text(number + (point.method != "base")),
+            text=text(number + (point.form != "base")),
             tokens=9,
             truncated=False,
             score=Score(
@@ -149,7 +150,7 @@ def _answer(ledger: Ledger, point: Checkpoint, examples: list[Example], verdicts
 
 
 def _answered(ledger: Ledger, point: Checkpoint, examples: list[Example]) -> tuple[Evaluation, dict[str, Verdict]]:
-    _answer(ledger, point, examples, {"": "wrong"} if point.method == "base" else {"": "right"})
+    _answer(ledger, point, examples, {"": "wrong"} if point.form == "base" else {"": "right"})
     found = next(item for item in ledger.all(Evaluation) if (item.checkpoint, item.split) == (point.hash, "dev"))
     return found, ledger.verdicts(found)
 
@@ -223,6 +224,7 @@ def _train(ledger: Ledger, base: Checkpoint) -> Checkpoint:
         base_fingerprint="f" * 32,
         parent=base.hash,
         method="lora",
+        form="adapter",
         folder=training.folder,
         weights_hash=training.weights_hash,
     )

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from errorbook.config import Config, GateSection, RunSection, StrategySection, TaskSection, TrainSection, dump
-from errorbook.judge import compare, judge
+from errorbook.config import Config, RunSection, TaskSection, dump
+from errorbook.diagnose import StrategySection
+from errorbook.judge import GateSection, compare, judge
 from errorbook.ledger.events import Event, StageName
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
@@ -39,6 +40,7 @@ from errorbook.records import (
     Verdict,
     digest,
 )
+from errorbook.train import TrainSection
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 KINDS = ("dropped_carry", "wrong_operation", "stopped_early")
@@ -221,6 +223,7 @@ class Scribe:
             base_fingerprint="f" * 32,
             parent=current.hash,
             method="lora",
+            form="adapter",
             folder=training.folder,
             weights_hash=training.weights_hash,
         )

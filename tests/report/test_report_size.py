@@ -34,7 +34,9 @@ KINDS = 700
 LONG = '"It\'s <b>wrong</b> & so on" 錯誤 ' * 80
 """2,400 characters, of which many take several bytes in a page."""
 BASE = Checkpoint(base="tiny", base_fingerprint="f" * 32)
-FINAL = Checkpoint(base="tiny", base_fingerprint="f" * 32, parent=BASE.hash, method="lora", folder="checkpoints/1")
+FINAL = Checkpoint(
+    base="tiny", base_fingerprint="f" * 32, parent=BASE.hash, method="lora", form="adapter", folder="checkpoints/1"
+)
 
 
 def write_mistakes(folder: Path) -> Path:

@@ -76,6 +76,6 @@ def _matching(wanted: str, known: dict[str, Checkpoint]) -> str:
 def _nothing_kept(points: Checkpoints, known: dict[str, Checkpoint]) -> str:
     if not points.decisions:
         return "No cycle of this run is decided yet; let it go on, or give --checkpoint base."
-    tried = [hash[:8] for hash, item in known.items() if item.method != "base"]
+    tried = [hash[:8] for hash, item in known.items() if item.form != "base"]
     others = f", or --checkpoint {tried[-1]} for a candidate that the gate refused" if tried else ""
     return f"No candidate was kept, so the final model is the base as it came; give --checkpoint base{others}."

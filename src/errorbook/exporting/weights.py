@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from errorbook.adapters.targets import embedded, loading
 from errorbook.adapters.targets.scripted import WEIGHTS as SCRIPTED_WEIGHTS
-from errorbook.adapters.targets.served import SERVED
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.config import Config
 from errorbook.errors import ModelError
@@ -23,7 +22,6 @@ from errorbook.records import Checkpoint
 SHARD = "4GB"
 """The largest file of merged weights: what file systems and the hub take without trouble."""
 _TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")
-_ADAPTERS = frozenset({"lora", "qlora"})
 _NO_WEIGHTS = frozenset({"openai", "scripted"})  # engines whose base is not in files here
 
 
@@ -49,7 +47,7 @@ def write_adapter(source: Source, folder: Path, base: str) -> None:
     from safetensors.torch import load_file, save_file
 
     own = _folder(source)
-    if source.checkpoint.method not in _ADAPTERS:
+    if source.checkpoint.form != "adapter":
         raise ModelError(f"This checkpoint is '{source.checkpoint.method}' and no adapter; give --what merged.")
     for path in sorted(own.glob("adapter_model*.safetensors")):
         if source.checkpoint.scale == 1.0:
@@ -87,7 +85,7 @@ def write_merged(source: Source, folder: Path, shard: str = SHARD) -> None:
 
 def whole(source: Source) -> Any:
     """The model in memory in 32 bits: merging in fewer would round twice."""
-    if source.checkpoint.method != "base":
+    if source.checkpoint.form != "base":
         _folder(source)
     return load(base_folder(source), Weights(source.checkpoint, source.root), "cpu", "float32")
 
@@ -113,9 +111,9 @@ def _folder(source: Source) -> Path:
     """The checkpoint's folder, whose weights are those that were examined."""
     checkpoint = source.checkpoint
     folder = source.root / checkpoint.folder
-    if checkpoint.method == "base":
+    if checkpoint.form == "base":
         raise ModelError("The base is no adapter; give --what merged, or take the base from where it is.")
-    if checkpoint.method == "external" or (folder / SERVED).is_file():
+    if checkpoint.form == "served":
         raise ModelError(
             "This checkpoint was trained elsewhere and is served under a name; export it there. --what samples and "
             "--what card work here."

@@ -21,6 +21,7 @@ from errorbook.interfaces import (
     Applies,
     BatchScorer,
     Instructor,
+    Parallel,
     Remembers,
     Retriever,
     Scorer,
@@ -28,7 +29,7 @@ from errorbook.interfaces import (
     Task,
     Trainer,
 )
-from errorbook.records import Checkpoint, Evaluation, Example, Role, Rule, Split, digest
+from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Rule, Split, digest
 from errorbook.select import select
 from errorbook.setup.held_out import protected_questions
 
@@ -88,13 +89,13 @@ def assemble(config: Config, folder: Path) -> Parts:
     Raises:
         UserError: A plugin, an option or a dataset is wrong.
     """
-    target = create_target(config, folder)
-    _check_method(config, target)
+    target, trainer = create_target(config, folder), create_trainer(config)
+    _check_form(config, target, trainer)
     courses = tuple(_course(section, config, folder) for section in config.tasks)
     return Parts(
         target=target,
         instructor=create_instructor(config, folder),
-        trainer=create_trainer(config),
+        trainer=trainer,
         retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
         courses=courses,
         protected=protected_questions((course.task for course in courses), config.verify.against),
@@ -137,18 +138,16 @@ def create_trainer(config: Config) -> Trainer:
     method, compute = config.train.method, config.compute
     takes = plugins.accepted("trainers", method)
     shared = {"model": config.target.model, **config.target.options, "strategy": compute.strategy}
-    options = {key: value for key, value in shared.items() if key in takes}
-    if compute.engine == "ray" and config.train.recipe(0).method != "external":
+    options = {**{key: value for key, value in shared.items() if key in takes}, **config.train.options}
+    trainer: Trainer = plugins.create("trainers", method, options)
+    if compute.engine == "ray" and trainer.produces(config.train.recipe(0)) != "served":
         from errorbook.adapters.ray.ray_trainer import ray_trainer
 
         return ray_trainer(method, options, _cluster(config))
     if compute.processes > 1:
-        from errorbook.adapters.trainers.launch import LaunchedTrainer
-
-        if not {"device", "dtype"} <= set(takes):
+        if not isinstance(trainer, Parallel):
             raise ConfigError(f"The method '{method}' trains in one process; set processes = 1 in [compute].")
-        return LaunchedTrainer(processes=compute.processes, **{**options, "strategy": compute.strategy})
-    trainer: Trainer = plugins.create("trainers", method, options)
+        return trainer.on_processes(compute.processes)
     return trainer
 
 
@@ -234,16 +233,23 @@ def _cluster(config: Config) -> Compute:
     )
 
 
-def _check_method(config: Config, target: Target) -> None:
+def _check_form(config: Config, target: Target, trainer: Trainer) -> None:
     """Refuse a training whose result this target could not be examined with, before anything is paid for."""
-    method = config.train.recipe(0).method
-    if isinstance(target, Applies) and method not in target.methods:
+    form = trainer.produces(config.train.recipe(0))
+    takes = target.forms if isinstance(target, Applies) else ("adapter", "weights")
+    if form not in takes:
         raise ConfigError(
-            f"The engine '{config.target.engine}' cannot answer as a model trained by '{method}'; set method in "
-            f"[train] to one of: {', '.join(target.methods)}."
+            f"The engine '{config.target.engine}' cannot answer as what the method '{config.train.method}' leaves "
+            f"({_FORMS[form]}); set a method in [train] that leaves {' or '.join(_FORMS[one] for one in takes)}, or "
+            "another engine in [target]."
         )
-    if method == "external" and not isinstance(target, Applies):
-        raise ConfigError("The method 'external' needs a model that is served: set engine = 'openai' in [target].")
+
+
+_FORMS: dict[Form, str] = {
+    "adapter": "an adapter",
+    "weights": "whole weights",
+    "served": "a model that is served elsewhere",
+}
 
 
 def _retriever_options(config: Config, target: Target) -> dict[str, object]:

@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from errorbook.config import Strategy, parse
+from errorbook.config import parse
+from errorbook.diagnose import Strategy
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import read_json_lines, write_file
 from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, QUESTION, RESPONSE, find_columns

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from places import EXAMPLES
+from recipe_kit import recipe_of
 
 from errorbook.adapters.ray.parcels import pack, unpack
 from errorbook.adapters.ray.ray_cluster import Compute, connect, disconnect
@@ -31,7 +32,7 @@ from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import BlockTarget, Likelihood, Paced
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.records import Checkpoint, Completion, Example, Generation, Lesson, Recipe
+from errorbook.records import Checkpoint, Completion, Example, Generation, Lesson
 
 pytest.importorskip("ray")
 
@@ -203,11 +204,12 @@ def test_an_evaluation_on_a_cluster_has_the_same_responses(nodes: Nodes) -> None
 @pytest.mark.slow
 def test_the_checkpoint_under_test_is_sent_and_every_switch_counts(nodes: Nodes, tmp_path: Path) -> None:
     nodes.have(1)
-    training = ScriptedTrainer().train(BASE, LESSONS, Recipe(), tmp_path, lambda done, total: None)
+    training = ScriptedTrainer().train(BASE, LESSONS, recipe_of(), tmp_path, lambda done, total: None)
     trained = Checkpoint(
         base="scripted",
         base_fingerprint="f",
         method="lora",
+        form="adapter",
         folder=training.folder,
         weights_hash=training.weights_hash,
     )
@@ -328,9 +330,9 @@ def test_a_training_on_a_cluster_is_the_same_training(nodes: Nodes, tmp_path: Pa
     trainer = ray_trainer("scripted", {}, Compute(address=nodes.address))
     told: list[tuple[int, int]] = []
 
-    training = trainer.train(BASE, LESSONS, Recipe(), tmp_path / "there", lambda *now: told.append(now))
+    training = trainer.train(BASE, LESSONS, recipe_of(), tmp_path / "there", lambda *now: told.append(now))
 
-    here = ScriptedTrainer().train(BASE, LESSONS, Recipe(), tmp_path / "here", lambda done, total: None)
+    here = ScriptedTrainer().train(BASE, LESSONS, recipe_of(), tmp_path / "here", lambda done, total: None)
     assert training == here
     assert pack(tmp_path / "there" / training.folder).files[0][1].tobytes() == (
         pack(tmp_path / "here" / here.folder).files[0][1].tobytes()
@@ -345,7 +347,7 @@ def test_what_a_training_raises_is_raised_here_at_once(nodes: Nodes, tmp_path: P
     trainer = ray_trainer("scripted", {}, Compute(address=nodes.address))
 
     with pytest.raises(StageError, match="no lesson to train on"):
-        trainer.train(BASE, [], Recipe(), tmp_path, lambda done, total: None)
+        trainer.train(BASE, [], recipe_of(), tmp_path, lambda done, total: None)
 
 
 @pytest.mark.slow
@@ -356,7 +358,7 @@ def test_a_node_killed_in_the_middle_of_a_training_changes_nothing(
 
     nodes.have(2)
     options: dict[str, Any] = {"model": str(tiny_model), "device": "cpu", "dtype": "float32"}
-    recipe = Recipe(rank=4, alpha=8, learning_rate=1e-3, epochs=100.0, batch_size=8)
+    recipe = recipe_of(rank=4, alpha=8, learning_rate=1e-3, epochs=100.0, batch_size=8)
     killed_at: list[int] = []
 
     def disturb(done: int, total: int) -> None:
@@ -381,18 +383,19 @@ def test_a_result_that_the_driver_cannot_see_is_sent_to_it(tmp_path: Path, monke
     driver, calm = tmp_path / "driver", tmp_path / "calm"
     parent = BASE
     for _ in range(2):  # the second training goes on from the first one's weights, which the worker has to be sent
-        errand = Errand("scripted", {}, parent, tuple(LESSONS), Recipe(), str(driver), marker="none")
+        errand = Errand("scripted", {}, parent, tuple(LESSONS), recipe_of(), str(driver), marker="none")
         training, root = train(errand, False, lambda folder: pack(Path(folder)), lambda done, total: None)
         assert root != driver
         unpack(pack(root / training.folder), driver / training.folder)
 
-        here = ScriptedTrainer().train(parent, LESSONS, Recipe(), calm, lambda done, total: None)
+        here = ScriptedTrainer().train(parent, LESSONS, recipe_of(), calm, lambda done, total: None)
         assert training == here
         parent = Checkpoint(
             base="scripted",
             base_fingerprint="f",
             parent=parent.hash,
             method="lora",
+            form="adapter",
             folder=here.folder,
             weights_hash=here.weights_hash,
         )

@@ -82,7 +82,7 @@ class Spreader(Echo):
 
 class Both(Weigher, Spreader):
     block_size = 7
-    methods = ("external",)
+    forms = ("served",)
 
 
 def answers(folder: Path, **options: int) -> Answers:
@@ -90,7 +90,9 @@ def answers(folder: Path, **options: int) -> Answers:
 
 
 def trained(weights: str = "w", scale: float = 1.0) -> Checkpoint:
-    return Checkpoint(base="echo", base_fingerprint="f", method="lora", weights_hash=weights, scale=scale)
+    return Checkpoint(
+        base="echo", base_fingerprint="f", method="lora", form="adapter", weights_hash=weights, scale=scale
+    )
 
 
 class TestRequests:
@@ -200,7 +202,7 @@ class TestTargets:
         remembered = Remembering(target, answers(tmp_path))
         for protocol in (Likelihood, BlockTarget, Paced, Applies):
             assert isinstance(remembered, protocol) == isinstance(target, protocol)
-        for name in ("block_size", "methods"):
+        for name in ("block_size", "forms"):
             assert getattr(remembered, name, None) == getattr(target, name, None)
         assert (remembered.base, remembered.fingerprint) == (target.base, target.fingerprint)
 
@@ -245,7 +247,9 @@ class TestTargets:
 
     def test_missing_weights_are_an_error_when_they_are_needed(self, tmp_path: Path) -> None:
         remembered = Remembering(Echo(), answers(tmp_path))
-        remembered.use(Checkpoint(base="echo", base_fingerprint="f", method="lora", folder="x"), tmp_path)
+        remembered.use(
+            Checkpoint(base="echo", base_fingerprint="f", method="lora", form="adapter", folder="x"), tmp_path
+        )
         for _ in range(2):
             with pytest.raises(ModelError, match="missing"):
                 list(remembered.generate(PROMPTS, SETTINGS))

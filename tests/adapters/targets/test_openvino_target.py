@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from recipe_kit import recipe_of
 
 pytest.importorskip("openvino_genai", reason="needs the extra 'openvino'")
 
@@ -18,7 +19,7 @@ from errorbook.errors import ModelError
 from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import Likelihood, Paced, Target
 from errorbook.plugins import create
-from errorbook.records import Checkpoint, Generation, Lesson, Recipe
+from errorbook.records import Checkpoint, Generation, Lesson
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f" * 32)
 PROMPTS = ["What is 2 + 3?", "Say something long and strange.", "a", "What is 2 + 3?"]
@@ -34,7 +35,7 @@ def target(tiny_model: Path) -> OpenVinoTarget:
 def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Checkpoint, Path]]:
     def run(method: str) -> tuple[Checkpoint, Path]:
         root = tmp_path_factory.mktemp(method)
-        recipe = Recipe(method="full" if method == "full" else "lora", rank=4, learning_rate=0.02, epochs=4.0)
+        recipe = recipe_of(method="full" if method == "full" else "lora", rank=4, learning_rate=0.02, epochs=4.0)
         lessons = [Lesson(prompt=f"Number {n}?", completion="blue", source="s") for n in range(8)]
         trainer = TransformersTrainer(str(tiny_model), device="cpu", dtype="float32")
         training = trainer.train(BASE, lessons, recipe, root, lambda done, total: None)

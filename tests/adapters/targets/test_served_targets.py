@@ -30,7 +30,7 @@ from errorbook.adapters.targets.vllm import VLLMTarget, scale_adapter
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import BlockTarget, Likelihood, Remembers, Target
 from errorbook.llm.endpoint import Dialect
-from errorbook.records import Checkpoint, Completion, Generation, Method, digest
+from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 from errorbook.testing import Faults, Settings, Turn, server
 
 GREEDY = Generation(max_new_tokens=64)
@@ -45,8 +45,11 @@ def texts(completions: Sequence[Completion] | Iterator[Completion]) -> list[str]
     return [completion.text for completion in sorted(completions, key=lambda item: item.index)]
 
 
-def trained(method: Method, folder: str = "checkpoints/a", **fields: Any) -> Checkpoint:
-    return Checkpoint(base="m", base_fingerprint="f", method=method, folder=folder, **fields)
+FORMS: dict[str, Form] = {"lora": "adapter", "qlora": "adapter", "full": "weights", "external": "served"}
+
+
+def trained(method: str, folder: str = "checkpoints/a", **fields: Any) -> Checkpoint:
+    return Checkpoint(base="m", base_fingerprint="f", method=method, form=FORMS[method], folder=folder, **fields)
 
 
 BASE = Checkpoint(base="m", base_fingerprint="f")
@@ -272,11 +275,9 @@ def test_a_checkpoint_trained_elsewhere_answers_under_its_served_name(tmp_path: 
 def test_a_target_says_which_trainings_it_can_answer_for(tmp_path: Path) -> None:
     (tmp_path / "served.json").write_text('{"model": "n"}')
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    methods: tuple[Method, ...] = ("lora", "qlora", "full", "external")
-
     for target in (OpenAITarget("m", base_url="http://127.0.0.1:1/v1"), VLLMTarget("m")):
-        for method in methods:
-            usable = pytest.raises(ModelError) if method not in target.methods else nullcontext()
+        for method, form in FORMS.items():
+            usable = pytest.raises(ModelError) if form not in target.forms else nullcontext()
             with usable:
                 target.use(trained(method, "."), tmp_path)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import embedded, loading
 from errorbook.adapters.targets.decoding import Limits, decode
@@ -19,7 +20,7 @@ from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.adapters.trainers.scripted import ScriptedTrainer
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ModelError
-from errorbook.records import Checkpoint, Completion, Example, Generation, Lesson, Recipe
+from errorbook.records import Checkpoint, Completion, Example, Generation, Lesson
 
 PROMPTS = ["Calculate 47 + 38.", "Hi", "Which animal says meow?", "", "Name a colour. " * 4, "1 + 1", "2 + 2"]
 SHORT = Generation(max_new_tokens=24)
@@ -45,7 +46,7 @@ def answers(target: Any, prompts: list[str], settings: Generation = SHORT) -> li
 def trained(tiny_model: Path, root: Path, method: str = "lora", parent: Checkpoint = BASE) -> Checkpoint:
     """A checkpoint that was taught one strange answer."""
     lessons = [Lesson(prompt=prompt, completion="zzzz", source="s") for prompt in PROMPTS]
-    recipe = Recipe(method="lora" if method == "lora" else "full", epochs=6.0, rank=4, learning_rate=1e-2)
+    recipe = recipe_of(method="lora" if method == "lora" else "full", epochs=6.0, rank=4, learning_rate=1e-2)
     training = TransformersTrainer(str(tiny_model), "cpu", "float32").train(
         parent, lessons, recipe, root, lambda done, total: None
     )
@@ -54,6 +55,7 @@ def trained(tiny_model: Path, root: Path, method: str = "lora", parent: Checkpoi
         base_fingerprint="f",
         parent=parent.hash,
         method=recipe.method,
+        form=TransformersTrainer.produces(recipe),
         folder=training.folder,
         weights_hash=training.weights_hash,
     )
@@ -247,7 +249,7 @@ def test_bad_devices_and_formats_are_explained(options: dict[str, str], tiny_mod
 
 
 def test_missing_weights_are_noticed_when_the_checkpoint_is_chosen(target: TransformersTarget, tmp_path: Path) -> None:
-    gone = Checkpoint(base="tiny", base_fingerprint="f", method="lora", folder="checkpoints/gone")
+    gone = Checkpoint(base="tiny", base_fingerprint="f", method="lora", form="adapter", folder="checkpoints/gone")
     with pytest.raises(ModelError, match="weights are missing"):
         target.use(gone, tmp_path)
 
@@ -269,9 +271,16 @@ def test_the_scripted_target_improves_with_training_and_breaks_nothing(tmp_path:
     target = ScriptedTarget(accuracy=0.3, gain=0.4)
     lesson = Lesson(prompt="p", completion="c", source="s")
     before = share_right(target)
-    training = ScriptedTrainer().train(BASE, [lesson], Recipe(), tmp_path, lambda done, total: None)
+    training = ScriptedTrainer().train(BASE, [lesson], recipe_of(), tmp_path, lambda done, total: None)
     target.use(
-        Checkpoint(base="scripted", base_fingerprint="f", method="lora", folder=training.folder, parent=BASE.hash),
+        Checkpoint(
+            base="scripted",
+            base_fingerprint="f",
+            method="lora",
+            form="adapter",
+            folder=training.folder,
+            parent=BASE.hash,
+        ),
         tmp_path,
     )
     after = share_right(target)
@@ -294,7 +303,9 @@ def test_the_scripted_target_knows_given_answers_and_obeys_the_cap() -> None:
 
 def test_a_scripted_checkpoint_without_weights_is_explained(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a scripted one"):
-        ScriptedTarget().use(Checkpoint(base="s", base_fingerprint="f", method="lora", folder="none"), tmp_path)
+        ScriptedTarget().use(
+            Checkpoint(base="s", base_fingerprint="f", method="lora", form="adapter", folder="none"), tmp_path
+        )
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recipe_kit import recipe_of
 
 from errorbook.adapters.trainers import exports
 from errorbook.adapters.trainers.external import ExternalTrainer
@@ -26,7 +27,9 @@ LESSONS = [
     Lesson(prompt="What is 2 + 2?\nAnswer:", completion='It is "4": 2 + 2 = 4.', source="s1", rejected="It is 5."),
     Lesson(prompt="Größe? 😀", completion="# not a comment\n- yes", source="s2", replay=True),
 ]
-RECIPE = Recipe(method="external", rank=12, alpha=24, learning_rate=5e-5, epochs=1.5, batch_size=4, seed=9, warmup=0.1)
+RECIPE = recipe_of(
+    method="external", rank=12, alpha=24, learning_rate=5e-5, epochs=1.5, batch_size=4, seed=9, warmup=0.1
+)
 PREFERENCE = msgspec.structs.replace(RECIPE, objective="dpo", beta=0.05)
 
 
@@ -248,7 +251,9 @@ def test_the_same_call_goes_on_once_the_model_is_served(tmp_path: Path) -> None:
 def test_a_later_cycle_starts_from_the_model_that_is_served_or_from_the_base(tmp_path: Path) -> None:
     served = waiting(tmp_path)
     served.write_text('{"model": "model-1"}')
-    parent = Checkpoint(base="owner/model", base_fingerprint="f", method="external", folder=attempt(tmp_path).folder)
+    parent = Checkpoint(
+        base="owner/model", base_fingerprint="f", method="external", form="served", folder=attempt(tmp_path).folder
+    )
     restarted = msgspec.structs.replace(RECIPE, start="restart")
 
     for recipe, start in ((RECIPE, "model-1"), (restarted, "owner/model")):
@@ -265,7 +270,7 @@ def test_the_model_that_was_to_be_trained_is_not_the_trained_one(tmp_path: Path)
 
 
 def test_weights_that_were_trained_here_are_not_continued_elsewhere(tmp_path: Path) -> None:
-    parent = Checkpoint(base="owner/model", base_fingerprint="f", method="lora", folder="checkpoints/x")
+    parent = Checkpoint(base="owner/model", base_fingerprint="f", method="lora", form="adapter", folder="checkpoints/x")
 
     with pytest.raises(ConfigError, match=r"are 'lora' and were trained here; keep that method .* start = 'restart'"):
         attempt(tmp_path, parent)

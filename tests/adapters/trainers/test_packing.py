@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.trainers.batches import Row
@@ -16,7 +17,6 @@ from errorbook.adapters.trainers.lean_lora import make_lean
 from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
 from errorbook.adapters.trainers.preparing import prepare
 from errorbook.adapters.trainers.stepping import log_probabilities, loss_of, quicken
-from errorbook.records import Recipe
 
 SHARED = (1, 2, 3, 4)
 ROWS = [
@@ -28,7 +28,9 @@ ROWS = [
 
 def adapted(folder: Path, method: str = "lora") -> Any:
     torch.manual_seed(0)
-    model = prepare(str(folder), "cpu", "float32", Recipe(rank=4, method="full" if method == "full" else "lora"), None)
+    model = prepare(
+        str(folder), "cpu", "float32", recipe_of(rank=4, method="full" if method == "full" else "lora"), None
+    )
     with torch.no_grad():  # a fresh adapter does nothing, so nothing could go wrong in it
         for name, weight in model.named_parameters():
             if "lora_B" in name:

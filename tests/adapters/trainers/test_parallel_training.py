@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from recipe_kit import recipe_of
 
 from errorbook.adapters.trainers.batches import Row
 from errorbook.adapters.trainers.group import Group
@@ -21,10 +22,10 @@ from errorbook.adapters.trainers.launch import LaunchedTrainer, Message, Order, 
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.adapters.trainers.updating import passes
 from errorbook.errors import ConfigError, StageError
-from errorbook.records import Checkpoint, Lesson, Recipe, Training
+from errorbook.records import Checkpoint, Lesson, Training
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
-RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=2.0, batch_size=5)
+RECIPE = recipe_of(rank=4, alpha=8, learning_rate=1e-2, epochs=2.0, batch_size=5)
 LESSONS = [
     Lesson(
         prompt=f"Calculate {number} + {number}.",

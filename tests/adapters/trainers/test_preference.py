@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.trainers.batches import encode, row_of
@@ -16,10 +17,10 @@ from errorbook.adapters.trainers.preference import encode_pairs, preference_loss
 from errorbook.adapters.trainers.stepping import log_probabilities
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import StageError
-from errorbook.records import Checkpoint, Lesson, Recipe, Training
+from errorbook.records import Checkpoint, Lesson, Training
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
-RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=4.0, batch_size=4, objective="dpo", beta=0.2)
+RECIPE = recipe_of(rank=4, alpha=8, learning_rate=1e-2, epochs=4.0, batch_size=4, objective="dpo", beta=0.2)
 PAIRS = [
     Lesson(prompt=f"Add {number} and 2.", completion=f"Answer: {number + 2}", source=f"s{number}", rejected="No idea.")
     for number in range(8)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipe_kit import recipe_of
 
 from errorbook.adapters.targets.loading import load_tokenizer, render
 from errorbook.adapters.targets.transformers import TransformersTarget
@@ -28,7 +29,7 @@ LESSONS = [
     Lesson(prompt=f"Calculate {number} + {number}.", completion=f"Answer: {2 * number}", source=f"s{number}")
     for number in range(24)
 ]
-RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=2.0, batch_size=8)
+RECIPE = recipe_of(rank=4, alpha=8, learning_rate=1e-2, epochs=2.0, batch_size=8)
 
 
 def silent(done: int, total: int) -> None:
@@ -51,6 +52,7 @@ def child(training: Training, recipe: Recipe = RECIPE, scale: float = 1.0) -> Ch
         base_fingerprint="f",
         parent=BASE.hash,
         method=recipe.method,
+        form=TransformersTrainer.produces(recipe),
         folder=training.folder,
         weights_hash=training.weights_hash,
         scale=scale,
@@ -85,7 +87,7 @@ def test_only_the_completion_and_the_end_token_carry_loss(tiny_model: Path, pair
 )
 def test_the_plan_shows_every_lesson_once_an_epoch(lengths: list[int], size: int, epochs: float, seed: int) -> None:
     rows = [Row(tuple(range(length)), 1) for length in lengths]
-    recipe = Recipe(batch_size=size, epochs=epochs, seed=seed)
+    recipe = recipe_of(batch_size=size, epochs=epochs, seed=seed)
 
     steps = plan(rows, recipe)
 
@@ -99,15 +101,15 @@ def test_the_plan_shows_every_lesson_once_an_epoch(lengths: list[int], size: int
 
 
 def test_the_learning_rate_rises_then_falls_and_is_never_zero() -> None:
-    rates = [learning_rate(Recipe(warmup=0.2), step, 50) for step in range(50)]
+    rates = [learning_rate(recipe_of(warmup=0.2), step, 50) for step in range(50)]
 
     peak = rates.index(max(rates))
     assert peak == 10
-    assert max(rates) == Recipe().learning_rate
+    assert max(rates) == recipe_of().learning_rate
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert min(rates) > 0
-    assert learning_rate(Recipe(warmup=1.0), 0, 1) > 0
+    assert learning_rate(recipe_of(warmup=1.0), 0, 1) > 0
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

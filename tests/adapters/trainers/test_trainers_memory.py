@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.trainers.batches import Row, encode, plan
@@ -25,7 +26,7 @@ from errorbook.adapters.trainers.stepping import quicken
 from errorbook.adapters.trainers.updating import update
 from errorbook.records import Lesson, Recipe
 
-RECIPE = Recipe(rank=4, alpha=8, learning_rate=1e-2, epochs=1.0, batch_size=8)
+RECIPE = recipe_of(rank=4, alpha=8, learning_rate=1e-2, epochs=1.0, batch_size=8)
 LESSONS = [
     Lesson(prompt=f"What is {n}?", completion="It is " + "one " * n, source=f"s{n}", rejected="no" if n % 2 else "")
     for n in range(16)
@@ -144,7 +145,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
-from errorbook.records import Recipe
+from errorbook.train import TrainSection
 from errorbook.adapters.trainers.batches import Row
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.memory import estimate
@@ -158,7 +159,7 @@ if not folder.exists():
     config = LlamaConfig(vocab_size=2000, hidden_size=256, intermediate_size=704, num_hidden_layers=6,
                          num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=512)
     LlamaForCausalLM(config).save_pretrained(folder)
-recipe = Recipe(method=method, rank=8)
+recipe = TrainSection(method=method, rank=8).recipe(0)
 
 def job(count, length):
     model = prepare(str(folder), "cpu", dtype, recipe, None)

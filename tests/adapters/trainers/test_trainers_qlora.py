@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.trainers.batches import encode
@@ -15,10 +16,10 @@ from errorbook.adapters.trainers.preparing import prepare
 from errorbook.adapters.trainers.stepping import loss_of
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ConfigError
-from errorbook.records import Checkpoint, Lesson, Recipe
+from errorbook.records import Checkpoint, Lesson
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
-RECIPE = Recipe(method="qlora", rank=16, alpha=32, learning_rate=1e-2, epochs=10.0, batch_size=4)
+RECIPE = recipe_of(method="qlora", rank=16, alpha=32, learning_rate=1e-2, epochs=10.0, batch_size=4)
 LESSONS = [Lesson(prompt=f"Add {n} and 1.", completion=f"Answer: {n + 1}", source=f"s{n}") for n in range(8)]
 
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
@@ -59,7 +60,7 @@ def test_the_adapter_serves_the_base_in_16_bits(tiny_model: Path, tmp_path: Path
 
 @needs_bitsandbytes
 def test_an_adapter_of_the_other_kind_is_not_continued(tiny_model: Path, tmp_path: Path) -> None:
-    parent = msgspec.structs.replace(BASE, method="lora", folder="checkpoints/x")
+    parent = msgspec.structs.replace(BASE, method="lora", form="adapter", folder="checkpoints/x")
 
     with pytest.raises(ConfigError, match="method is 'qlora'"):
         TransformersTrainer(str(tiny_model), "cpu", "float32").train(parent, LESSONS, RECIPE, tmp_path, silent)

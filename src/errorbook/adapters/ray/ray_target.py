@@ -82,7 +82,7 @@ class RayTarget:
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
         """Answer as `checkpoint` from now on. Raises ModelError where its folder is missing."""
-        parcel = () if checkpoint.method == "base" else (self._sent(checkpoint, root),)
+        parcel = () if checkpoint.form == "base" else (self._sent(checkpoint, root),)
         self._order = Order(checkpoint, parcel)
 
     def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
@@ -242,7 +242,7 @@ def fetched(checkpoint: Checkpoint, parcel: tuple[Any, ...]) -> Path:
     """
     from errorbook.files import cache_root
 
-    if checkpoint.method == "base":
+    if checkpoint.form == "base":
         return Path()
     root = cache_root() / "shipped" / (checkpoint.weights_hash or checkpoint.hash)
     folder = root / checkpoint.folder

@@ -39,14 +39,14 @@ def ray_trainer(name: str, options: Mapping[str, Any], compute: Compute) -> Trai
     Raises:
         UserError: The plugin or one of its options is wrong, or Ray's training is not installed.
     """
-    plugins.create("trainers", name, options)
-    return RayTrainer(name, options, compute)
+    return RayTrainer(plugins.create("trainers", name, options), name, options, compute)
 
 
 class RayTrainer:
     """Implements `Trainer`."""
 
-    def __init__(self, name: str, options: Mapping[str, Any], compute: Compute) -> None:
+    def __init__(self, trainer: Trainer, name: str, options: Mapping[str, Any], compute: Compute) -> None:
+        self.produces = trainer.produces
         self._name = name
         self._options = dict(options)
         self._compute = compute

@@ -15,10 +15,10 @@ import errorbook
 from errorbook import plugins
 from errorbook.adapters.ray.parcels import Parcel, pack, unpack
 from errorbook.adapters.ray.ray_cluster import require, require_same_version
+from errorbook.adapters.trainers.result import training_hash
 from errorbook.errors import ErrorbookError
 from errorbook.interfaces import Trainer
-from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
-from errorbook.train import training_set_hash
+from errorbook.records import Checkpoint, Lesson, Recipe, Training
 
 _TELL_SECONDS = 0.5
 
@@ -130,7 +130,7 @@ def train(
     trainer: Trainer = plugins.create("trainers", errand.trainer, errand.options)
     root = Path(errand.root) if sees else _own_place(errand)
     parent = errand.parent
-    if not sees and parent.method != "base" and not (root / parent.folder).is_dir():
+    if not sees and parent.form != "base" and not (root / parent.folder).is_dir():
         unpack(ask(str(Path(errand.root) / parent.folder)), root / parent.folder)
     return trainer.train(parent, errand.lessons, errand.recipe, root, progress), root
 
@@ -139,8 +139,7 @@ def _own_place(errand: Errand) -> Path:
     """A folder of this machine for this very training, where a repetition finds what it saved."""
     from errorbook.files import cache_root
 
-    name = digest(errand.parent.hash, training_set_hash(errand.lessons), errand.recipe.hash)
-    return cache_root() / "trainings" / name
+    return cache_root() / "trainings" / training_hash(errand.parent, errand.lessons, errand.recipe)
 
 
 class _Ticker:

@@ -21,7 +21,7 @@ import msgspec
 from errorbook.adapters.targets.served import Afresh, Api, Chat, Place, Telling, refuse, said, served_model
 from errorbook.errors import ConfigError, ModelError
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.records import Checkpoint, Completion, Generation, Method, digest
+from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,9 +79,9 @@ class OpenAITarget:
         return self._name
 
     @property
-    def methods(self) -> tuple[Method, ...]:
-        """The trainings whose checkpoints it can answer as."""
-        return ("external",)
+    def forms(self) -> tuple[Form, ...]:
+        """What it can answer as: a model that is served at the same address."""
+        return ("served",)
 
     @property
     def fingerprint(self) -> str:
@@ -106,10 +106,10 @@ class OpenAITarget:
         Raises:
             ModelError: The checkpoint was trained here, or its served name is not given.
         """
-        if checkpoint.method == "base":
+        if checkpoint.form == "base":
             self._served = self._name
             return
-        if checkpoint.method != "external":
+        if checkpoint.form != "served":
             fix = "set method = 'external' in [train], or engine = 'vllm' or 'transformers' in [target]"
             raise refuse(checkpoint, "openai", fix)
         if checkpoint.scale != 1.0:

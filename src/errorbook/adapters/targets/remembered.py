@@ -69,7 +69,7 @@ class Remembering:
         if isinstance(target, Paced):
             self.block_size = target.block_size
         if isinstance(target, Applies):
-            self.methods = target.methods
+            self.forms = target.forms
 
     @property
     def uncached(self) -> Target:
@@ -160,11 +160,11 @@ class Remembering:
     def _who(self) -> str:
         """What answers: weights, template and engine, the checkpoint on top; empty where its weights have no hash."""
         weights = "base"
-        if self._wanted is not None and self._wanted[0].method != "base":
+        if self._wanted is not None and self._wanted[0].form != "base":
             checkpoint = self._wanted[0]
             if not checkpoint.weights_hash:
                 return ""
-            weights = digest(checkpoint.method, checkpoint.weights_hash, repr(checkpoint.scale))
+            weights = digest(checkpoint.form, checkpoint.weights_hash, repr(checkpoint.scale))
         return digest("1", self._target.fingerprint, self._options, weights)
 
     def _find(self, key: str, decoder: msgspec.json.Decoder[list[T]], n: int) -> list[T] | None:

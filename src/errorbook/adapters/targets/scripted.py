@@ -78,7 +78,7 @@ class ScriptedTarget:
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
         """Read the checkpoint's number of trainings; its scale counts. Raises ModelError where the file is missing."""
         self._trainings = 0.0
-        if checkpoint.method != "base":
+        if checkpoint.form != "base":
             self._trainings = checkpoint.scale * read_weights(root / checkpoint.folder).trainings
 
     def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:

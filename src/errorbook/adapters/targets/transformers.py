@@ -61,7 +61,7 @@ class TransformersTarget:
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
         """Answer as `checkpoint` from now on. Raises ModelError where its weights are missing."""
-        if checkpoint.method != "base":
+        if checkpoint.form != "base":
             loading.checkpoint_folder(checkpoint, root)
         self._wanted = Weights(checkpoint, root)
 

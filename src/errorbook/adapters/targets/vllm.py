@@ -28,14 +28,13 @@ from errorbook.errors import ConfigError, ErrorbookError, ModelError
 from errorbook.llm import faults
 from errorbook.llm.http import Limits
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.records import Checkpoint, Completion, Generation, Method, digest
+from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _BASE = "base"
-_ADAPTED: tuple[Method, ...] = ("lora", "qlora")
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ones that vLLM takes
 _TEMPLATE_FILES = ("chat_template.jinja", "tokenizer_config.json")
 # As our own rendering of a prompt: no date of today, no chain of thought that eats the cap.
@@ -100,9 +99,9 @@ class VLLMTarget:
         return self._name
 
     @property
-    def methods(self) -> tuple[Method, ...]:
-        """The trainings whose checkpoints it can answer as."""
-        return (*_ADAPTED, "full")
+    def forms(self) -> tuple[Form, ...]:
+        """What it can answer as: what a training leaves in files."""
+        return ("adapter", "weights")
 
     @property
     def fingerprint(self) -> str:
@@ -122,11 +121,11 @@ class VLLMTarget:
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
         """Answer as `checkpoint` from now on. Raises ModelError where that cannot be or its weights are missing."""
-        if checkpoint.method == "external":
+        if checkpoint.form == "served":
             raise refuse(checkpoint, "vllm", "set engine = 'openai' in [target] with the base_url of its server")
-        if checkpoint.method == "full" and checkpoint.scale != 1.0:
+        if checkpoint.form == "weights" and checkpoint.scale != 1.0:
             raise ModelError("The engine 'vllm' cannot scale full weights; set scales = [1.0] in [train].")
-        if checkpoint.method != "base":
+        if checkpoint.form != "base":
             loading.checkpoint_folder(checkpoint, root)
         self._wanted = (checkpoint, root)
 
@@ -185,11 +184,11 @@ class VLLMTarget:
     def _endpoint(self, settings: Generation, *, kept: bool = True) -> Telling:
         """The endpoint that answers as the wanted checkpoint, which is applied by then."""
         weights, model, answering = resolve(self._name), _BASE, _BASE
-        if self._wanted is not None and self._wanted[0].method == "full":
+        if self._wanted is not None and self._wanted[0].form == "weights":
             checkpoint, root = self._wanted
             weights, answering = str(loading.checkpoint_folder(checkpoint, root)), checkpoint.hash
         up = self._serving(weights)
-        if self._wanted is not None and self._wanted[0].method in _ADAPTED:
+        if self._wanted is not None and self._wanted[0].form == "adapter":
             checkpoint, root = self._wanted
             model, answering = self._adapter(up, checkpoint, root), checkpoint.hash
         chat = _chat(up.base_url, model, up.key, settings.seed)

@@ -21,17 +21,17 @@ class Weights(NamedTuple):
     @property
     def name(self) -> str:
         """The checkpoint's hash, or "base"."""
-        return "base" if self.checkpoint is None or self.checkpoint.method == "base" else self.checkpoint.hash
+        return "base" if self.checkpoint is None or self.checkpoint.form == "base" else self.checkpoint.hash
 
 
 def load(folder: str, wanted: Weights, device: str, dtype: str) -> Any:
     """The model in evaluation mode with the wanted weights. Raises ModelError where they are missing or do not fit."""
     model = loading.load_model(folder, device, dtype)
     checkpoint, root = wanted
-    if checkpoint is None or checkpoint.method == "base":
+    if checkpoint is None or checkpoint.form == "base":
         return model
     own = loading.checkpoint_folder(checkpoint, root)
-    if checkpoint.method in {"lora", "qlora"}:
+    if checkpoint.form == "adapter":
         # Merged, since an adapter left apart makes each step of decoding 2 to 3 times as slow on a CPU.
         return loading.apply_adapter(model, own, checkpoint.scale).merge_and_unload()
     trained = loading.load_model(str(own), device, dtype)

@@ -15,9 +15,10 @@ from pathlib import Path
 from errorbook.adapters.targets.embedded import public_name
 from errorbook.adapters.targets.served import SERVED, served_model
 from errorbook.adapters.trainers import exports
+from errorbook.adapters.trainers.result import training_folder
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import Progress
-from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
+from errorbook.records import Checkpoint, Form, Lesson, Recipe, Training, digest
 from errorbook.train import training_set_hash
 
 
@@ -26,6 +27,10 @@ class ExternalTrainer:
 
     def __init__(self, model: str) -> None:
         self._name = model
+
+    def produces(self, recipe: Recipe) -> Form:
+        """A model that is served under a name of its own."""
+        return "served"
 
     def train(
         self,
@@ -45,15 +50,15 @@ class ExternalTrainer:
             StageError: There is nothing to train on.
         """
         taught = training_set_hash(lessons)
-        identity = digest(parent.hash, taught, recipe.hash)
-        folder = Path("checkpoints") / identity
+        folder = training_folder(parent, lessons, recipe)
+        files = root / "exports" / folder.name
         kept = exports.usable(lessons, recipe)
         starts_from = self._start(parent, recipe, root)
         if not (root / folder / SERVED).is_file():
-            self._export(root / "exports" / identity, lessons, recipe, (starts_from, root / folder / SERVED))
+            self._export(files, lessons, recipe, (starts_from, root / folder / SERVED))
             (root / folder).mkdir(parents=True, exist_ok=True)
             raise ModelError(
-                f"The lessons of this cycle wait in '{root / 'exports' / identity}': train there, serve the result, "
+                f"The lessons of this cycle wait in '{files}': train there, serve the result, "
                 f'write {{"model": "NAME"}} with its served name to \'{root / folder / SERVED}\', and give the same '
                 "command again."
             )
@@ -80,9 +85,9 @@ class ExternalTrainer:
 
     def _start(self, parent: Checkpoint, recipe: Recipe, root: Path) -> str:
         """The name of the model whose weights the training starts from."""
-        if recipe.start == "restart" or parent.method == "base":
+        if recipe.start == "restart" or parent.form == "base":
             return self._name
-        if parent.method != "external":
+        if parent.form != "served":
             raise ConfigError(
                 f"The parent's weights are '{parent.method}' and were trained here; keep that method in [train] or set "
                 "start = 'restart'."

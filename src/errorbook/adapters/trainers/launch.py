@@ -17,11 +17,12 @@ from typing import IO, Literal, NoReturn
 
 import msgspec
 
-from errorbook import errors
+from errorbook import errors, plugins
 from errorbook.adapters.targets import loading
-from errorbook.adapters.trainers.transformers import TransformersTrainer, recorded, training_folder
+from errorbook.adapters.trainers.preparing import form_of
+from errorbook.adapters.trainers.result import read_record, training_folder
 from errorbook.errors import ConfigError, ErrorbookError, StageError
-from errorbook.interfaces import Progress
+from errorbook.interfaces import Progress, Trainer
 from errorbook.records import Checkpoint, Lesson, Recipe, Training
 
 _MARK = "@errorbook "
@@ -76,6 +77,8 @@ class LaunchedTrainer:
     however it ends.
     """
 
+    produces = staticmethod(form_of)
+
     def __init__(
         self,
         model: str,
@@ -105,7 +108,7 @@ class LaunchedTrainer:
             ErrorbookError: What a process raised, or StageError with the end of the log where one broke.
         """
         folder = root / training_folder(parent, lessons, recipe)
-        done = recorded(folder)
+        done = read_record(folder)
         if done is not None:
             return done
         _check_gpus(loading.choose_device(self._device), self._processes)
@@ -124,7 +127,7 @@ class LaunchedTrainer:
         (files / "job.json").write_bytes(msgspec.json.encode(order))
         (files / "accelerate.yaml").write_text(accelerate_config(self._processes, self._strategy), encoding="utf-8")
         _launch(files, progress)
-        training = recorded(folder)
+        training = read_record(folder)
         if training is None:
             raise StageError(f"The training processes ended without a result; see '{files / 'log.txt'}'.")
         for file in files.iterdir():
@@ -145,7 +148,8 @@ def main(path: str) -> None:
     order = msgspec.json.decode(Path(path).read_bytes(), type=Order)
     try:
         with _joined(order.device):
-            trainer = TransformersTrainer(order.model, order.device, order.dtype, order.strategy)
+            options = {"model": order.model, "device": order.device, "dtype": order.dtype, "strategy": order.strategy}
+            trainer: Trainer = plugins.create("trainers", order.recipe.method, options)
             trainer.train(order.parent, order.lessons, order.recipe, Path(order.root), _report)
     except ErrorbookError as error:
         _tell(Message(error=type(error).__name__, sentence=str(error)))

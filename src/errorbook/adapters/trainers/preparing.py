@@ -11,10 +11,18 @@ from typing import Any
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.errors import ConfigError
-from errorbook.records import Checkpoint, Recipe
+from errorbook.records import Checkpoint, Form, Recipe
 
 Start = tuple[Checkpoint, Path] | None
 """The checkpoint to continue from with the folder that its own is relative to; None starts from the base."""
+
+
+_METHODS = ("lora", "qlora", "full")
+
+
+def form_of(recipe: Recipe) -> Form:
+    """What these trainings leave."""
+    return "weights" if recipe.method == "full" else "adapter"
 
 
 def prepare(source: str, device: str, dtype: str, recipe: Recipe, start: Start) -> Any:
@@ -24,8 +32,8 @@ def prepare(source: str, device: str, dtype: str, recipe: Recipe, start: Start) 
         ModelError: The model or the checkpoint cannot be loaded.
         ConfigError: The method is not one that trains here, lacks a package, or does not fit the checkpoint.
     """
-    if recipe.method == "external":
-        raise ConfigError("The method 'external' trains elsewhere; choose 'lora', 'qlora' or 'full' in [train].")
+    if recipe.method not in _METHODS:
+        raise ConfigError(f"The method '{recipe.method}' does not train here; choose one of {', '.join(_METHODS)}.")
     if start is not None and start[0].method != recipe.method:
         raise ConfigError(
             f"The parent's weights are '{start[0].method}' but [train] method is '{recipe.method}'; "

@@ -8,15 +8,20 @@ from pathlib import Path
 import msgspec
 
 from errorbook.adapters.targets.scripted import WEIGHTS, Weights, read_weights
+from errorbook.adapters.trainers.result import training_folder
 from errorbook.errors import StageError
 from errorbook.files import write_file
 from errorbook.interfaces import Progress
-from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
+from errorbook.records import Checkpoint, Form, Lesson, Recipe, Training, digest
 from errorbook.train import training_set_hash
 
 
 class ScriptedTrainer:
     """Implements `Trainer`: one step a batch, losses that halve, and weights that count trainings."""
+
+    def produces(self, recipe: Recipe) -> Form:
+        """An adapter, as far as a file without weights can be one."""
+        return "adapter"
 
     def train(
         self,
@@ -34,13 +39,13 @@ class ScriptedTrainer:
         """
         if not lessons:
             raise StageError("There is no lesson to train on; see the rejections in the report.")
-        goes_on = recipe.start == "continue" and parent.method != "base"
+        goes_on = recipe.start == "continue" and parent.form != "base"
         before = read_weights(root / parent.folder).trainings if goes_on else 0
         taught = training_set_hash(lessons)
         steps = max(1, round(recipe.epochs * len(lessons) / recipe.batch_size))
         for step in range(1, steps + 1):
             progress(step, steps)
-        folder = Path("checkpoints") / digest(parent.hash, taught, recipe.hash)
+        folder = training_folder(parent, lessons, recipe)
         weights = msgspec.json.encode(Weights(trainings=before + 1, lessons=taught))
         write_file(root / folder / WEIGHTS, weights)
         return Training(

@@ -21,18 +21,19 @@ from errorbook.adapters.trainers import memory, state
 from errorbook.adapters.trainers.batches import Row, encode, plan
 from errorbook.adapters.trainers.group import current, gathered, told
 from errorbook.adapters.trainers.job import Job
+from errorbook.adapters.trainers.launch import LaunchedTrainer
 from errorbook.adapters.trainers.preference import encode_pairs, refer
-from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.preparing import form_of, prepare
+from errorbook.adapters.trainers.result import RECORD, read_record, training_folder
 from errorbook.adapters.trainers.sharding import shard, whole_state
 from errorbook.adapters.trainers.stepping import quicken
 from errorbook.adapters.trainers.updating import update
 from errorbook.errors import ConfigError, StageError
 from errorbook.files import create_folder
 from errorbook.interfaces import Progress
-from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
+from errorbook.records import Checkpoint, Lesson, Recipe, Training
 from errorbook.train import training_set_hash
 
-_RECORD = "training.json"
 _SAVE_STEPS = 20
 _SAVE_SECONDS = 20.0
 
@@ -45,13 +46,19 @@ class TransformersTrainer:
     the same record, the first alone reports and writes; `strategy` "fsdp" divides full weights among them.
     """
 
+    produces = staticmethod(form_of)
+
     def __init__(
         self, model: str, device: str = "auto", dtype: str = "auto", strategy: Literal["ddp", "fsdp"] = "ddp"
     ) -> None:
         self._name = model
         self._device = device
         self._dtype = dtype
-        self._strategy = strategy
+        self._strategy: Literal["ddp", "fsdp"] = strategy
+
+    def on_processes(self, count: int) -> LaunchedTrainer:
+        """The same trainer on `count` processes of this machine."""
+        return LaunchedTrainer(self._name, self._device, self._dtype, count, self._strategy)
 
     def train(
         self,
@@ -77,7 +84,7 @@ class TransformersTrainer:
 
         group = current()
         folder = training_folder(parent, lessons, recipe)
-        done = told(group, recorded(root / folder) if group.leads else None)
+        done = told(group, read_record(root / folder) if group.leads else None)
         if done is not None:
             return done
         source = resolve(self._name)
@@ -104,7 +111,7 @@ class TransformersTrainer:
         dtype = loading.choose_dtype(self._dtype, device)
         sharded = self._strategy == "fsdp" and group.size > 1
         _check(recipe, dtype, sharded)
-        goes_on = recipe.start == "continue" and parent.method != "base"
+        goes_on = recipe.start == "continue" and parent.form != "base"
         model = prepare(source, "cpu" if sharded else device, dtype, recipe, (parent, root) if goes_on else None)
         quicken(model, device)
         if sharded:
@@ -135,7 +142,7 @@ class TransformersTrainer:
                 with quiet_transformers():
                     self._write(job, making, tokenizer, whole)
                 training = msgspec.structs.replace(training, weights_hash=loading.weights_hash(making))
-                (making / _RECORD).write_bytes(msgspec.json.encode(training))
+                (making / RECORD).write_bytes(msgspec.json.encode(training))
                 shutil.rmtree(folder, ignore_errors=True)
             job.state.unlink(missing_ok=True)
         return told(job.group, training)
@@ -155,21 +162,6 @@ class TransformersTrainer:
             job.model.config.dtype = dtype
             job.model.save_pretrained(folder, state_dict={name: value.to(dtype) for name, value in whole.items()})
         tokenizer.save_pretrained(folder)
-
-
-def training_folder(parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe) -> Path:
-    """Where a training's result lies, relative to the run's folder: equal trainings share it."""
-    return Path("checkpoints") / digest(parent.hash, training_set_hash(lessons), recipe.hash)
-
-
-def recorded(folder: Path) -> Training | None:
-    """The record of a finished training. Raises StageError where its weights are not those that it wrote."""
-    if not (folder / _RECORD).is_file():
-        return None
-    training = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Training)
-    if loading.weights_hash(folder) != training.weights_hash:
-        raise StageError(f"The weights in '{folder}' were changed after training; delete that folder and resume.")
-    return training
 
 
 def _encoded(

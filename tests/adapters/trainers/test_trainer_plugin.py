@@ -1,0 +1,78 @@
+"""A trainer of somebody else's, installed as a package: its own options, and its own name in every record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from loop_kit import RUN_FILE
+
+from errorbook import open_ledger, run
+from errorbook.config import Config, parse
+from errorbook.errors import ConfigError
+from errorbook.records import Checkpoint, Training
+
+PACKAGE = '''
+from errorbook.adapters.trainers.scripted import ScriptedTrainer
+
+
+class Stepwise(ScriptedTrainer):
+    """Trains as the scripted trainer does and says how it was asked to."""
+
+    def __init__(self, stages: int, decay: float = 0.5) -> None:
+        self.stages, self.decay = stages, decay
+
+    def train(self, parent, lessons, recipe, root, progress):
+        training = super().train(parent, lessons, recipe, root, progress)
+        (root / training.folder / "asked.txt").write_text(f"{self.stages} {self.decay} {recipe.options}")
+        return training
+'''
+
+
+@pytest.fixture(autouse=True)
+def stepwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "site" / "stepwise-1.dist-info"
+    about.mkdir(parents=True)
+    (about.parent / "stepwise_trainer.py").write_text(PACKAGE)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stepwise\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[errorbook.trainers]\nstepwise = stepwise_trainer:Stepwise\n")
+    monkeypatch.syspath_prepend(str(about.parent))
+
+
+def config(keys: str) -> Config:
+    return parse(RUN_FILE.replace('method = "scripted"', f'method = "stepwise"\n{keys}'))
+
+
+def test_its_options_reach_it_and_its_name_is_recorded(tmp_path: Path) -> None:
+    final = run(config("stages = 3\ndecay = 0.25\nrank = 4"), tmp_path / "run")
+
+    assert (final.method, final.form) == ("stepwise", "adapter")
+    with open_ledger(tmp_path / "run") as ledger:
+        assert {item.method for item in ledger.all(Checkpoint)} == {"", "stepwise"}
+        assert "trainers stepwise: stepwise 1" in (ledger.fact("plugins") or "")
+        for training in ledger.all(Training):
+            asked = (ledger.root / training.folder / "asked.txt").read_text()
+            assert asked == "3 0.25 {'stages': 3, 'decay': 0.25}"
+
+
+def test_other_options_are_another_recipe() -> None:
+    recipes = [config(keys).train.recipe(0) for keys in ("stages = 3", "stages = 4", "stages = 3\ndecay = 0.1")]
+
+    assert len({recipe.hash for recipe in recipes}) == 3
+    assert {recipe.method for recipe in recipes} == {"stepwise"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ("stages = 3\ndekay = 0.1", "The trainer 'stepwise' has no key 'dekay'; did you mean 'decay'?"),
+        ("stages = 3\nbatchsize = 4", "did you mean 'batch_size'?"),
+        ("decay = 0.1", "The trainer 'stepwise' needs the key 'stages'"),
+        ("stages = 'three'", "The key 'stages' of the trainer 'stepwise' has a wrong value"),
+    ],
+)
+def test_its_options_are_checked_when_the_run_file_is_read(keys: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(keys)
+
+    assert sentence in str(caught.value)
