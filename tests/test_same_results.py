@@ -80,6 +80,7 @@ CHANGES = {
     "words": {'retriever = "scripted"': 'retriever = "tfidf"\nk = 2\nsamples_per_error = 3\nrounds = 2'},
 }
 LEFT_OUT = {"run", "checkpoint", "candidate", "before", "after", "seconds", "folder", "version", "started", "ended"}
+LEFT_OUT |= {"evaluation"}  # a hash
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def make_run(name: str, folder: Path) -> dict[str, Any]:
 def test_a_scripted_run_gives_what_it_gave_before(name: str, tmp_path: Path) -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
 
-    assert make_run(name, tmp_path) == golden[name]
+    assert make_run(name, tmp_path) == prune(golden[name])
 
 
 def write_golden() -> None:
