@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import socket
@@ -337,3 +338,15 @@ def test_the_filter_is_well_formed(machine: str) -> None:
 
 def test_an_unknown_machine_has_no_filter() -> None:
     assert seccomp.program(False, "vax") is None
+
+
+@pytest.mark.parametrize(("machine", "token"), [("x86_64", 0xC000003E), ("aarch64", 0xC00000B7)])
+def test_the_numbers_of_system_calls_are_those_of_libseccomp(machine: str, token: int) -> None:
+    try:
+        library = ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        pytest.skip("libseccomp is not on this machine")
+    _, calls = seccomp.DENIED[machine]
+    here = calls | seccomp.NEWER | {"clone": seccomp.CLONE[machine], "clone3": seccomp.CLONE3}
+
+    assert {name: library.seccomp_syscall_resolve_name_arch(token, name.encode()) for name in here} == here

@@ -179,7 +179,7 @@ def test_nothing_to_learn_from_is_an_error(export: Any) -> None:
 def test_every_value_is_read_back_by_a_yaml_parser_as_it_is(number: float, whole: int, name: str) -> None:
     values: dict[str, exports.Value] = {"number": number, "whole": whole, "name": name, "flag": True}
 
-    assert yaml.safe_load(exports.yaml(values)) == values
+    assert yaml.safe_load(exports.to_yaml(values)) == values
 
 
 @given(st.text(), st.text(min_size=1))

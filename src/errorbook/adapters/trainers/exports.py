@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from errorbook.errors import StageError
 from errorbook.files import write_file
 from errorbook.records import Lesson, Recipe
@@ -41,7 +43,7 @@ def llama_factory(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict
         "lessons.json": _json(rows, indent=1),
         "dataset_info.json": _json({NAME: told}, indent=1),
         # Without `template` it reads the chat template from the tokenizer.
-        "train.yaml": yaml(
+        "train.yaml": to_yaml(
             {
                 "model_name_or_path": model,
                 **({"stage": "dpo", "pref_loss": "sigmoid", "pref_beta": recipe.beta} if preference else _SUPERVISED),
@@ -80,7 +82,7 @@ def axolotl(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict[str, 
         data |= {"type": "chat_template", "roles_to_train": ["assistant"], "train_on_eos": "turn"}
     return {
         "lessons.jsonl": "".join(_json(_conversation(lesson, preference=preference)) + "\n" for lesson in taught),
-        "train.yaml": yaml(
+        "train.yaml": to_yaml(
             {
                 "base_model": model,
                 **({"rl": "dpo", "rl_beta": recipe.beta} if preference else {"train_on_inputs": False}),
@@ -126,20 +128,12 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         write_file(folder / name, text)
 
 
-def yaml(values: Mapping[str, Value]) -> str:
-    """One YAML document of flat settings, in their order."""
-    return "".join(f"{key}: {_scalar(value)}\n" for key, value in values.items())
+def to_yaml(values: Mapping[str, Value]) -> str:
+    """One YAML document of settings, in their order."""
+    return msgspec.yaml.encode(values).decode()
 
 
 _SUPERVISED = {"stage": "sft"}
-
-
-def _scalar(value: Value) -> str:
-    """A value in YAML's JSON notation; 5e-05 would be read as a text without its point."""
-    text = _json(value)
-    if isinstance(value, float) and "e" in text and "." not in text:
-        return text.replace("e", ".0e")
-    return text
 
 
 def _json(value: object, indent: int | None = None) -> str:
