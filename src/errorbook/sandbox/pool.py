@@ -161,6 +161,7 @@ class _Bench:
     def _examine(self, job: Job, program: Cell, referee: Cell) -> tuple[dict[str, Any] | None, bool]:
         """The referee's report, or None where it made none, and whether the program was killed at the wall clock."""
         end = time.monotonic() + self._limits.seconds
+        # From here on nobody but the referee reads the program's socket: what it sends decides nothing in this process.
         socket.send_fds(referee.link, [b"!"], [program.link.fileno()])
         wire.send(referee.link.fileno(), msgspec.to_builtins(job))
         late = not _arrives(referee.link, end)

@@ -105,6 +105,9 @@ class Link:
 class Remote:
     """An object of the program: it can be called, iterated, indexed and read."""
 
+    # An operator may not send its other operand, which could be the expected value. So there is no `__contains__`, no
+    # `__lt__` and no arithmetic here: `in` iterates, `==` is decided below, and the rest is an error of the program.
+
     def __init__(self, link: Link, handle: int, name: str, truth: bool) -> None:
         self.__dict__[_HOW] = (link, handle, name, truth)
 

@@ -94,6 +94,7 @@ def decode(tree: Tree, other: Other) -> Any:
     if tag == "d":
         name, *items = rest
         pairs = [(decode(key, other), decode(item, other)) for key, item in items]
+        # The table names the module, so a name that is not in it raises; no message can have another one imported.
         made: dict[Any, Any] = getattr(importlib.import_module(_MAPPINGS[name]), name)()
         made.update(pairs) if name != "Counter" else dict.update(made, pairs)
         return made
