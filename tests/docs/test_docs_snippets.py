@@ -19,6 +19,7 @@ FOLLOWED = {
     "task.md": "Spell backwards: stone\nReply with the word alone.",
     "scorer.md": "backwards",
     "instructor.md": "the base model stays",
+    "trainer.md": "curriculum",
 }
 """Pages that need nothing but an empty folder, and something that the last commands must have said."""
 
