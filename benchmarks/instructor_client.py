@@ -22,7 +22,7 @@ from errorbook.llm.endpoint import Dialect
 from errorbook.llm.engine import Engine
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Accepted, Ask, Failed, Message, Rejected
-from errorbook.llm.structured import reader, schema_of
+from errorbook.llm.structured import check_form, reader, schema_of
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +67,7 @@ def run_engine(options: argparse.Namespace) -> Outcome:
         endpoint = OpenAIChat(options.model, base_url=options.base_url, api_key_env=options.api_key_env)
         try:
             with Engine(endpoint, store=store, concurrency=options.concurrency) as engine:
-                for result in engine.ask(asks(options.calls), reader(Answer)):
+                for result in engine.ask(asks(options.calls), check_form(Answer)):
                     results[result.key] = kind(result)
                     cached += result.usage.cached
         except ErrorbookError as stopped:

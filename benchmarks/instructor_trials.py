@@ -28,7 +28,7 @@ from errorbook.llm.budget import Budget, Price
 from errorbook.llm.engine import Engine
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Ask, Message
-from errorbook.llm.structured import reader
+from errorbook.llm.structured import check_form
 from errorbook.testing import Faults, Server, Settings, Stats, server
 
 LATENCY = 0.2
@@ -207,7 +207,7 @@ def _bill(mix: Mix, store: Path) -> float:
                 endpoint, store=store, concurrency=mix.concurrency, budget=Budget(usd=CAP), price=mix.price
             ) as engine:
                 try:
-                    for _ in engine.ask(_long_asks(mix), reader(Answer)):
+                    for _ in engine.ask(_long_asks(mix), check_form(Answer)):
                         pass
                 except BudgetError:
                     continue

@@ -22,7 +22,7 @@ class Verse(Record, frozen=True, kw_only=True):
 
 
 SCHEMA = structured.schema_of(Verse)
-READ = structured.reader(Verse)
+READ = structured.check_form(Verse)
 
 
 def ask(content: str, **changes: Any) -> Ask:

@@ -15,6 +15,7 @@ from llm_kit import READ, Verse, ask, asks, engine, kinds
 
 from errorbook.errors import ErrorbookError, LedgerError, ModelError
 from errorbook.llm import structured
+from errorbook.llm.endpoint import Reply
 from errorbook.llm.engine import Engine
 from errorbook.llm.http import Limits
 from errorbook.llm.openai_chat import OpenAIChat
@@ -24,8 +25,8 @@ from errorbook.testing import Faults, Server, Settings, server
 from errorbook.testing.wire import Turn
 
 
-def anything(text: str) -> str:
-    return text
+def anything(key: object, reply: Reply) -> str:
+    return reply.text
 
 
 # what comes back ------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def test_one_asking_may_feed_another() -> None:
 
 
 def test_an_error_in_the_check_is_the_callers_own() -> None:
-    def broken(text: str) -> str:
+    def broken(key: int, reply: Reply) -> str:
         raise ZeroDivisionError
 
     with server() as provider, engine(provider.base_url) as llm, pytest.raises(ZeroDivisionError):
@@ -195,8 +196,8 @@ def test_a_reply_that_stays_invalid_is_rejected_with_its_text() -> None:
 
 
 def test_the_callers_own_rule_is_what_the_model_hears() -> None:
-    def even(text: str) -> Verse:
-        verse = READ(text)
+    def even(key: str, reply: Reply) -> Verse:
+        verse = READ(key, reply)
         if verse.stress % 2:
             raise InvalidReply("The stress must be even.")
         return verse

@@ -6,9 +6,10 @@ reply is its own module's.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -58,6 +59,12 @@ class Account:
     def identity(self) -> str:
         """See `Endpoint`."""
         return self._identity
+
+    def identify_as(self, identity: str) -> Self:
+        """The same endpoint under another identity, for a caller who knows better which model answers there."""
+        other = copy.copy(self)
+        other._identity = identity
+        return other
 
     @property
     def base_url(self) -> str:

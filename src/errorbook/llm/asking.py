@@ -15,9 +15,12 @@ import msgspec
 
 from errorbook.llm import structured
 from errorbook.llm.budget import NANO
+from errorbook.llm.endpoint import Reply
 from errorbook.llm.orders import Bought, Group, Order, Outcome, Unbought
 from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, K, Message, Rejected, Result, T, Usage
 
+TRIES = 3
+"""Replies to one ask before it is rejected."""
 SHOWN = 20_000
 """Characters of an invalid reply that the model gets to see again."""
 
@@ -71,7 +74,7 @@ class _Work(Generic[K]):
 class Asking(Generic[K, T]):
     """One run of `Engine.ask`."""
 
-    def __init__(self, buyer: Buyer, check: Callable[[str], T], tries: int) -> None:
+    def __init__(self, buyer: Buyer, check: Callable[[K, Reply], T], tries: int = TRIES) -> None:
         self._buyer = buyer
         self._check = check
         self._tries = tries
@@ -139,7 +142,7 @@ class Asking(Generic[K, T]):
         if isinstance(outcome, Bought):
             return self._read(work, outcome)
         if isinstance(outcome, Unbought):
-            return Failed(work.key, outcome.reason, work.usage)
+            return Failed(work.key, outcome.reason, work.usage, work.ask)
         self._stop = self._stop or outcome.error
         self._group.halted = True
         return None
@@ -149,20 +152,20 @@ class Asking(Generic[K, T]):
         work.add(bought)
         text = bought.reply.text
         try:
-            return Accepted(work.key, self._check(text), text, work.usage)
+            return Accepted(work.key, self._check(work.key, bought.reply), text, work.usage, work.ask)
         except InvalidReply as fault:
             reason = str(fault)
         if bought.reply.truncated:
             reason += f" The reply was cut off at {work.ask.max_tokens} tokens: be briefer."
         if work.usage.attempts >= self._tries:
-            return Rejected(work.key, reason, text, work.usage)
+            return Rejected(work.key, reason, text, work.usage, work.ask)
         if self._stop is None:
-            work.ask = corrected(work.ask, text, reason)
+            work.ask = _correct(work.ask, text, reason)
             self._order(work)
         return None
 
 
-def corrected(ask: Ask, reply: str, reason: str) -> Ask:
+def _correct(ask: Ask, reply: str, reason: str) -> Ask:
     """The ask with its invalid reply and what is wrong with it."""
     turns = (
         Message(role="assistant", content=reply[:SHOWN] or "(no text)"),

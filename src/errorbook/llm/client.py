@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from errorbook.errors import ConfigError
 from errorbook.llm.budget import Budget, Price, Purse
-from errorbook.llm.endpoint import Endpoint
+from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.engine import Engine
 from errorbook.llm.records import Ask, Result
 
@@ -82,6 +82,6 @@ def store_in(workspace: str | None) -> Path | None:
 class Asker(Protocol):
     """Where replies come from: `llm.engine.Engine`, or a user's function."""
 
-    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[str], T]) -> Iterator[Result[K, T]]:
+    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[K, Reply], T]) -> Iterator[Result[K, T]]:
         """Exactly one result for each key, in any order; see `Engine.ask`."""
         ...

@@ -21,11 +21,11 @@ from pathlib import Path
 from types import TracebackType
 
 from errorbook.errors import LedgerError, ModelError, StageError
-from errorbook.llm.asking import Asking
+from errorbook.llm.asking import TRIES, Asking
 from errorbook.llm.batch_api import BatchApi, BatchEndpoint
 from errorbook.llm.batches import BatchDesk
 from errorbook.llm.budget import Amount, Budget, Price, Purse
-from errorbook.llm.endpoint import Endpoint
+from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.exchange import Exchange
 from errorbook.llm.orders import Group, Order, Terms, from_store
 from errorbook.llm.pace import Pace
@@ -51,7 +51,7 @@ class Engine:
         concurrency: int = 64,
         budget: Budget | Purse | None = None,
         price: Price | None = None,
-        tries: int = 3,
+        tries: int = TRIES,
         batch: bool = False,
         terms: Terms | None = None,
     ) -> None:
@@ -84,12 +84,12 @@ class Engine:
         """What the store has recorded as spent, so far and in earlier runs."""
         return self.purse.spent
 
-    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[str], T]) -> Iterator[Result[K, T]]:
+    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[K, Reply], T]) -> Iterator[Result[K, T]]:
         """One result for each key, in the order in which they finish. `asks` is pulled as there is room.
 
-        `check` makes a value of a reply's text or raises InvalidReply with a sentence for the model. Raises BudgetError
-        or ModelError after the results of what was in the air: what has no result yet is asked when run again.
-        Closing the iterator cuts what is in the air.
+        `check` makes a value of a key and a reply to it, or raises InvalidReply with a sentence for the model. Raises
+        BudgetError or ModelError after the results of what was in the air: what has no result yet is asked when run
+        again. Closing the iterator cuts what is in the air.
         """
         self.purse.require(self.price, self.endpoint.model)
         asking: Asking[K, T] = Asking(self._desk or self, check, self._tries)

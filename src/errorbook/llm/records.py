@@ -50,29 +50,32 @@ class Usage(Record, frozen=True, kw_only=True):
 
 
 class Accepted(NamedTuple, Generic[K, T]):
-    """The check liked the reply `raw` and made `value` of it."""
+    """The check made `value` of the reply `raw`. `ask` is what was sent in the end, with every correction."""
 
     key: K
     value: T
     raw: str
     usage: Usage
+    ask: Ask
 
 
 class Rejected(NamedTuple, Generic[K]):
-    """Replies came, none was valid: `reason` is the last one's fault and `raw` its text."""
+    """Replies came, none was valid: `reason` is the last one's fault and `raw` its text. `ask` as in `Accepted`."""
 
     key: K
     reason: str
     raw: str
     usage: Usage
+    ask: Ask
 
 
 class Failed(NamedTuple, Generic[K]):
-    """No reply came, or none to one of the rounds, for `reason`."""
+    """No reply came to the last of the rounds, for `reason`. `ask` as in `Accepted`."""
 
     key: K
     reason: str
     usage: Usage
+    ask: Ask
 
 
 Result = Accepted[K, T] | Rejected[K] | Failed[K]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from errorbook.llm import tolerant
+from errorbook.llm.endpoint import Reply
 from errorbook.llm.records import InvalidReply
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ def _inline(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> 
 
 
 def reader(kind: type[T]) -> Callable[[str], T]:
-    """A check for `Engine.ask`: the reply as a `kind`, or InvalidReply with a sentence that says where it is wrong."""
+    """A function from a text to a `kind`; it raises InvalidReply with a sentence that says where the text is wrong."""
     decoder = msgspec.json.Decoder(kind)
 
     def read(text: str) -> T:
@@ -59,6 +60,12 @@ def reader(kind: type[T]) -> Callable[[str], T]:
             return _search(text, kind)
 
     return read
+
+
+def check_form(kind: type[T]) -> Callable[[object, Reply], T]:
+    """A check for `Engine.ask` where every key's reply must be a `kind`, and nothing more."""
+    read = reader(kind)
+    return lambda _, reply: read(reply.text)
 
 
 def _search(text: str, kind: type[T]) -> T:

@@ -111,6 +111,15 @@ def to_answer(question: Example, vote: int, settings: Settings) -> Prompt:
     return Prompt(ask, replies.BlindAnswer, _version(("system", "answer"), "", replies.BlindAnswer))
 
 
+def transcript(ask: Ask) -> str:
+    """What was sent as one text for people: every turn under its own heading.
+
+    Half a surrogate pair, which no ledger can hold, becomes a question mark.
+    """
+    turns = (f"[{turn.role}]\n{turn.content}" for turn in ask.messages)
+    return "\n\n".join(turns).encode("utf-8", "replace").decode("utf-8")
+
+
 def _shown(mistake: Mistake) -> dict[str, Any]:
     example = mistake.example
     return {

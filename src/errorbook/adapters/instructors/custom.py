@@ -12,21 +12,21 @@ and cost; finished diagnoses and drafts are in the ledger all the same, so a res
 from __future__ import annotations
 
 import importlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from errorbook.adapters.instructors.asking import Settings
-from errorbook.adapters.instructors.conversation import TRIES
 from errorbook.adapters.instructors.model import ModelInstructor
 from errorbook.errors import PluginError
 from errorbook.interfaces import Instructor
-from errorbook.llm.asking import corrected
+from errorbook.llm.asking import Asking
 from errorbook.llm.client import Asker
+from errorbook.llm.endpoint import Reply
 from errorbook.llm.openai_chat import instructed
-from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, Rejected, Result, Usage
+from errorbook.llm.orders import Bought, Group, Order, Outcome, Stopped, Unbought
+from errorbook.llm.records import Ask, Result
 
 Messages = list[dict[str, str]]
 K = TypeVar("K")
@@ -40,42 +40,49 @@ class FunctionAsker:
         self._function = function
         self._concurrency = concurrency
 
-    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[str], T]) -> Iterator[Result[K, T]]:
+    def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[K, Reply], T]) -> Iterator[Result[K, T]]:
         """One result for each key, as they finish; what the function raises is the reason of a Failed."""
-        source = iter(asks)
-        running: dict[Future[Result[K, T]], None] = {}
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="errorbook-custom")
         try:
-            while True:
-                while len(running) < self._concurrency and (item := next(source, None)) is not None:
-                    running[pool.submit(self._one, item, check)] = None
-                if not running:
-                    return
-                done = deque(wait(running, return_when=FIRST_COMPLETED).done)
-                while done:
-                    future = done.popleft()
-                    del running[future]
-                    yield future.result()
+            yield from Asking(_FunctionBuyer(self._function, pool, self._concurrency), check).run(iter(asks))
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _one(self, item: tuple[K, Ask], check: Callable[[str], T]) -> Result[K, T]:
-        key, ask = item
-        reason, text = "", ""
-        for attempt in range(1, TRIES + 1):
-            usage = Usage(attempts=attempt)
-            try:
-                text = self._function(_plain(ask))
-            except Exception as error:  # somebody else's code: whatever it raises is data
-                return Failed(key, f"The function raised {type(error).__name__}: {error}.", usage)
-            if not isinstance(text, str):
-                return Failed(key, f"The function returned {type(text).__name__}; it must return a text.", usage)
-            try:
-                return Accepted(key, check(text), text, usage)
-            except InvalidReply as fault:
-                reason = str(fault)
-                ask = corrected(ask, text, reason)
-        return Rejected(key, reason, text, Usage(attempts=TRIES))
+
+class _FunctionBuyer:
+    """Implements `Buyer`: a reply is what the function returns. Nothing is kept and nothing costs."""
+
+    def __init__(self, function: Callable[[Messages], str], pool: Executor, window: int) -> None:
+        self.window = window
+        self._function = function
+        self._pool = pool
+
+    def key(self, ask: Ask) -> str:
+        """See `Buyer`."""
+        return ""
+
+    def buy(self, order: Order) -> None:
+        """See `Buyer`."""
+        self._pool.submit(lambda: order.end(self._call(order.ask)))
+
+    def waiting(self) -> float:
+        """See `Buyer`."""
+        return 1.0
+
+    def halt(self, group: Group) -> None:
+        """See `Buyer`."""
+        group.halted = True
+
+    def _call(self, ask: Ask) -> Outcome:
+        try:
+            text = self._function(_plain(ask))
+        except Exception as error:  # somebody else's code: whatever it raises is data
+            return Unbought(f"The function raised {type(error).__name__}: {error}.")
+        except BaseException as error:  # such as SystemExit, which ends the caller and not just this thread
+            return Stopped(error)
+        if not isinstance(text, str):
+            return Unbought(f"The function returned {type(text).__name__}; it must return a text.")
+        return Bought(Reply(text, None, None, truncated=False), cost_nano=0, cached=False)
 
 
 def custom(

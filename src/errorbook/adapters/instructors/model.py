@@ -1,6 +1,6 @@
 """An instructor that is a language model: asks for diagnoses, drafts and blind answers, and turns replies to records.
 
-Implements `Instructor` and `Checker` over anything that answers prompts (see `conversation.Asker`). What is asked is in
+Implements `Instructor` and `Checker` over anything that answers prompts (see `llm.client.Asker`). What is asked is in
 `asking`, what a reply must be like in `replies`. Every item ends as exactly one result; one that got no valid reply is
 a Failure with the reason, and its Call still says what it cost.
 """
@@ -12,11 +12,19 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeVar
 
 from errorbook.adapters.instructors import replies
-from errorbook.adapters.instructors.asking import Prompt, Settings, kind_of, to_answer, to_diagnose, to_write
-from errorbook.adapters.instructors.conversation import Settled, converse, transcript
+from errorbook.adapters.instructors.asking import (
+    Prompt,
+    Settings,
+    kind_of,
+    to_answer,
+    to_diagnose,
+    to_write,
+    transcript,
+)
 from errorbook.adapters.instructors.replies import Parts
 from errorbook.llm.client import Asker
-from errorbook.llm.records import Accepted, Ask, Failed
+from errorbook.llm.endpoint import Reply
+from errorbook.llm.records import Accepted, Failed, Result
 from errorbook.llm.structured import reader
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
@@ -49,8 +57,8 @@ class ModelInstructor:
     def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
         """One diagnosis, or the reason why there is none, for each mistake."""
         asked = ((mistake, to_diagnose(mistake, self._settings)) for mistake in mistakes)
-        for mistake, prompt, settled in self._ask(asked, _accept_analysis):
-            call, result = self._call("diagnose", mistake.response.hash, prompt, settled), settled.result
+        for mistake, prompt, result in self._ask(asked, _accept_analysis):
+            call = self._call("diagnose", mistake.response.hash, prompt, result)
             if isinstance(result, Accepted):
                 yield mistake, _diagnosis(mistake, result.value, call), call
             else:
@@ -68,8 +76,8 @@ class ModelInstructor:
                 else:
                     yield assignment, prompt
 
-        for assignment, prompt, settled in self._ask(asked(), self._accept_drafts):
-            call, result = self._call("write", assignment.hash, prompt, settled), settled.result
+        for assignment, prompt, result in self._ask(asked(), self._accept_drafts):
+            call = self._call("write", assignment.hash, prompt, result)
             if isinstance(result, Accepted):
                 yield assignment, _drafts(assignment, result.value, call), call
             else:
@@ -86,8 +94,8 @@ class ModelInstructor:
             for question in questions
             for vote in range(votes)
         )
-        for (question, vote), prompt, settled in self._ask(asked, _accept_answer):
-            call, result = self._call("verify", f"{question.id}:{vote}", prompt, settled), settled.result
+        for (question, vote), prompt, result in self._ask(asked, _accept_answer):
+            call = self._call("verify", f"{question.id}:{vote}", prompt, result)
             if not isinstance(result, Accepted):
                 yield question, _failure(call, result.reason), call
             elif not result.value.sound:
@@ -98,18 +106,17 @@ class ModelInstructor:
 
     def _ask(
         self, asked: Iterable[tuple[T, Prompt]], accept: Callable[[T, Any], Any]
-    ) -> Iterator[tuple[T, Prompt, Settled[Any, Any]]]:
+    ) -> Iterator[tuple[T, Prompt, Result[Any, Any]]]:
         """One result for each subject, with the prompt that it was asked with."""
 
-        def check(key: tuple[T, Prompt], text: str) -> Any:
+        def check(key: tuple[T, Prompt], reply: Reply) -> Any:
             subject, prompt = key
-            return accept(subject, reader(prompt.reply)(text))
+            return accept(subject, reader(prompt.reply)(reply.text))
 
-        keyed: Iterator[tuple[tuple[T, Prompt], Ask]] = (((subject, prompt), prompt.ask) for subject, prompt in asked)
         with self._asker() as asker:
-            for settled in converse(asker, keyed, check):
-                subject, prompt = settled.result.key
-                yield subject, prompt, settled
+            for result in asker.ask((((subject, prompt), prompt.ask) for subject, prompt in asked), check):
+                subject, prompt = result.key
+                yield subject, prompt, result
 
     def _accept_drafts(self, assignment: Assignment, reply: Any) -> list[Parts]:
         if isinstance(reply, replies.CodingDrafts):
@@ -119,8 +126,7 @@ class ModelInstructor:
             return replies.check_choice(reply, len(shown.choices), self._seed)
         return replies.check_worked(reply, numeric=kind_of(shown) == "numeric")
 
-    def _call(self, purpose: Purpose, subject: str, prompt: Prompt, settled: Settled[Any, Any]) -> Call:
-        result = settled.result
+    def _call(self, purpose: Purpose, subject: str, prompt: Prompt, result: Result[Any, Any]) -> Call:
         return Call(
             instructor=self._name,
             purpose=purpose,
@@ -130,7 +136,7 @@ class ModelInstructor:
             output_tokens=result.usage.output_tokens,
             cost_usd=result.usage.cost_usd,
             reply="" if isinstance(result, Failed) else result.raw,
-            prompt=transcript(settled.ask),
+            prompt=transcript(result.ask),
         )
 
 

@@ -40,7 +40,7 @@ from errorbook.llm.client import Line, price_of
 from errorbook.llm.endpoint import Endpoint
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Accepted, Ask, Message
-from errorbook.llm.structured import reader, schema_of
+from errorbook.llm.structured import check_form, schema_of
 from errorbook.records import Example, Record, Score, Verdict, digest
 from errorbook.stats import wilson
 
@@ -174,7 +174,7 @@ class Judge:
         scores = [Score(verdict="unscorable", method="judge", evidence="no reply")] * len(pairs)
         asks = ((place, _ask(example, text, self._rubric)) for place, (example, text) in enumerate(pairs))
         with self._line.open() as asker:
-            for result in asker.ask(asks, reader(Mark)):
+            for result in asker.ask(asks, check_form(Mark)):
                 if isinstance(result, Accepted):
                     mark = result.value
                     verdict: Verdict = "unscorable" if mark.verdict == "unclear" else mark.verdict

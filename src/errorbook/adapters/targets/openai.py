@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from errorbook.adapters.targets.served import Afresh, Api, Chat, Place, Telling, refuse, said, served_model
+from errorbook.adapters.targets.served import Afresh, Api, Chat, Place, refuse, said, served_model
 from errorbook.errors import ConfigError, ModelError
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
@@ -123,7 +123,7 @@ class OpenAITarget:
     def answer(self, prompts: Sequence[str], settings: Generation, *, kept: bool = True) -> Iterator[Completion]:
         """As `generate`; where answers are not `kept`, every prompt is asked again."""
         places = ((Place(0, index), prompt) for index, prompt in enumerate(prompts))
-        for _, completion in self._answers.answers(self._endpoint(settings, kept=kept), places, settings):
+        for _, completion in self._answers.answers(self._endpoint(settings), places, settings, kept=kept):
             yield completion
 
     def generate_blocks(
@@ -152,10 +152,10 @@ class OpenAITarget:
     def _chat(self, model: str, sampling: dict[str, Any]) -> OpenAIChat:
         return OpenAIChat(model, *self._account, sampling)
 
-    def _endpoint(self, settings: Generation, *, kept: bool = True) -> Telling:
+    def _endpoint(self, settings: Generation) -> OpenAIChat:
         """The endpoint of the model in use; answers of a server that describes itself otherwise are not taken up."""
         chat = self._chat(self._served, {**self._sampling, "seed": settings.seed})
-        return Telling(chat, f"{chat.identity} {self.fingerprint}", kept=kept)
+        return chat.identify_as(f"{chat.identity} {self.fingerprint}")
 
     def _embedded(self, texts: Sequence[str]) -> list[list[float]]:
         # An empty text is no input to most servers; a space is the nearest thing to it.

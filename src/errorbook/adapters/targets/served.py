@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -20,7 +20,7 @@ from errorbook.adapters.targets.decoding import until
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import Target
 from errorbook.llm import faults
-from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
+from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.engine import Engine
 from errorbook.llm.http import Answer, Http, Limits
 from errorbook.llm.orders import Terms
@@ -138,50 +138,6 @@ def _listed(answer: Answer) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """An answer with how it ended, as `Telling` hands it through the engine."""
-
-    text: str
-    truncated: bool
-
-
-class Telling:
-    """Implements `Endpoint` over another one: a reply's text also tells whether it was cut off.
-
-    The engine passes texts on and nothing else of a reply. `identity` is the cache key's part: it names the weights
-    where a name does not (a server may give one name to two models). Where answers are not `kept`, none is taken from
-    the store either.
-    """
-
-    def __init__(self, inner: Endpoint, identity: str, *, kept: bool = True) -> None:
-        self._inner = inner
-        self.identity = identity
-        self.kept = kept
-        self.base_url = inner.base_url
-        self.model = inner.model
-
-    def headers(self) -> Mapping[str, str]:
-        """See `Endpoint`."""
-        return self._inner.headers()
-
-    def secrets(self) -> tuple[str, ...]:
-        """See `Endpoint`."""
-        return self._inner.secrets()
-
-    def build(self, ask: Ask, dialect: Dialect) -> Request:
-        """See `Endpoint`."""
-        return self._inner.build(ask, dialect)
-
-    def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
-        """See `Endpoint`."""
-        return self._inner.adapt(dialect, body, ask)
-
-    def read(self, body: bytes) -> Reply:
-        """See `Endpoint`; the text is an `Ended` in JSON."""
-        reply = self._inner.read(body)
-        return reply._replace(text=msgspec.json.encode(Ended(reply.text, reply.truncated)).decode())
-
-
 class Place(NamedTuple):
     """Where a prompt stands: in which block, and at which place there."""
 
@@ -204,7 +160,7 @@ class Chat:
         self._identity = ""
 
     def blocks(
-        self, endpoint: Telling, blocks: Sequence[Sequence[str]], settings: Generation
+        self, endpoint: Endpoint, blocks: Sequence[Sequence[str]], settings: Generation
     ) -> Iterator[tuple[int, Sequence[Completion]]]:
         """(block number, its completions in order) as blocks finish; requests of several blocks are in the air at once.
 
@@ -226,9 +182,12 @@ class Chat:
                 yield place.block, sorted(done.pop(place.block), key=lambda item: item.index)
 
     def answers(
-        self, endpoint: Telling, prompts: Iterable[tuple[Place, str]], settings: Generation
+        self, endpoint: Endpoint, prompts: Iterable[tuple[Place, str]], settings: Generation, *, kept: bool = True
     ) -> Iterator[tuple[Place, Completion]]:
-        """Completions in the order in which they finish. Raises ModelError as `blocks` does."""
+        """Completions in the order in which they finish; if not `kept`, none is stored or taken from the store.
+
+        Raises ModelError as `blocks` does.
+        """
         failures: list[str] = []
         hashes: dict[Place, str] = {}
 
@@ -239,12 +198,12 @@ class Chat:
                 hashes[place] = digest(prompt)
                 yield place, self._ask(prompt, settings)
 
-        for result in self._opened(endpoint).ask(asks(), _ended):
+        for result in self._open(endpoint, kept=kept).ask(asks(), lambda _, reply: reply):
             if isinstance(result, Accepted):
                 yield result.key, _completion(result, hashes.pop(result.key), settings.stop)
             else:
                 failures.append(result.reason)
-        if not endpoint.kept:
+        if not kept:
             self.close()
         if failures:
             count = f"{len(failures)} request{'s' if len(failures) > 1 else ''}"
@@ -259,11 +218,11 @@ class Chat:
             self._engine.close()
             self._engine, self._identity = None, ""
 
-    def _opened(self, endpoint: Telling) -> Engine:
+    def _open(self, endpoint: Endpoint, *, kept: bool) -> Engine:
         """The engine for this endpoint: one at a time, since only one model answers at a time."""
-        if self._engine is None or self._identity != endpoint.identity or not endpoint.kept:
+        if self._engine is None or self._identity != endpoint.identity or not kept:
             self.close()
-            store, terms = self._store if endpoint.kept else None, Terms(limits=Limits(seconds=600.0))
+            store, terms = self._store if kept else None, Terms(limits=Limits(seconds=600.0))
             self._engine = Engine(endpoint, store=store, concurrency=self._concurrency, terms=terms)
             self._identity = endpoint.identity
         return self._engine
@@ -289,11 +248,7 @@ class Chat:
         return min(wanted, left)
 
 
-def _ended(text: str) -> Ended:
-    return msgspec.json.decode(text, type=Ended)
-
-
-def _completion(result: Accepted[Place, Ended], prompt_hash: str, stop: Sequence[str]) -> Completion:
+def _completion(result: Accepted[Place, Reply], prompt_hash: str, stop: Sequence[str]) -> Completion:
     """A target's completion, cut at a stop; a server that counts no tokens is taken to have written none."""
     text = until(result.value.text, stop)
     return Completion(

@@ -22,7 +22,7 @@ import msgspec
 
 from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import resolve
-from errorbook.adapters.targets.served import Afresh, Api, Chat, Place, Telling, refuse, said
+from errorbook.adapters.targets.served import Afresh, Api, Chat, Place, refuse, said
 from errorbook.adapters.targets.serving import Server, free_port
 from errorbook.errors import ConfigError, ErrorbookError, ModelError
 from errorbook.llm import faults
@@ -136,7 +136,7 @@ class VLLMTarget:
     def answer(self, prompts: Sequence[str], settings: Generation, *, kept: bool = True) -> Iterator[Completion]:
         """As `generate`; where answers are not `kept`, every prompt is asked again."""
         places = [(Place(0, index), prompt) for index, prompt in enumerate(prompts)]
-        found = self._watched(lambda: self._answers.answers(self._endpoint(settings, kept=kept), places, settings))
+        found = self._watched(lambda: self._answers.answers(self._endpoint(settings), places, settings, kept=kept))
         for _, completion in found:
             yield completion
 
@@ -181,7 +181,7 @@ class VLLMTarget:
                 f"its log says and give the same command again: {tail}"
             ) from error
 
-    def _endpoint(self, settings: Generation, *, kept: bool = True) -> Telling:
+    def _endpoint(self, settings: Generation) -> OpenAIChat:
         """The endpoint that answers as the wanted checkpoint, which is applied by then."""
         weights, model, answering = resolve(self._name), _BASE, _BASE
         if self._wanted is not None and self._wanted[0].form == "weights":
@@ -192,7 +192,7 @@ class VLLMTarget:
             checkpoint, root = self._wanted
             model, answering = self._adapter(up, checkpoint, root), checkpoint.hash
         chat = _chat(up.base_url, model, up.key, settings.seed)
-        return Telling(chat, f"vllm {self.fingerprint} {answering} {settings.seed}", kept=kept)
+        return chat.identify_as(f"vllm {self.fingerprint} {answering} {settings.seed}")
 
     def _serving(self, weights: str) -> _Up:
         """The server with these weights, started where it is not running. Raises ModelError."""
