@@ -34,6 +34,7 @@ from errorbook.records import (
     Example,
     Failure,
     Lesson,
+    Marked,
     Mistake,
     Rejection,
     Response,
@@ -297,11 +298,11 @@ def test_only_wrong_answers_from_train_reach_the_instructor() -> None:
     examples = [
         Example(id=verdict, task="t", split="train", question=f"{verdict}?", answer="1") for verdict in verdicts
     ]
-    responses = {str(verdict): _response(verdict) for verdict in verdicts}
-    assert [mistake.example.id for mistake in find_mistakes(examples, responses, "error")] == ["wrong"]
+    book = {str(verdict): Marked(response=_response("wrong"), verdict=verdict) for verdict in verdicts}
+    assert [mistake.example.id for mistake in find_mistakes(examples, book, "error")] == ["wrong"]
     held = replace(examples[1], split="dev")
     with pytest.raises(StageError, match="only train may reach the instructor"):
-        find_mistakes([held], responses, "error")
+        find_mistakes([held], book, "error")
 
 
 def _response(verdict: Verdict) -> Response:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import StageError
-from errorbook.records import Example, Lesson, Response, Sample, Score, Split, Verdict, digest
+from errorbook.records import Example, Lesson, Marked, Response, Sample, Score, Split, Verdict, digest
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
 
 TASKS = {"arithmetic": Arithmetic()}
@@ -28,7 +28,7 @@ SAMPLES = [
 ]
 
 
-def answered(split: Split = "train", verdict: Verdict = "wrong", **changes: object) -> tuple[Example, Response]:
+def answered(split: Split = "train", verdict: Verdict = "wrong", **changes: object) -> tuple[Example, Marked]:
     """A question and the target's response to it, as the loop has them."""
     example = Example(
         id="q", task="arithmetic", split=split, question="1 + 1?", answer="2", solution="1 + 1 = 2", skill="addition"
@@ -46,18 +46,19 @@ def answered(split: Split = "train", verdict: Verdict = "wrong", **changes: obje
     )
     replaced = {name: value for name, value in changes.items() if name in Response.__struct_fields__}
     asked = {name: value for name, value in changes.items() if name in Example.__struct_fields__ and name != "split"}
-    return replace(example, **asked), replace(response, **replaced)
+    return replace(example, **asked), Marked(response=replace(response, **replaced), verdict=verdict)
 
 
-def known(skill: str, number: int, choices: tuple[str, ...] = ()) -> tuple[Example, Response]:
+def known(skill: str, number: int, choices: tuple[str, ...] = ()) -> tuple[Example, Marked]:
     """A question of a skill that the target answered right, and its own response."""
-    example, response = answered(verdict="right", skill=skill, question=f"{number} and {number}?", choices=choices)
-    return replace(example, id=f"{skill}-{number}"), replace(response, text=f" My way {number}.\n", example=skill)
+    asked, text = f"{number} and {number}?", f" My way {number}.\n"
+    example, answer = answered(verdict="right", skill=skill, question=asked, choices=choices, text=text, example=skill)
+    return replace(example, id=f"{skill}-{number}"), answer
 
 
-def skills(lessons: Sequence[Lesson], rehearsal: Sequence[tuple[Example, Response]]) -> Counter[str]:
+def skills(lessons: Sequence[Lesson], rehearsal: Sequence[tuple[Example, Marked]]) -> Counter[str]:
     """How many replayed lessons come from each skill."""
-    by_hash = {response.hash: example.skill for example, response in rehearsal}
+    by_hash = {answer.response.hash: example.skill for example, answer in rehearsal}
     return Counter(by_hash[lesson.source] for lesson in lessons if lesson.replay)
 
 
@@ -94,7 +95,7 @@ def test_what_is_rehearsed_is_the_targets_own_response_to_the_tasks_prompt() -> 
     assert replayed == Lesson(
         prompt=TASKS["arithmetic"].prompt("7 and 7?", ("14", "15")),
         completion="My way 7.",
-        source=pair[1].hash,
+        source=pair[1].response.hash,
         replay=True,
     )
 
@@ -119,11 +120,11 @@ def test_the_same_skill_of_two_tasks_counts_as_two() -> None:
     tasks = {"arithmetic": Arithmetic(), "other": Arithmetic()}
     rehearsal = [known("addition", number) for number in range(9)]
     others = [known("addition", number) for number in range(20, 29)]
-    rehearsal += [(replace(example, task="other"), response) for example, response in others]
+    rehearsal += [(replace(example, task="other"), answer) for example, answer in others]
 
     lessons = lessons_from(SAMPLES, rehearsal, tasks, 0.5, seed=1)
 
-    first = {response.hash for _, response in rehearsal[:9]}
+    first = {answer.response.hash for _, answer in rehearsal[:9]}
     assert Counter(lesson.source in first for lesson in lessons if lesson.replay) == {True: 3, False: 3}
 
 
@@ -140,14 +141,14 @@ def test_the_draw_depends_on_the_seed_alone_and_takes_nothing_twice() -> None:
 
 @pytest.mark.parametrize("changes", [{"verdict": "wrong"}, {"verdict": "unscorable"}, {"truncated": True}], ids=str)
 def test_only_finished_right_responses_are_rehearsed(changes: dict[str, object]) -> None:
-    example, response = known("addition", 1)
-    verdict = changes.pop("verdict", None)
-    other = replace(response, score=Score(verdict=verdict)) if verdict else replace(response, **changes)  # type: ignore[arg-type]
+    example, answer = known("addition", 1)
+    cut = replace(answer.response, truncated=True)
+    other = replace(answer, **changes) if "verdict" in changes else replace(answer, response=cut)
 
     replayed = [lesson for lesson in lessons_from(SAMPLES, [(example, other)], TASKS, 0.5, 1) if lesson.replay]
 
     assert replayed == []
-    assert any(lesson.replay for lesson in lessons_from(SAMPLES, [(example, response)], TASKS, 0.5, 1))
+    assert any(lesson.replay for lesson in lessons_from(SAMPLES, [(example, answer)], TASKS, 0.5, 1))
 
 
 def test_fewer_known_answers_than_wanted_are_all_rehearsed() -> None:
@@ -174,14 +175,14 @@ def test_a_set_of_lessons_is_its_lessons_in_their_order() -> None:
 
 def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
     task = Arithmetic()
-    example, response = answered()
+    example, answer = answered()
 
-    (lesson,) = preference_lessons([(example, response)], {"arithmetic": task})
+    (lesson,) = preference_lessons([(example, answer)], {"arithmetic": task})
 
     assert lesson.prompt == task.prompt(example.question)
     assert lesson.completion == task.completion("1 + 1 = 2", "2")
     assert lesson.rejected == "I say 3."
-    assert lesson.source == response.hash
+    assert lesson.source == answer.response.hash
     assert not lesson.replay
 
 
@@ -196,7 +197,7 @@ def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
     ],
     ids=["right", "unscorable", "cut off", "no solution", "empty"],
 )
-def test_what_is_not_surely_wrong_or_cannot_be_corrected_makes_none(pair: tuple[Example, Response]) -> None:
+def test_what_is_not_surely_wrong_or_cannot_be_corrected_makes_none(pair: tuple[Example, Marked]) -> None:
     assert preference_lessons([pair], {"arithmetic": Arithmetic()}) == []
 
 

@@ -23,7 +23,7 @@ from errorbook import plugins
 from errorbook.diagnose import StrategySection
 from errorbook.errors import ConfigError
 from errorbook.judge import GateSection
-from errorbook.records import Role
+from errorbook.records import Role, without_defaults
 from errorbook.train import TrainSection
 from errorbook.verify import VerifySection
 
@@ -178,20 +178,7 @@ def dump(config: Config) -> str:
 
     A key that equals its default does not stand there: a key that is added later changes no text of an earlier run.
     """
-    return msgspec.json.encode(_without_defaults(config), order="deterministic").decode()
-
-
-def _without_defaults(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_without_defaults(item) for item in value]
-    if not isinstance(value, msgspec.Struct):
-        return value
-    values = {field.name: (getattr(value, field.name), field) for field in msgspec.structs.fields(value)}
-    return {
-        name: _without_defaults(now)
-        for name, (now, field) in values.items()
-        if now != (field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
-    }
+    return msgspec.json.encode(without_defaults(config), order="deterministic").decode()
 
 
 class _WrongError(Exception):

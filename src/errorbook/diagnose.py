@@ -14,7 +14,7 @@ from annotated_types import Interval
 
 from errorbook.errors import StageError
 from errorbook.interfaces import Instructor, Retriever
-from errorbook.records import Call, Contrast, Diagnosis, Example, Failure, Mistake, Neighbours, Response
+from errorbook.records import Call, Contrast, Diagnosis, Example, Failure, Marked, Mistake, Neighbours
 
 Strategy = Literal["error", "contrast", "cluster", "undirected"]
 
@@ -30,8 +30,8 @@ class StrategySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     retriever: str = "auto"
 
 
-def find_mistakes(examples: Sequence[Example], responses: Mapping[str, Response], strategy: str) -> list[Mistake]:
-    """The wrong responses with their examples, in the examples' order; `responses` is by example id.
+def find_mistakes(examples: Sequence[Example], book: Mapping[str, Marked], strategy: str) -> list[Mistake]:
+    """The wrong responses with their examples, in the examples' order; `book` is by example id.
 
     Raises:
         StageError: An example is not from a train split.
@@ -40,16 +40,16 @@ def find_mistakes(examples: Sequence[Example], responses: Mapping[str, Response]
         if example.split != "train":
             raise StageError(f"Example '{example.id}' is from {example.split}; only train may reach the instructor.")
     return [
-        Mistake(example=example, response=responses[example.id], strategy=strategy)
+        Mistake(example=example, response=book[example.id].response, strategy=strategy)
         for example in examples
-        if example.id in responses and responses[example.id].score.verdict == "wrong"
+        if example.id in book and book[example.id].verdict == "wrong"
     ]
 
 
 def add_contrasts(
     mistakes: Sequence[Mistake],
     examples: Sequence[Example],
-    responses: Mapping[str, Response],
+    book: Mapping[str, Marked],
     retriever: Retriever,
     k: int,
 ) -> list[Mistake]:
@@ -57,7 +57,7 @@ def add_contrasts(
     right = [
         example
         for example in examples
-        if example.id in responses and responses[example.id].score.verdict == "right" and example.split == "train"
+        if example.id in book and book[example.id].verdict == "right" and example.split == "train"
     ]
     if not mistakes or not right:
         return list(mistakes)
@@ -68,7 +68,7 @@ def add_contrasts(
             response=mistake.response,
             strategy=mistake.strategy,
             contrasts=tuple(
-                Contrast(example=right[index], response=responses[right[index].id], similarity=round(similarity, 4))
+                Contrast(example=right[index], response=book[right[index].id].response, similarity=round(similarity, 4))
                 for index, similarity in found
             ),
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from errorbook.config import Config
 from errorbook.corrections.apply import amended
-from errorbook.corrections.inbox import collect, corrected_responses
+from errorbook.corrections.inbox import collect, mark_responses
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, neighbours
 from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
@@ -30,6 +30,7 @@ from errorbook.records import (
     Diagnosis,
     Example,
     Failure,
+    Marked,
     Mistake,
     Noise,
     Outcome,
@@ -90,9 +91,9 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     config, parts = this.config, this.parts
 
     # Steps 1 and 2: the target answers the train questions that were selected. Scores that people corrected count.
-    books = {course.name: _examine(this, course, "train", current, cycle) for course in parts.learnt()}
+    answers = {course.name: _examine(this, course, "train", current, cycle) for course in parts.learnt()}
     collect(this.ledger)
-    books = {name: corrected_responses(this.ledger, cycle, book) for name, book in books.items()}
+    books = {name: mark_responses(this.ledger, cycle, responses) for name, responses in answers.items()}
     mistakes = [
         mistake
         for course in parts.learnt()
@@ -119,8 +120,7 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     # is asked before the training, while the current weights are still loaded.
     for course in parts.courses:
         if course.examples["dev"]:
-            answers = _examine(this, course, "dev", current, cycle)
-            _asked_twice(this, cycle, current, course, answers)
+            _asked_twice(this, cycle, current, course, _examine(this, course, "dev", current, cycle))
     collect(this.ledger)
     samples = amended(this, cycle, samples)
     if not samples:
@@ -182,7 +182,7 @@ def _with_contrasts(
     cycle: int,
     current: Checkpoint,
     mistakes: list[Mistake],
-    books: dict[str, dict[str, Response]],
+    books: dict[str, dict[str, Marked]],
 ) -> list[Mistake]:
     """Learning from Error by Contrast: add the nearest right questions of the same task."""
     found = []
@@ -217,7 +217,7 @@ def _diagnosed(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mis
 
 
 def _trained(
-    this: Run, cycle: int, current: Checkpoint, samples: list[Sample], books: dict[str, dict[str, Response]]
+    this: Run, cycle: int, current: Checkpoint, samples: list[Sample], books: dict[str, dict[str, Marked]]
 ) -> list[Checkpoint]:
     """Train once and return one candidate checkpoint for each adapter scale."""
     config, ledger = this.config, this.ledger
@@ -278,7 +278,7 @@ def _practised(this: Run, cycle: int, current: Checkpoint, samples: list[Sample]
     return wrong
 
 
-def _answered(this: Run, books: dict[str, dict[str, Response]]) -> list[tuple[Example, Response]]:
+def _answered(this: Run, books: dict[str, dict[str, Marked]]) -> list[tuple[Example, Marked]]:
     """The train questions of the learnt tasks with the target's present responses."""
     return [
         (example, books[course.name][example.id])
@@ -287,7 +287,7 @@ def _answered(this: Run, books: dict[str, dict[str, Response]]) -> list[tuple[Ex
     ]
 
 
-def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Response]]) -> list[tuple[Example, Response]]:
+def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]]) -> list[tuple[Example, Marked]]:
     """The target's own responses on train: the current ones of learnt tasks, the base's of guards."""
     pairs = []
     for course in this.parts.courses:
@@ -296,7 +296,7 @@ def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Response]]) -> 
             book = books.get(course.name)
             if book is None:
                 answers = _examine(this, course, "train", this.base, cycle=0)
-                book = corrected_responses(this.ledger, cycle, answers)
+                book = mark_responses(this.ledger, cycle, answers)
             pairs += [(example, book[example.id]) for example in examples]
     return pairs
 

@@ -8,7 +8,7 @@ nothing of ours and knows nothing of files, models or SQL.
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -24,12 +24,42 @@ Form = Literal["adapter", "weights", "served"]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """Base of every record: immutable, JSON-serialisable, and addressed by `hash`."""
+    """Base of every record: immutable, JSON-serialisable, and addressed by `hash`.
+
+    `omit_defaults` is for kinds that come by the million: msgspec then leaves a field out if it is the same object as
+    the default, which is right only where every default is None, False, 0, "" or ().
+    """
 
     @cached_property
     def hash(self) -> str:
         """128-bit BLAKE2b of the record's type and content, as 32 hexadecimal digits."""
-        return digest(type(self).__name__, msgspec.json.encode(self))
+        return content_hash(type(self), encode(self))
+
+
+def encode(record: Record) -> bytes:
+    """A record's JSON without what equals its default: so a new field with a default changes no older record's hash."""
+    return msgspec.json.encode(record if record.__struct_config__.omit_defaults else without_defaults(record))
+
+
+def content_hash(kind: type[Record], content: bytes) -> str:
+    """The hash of the record of this kind that is encoded as `content`."""
+    return digest(kind.__name__, content)
+
+
+def without_defaults(value: Any) -> Any:
+    """Structs, at any depth, as dictionaries without what equals its default; other dictionaries sorted by key."""
+    if isinstance(value, msgspec.Struct):
+        given = ((name, default, getattr(value, name)) for name, default in _defaults(type(value)))
+        return {name: without_defaults(item) for name, default, item in given if item != default}
+    if isinstance(value, dict):
+        return {name: without_defaults(item) for name, item in sorted(value.items())}
+    return [without_defaults(item) for item in value] if isinstance(value, tuple) else value
+
+
+@cache
+def _defaults(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    fields = ((field.name, field.default, field.default_factory) for field in msgspec.structs.fields(kind))
+    return tuple((name, value if make is msgspec.NODEFAULT else make()) for name, value, make in fields)
 
 
 def digest(*parts: str | bytes) -> str:
@@ -42,12 +72,7 @@ def digest(*parts: str | bytes) -> str:
     return state.hexdigest()
 
 
-def _without(content: bytes, end: bytes) -> bytes:
-    """A record's JSON without its last fields, where they say nothing: so that older records keep their hash."""
-    return content.removesuffix(end + b"}") + b"}" if content.endswith(end + b"}") else content
-
-
-class Example(Record, frozen=True, kw_only=True):
+class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One question with its gold answer. `id` is unique within the task; `tests` is for code, `choices` for options."""
 
     id: str
@@ -86,7 +111,7 @@ class Completion(Record, frozen=True, kw_only=True):
     prompt_hash: str
 
 
-class Score(Record, frozen=True, kw_only=True):
+class Score(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A scorer's verdict with the answer that it extracted and the name of the method that found it."""
 
     verdict: Verdict
@@ -111,14 +136,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     generation: Generation
     scorer: str
 
-    @cached_property
-    def hash(self) -> str:
-        """As of every record; written answers without stops, once the only kind, do not count: older runs can go on."""
-        content = msgspec.json.encode(self).replace(b',"stop":[]}', b"}", 1)
-        return digest(type(self).__name__, content.replace(b',"answer":"text"}', b"}", 1))
 
-
-class Response(Record, frozen=True, kw_only=True):
+class Response(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The target's output for one example, with its score."""
 
     evaluation: str
@@ -130,6 +149,13 @@ class Response(Record, frozen=True, kw_only=True):
     tokens: int
     truncated: bool
     score: Score
+
+
+class Marked(Record, frozen=True, kw_only=True):
+    """A recorded response with the verdict that counts: the scorer's, or that of a person who corrected it."""
+
+    response: Response
+    verdict: Verdict
 
 
 class Contrast(Record, frozen=True, kw_only=True):
@@ -172,11 +198,6 @@ class Call(Record, frozen=True, kw_only=True):
     reply: str = ""
     prompt: str = ""
 
-    @cached_property
-    def hash(self) -> str:
-        """As of every record; without a prompt's text it is what it was before there was any."""
-        return digest(type(self).__name__, _without(msgspec.json.encode(self), b',"prompt":""'))
-
 
 class Diagnosis(Record, frozen=True, kw_only=True):
     """The instructor's analysis of one wrong response.
@@ -215,19 +236,6 @@ class Assignment(Record, frozen=True, kw_only=True):
     diagnosis: Diagnosis | None = None
     alike: tuple[Mistake, ...] = ()
     exemplars: tuple[Example, ...] = ()
-
-    @cached_property
-    def hash(self) -> str:
-        """As of every record; where there is nothing in the last two fields, they do not count.
-
-        The tutor draws its problems by this hash, so runs from before these fields can be repeated exactly.
-        """
-        content = msgspec.json.encode(self)
-        bare = content.removesuffix(_NOTHING_ALIKE)
-        return digest(type(self).__name__, content if bare == content else bare + b"}")
-
-
-_NOTHING_ALIKE = b',"alike":[],"exemplars":[]}'
 
 
 class Draft(Record, frozen=True, kw_only=True):
@@ -315,11 +323,6 @@ class Lesson(Record, frozen=True, kw_only=True):
     source: str
     replay: bool = False
     rejected: str = ""
-
-    @cached_property
-    def hash(self) -> str:
-        """As of every record; without a rejected response it is what it was before there were any."""
-        return digest(type(self).__name__, _without(msgspec.json.encode(self), b',"rejected":""'))
 
 
 class Recipe(Record, frozen=True, kw_only=True):

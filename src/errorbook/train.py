@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from errorbook.errors import StageError
 from errorbook.interfaces import Task
-from errorbook.records import Example, Lesson, Objective, Recipe, Response, Sample, Start, digest
+from errorbook.records import Example, Lesson, Marked, Objective, Recipe, Sample, Start, digest
 
 
 class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 def lessons_from(
     samples: Sequence[Sample],
-    rehearsal: Sequence[tuple[Example, Response]],
+    rehearsal: Sequence[tuple[Example, Marked]],
     tasks: Mapping[str, Task],
     replay: float,
     seed: int,
@@ -76,16 +76,16 @@ def lessons_from(
     rehearsed = [
         Lesson(
             prompt=tasks[example.task].prompt(example.question, example.choices),
-            completion=response.text.strip(),
-            source=response.hash,
+            completion=answer.response.text.strip(),
+            source=answer.response.hash,
             replay=True,
         )
-        for example, response in _draw_evenly(rehearsal, wanted, seed)
+        for example, answer in _draw_evenly(rehearsal, wanted, seed)
     ]
     return taught + rehearsed
 
 
-def preference_lessons(mistakes: Sequence[tuple[Example, Response]], tasks: Mapping[str, Task]) -> list[Lesson]:
+def preference_lessons(mistakes: Sequence[tuple[Example, Marked]], tasks: Mapping[str, Task]) -> list[Lesson]:
     """One pair for each wrong response to a train question whose worked solution is known: prefer that to it.
 
     A response that was cut off is left out: a trainer ends every response, which would tell the target that its own
@@ -95,13 +95,14 @@ def preference_lessons(mistakes: Sequence[tuple[Example, Response]], tasks: Mapp
         StageError: A question or a response is not from train.
     """
     pairs = []
-    for example, response in mistakes:
+    for example, answer in mistakes:
+        response = answer.response
         if example.split != "train" or response.split != "train":
             raise StageError(
                 f"The question '{example.id}' is from {example.split}; give only train questions and their responses."
             )
         wrong = response.text.strip()
-        if response.score.verdict == "wrong" and not response.truncated and example.solution and wrong:
+        if answer.verdict == "wrong" and not response.truncated and example.solution and wrong:
             task = tasks[example.task]
             pairs.append(
                 Lesson(
@@ -144,17 +145,15 @@ def training_set_hash(lessons: Sequence[Lesson]) -> str:
     return digest(*(lesson.hash for lesson in lessons))
 
 
-def _draw_evenly(
-    rehearsal: Sequence[tuple[Example, Response]], wanted: int, seed: int
-) -> list[tuple[Example, Response]]:
-    groups: dict[tuple[str, str], list[tuple[Example, Response]]] = {}
-    for example, response in rehearsal:
-        if response.score.verdict == "right" and not response.truncated:
-            groups.setdefault((example.task, example.skill), []).append((example, response))
+def _draw_evenly(rehearsal: Sequence[tuple[Example, Marked]], wanted: int, seed: int) -> list[tuple[Example, Marked]]:
+    groups: dict[tuple[str, str], list[tuple[Example, Marked]]] = {}
+    for example, answer in rehearsal:
+        if answer.verdict == "right" and not answer.response.truncated:
+            groups.setdefault((example.task, example.skill), []).append((example, answer))
     generator = random.Random(seed)  # noqa: S311 - a seeded draw, not a secret
     for group in groups.values():
         generator.shuffle(group)
-    drawn: list[tuple[Example, Response]] = []
+    drawn: list[tuple[Example, Marked]] = []
     while len(drawn) < wanted and any(groups.values()):
         for group in groups.values():
             if group and len(drawn) < wanted:

@@ -20,12 +20,11 @@ from synthetic_run import Scribe, write_run
 
 from errorbook.config import parse
 from errorbook.corrections.inbox import (
-    BY_HAND,
     collect,
-    corrected_responses,
     corrected_samples,
     first_use,
     left_out,
+    mark_responses,
     newest,
     pending,
     recorded,
@@ -44,6 +43,7 @@ from errorbook.records import (
     Evaluation,
     Example,
     Lesson,
+    Marked,
     Rejection,
     Response,
     Sample,
@@ -327,17 +327,16 @@ def test_scores_are_corrected_on_train_only_and_wherever_the_same_answer_is_give
         submit(book, Correction(subject=response.hash, kind="score", verdict="right", reason="Twelve is 12."))
 
     with open_ledger(book) as ledger:
-        judged = corrected_responses(ledger, 3, {mistake.example: mistake, dev.example: dev})
+        marked = mark_responses(ledger, 3, {mistake.example: mistake, dev.example: dev})
         later = replace(mistake, evaluation="of another checkpoint")
         other = replace(later, text="Answer: 16")
 
-        assert judged[mistake.example].score.verdict == "right"
-        assert judged[mistake.example].score.method == BY_HAND
-        assert judged[mistake.example].hash == mistake.hash  # what is built on it traces back to the recorded one
-        assert judged[dev.example] == dev
-        assert corrected_responses(ledger, 3, {later.example: later})[later.example].score.verdict == "right"
-        assert corrected_responses(ledger, 3, {other.example: other})[other.example] == other
-        assert corrected_responses(ledger, 2, {mistake.example: mistake})[mistake.example] == mistake
+        # What is built on a response traces back to the recorded one, so that stays as it is.
+        assert marked[mistake.example] == Marked(response=mistake, verdict="right")
+        assert marked[dev.example] == Marked(response=dev, verdict="wrong")
+        assert mark_responses(ledger, 3, {later.example: later})[later.example].verdict == "right"
+        assert mark_responses(ledger, 3, {other.example: other})[other.example].verdict == "wrong"
+        assert mark_responses(ledger, 2, {mistake.example: mistake})[mistake.example].verdict == "wrong"
 
 
 def test_an_answers_own_verdict_goes_before_that_of_an_equal_one(book: Path) -> None:
@@ -350,7 +349,7 @@ def test_an_answers_own_verdict_goes_before_that_of_an_equal_one(book: Path) -> 
 
     with open_ledger(book) as ledger:
         for answer, verdict in ((first[example], "right"), (second[example], "unscorable")):
-            assert corrected_responses(ledger, 3, {example: answer})[example].score.verdict == verdict
+            assert mark_responses(ledger, 3, {example: answer})[example].verdict == verdict
 
 
 # In a run ----------------------------------------------------------------------------------------------------------

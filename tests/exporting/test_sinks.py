@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import EXAMPLES
-from synthetic_run import CONFIG, Scribe, write_exam, write_run
+from synthetic_run import Scribe, write_exam, write_run
 
 from errorbook import plugins
 from errorbook.cli.main import run_command
-from errorbook.config import dump, parse
+from errorbook.config import parse
 from errorbook.errors import ConfigError, PluginError
 from errorbook.exporting.trackers.feeding import MEMORY, Feed, Named, feeding
 from errorbook.exporting.trackers.jsonl import FILE, JsonlSink
@@ -245,10 +245,6 @@ def test_a_run_file_names_sinks_with_their_options() -> None:
 def test_a_mistake_in_a_sink_is_told_before_the_run(block: str, says: str) -> None:
     with pytest.raises((ConfigError, PluginError), match=says):
         parse(f"{RUN_FILE}\n{block}\n")
-
-
-def test_a_run_file_without_sinks_has_the_identity_that_it_always_had() -> None:
-    assert "sinks" not in dump(CONFIG)
 
 
 @pytest.mark.slow

@@ -26,7 +26,18 @@ from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
 from errorbook.instruct import assign, instruct
 from errorbook.interfaces import Instructor
 from errorbook.ledger.file import open_ledger
-from errorbook.records import Assignment, Diagnosis, Draft, Evaluation, Example, Failure, Mistake, Sample, digest
+from errorbook.records import (
+    Assignment,
+    Diagnosis,
+    Draft,
+    Evaluation,
+    Example,
+    Failure,
+    Marked,
+    Mistake,
+    Sample,
+    digest,
+)
 from errorbook.testing import Faults, Turn, server
 from errorbook.verify import Evidence, Protected, Taken, verify
 
@@ -54,9 +65,12 @@ def _mistakes(folder: Path, task: str, labels: Sequence[str]) -> list[Mistake]:
     with open_ledger(folder) as ledger:
         *_, book = ledger.all(Evaluation)
         examples = list(ledger.all(Example))
-        responses = {response.example: response for response in ledger.responses(book)}
-    found = find_mistakes(examples, responses, "contrast")[:MOST]
-    return add_contrasts(found, examples, responses, Tfidf(), 2)
+        marked = {
+            response.example: Marked(response=response, verdict=response.score.verdict)
+            for response in ledger.responses(book)
+        }
+    found = find_mistakes(examples, marked, "contrast")[:MOST]
+    return add_contrasts(found, examples, marked, Tfidf(), 2)
 
 
 def teacher(turns: Sequence[Turn]) -> str:

@@ -156,7 +156,7 @@ def lines(raw: Raw) -> list[Row]:
                     {
                         "cycle": row["cycle"],
                         "checkpoint": row["hash"],
-                        "scale": row["body"]["scale"],
+                        "scale": row["body"].get("scale", 1.0),
                         "kept": row["hash"] in raw.chain,
                         "accuracy": accuracy(responses.values()),
                         "difference": None if row["key"] == "base" else difference(fixed, broken, len(before)),
@@ -208,7 +208,7 @@ def dollars(raw: Raw) -> Counter[tuple[str, str]]:
         about[row["hash"]] = about[row["body"]["response"]] = (row["body"]["task"], row["body"]["error_kind"])
     found: Counter[tuple[str, str]] = Counter()
     for row in raw.of("Call"):
-        found[about.get(row["parent"], ("", ""))] += row["body"]["cost_usd"]
+        found[about.get(row["parent"], ("", ""))] += row["body"].get("cost_usd", 0.0)
     return found
 
 
@@ -233,7 +233,7 @@ def error_kinds(raw: Raw, control: Raw | None) -> list[Row]:
     trained = {int(row["key"].removeprefix("training:")) for row in raw.of("Training")}
     drafts, spent, found = kind_of_draft(raw), dollars(raw), []
     samples = [(row["cycle"], drafts[row["body"]["draft"]]) for row in raw.of("Sample")]
-    skills = {row["body"]["id"]: row["body"]["skill"] for row in raw.of("Example")}
+    skills = {row["body"]["id"]: row["body"].get("skill", "") for row in raw.of("Example")}
     for (task, kind), diagnoses in kinds_of(raw).items():
         before, after = (raw.verdicts(point, task, "train") for point in (raw.base, raw.final))
         mistakes = [body["example"] for body in diagnoses]
@@ -297,11 +297,11 @@ def spending(raw: Raw) -> Row:
     for (task, kind), usd in dollars(raw).items():
         n = samples[task, kind]
         by_kind.append({"task": task, "kind": kind, "usd": usd, "samples": n, "each": usd / n if n else None})
-    usd = sum(call["cost_usd"] for call in calls)
+    usd = sum(call.get("cost_usd", 0) for call in calls)
     return {
         "calls": len(calls),
-        "input_tokens": sum(call["input_tokens"] for call in calls),
-        "output_tokens": sum(call["output_tokens"] for call in calls),
+        "input_tokens": sum(call.get("input_tokens", 0) for call in calls),
+        "output_tokens": sum(call.get("output_tokens", 0) for call in calls),
         "usd": usd,
         "usd_per_sample": usd / samples.total(),
         "by_kind": sorted(by_kind, key=lambda item: (-item["usd"], item["task"], item["kind"])),
@@ -310,7 +310,7 @@ def spending(raw: Raw) -> Row:
 
 
 def skill_results(raw: Raw) -> list[Row]:
-    skills = {row["body"]["id"]: row["body"]["skill"] for row in raw.of("Example")}
+    skills = {row["body"]["id"]: row["body"].get("skill", "") for row in raw.of("Example")}
     found = []
     before, after = (raw.responses[point, "sums", "test"] for point in (raw.base, raw.final))
     for skill in sorted({skills[id] for id in before}):

@@ -1,6 +1,5 @@
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -13,7 +12,6 @@ import pytest
 from errorbook.errors import LedgerError
 from errorbook.ledger.counts import Letters
 from errorbook.ledger.file import Entry, Ledger, open_ledger
-from errorbook.ledger.schema import MIGRATIONS
 from errorbook.records import Call, Evaluation, Failure, Generation, Response, Sample, Score
 
 EVALUATION = Evaluation(
@@ -108,49 +106,6 @@ def test_what_is_not_a_ledger_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(LedgerError, match="not a ledger"), open_ledger(tmp_path, "write"):
         pass
-
-
-def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
-    with open_ledger(tmp_path, "write"):
-        pass
-    with sqlite3.connect(tmp_path / "ledger.sqlite") as connection:
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    connection.close()
-    with pytest.raises(LedgerError, match="newer Errorbook"), open_ledger(tmp_path):
-        pass
-
-
-def test_every_old_schema_is_migrated(tmp_path: Path) -> None:
-    for version in range(len(MIGRATIONS)):
-        path = tmp_path / f"{version}.sqlite"
-        connection = sqlite3.connect(path)
-        for number in range(version):
-            connection.executescript(MIGRATIONS[number])
-        connection.execute(f"PRAGMA user_version = {version}")
-        connection.close()
-        with open_ledger(path, "write") as ledger:
-            ledger.append(sample(1), key="k")
-        with open_ledger(path) as ledger:
-            assert ledger.find(Sample, "k") == sample(1)
-
-
-def test_responses_of_an_older_ledger_are_kept(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    connection = sqlite3.connect(path)
-    connection.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
-    body = msgspec.json.encode(EVALUATION).decode()
-    connection.execute("INSERT INTO records VALUES (7, 'Evaluation', ?, ?, 'c', 0, ?)", (*[EVALUATION.hash] * 2, body))
-    for number, verdict in ((2, "wrong"), (1, "right")):
-        old = response(number, verdict)
-        row = (old.example, old.hash, verdict, False, old.tokens, msgspec.json.encode(old).decode())
-        connection.execute("INSERT INTO responses VALUES (NULL, 7, ?, ?, ?, ?, ?, ?)", row)
-    connection.commit()
-    connection.close()
-    with open_ledger(path, "write") as ledger:
-        ledger.append_responses([response(2), response(3)])
-        assert list(ledger.responses(EVALUATION)) == [response(1), response(2, "wrong"), response(3)]
-        assert ledger.response(response(2, "wrong").hash, "x2") == response(2, "wrong")
-        assert ledger.tally(EVALUATION).wrong == 1
 
 
 def test_a_response_is_filed_under_its_own_hash(tmp_path: Path) -> None:

@@ -457,7 +457,7 @@ def truncate(folder: Path) -> None:
 
 def make_old(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA user_version = 0")
 
 
 def make_new(folder: Path) -> None:

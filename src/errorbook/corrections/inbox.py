@@ -23,15 +23,13 @@ from errorbook.errors import LedgerError, UserError
 from errorbook.files import write_file
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.run_view import read_config
-from errorbook.records import Call, Correction, Decision, Draft, Lesson, Rejection, Response, Sample, Training
+from errorbook.records import Call, Correction, Decision, Draft, Lesson, Marked, Rejection, Response, Sample, Training
 
 Receipt = Literal["recorded", "waiting"]
 """Whether a correction stands in the ledger, or waits for the run that is writing to it."""
 
 INBOX = "corrections"
 """The folder, below a run's, in which corrections wait."""
-BY_HAND = "by hand"
-"""Stands for the method of a score that a person gave."""
 TRUSTED_CHECKS = ("leak", "doubt", "steps", "duplicates", "contamination")
 """What an edit is checked for; that its answer is right, the person vouches for."""
 _PATIENCE = 10.0
@@ -222,32 +220,24 @@ def newest(ledger: Ledger, cycle: int | None = None) -> dict[str, Recorded]:
     return found
 
 
-def corrected_responses(ledger: Ledger, cycle: int, responses: Mapping[str, Response]) -> dict[str, Response]:
+def mark_responses(ledger: Ledger, cycle: int, responses: Mapping[str, Response]) -> dict[str, Marked]:
     """The train responses, by example id, with the verdicts that people gave up to this cycle.
 
     A verdict is of a text: another checkpoint that gives the same answer to the same question gets it as well, unless
     it has one of its own. Which mistakes are studied, what serves as contrast and what is rehearsed depends on it; dev
     and test stay as scored.
     """
-    judged, own = dict(responses), set[str]()
+    marked = {example: Marked(response=mine, verdict=mine.score.verdict) for example, mine in responses.items()}
+    own = set[str]()
     for correction, _, _ in newest(ledger, cycle).values():
         known = ledger.response(correction.subject) if correction.kind == "score" else None
-        mine = judged.get(known.example) if known else None
+        mine = responses.get(known.example) if known else None
         if known is None or mine is None or mine.split != "train" or mine.example in own:
             continue
         if (mine.task, mine.text) == (known.task, known.text):
-            judged[mine.example] = rescored(mine, correction)
+            marked[mine.example] = Marked(response=mine, verdict=correction.verdict or mine.score.verdict)
             own.update({mine.example} if mine.hash == known.hash else ())
-    return judged
-
-
-def rescored(response: Response, correction: Correction) -> Response:
-    """The response as a person judged it. It keeps the hash of the recorded one, to which its mistake traces back."""
-    verdict = correction.verdict or response.score.verdict
-    score = replace(response.score, verdict=verdict, method=BY_HAND, evidence=correction.reason)
-    made = replace(response, score=score)
-    made.__dict__["hash"] = response.hash
-    return made
+    return marked
 
 
 def corrected_samples(ledger: Ledger, cycle: int | None, samples: Sequence[Sample]) -> list[Sample]:

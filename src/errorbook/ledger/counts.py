@@ -102,7 +102,7 @@ def skills(ledger: Ledger, task: str, split: Split) -> dict[str, str]:
     """Skill by example id of the recorded examples of one split; empty texts where a task names none."""
     start = f"{task}:{split}:"
     rows = ledger.connection.execute(
-        "SELECT substr(key, ?), json_extract(body, '$.skill') FROM records"
+        "SELECT substr(key, ?), coalesce(json_extract(body, '$.skill'), '') FROM records"
         " WHERE kind = 'Example' AND key >= ? AND key < ?",
         (len(start) + 1, start, f"{task}:{split};"),  # a semicolon follows the colon
     )

@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from errorbook.errors import LedgerError
 from errorbook.ledger.events import Event
-from errorbook.ledger.schema import MIGRATIONS, explain
-from errorbook.records import Evaluation, Record, Response, Verdict, digest
+from errorbook.ledger.schema import explain, migrate
+from errorbook.records import Evaluation, Record, Response, Verdict, content_hash, digest, encode
 
 T = TypeVar("T", bound=Record)
 
@@ -108,7 +108,8 @@ class Ledger:
     def extend(self, entries: Iterable[Entry], cycle: int = 0) -> None:
         """Append records in one transaction: all or none are kept. A key that is known is left as it is."""
         rows = [
-            (type(record).__name__, key, record.hash, parent, cycle, _encode(record)) for record, key, parent in entries
+            (type(record).__name__, key, record.hash, parent, cycle, encode(record).decode())
+            for record, key, parent in entries
         ]
         with self._writing():
             self._sql.executemany(
@@ -170,7 +171,7 @@ class Ledger:
             last = int(self._sql.execute("SELECT coalesce(max(seq), 0) FROM bodies").fetchone()[0])
             bodies: list[tuple[int, str]] = []
             for response in responses:
-                body = msgspec.json.encode(response)
+                body = encode(response)
                 new = self._sql.execute(
                     "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (
@@ -179,7 +180,7 @@ class Ledger:
                         response.score.verdict,
                         response.truncated,
                         response.tokens,
-                        digest("Response", body),  # its hash, without encoding it once more
+                        content_hash(Response, body),  # the text is long: encode it once
                         last + len(bodies) + 1,
                     ),
                 )
@@ -309,7 +310,7 @@ class Ledger:
     def costs(self) -> Iterator[tuple[str, float]]:
         """The parent of every instructor call, and the dollars that the call cost."""
         rows = self._sql.execute("SELECT parent, json_extract(body, '$.cost_usd') FROM records WHERE kind = 'Call'")
-        return ((str(parent), float(usd)) for parent, usd in rows)
+        return ((str(parent), float(usd or 0.0)) for parent, usd in rows)
 
     def spent(self) -> Spent:
         """What all instructor calls took, but for the dollars."""
@@ -346,7 +347,7 @@ def open_ledger(path: Path | str, mode: Literal["read", "write"] = "read") -> It
         mode: "read" never changes anything and works while a run goes on.
 
     Raises:
-        LedgerError: Missing (when reading), not a ledger, too new, busy, or on a full or read-only disk.
+        LedgerError: Missing (when reading), not a ledger, too old or too new, busy, or on a full or read-only disk.
     """
     path = Path(path)
     if path.is_dir() or not path.suffix:
@@ -378,25 +379,7 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint = 8192")
-        _migrate(connection, path, readonly)
+        migrate(connection, path, readonly)
     except sqlite3.DatabaseError as error:
         raise explain(error, path) from error
     return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path, readonly: bool) -> None:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
-        raise LedgerError(
-            f"The ledger '{path}' was written by a newer Errorbook; upgrade with 'pip install -U errorbook'."
-        )
-    if version < len(MIGRATIONS) and readonly:
-        raise LedgerError(
-            f"The ledger '{path}' is empty or of an older version; 'errorbook run' on its run file updates it."
-        )
-    for number in range(version, len(MIGRATIONS)):
-        connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
-
-
-def _encode(record: Record) -> str:
-    return msgspec.json.encode(record).decode()

@@ -117,8 +117,8 @@ class Pairs:
                 "SELECT example, before, after,"  # noqa: S608 - fixed parts only
                 " coalesce(substr(json_extract((SELECT body FROM main.records WHERE kind = 'Example' AND key = ? ||"
                 " example), '$.question'), 1, ?), ''),"
-                " (SELECT json_extract(body, '$.score.extracted') FROM main.bodies WHERE seq = one),"
-                " (SELECT json_extract(body, '$.score.extracted') FROM other.bodies WHERE seq = two)"
+                " (SELECT coalesce(json_extract(body, '$.score.extracted'), '') FROM main.bodies WHERE seq = one),"
+                " (SELECT coalesce(json_extract(body, '$.score.extracted'), '') FROM other.bodies WHERE seq = two)"
                 " FROM (SELECT a.example AS example, a.verdict AS before, b.verdict AS after, a.seq AS one, b.seq AS"
                 f" two{_PAIRED} AND {_is(change)}{bound} ORDER BY a.example {order} LIMIT ?)",
                 (self._prefix, question, *self._ids, *((start.example,) if bound and start else ()), left),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from errorbook.errors import LedgerError
 
+APPLICATION = 0x4552424B
+"""The mark ("ERBK") by which a file says that it is a ledger: SQLite's `application_id`."""
+
+# What is counted and compared lies apart from the texts, in the order of the examples: a report of a million responses
+# reads 100 MB in one go, and an append changes one scattered page a row, not three.
 MIGRATIONS: tuple[str, ...] = (
-    """
+    f"""
+    PRAGMA application_id = {APPLICATION};
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE records (
         seq INTEGER PRIMARY KEY,
@@ -22,17 +29,16 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX records_by_hash ON records (hash);
     CREATE INDEX records_by_parent ON records (parent, kind);
     CREATE TABLE responses (
-        seq INTEGER PRIMARY KEY,
         evaluation INTEGER NOT NULL REFERENCES records (seq),
         example TEXT NOT NULL,
-        hash TEXT NOT NULL,
         verdict TEXT NOT NULL,
         truncated INTEGER NOT NULL,
         tokens INTEGER NOT NULL,
-        body TEXT NOT NULL
-    );
-    CREATE UNIQUE INDEX responses_by_example ON responses (evaluation, example);
-    CREATE INDEX responses_by_hash ON responses (hash);
+        hash TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (evaluation, example)
+    ) WITHOUT ROWID;
+    CREATE TABLE bodies (seq INTEGER PRIMARY KEY, body TEXT NOT NULL);
     CREATE TABLE events (
         seq INTEGER PRIMARY KEY,
         stage TEXT NOT NULL,
@@ -45,29 +51,36 @@ MIGRATIONS: tuple[str, ...] = (
         seconds REAL NOT NULL
     );
     """,
-    # What is counted and compared lies apart from the texts, in the order of the examples: a report of a million
-    # responses reads 100 MB in one go, and an append changes one scattered page a row, not three.
-    """
-    DROP INDEX responses_by_example;
-    DROP INDEX responses_by_hash;
-    ALTER TABLE responses RENAME TO old_responses;
-    CREATE TABLE bodies (seq INTEGER PRIMARY KEY, body TEXT NOT NULL);
-    CREATE TABLE responses (
-        evaluation INTEGER NOT NULL REFERENCES records (seq),
-        example TEXT NOT NULL,
-        verdict TEXT NOT NULL,
-        truncated INTEGER NOT NULL,
-        tokens INTEGER NOT NULL,
-        hash TEXT NOT NULL,
-        seq INTEGER NOT NULL,
-        PRIMARY KEY (evaluation, example)
-    ) WITHOUT ROWID;
-    INSERT INTO bodies SELECT seq, body FROM old_responses;
-    INSERT INTO responses SELECT evaluation, example, verdict, truncated, tokens, hash, seq FROM old_responses;
-    DROP TABLE old_responses;
-    """,
 )
-"""Schema changes in order; the file's `user_version` counts those applied. Never edit one that was released."""
+"""Schema changes in order; the file's `user_version` counts those applied. An entry is never edited: add one, and keep
+a ledger of the schema before it in tests/ledger (see test_schema.py there)."""
+
+
+def migrate(connection: sqlite3.Connection, path: Path, readonly: bool) -> None:
+    """Bring a new or older ledger to the newest schema, each change committed whole.
+
+    Raises:
+        LedgerError: The file is not a ledger, a newer Errorbook wrote it, or it would have to be changed to be read.
+    """
+    owner, version, tables = connection.execute(
+        "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version),"
+        " (SELECT count(*) FROM sqlite_master)"
+    ).fetchone()
+    if tables and owner != APPLICATION:
+        raise LedgerError(
+            f"'{path}' is not a ledger, or a version of Errorbook from before its first release wrote it; use another"
+            " --out folder."
+        )
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"The ledger '{path}' was written by a newer Errorbook; upgrade with 'pip install -U errorbook'."
+        )
+    if version < len(MIGRATIONS) and readonly:
+        raise LedgerError(
+            f"The ledger '{path}' is empty or of an older version; 'errorbook run' on its run file updates it."
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 
 
 def explain(error: Exception, path: Path) -> LedgerError:

@@ -182,7 +182,7 @@ class Remembering:
 
 def _asked(who: str, prompts: Sequence[str], settings: Generation) -> str:
     """The key of a request for texts; empty where nobody knows who answers."""
-    return who and digest(who, "generate", msgspec.json.encode(settings), *prompts)
+    return who and digest(who, "generate", settings.hash, *prompts)
 
 
 def _whole(found: Sequence[Completion] | Sequence[_Weighed], n: int) -> bool:
