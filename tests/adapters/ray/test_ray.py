@@ -114,8 +114,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         patch.syspath_prepend(str(site))
         patch.setenv("ERRORBOOK_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray notes the cluster's address for the whole machine: here it does so in a folder that goes with the test, and
-        # that Ray expects to be there.
+        # Ray notes the cluster's address for the whole machine. Here it does so in a folder that goes with the test,
+        # and that Ray expects to be there.
         patch.setenv("RAY_TMPDIR", folder)
         Path(folder, "ray").mkdir()
         head = {
