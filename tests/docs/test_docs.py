@@ -204,7 +204,7 @@ def test_the_plugins_in_documents_satisfy_the_protocols(tmp_path: Path) -> None:
         timeout=300,
     )
 
-    assert len(files) == 4
+    assert len(files) == 5
     assert reply.returncode == 0, reply.stdout
 
 

@@ -8,7 +8,7 @@ answers nothing.
 
 The numbers are written here and not taken from libseccomp, because a wall must not depend on what a machine has by
 accident: neither Python nor bubblewrap brings that library along, its own binding is not on PyPI, and pyseccomp, which
-loads it by ctypes, had its last release in January 2021. A test compares every number with libseccomp where it is there.
+loads it by ctypes, had its last release in January 2021. A test compares every number with libseccomp if it is there.
 """
 
 from __future__ import annotations
