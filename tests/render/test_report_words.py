@@ -87,6 +87,8 @@ def test_charts_carry_no_style_attribute_and_escape_their_labels(report: Report)
     drawn = bar_chart("<b>", [BarRow("<i>", "&", ((0.5, "stubborn"), (0.5, "fixed")))], "one")
     lines = [cycle_chart("<b>", line.points) for line in report.by_cycle]
 
+    assert "&lt;i&gt;" in drawn
+    assert all("&lt;b&gt;" in line for line in lines)
     for text in (drawn, *lines, report_html.render(report).split("</style>")[1]):
         assert " style=" not in text
         assert "<b>" not in text

@@ -380,6 +380,9 @@ def test_rendering_twice_gives_the_same_bytes(run_folder: Path) -> None:
 def test_every_chart_has_its_numbers_in_a_table(report: Report) -> None:
     text = Page(report_html.render(report)).text
 
+    assert report.skills
+    assert report.tasks
+    assert report.trainings
     for item in report.skills:
         assert sentences.with_interval(item.base) in text
     for splits in report.tasks.values():

@@ -9,8 +9,9 @@ import shutil
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from filelock import FileLock
@@ -36,6 +37,7 @@ from errorbook.records import (
 )
 from errorbook.report.build import build
 from errorbook.report.fates import FATES, fate_of
+from errorbook.report.records import DraftOutcome
 from errorbook.web.catalogue import filling as catalogue_filling
 from errorbook.web.catalogue import paging as catalogue_paging
 from errorbook.web.catalogue.index import (
@@ -289,7 +291,9 @@ def test_every_filter_and_sort_gives_what_a_plain_reading_gives(
 @settings(deadline=None, max_examples=25)
 @given(filter=FEW_FILTERS)
 def test_each_facet_says_what_choosing_it_would_leave(catalogue: Catalogue, plain: Plain, filter: ItemFilter) -> None:
-    for name, counts in asdict(catalogue.item_facets(filter)).items():
+    facets = asdict(catalogue.item_facets(filter))
+    assert {"fate", "kind", "skill", "cycle"} <= facets.keys()
+    for name, counts in facets.items():
         chosen = {value: replace(filter, **{name: int(value) if name == "cycle" else value}) for value, _ in counts}
         assert dict(counts) == {value: len(plain.listed(one)) for value, one in chosen.items()}
         others = replace(filter, **{name: 0 if name == "cycle" else ""})
@@ -385,11 +389,18 @@ def test_drafts_are_sorted_and_cut_up_without_loss(catalogue: Catalogue, plain: 
     drafts, name = every_draft(catalogue, DraftFilter(), sort, 7), sort.removeprefix("-")
 
     assert sorted(drafts, key=lambda row: row.draft) == sorted(plain.drafts, key=lambda row: row.draft)
-    if name in ("newest", "oldest"):
-        assert drafts == (plain.drafts if sort in ("newest", "-oldest") else plain.drafts[::-1])
-    elif name != "outcome":
-        values = [(getattr(row, name) == "", getattr(row, name)) for row in drafts]
-        assert values == sorted(values, reverse=sort.startswith("-"))
+    age = {row.draft: place for place, row in enumerate(plain.drafts)}
+    orders: dict[str, Callable[[DraftRow], Any]] = {
+        "newest": lambda row: age[row.draft],
+        "oldest": lambda row: -age[row.draft],
+        "outcome": lambda row: get_args(DraftOutcome).index(row.outcome),
+    }
+
+    def text(row: DraftRow) -> tuple[bool, str]:
+        return getattr(row, name) == "", getattr(row, name)
+
+    values = [orders.get(name, text)(row) for row in drafts]
+    assert values == sorted(values, reverse=sort.startswith("-"))
 
 
 @settings(deadline=None, max_examples=40)
@@ -425,11 +436,27 @@ def test_any_text_can_be_searched_for(catalogue: Catalogue, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['"', "'", "a AND", "NOT", "col:x", "NEAR(", "^a", "*", "-1", "a" * 5000, "\x00 add", "("]
+    ("text", "words"),
+    [
+        ("a AND", "a and"),
+        ("NOT", "not"),
+        ("col:x", "col x"),
+        ("NEAR(", "near"),
+        ("^answer", "answer"),
+        ("what -17", "what 17"),
+        ("\x00 add", "add"),
+        ('"answer"', "answer"),
+    ],
 )
-def test_a_search_is_never_grammar(catalogue: Catalogue, text: str) -> None:
-    catalogue.items(ItemFilter(text=text))
-    catalogue.draft_facets(DraftFilter(text=text))
+def test_a_search_is_never_grammar(catalogue: Catalogue, text: str, words: str) -> None:
+    assert catalogue.items(ItemFilter(text=text)) == catalogue.items(ItemFilter(text=words))
+    assert catalogue.draft_facets(DraftFilter(text=text)) == catalogue.draft_facets(DraftFilter(text=words))
+
+
+@pytest.mark.parametrize("text", ['"', "'", "*", "(", "a" * 5000])
+def test_what_stands_nowhere_is_not_found(catalogue: Catalogue, text: str) -> None:
+    assert catalogue.items(ItemFilter(text=text)).total == 0
+    assert not any(asdict(catalogue.draft_facets(DraftFilter(text=text))).values())
 
 
 def test_signs_alone_are_looked_for_as_they_are(catalogue: Catalogue) -> None:
@@ -473,6 +500,7 @@ def test_after_every_step_it_is_what_a_new_one_would_be(
 ) -> None:
     monkeypatch.setattr(catalogue_filling, "PORTION", portion)
     grown = Catalogue.open(tmp_path / "run" / "ledger.sqlite", tmp_path / "grown")
+    number = 0
     with open_ledger(tmp_path / "run" / "ledger.sqlite", "write") as ledger:
         for number, _ in enumerate(Scribe(ledger, accept).steps()):
             while not grown.refresh(60):
@@ -487,6 +515,7 @@ def test_after_every_step_it_is_what_a_new_one_would_be(
                 assert grown.draft_facets(DraftFilter()) == fresh.draft_facets(DraftFilter())
                 assert grown.progress()[0] == grown.progress()[1]
                 fresh.close()
+    assert number > 8
     grown.close()
 
 

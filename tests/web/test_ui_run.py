@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -208,16 +207,12 @@ def test_an_open_page_follows_the_run_and_leaves_the_reader_where_they_are(
         page.evaluate("window.neverReloaded = true")
         page.locator("#toc a", has_text="About").focus()
         page.evaluate("window.scrollTo(0, 300)")
-        delays = []
         for words in ("dev questions of chat", "dev questions of chat, 40 of 40"):
             next(steps)
-            begun = time.monotonic()
             page.wait_for_function(SHOWS, arg=words)
-            delays.append(time.monotonic() - begun)
         next(steps)
         expect(page.locator("#standing")).to_contain_text("✓ accepted")
 
-        assert min(delays) < 2.5, delays
         assert page.evaluate("window.neverReloaded")
         assert page.evaluate("document.activeElement.textContent") == "About"
         assert abs(page.evaluate("window.scrollY") - 300) < 40

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from endpoint_kit import ANALYSIS, SUM, asking, one_diagnosis, scripted
 from hypothesis import given
@@ -83,6 +84,7 @@ def test_every_kind_has_its_prompts_in_every_strategy(of: Any) -> None:
 def test_the_blind_question_shows_no_answer_and_no_solution() -> None:
     told = example("How many legs have 12 spiders?", "ninety-six", solution="12 times eight")
     prompt = to_answer(told, 0, Settings()).ask.messages[-1].content
+    assert "How many legs have 12 spiders?" in prompt
     assert "ninety-six" not in prompt
     assert "times eight" not in prompt
 
@@ -151,11 +153,12 @@ def test_white_space_is_the_only_liberty_of_a_quote() -> None:
     assert replies.quote("", " ") == ""
 
 
-@given(st.text(min_size=1))
+@given(st.lists(st.text(), min_size=1).map("\n".join))
+@hypothesis.example("3 + 4 = 7\n\n so\t7 ")
 def test_every_line_of_a_response_can_be_quoted(text: str) -> None:
-    for line in text.split("\n"):
-        if line.split():
-            assert replies.quote(line, text) in text
+    lines = [line for line in text.split("\n") if line.split()]
+
+    assert [line for line in lines if replies.quote(line, text) not in text] == []
 
 
 @pytest.mark.parametrize(
@@ -499,8 +502,7 @@ def test_the_whole_loop_learns_from_a_model_behind_a_socket(tmp_path: Path, stra
         assert all(bool(diagnosis.border) == (strategy == "contrast") for diagnosis in diagnoses)
         assert len(list(ledger.all(Sample))) > len(diagnoses)
         writes = {draft.assignment for draft in ledger.all(Draft)}
-        if strategy == "cluster":
-            assert len(writes) < len(diagnoses), "written per misconception"
+        assert (len(writes) < len(diagnoses)) == (strategy == "cluster"), "written per misconception"
 
 
 def test_a_run_killed_while_it_asks_buys_no_more_than_what_was_in_the_air_again(tmp_path: Path) -> None:

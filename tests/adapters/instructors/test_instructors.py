@@ -212,6 +212,7 @@ def test_reading_takes_no_quadratic_time_on_long_text() -> None:
 @given(skill=st.sampled_from(SKILLS), level=st.sampled_from(LEVELS), seed=st.integers(0, 10**6))
 def test_gold_steps_read_as_sound(skill: str, level: int, seed: int) -> None:
     problem = make(skill, level, random.Random(seed))
+    assert problem.steps
     for step in problem.steps:
         [equation] = read(step)
         assert equation.holds
@@ -375,10 +376,14 @@ def test_noise_is_half_wrong_half_irrelevant_and_never_right(index: int) -> None
     drafts = written(Noise(), directed(mistake(ADD, "Answer: 75"), count=10, index=index))
     solved = [solve(draft.question) for draft in drafts]
     assert sum(answer is None for answer in solved) == 5
-    for draft, answer in zip(drafts, solved, strict=True):
-        assert answer != draft.answer
-        if answer is not None and "remainder" not in answer:
-            assert Fraction(answer) != Fraction(draft.answer)
+    assert all(answer != draft.answer for draft, answer in zip(drafts, solved, strict=True))
+    values = [
+        (Fraction(answer), Fraction(draft.answer))
+        for draft, answer in zip(drafts, solved, strict=True)
+        if answer is not None and "remainder" not in answer
+    ]
+    assert values
+    assert all(right != given for right, given in values)
 
 
 def test_noise_diagnoses_at_random_but_repeatably() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from errorbook.adapters.scorers.choice import Choice
@@ -264,17 +263,15 @@ FRAMES = ["{}", "({})", "{}.", "**{}**", "({}).", "\\boxed{{{}}}", "{} because i
 
 @given(st.sampled_from(LEADS), st.sampled_from(FRAMES), st.integers(0, 3), st.integers(0, 3))
 def test_only_the_gold_letter_is_right(lead: str, frame: str, said: int, gold: int) -> None:
-    if not lead and "because" in frame:
-        return
+    assume(lead or "because" not in frame)
     score = ask(lead + frame.format("ABCD"[said]), "ABCD"[gold])
     assert score.extracted == "ABCD"[said], score
     assert score.verdict == ("right" if said == gold else "wrong")
 
 
-@given(st.permutations(CITIES), st.sampled_from(NAMES_C[:60]))
+@given(st.permutations(CITIES), st.sampled_from([text for text in NAMES_C[:60] if "Paris" not in text]))
 def test_letters_do_not_depend_on_the_texts(order: list[str], text: str) -> None:
-    if "Paris" not in text:
-        assert ask(text, "C", tuple(order)).verdict == "right"
+    assert ask(text, "C", tuple(order)).verdict == "right"
 
 
 PIECES = [
@@ -311,12 +308,10 @@ REPEATED = ["a", "A ", "(", "A and ", "B, ", "the answer is ", "answer ", "optio
 REPEATED += ["\\boxed{", "\\text{", "$", "not ", "none of the ", "most correct ", "Paris is the ", "x. ", '"', "C = "]
 
 
+@pytest.mark.timeout(60)  # a step for each pair of characters would take hours
 @pytest.mark.parametrize("piece", REPEATED)
 def test_time_is_linear(piece: str) -> None:
-    text = piece * (300_000 // len(piece))
-    start = time.process_time()
-    ask(text)
-    assert time.process_time() - start < 2.0
+    assert ask(piece * (300_000 // len(piece))).verdict in {"right", "wrong", "unscorable"}
 
 
 RECORDED = "responses/mistral-7b-instruct/mmlu_{}.jsonl"

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -203,11 +202,10 @@ def test_right_off_the_main_thread() -> None:
         "1 apple ",
     ],
 )
+@pytest.mark.timeout(60)  # a step for each pair of characters would take days
 def test_a_line_of_a_megabyte_takes_linear_time(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    start = time.thread_time()
-    judge("5", text, "How many of the 3 apples?")
-    assert time.thread_time() - start < 4.0
+    assert judge("5", text, "How many of the 3 apples?").verdict in {"right", "wrong", "unscorable"}
 
 
 PLAIN = (
@@ -258,14 +256,13 @@ def test_symbolic_answers_from_many_threads() -> None:
 
 
 @pytest.mark.usefixtures("_algebra")
+@pytest.mark.timeout(120)  # the comparison itself would never end
 def test_an_endless_comparison_is_killed_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
     judge("x+1", "Answer: x")  # the worker is warm now
     monkeypatch.setattr(symbolic, "LIMIT_S", 1.0)
-    start = time.monotonic()
     score = judge("\\sqrt{2}", "Answer: 9^{9^{9^{9^9}}}")
     assert score.verdict == "unscorable"
     assert "took longer" in score.evidence
-    assert time.monotonic() - start < 30
     monkeypatch.undo()
     assert judge("x+1", "Answer: 1+x").verdict == "right"
 
@@ -278,8 +275,9 @@ def test_without_math_verify_the_evidence_names_the_command(monkeypatch: pytest.
 
 
 def test_no_thread_is_left_behind() -> None:
-    judge("5", "Answer: 5")
-    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    before = set(threading.enumerate())
+    assert judge("5", "Answer: 5").verdict == "right"
+    assert set(threading.enumerate()) <= before
 
 
 def recorded(name: str) -> list[dict[str, object]]:
@@ -356,7 +354,9 @@ def test_recorded_multistep_arithmetic_has_the_published_accuracy() -> None:
 
 
 def test_every_recorded_gold_answer_is_right_for_itself() -> None:
-    for row in recorded("gsm8k_gpt-3.5-turbo.jsonl"):
+    rows = recorded("gsm8k_gpt-3.5-turbo.jsonl")
+    assert rows
+    for row in rows:
         assert judge(gold_of(row["answer"]), str(row["answer"]), str(row["question"])).verdict == "right"
 
 

@@ -171,5 +171,6 @@ def test_examples_without_options_are_answered_in_text() -> None:
 def test_the_real_model_knows_a_common_word_from_a_rare_one() -> None:
     target = TransformersTarget("smollm2-135m-instruct", device="cpu")
     questions = {"What is the capital of France?": ["The", "xylophone"], "What is 2 + 2?": ["2", "zebra"]}
-    for common, rare in weighed(target, list(questions), list(questions.values())):
-        assert rare < common < 0
+    odds = weighed(target, list(questions), list(questions.values()))
+    assert len(odds) == 2
+    assert all(rare < common < 0 for common, rare in odds)

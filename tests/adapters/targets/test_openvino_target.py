@@ -56,8 +56,7 @@ def test_it_writes_what_transformers_writes(target: OpenVinoTarget, tiny_model: 
     other = TransformersTarget(str(tiny_model), device="cpu", dtype="float32")
     expected = {completion.index: completion for completion in other.generate(PROMPTS, SETTINGS)}
     target.use(BASE, Path())
-    for completion in target.generate(PROMPTS, SETTINGS):
-        assert completion == expected[completion.index]
+    assert {completion.index: completion for completion in target.generate(PROMPTS, SETTINGS)} == expected
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -154,7 +153,9 @@ def test_the_engines_odds_are_those_of_transformers_up_to_16_bits(target: OpenVi
     texts(target, ["a"])
     rows = [[5, 6, 7], [9, 10, 11, 12]]
     expected = openvino_engine.next_tokens(model, rows)
-    for row, (token, odds) in enumerate(openvino_engine.first_tokens(target._engine, rows)):
+    found = list(openvino_engine.first_tokens(target._engine, rows))
+    assert len(found) == len(rows)
+    for row, (token, odds) in enumerate(found):
         assert odds == pytest.approx(expected[row][token], abs=0.02)
 
 

@@ -102,16 +102,14 @@ def test_settings_reach_the_server() -> None:
 def test_answers_come_as_they_finish() -> None:
     with server(Settings(latency=0.3), script=echo) as provider:
         target = OpenAITarget("m", base_url=provider.base_url, concurrency=4)
-        started = time.monotonic()
         stream = target.generate(PROMPTS, GREEDY)
         next(stream)
-        first = time.monotonic() - started
+        answered = provider.stats().answered
         rest = list(stream)
-        last = time.monotonic() - started
         target.close()
 
     assert len(rest) == len(PROMPTS) - 1
-    assert first < 0.75 * last
+    assert answered < len(PROMPTS), "the first answer came before the last was given"
 
 
 def test_blocks_keep_their_composition_and_overlap_in_the_air() -> None:
@@ -174,13 +172,14 @@ def test_what_was_answered_before_a_failure_is_yielded_and_never_bought_again(tm
 def test_an_answer_is_asked_for_once_unless_it_is_asked_past_the_store(tmp_path: Path, kept: bool) -> None:
     with server(script=echo) as provider:
         target = OpenAITarget("m", base_url=provider.base_url, workspace=str(tmp_path) if kept else None)
-        for asked, answering in ((2, target), (2, target), (4, target.uncached), (6, target.uncached), (6, target)):
+        requests = []
+        for answering in (target, target, target.uncached, target.uncached, target):
             answers = texts(answering.generate(PROMPTS[:2], GREEDY))
             assert answers == [f"You said: {prompt}" for prompt in PROMPTS[:2]]
-            if kept or answering is not target:
-                assert provider.stats().requests == asked
+            requests.append(provider.stats().requests)
         target.uncached.close()
 
+    assert requests == [2, 2, 4, 6, 6] if kept else [2, 4, 6, 8, 10]
     assert isinstance(target, Remembers)
     assert (target.uncached.fingerprint, target.uncached.base) == (target.fingerprint, "m")
 
@@ -276,6 +275,7 @@ def test_a_target_says_which_trainings_it_can_answer_for(tmp_path: Path) -> None
     (tmp_path / "served.json").write_text('{"model": "n"}')
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     for target in (OpenAITarget("m", base_url="http://127.0.0.1:1/v1"), VLLMTarget("m")):
+        assert target.forms
         for method, form in FORMS.items():
             usable = pytest.raises(ModelError) if form not in target.forms else nullcontext()
             with usable:

@@ -101,6 +101,7 @@ def test_rows_end_at_their_first_end_token_whoever_else_goes_on(
 
     found = dict(decode(model, prompts, [0] * 8, Limits(frozenset({2, *ends}), 2, cap, 0.0)))
 
+    assert found.keys() == free.keys() == set(range(8))
     for row, tokens in free.items():
         first = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
         assert found[row] == tokens[: first + 1]

@@ -74,6 +74,7 @@ def test_equal_questions_never_cross_a_split(tmp_path_factory: pytest.TempPathFa
         for example in found:
             key = " ".join(example.question.casefold().split())
             assert seen.setdefault(key, split) == split
+    assert seen.keys() == {" ".join(question.casefold().split()) for question in questions}
 
 
 def test_a_split_column_decides(path: Path) -> None:

@@ -43,6 +43,7 @@ def test_splits_are_disjoint_and_do_not_depend_on_the_seed() -> None:
 
 def test_every_gold_answer_is_accepted_and_no_question_asks_for_a_sum() -> None:
     task: Task = plugins.create("tasks", "retention")
+    assert everything()
     for example in everything():
         assert all(part.strip() for part in example.answer.split("|")), example
         assert Contains().score(example, f"It is {task.completion('', example.answer)}!").verdict == "right"
