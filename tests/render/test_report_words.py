@@ -14,8 +14,9 @@ from errorbook.render import words as sentences
 from errorbook.render.charts import BarRow, bar_chart, cycle_chart
 from errorbook.render.pages import html as report_html
 from errorbook.render.terminal import report_text
+from errorbook.render.words import difference_text, p_text, percent, signed
 from errorbook.report.build import build
-from errorbook.report.records import Report
+from errorbook.report.records import Difference, Report
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,15 @@ def test_charts_carry_no_style_attribute_and_escape_their_labels(report: Report)
         assert " style=" not in text
         assert "<b>" not in text
         assert "<i>" not in text
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert (percent(0.3149), percent(0.0), percent(1.0)) == ("31.5%", "0.0%", "100.0%")
+    assert (signed(0.225), signed(-0.02), signed(0.0)) == ("+22.5", "−2.0", "+0.0")
+    assert (p_text(0.00009), p_text(0.0001), p_text(0.0213), p_text(1.0)) == (
+        "p < 0.0001",
+        "p = 0.0001",
+        "p = 0.021",
+        "p = 1",
+    )
+    assert difference_text(Difference(value=0.225, low=-0.15, high=0.298)) == "+22.5 (−15.0 to +29.8)"

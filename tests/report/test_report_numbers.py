@@ -8,6 +8,7 @@ from __future__ import annotations
 import html.parser
 import re
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -187,27 +188,67 @@ def tables_of_markdown(text: str) -> list[list[list[str]]]:
     return found
 
 
-def points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
+NUMBER = re.compile(r"[+−-]?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 
 
-def with_bounds(item: Row) -> str:
-    return f"{100 * item['accuracy']:.1f}% ({100 * item['low']:.1f} to {100 * item['high']:.1f})"
+class Shown:
+    """Equal to a text that shows these numbers and no others, each rounded to as many digits as the text gives it."""
+
+    def __init__(self, *values: float, sign: str = "") -> None:
+        self.values = values
+        self.sign = sign
+
+    def __repr__(self) -> str:
+        return f"Shown{self.values}"
+
+    def __hash__(self) -> int:
+        return hash(self.values)
+
+    def __eq__(self, text: object) -> bool:
+        found = NUMBER.findall(str(text))
+        close = len(found) == len(self.values) and all(map(rounds_to, self.values, found))
+        return close and self.sign in str(text)
 
 
-def gain(item: Row) -> str:
-    return f"{points(item['value'])} ({points(item['low'])} to {points(item['high'])})"
+class PValue(Shown):
+    """Equal to a text that gives this p-value, or says that it lies below the least one that is written out."""
+
+    def __eq__(self, text: object) -> bool:
+        if str(text).startswith("p < "):
+            return self.values[0] < float(str(text).removeprefix("p < ")) <= 0.001
+        return str(text).startswith("p = ") and super().__eq__(text)
+
+    __hash__ = Shown.__hash__
 
 
-def p(value: float) -> str:
-    return "p < 0.0001" if value < 0.0001 else f"p = {value:.2g}"
+def rounds_to(value: float, text: str) -> bool:
+    exact = Decimal(text.replace("−", "-"))
+    place = exact.as_tuple().exponent
+    assert isinstance(place, int)
+    return abs(value - float(exact)) <= 0.500001 * 10.0**place
+
+
+def with_bounds(item: Row) -> Shown:
+    return Shown(100 * item["accuracy"], 100 * item["low"], 100 * item["high"], sign="%")
+
+
+def gain(item: Row) -> Shown:
+    return Shown(*(100 * item[name] for name in ("value", "low", "high")), sign="−" if item["value"] < 0 else "+")
+
+
+def p(value: float) -> PValue:
+    return PValue(value)
+
+
+def dollars(value: float) -> Shown:
+    return Shown(value, sign="$")
 
 
 def noise(task: str) -> str:
     return "3 of 50 (+2.0)" if task == "sums" else "not measured"
 
 
-def accuracy_rows(wanted: Row) -> list[list[str]]:
+def accuracy_rows(wanted: Row) -> list[list[str | Shown]]:
     return [
         [
             f"{task} (guard)" if item["role"] == "guard" else task,
@@ -224,7 +265,7 @@ def accuracy_rows(wanted: Row) -> list[list[str]]:
     ]
 
 
-def cycle_rows(wanted: Row) -> list[list[str]]:
+def cycle_rows(wanted: Row) -> list[list[str | Shown]]:
     return [
         [
             line["task"],
@@ -241,7 +282,7 @@ def cycle_rows(wanted: Row) -> list[list[str]]:
     ]
 
 
-def fate_rows(wanted: Row) -> list[list[str]]:
+def fate_rows(wanted: Row) -> list[list[str | Shown]]:
     return [
         [
             item["task"],
@@ -257,15 +298,15 @@ def fate_rows(wanted: Row) -> list[list[str]]:
     ]
 
 
-def effect_rows(wanted: Row) -> list[list[str]]:
+def effect_rows(wanted: Row) -> list[list[str | Shown]]:
     return [
         [
             item["kind"].replace("_", " "),
             str(item["n"]),
-            f"{item['fixed']} ({100 * item['fixed'] / item['n']:.1f}%)",
+            Shown(item["fixed"], 100 * item["fixed"] / item["n"], sign="%"),
             f"{item['trained']}" + (f" ({item['kept']} kept)" if item["kept"] != item["trained"] else ""),
             f"{item['broken']} of {item['right_before']}",
-            f"${item['usd']:.4f}",
+            dollars(item["usd"]),
             f"{item['control']['fixed']} of {item['control']['n']}",
             f"{item['control']['control_fixed']} of {item['control']['n']}",
             gain(item["control"]["difference"]),
@@ -276,7 +317,7 @@ def effect_rows(wanted: Row) -> list[list[str]]:
     ]
 
 
-def decision_rows(wanted: Row) -> list[list[str]]:
+def decision_rows(wanted: Row) -> list[list[str | Shown]]:
     return [
         [
             f"{item['right_before']} of {item['n']}",
@@ -293,12 +334,12 @@ def decision_rows(wanted: Row) -> list[list[str]]:
     ]
 
 
-def cost_rows(wanted: Row) -> list[list[str]]:
+def cost_rows(wanted: Row) -> list[list[str | Shown]]:
     return [
         [
-            f"${item['usd']:.4f}",
+            dollars(item["usd"]),
             str(item["samples"]),
-            "–" if item["each"] is None else f"${item['each']:.4f}",
+            "–" if item["each"] is None else dollars(item["each"]),
         ]
         for item in wanted["spending"]["by_kind"]
     ]
