@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
@@ -79,10 +79,10 @@ def options(kind: plugins.Kind, name: str) -> tuple[Key, ...]:
     """The options of one plugin, as its factory's signature and docstring say them."""
     factory = plugins.load(kind, name)
     made = factory.__init__ if inspect.isclass(factory) else factory
-    hints = get_type_hints(made)
-    told = _arguments(inspect.getdoc(made) or "") | _arguments(inspect.getdoc(factory) or "")
+    hints = plugins.option_types(factory)
+    documented = (getattr(factory, "options", None), factory, made)
+    told = {key: said for item in documented for key, said in _arguments(inspect.getdoc(item) or "").items()}
     common = _meanings()["sinks" if str(kind) == "sinks" else "options"]
-    unpacked = plugins._unpacked(hints.get("options"))
     rows = []
     for key, parameter in plugins.accepted(kind, name).items():
         meaning = common.get(f"{name}.{key}") or told.get(key) or common.get(key)
@@ -91,7 +91,7 @@ def options(kind: plugins.Kind, name: str) -> tuple[Key, ...]:
                 f"Say in {MEANINGS.name}, section [options], what '{key}' of the {kind[:-1]} '{name}' is for."
             )
         if meaning is not None and key not in OWN:
-            rows.append(Key(key, typed(hints.get(key) or unpacked.get(key, str)), valued(parameter.default), meaning))
+            rows.append(Key(key, typed(hints.get(key, str)), valued(parameter.default), meaning))
     return tuple(rows)
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from typing import Any, Literal, Unpack, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import msgspec
 
@@ -74,14 +74,25 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
 
 
 def accepted(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
-    """The options that a plugin's factory takes, by name; those of `**options: Unpack[SomeTypedDict]` one by one."""
+    """The options that a plugin's factory takes, by name.
+
+    A factory whose attribute `options` is a record (a msgspec Struct) takes that record's fields as `**options`.
+    """
     factory = load(kind, name)
     found: dict[str, inspect.Parameter] = {}
     for key, parameter in inspect.signature(factory).parameters.items():
-        hints = _unpacked(_hints(factory).get(key)) if parameter.kind is parameter.VAR_KEYWORD else {}
-        options = [inspect.Parameter(option, parameter.KEYWORD_ONLY, default=None) for option in hints]
-        found |= {option.name: option for option in options} or {key: parameter}
+        fields = _shared_options(factory) if parameter.kind is parameter.VAR_KEYWORD else ()
+        shared = [
+            inspect.Parameter(field.encode_name, parameter.KEYWORD_ONLY, default=field.default) for field in fields
+        ]
+        found |= {option.name: option for option in shared} or {key: parameter}
     return found
+
+
+def option_types(factory: Any) -> dict[str, Any]:
+    """What each option of a factory must be, as far as the factory says it."""
+    own = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    return {field.encode_name: field.type for field in _shared_options(factory)} | own
 
 
 def check(kind: Kind, name: str, options: Mapping[str, Any] | None, also: Collection[str] = ()) -> dict[str, Any]:
@@ -114,8 +125,7 @@ def suggest(key: str, known: Iterable[str]) -> str:
 
 
 def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
-    hints = _hints(load(kind, name))
-    hint = hints.get(key) or _unpacked(hints.get("options")).get(key)
+    hint = option_types(load(kind, name)).get(key)
     if hint is None:
         return value
     try:
@@ -126,14 +136,9 @@ def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
         return value
 
 
-def _hints(factory: Any) -> dict[str, Any]:
-    """What each parameter of a factory must be, as far as the factory says it."""
-    return get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
-
-
-def _unpacked(hint: Any) -> dict[str, Any]:
-    """What each option of an unpacked TypedDict must be; nothing for any other annotation."""
-    return get_type_hints(get_args(hint)[0]) if get_origin(hint) is Unpack else {}
+def _shared_options(factory: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    record = getattr(factory, "options", None)
+    return msgspec.structs.fields(record) if inspect.isclass(record) and issubclass(record, msgspec.Struct) else ()
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.rows import file_hash, read_csv, read_parquet
@@ -28,70 +28,19 @@ class FileTable(Collection):
     """A file's rows as a task; its kinds differ in nothing but how a file is read."""
 
     kind: ClassVar[Literal["jsonl", "csv", "parquet"]]
+    options = Layout
 
-    def __init__(  # noqa: PLR0913 - the options of a run file, each a keyword
-        self,
-        path: str,
-        *,
-        name: str = "",
-        question: str = "question",
-        answer: str = "answer",
-        choices: str | tuple[str, ...] = "",
-        tests: str = "",
-        entry_point: str = "",
-        solution: str = "",
-        id: str = "",
-        skill: str = "",
-        after: str = "",
-        count_from: int | None = None,
-        scorer: str = "numeric",
-        dev: float = 0.2,
-        test: float = 0.2,
-        max_new_tokens: int = 256,
-        prompt: str = "{question}",
-    ) -> None:
+    def __init__(self, path: str, **options: Any) -> None:
         """Describe the file; it is read at the first call of `examples`.
 
         Args:
             path: The file, relative to the working directory or absolute.
-            name: What the task is called in the ledger; give two files two names.
-            question: Column with the question.
-            answer: Column with the gold answer: text, a number, or the letter or text of an option.
-            choices: Column with a list of options, or one column for each option, or empty.
-            tests: Column with a test program or a list of asserts, where tests judge and not an answer; or empty.
-            entry_point: Column with the name of the function to which the tests' `check` is applied, or empty.
-            solution: Column with the worked solution, or empty.
-            id: Column with an identifier that is unique in the file, or empty: then it is made from the content.
-            skill: Column with the kind of question, or empty.
-            after: Mark in the answer column, such as "####": what follows is the answer, what precedes the solution.
-            count_from: Number of the first option, where answers are numbers of options.
-            scorer: Name of the scorer plugin.
-            dev: Share of the questions for the gate, where the file has no `split` column.
-            test: Share of the questions for the report, where the file has no `split` column.
-            max_new_tokens: Cap on one response, in tokens.
-            prompt: The user message, with "{question}" and, if wanted, "{choices}" in it.
+            options: See `Layout`.
 
         Raises:
-            ConfigError: Where options contradict each other or make no sense.
+            ConfigError: Options contradict each other or make no sense.
         """
-        layout = Layout(
-            name=name or self.kind,
-            question=question,
-            answer=answer,
-            choices=choices,
-            tests=tests,
-            entry_point=entry_point,
-            solution=solution,
-            id=id,
-            skill=skill,
-            after=after,
-            count_from=count_from,
-            scorer=scorer,
-            dev=dev,
-            test=test,
-            max_new_tokens=max_new_tokens,
-            prompt=prompt,
-        )
+        layout = Layout(**{**options, "name": options.get("name") or self.kind})
         super().__init__(*table(layout, lambda: self._rows(Path(path))))
 
     def _rows(self, path: Path) -> Found:

@@ -23,25 +23,44 @@ from errorbook.records import Example, Split, digest
 _MOST = len(wording.LETTERS)
 
 
-class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """Which column holds what (empty: none), and what else a run file says of its data; see `FileTable`."""
+class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which column holds what, and what else a run file says of its data: the options that all such tasks share.
 
-    name: str
-    question: str
-    answer: str
-    choices: str | tuple[str, ...]
-    tests: str
-    entry_point: str
-    solution: str
-    id: str
-    skill: str
-    after: str
-    count_from: int | None
-    scorer: str
-    dev: float
-    test: float
-    max_new_tokens: int
-    prompt: str
+    Args:
+        name: What the task is called in the ledger; without it as its plugin. Give two sources two names.
+        question: Column with the question.
+        answer: Column with the gold answer: text, a number, or the letter or text of an option.
+        choices: Column with a list of options, or one column for each option, or empty.
+        tests: Column with a test program or a list of asserts, if tests judge and not an answer; or empty.
+        entry_point: Column with the name of the function to which the tests' `check` is applied, or empty.
+        solution: Column with the worked solution, or empty.
+        id: Column with an identifier that is unique in all splits, or empty: then it is made from the content.
+        skill: Column with the kind of question, or empty.
+        after: Mark in the answer column, such as "####": what follows is the answer, what precedes the solution.
+        count_from: Number of the first option, if answers are numbers of options.
+        scorer: Name of the scorer plugin.
+        dev: Share of the questions for the gate, if the source has no split for it.
+        test: Share of the questions for the report, if the source has no split for it.
+        max_new_tokens: Cap on one response, in tokens.
+        prompt: The user message, with "{question}" and, if wanted, "{choices}" in it.
+    """
+
+    name: str = ""
+    question: str = "question"
+    answer: str = "answer"
+    choices: str | tuple[str, ...] = ""
+    tests: str = ""
+    entry_point: str = ""
+    solution: str = ""
+    id: str = ""
+    skill: str = ""
+    after: str = ""
+    count_from: int | None = None
+    scorer: str = "numeric"
+    dev: float = 0.2
+    test: float = 0.2
+    max_new_tokens: int = 256
+    prompt: str = "{question}"
 
 
 class Found(NamedTuple):
