@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
+IMPORTED = "imported"
+"""The engine of a book that was made from logs: the model that wrote them cannot be asked again."""
 SCORER_FILES = ("path", "labelled", "store")
 """Options of a scorer that name files; relative ones are taken from the run file's folder."""
 

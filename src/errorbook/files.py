@@ -51,6 +51,12 @@ def cache_root() -> Path:
     return Path(override).expanduser() if override else user_cache_path("errorbook")
 
 
+def data_root() -> Path | None:
+    """Folder of the benchmarks' files, one folder each, by the environment variable ERRORBOOK_DATA; None without it."""
+    folder = os.environ.get("ERRORBOOK_DATA")
+    return Path(folder) if folder else None
+
+
 @contextmanager
 def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write to. It takes the place of `path` when the block ends well, else `path` stays as it was.

@@ -25,8 +25,10 @@ from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failu
 T = TypeVar("T")
 Diagnosed = Sequence[tuple[Mistake, Diagnosis]]
 
-_BATCH = 5
+CLUSTER_BATCH = 5
 """Drafts against one misconception that are written in one go; each batch is shown other mistakes."""
+UNDIRECTED_BATCH = 10
+"""Drafts of one undirected assignment."""
 _SHOWN = 3
 """Mistakes of a misconception that one assignment shows."""
 _EXEMPLARS = 3
@@ -37,7 +39,7 @@ def assign(diagnosed: Diagnosed, quota: int, cycle: int) -> list[Assignment]:
     """Share `quota` drafts out over the diagnoses: evenly, earlier ones first, or by misconception for `cluster`."""
     if any(diagnosis.strategy == "cluster" for _, diagnosis in diagnosed):
         return assign_by_misconception(diagnosed, quota, cycle)
-    parts = _shares(quota, len(diagnosed))
+    parts = share_evenly(quota, len(diagnosed))
     return [
         Assignment(
             task=mistake.example.task,
@@ -61,13 +63,13 @@ def assign_by_misconception(diagnosed: Diagnosed, quota: int, cycle: int) -> lis
     parts = shares([[diagnosed[place][1] for place in group] for group in groups], quota)
     assignments: list[Assignment] = []
     for group, share in zip(groups, parts, strict=True):
-        for turn, start in enumerate(range(0, share, _BATCH)):
+        for turn, start in enumerate(range(0, share, CLUSTER_BATCH)):
             first, *others = _in_turn(group, turn * _SHOWN, _SHOWN)
             mistake, diagnosis = diagnosed[first]
             assignment = Assignment(
                 task=mistake.example.task,
                 index=len(assignments),
-                count=min(_BATCH, share - start),
+                count=min(CLUSTER_BATCH, share - start),
                 cycle=cycle,
                 mistake=mistake,
                 diagnosis=diagnosis,
@@ -81,7 +83,7 @@ def assign_undirected(
     tasks: Sequence[str],
     quota: int,
     cycle: int,
-    batch: int = 10,
+    batch: int = UNDIRECTED_BATCH,
     exemplars: Mapping[str, Sequence[Example]] | None = None,
 ) -> list[Assignment]:
     """The control: the same number of drafts, written without seeing any error, shared evenly over the tasks.
@@ -89,7 +91,7 @@ def assign_undirected(
     `exemplars` are train questions by task, right or wrong alike; each assignment shows some that others do not.
     """
     assignments: list[Assignment] = []
-    for task, share in zip(tasks, _shares(quota, len(tasks)), strict=True):
+    for task, share in zip(tasks, share_evenly(quota, len(tasks)), strict=True):
         shown = (exemplars or {}).get(task, ())
         for turn, start in enumerate(range(0, share, batch)):
             assignment = Assignment(
@@ -123,7 +125,8 @@ def instruct(
             yield assignment, tuple(result)[: assignment.count], call
 
 
-def _shares(quota: int, parts: int) -> list[int]:
+def share_evenly(quota: int, parts: int) -> list[int]:
+    """`quota` in so many parts, of which the earlier ones get what is left over."""
     return [quota // parts + (index < quota % parts) for index in range(parts)] if parts else []
 
 

@@ -118,6 +118,25 @@ class BatchScorer(Protocol):
         ...
 
 
+@runtime_checkable
+class NumberReader(Protocol):
+    """A scorer that reads numbers out of prose, and may have to guess which of several is the answer."""
+
+    def is_marked(self, score: Score) -> bool:
+        """Whether the text marked the number that was read as its answer."""
+        ...
+
+
+@runtime_checkable
+class Weightless(Protocol):
+    """The factory of targets whose base is not in files on this machine: there are no weights to export."""
+
+    @property
+    def is_script(self) -> bool:
+        """Whether there is no model at all behind it."""
+        ...
+
+
 class Target(Protocol):
     """The model being improved, behind one generation engine."""
 
@@ -214,6 +233,16 @@ class Instructor(Protocol):
 
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """Drafts for each assignment; equal assignments give equal drafts."""
+        ...
+
+
+@runtime_checkable
+class Free(Protocol):
+    """An instructor, or its factory, that asks no provider: its work costs nothing and has no terms of use."""
+
+    @property
+    def asks_nobody(self) -> bool:
+        """True."""
         ...
 
 

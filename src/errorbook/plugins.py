@@ -64,6 +64,11 @@ def load(kind: Kind, name: str) -> Any:
         raise PluginError(f"The {kind[:-1]} '{name}' could not be loaded ({error}); run 'errorbook doctor'.") from error
 
 
+def implements(kind: Kind, name: str, protocol: type) -> bool:
+    """Whether a plugin's factory has what an optional protocol asks for; one that is not installed has nothing."""
+    return name in names(kind) and isinstance(load(kind, name), protocol)
+
+
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Load the plugin and call its factory with `options` as keywords.
 

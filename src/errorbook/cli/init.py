@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from errorbook.cli.options import STRATEGIES
+from errorbook.cli.options import StrategyName
 from errorbook.errors import UserError
 
 
@@ -17,7 +17,7 @@ from errorbook.errors import UserError
 @click.option("--data", help="Your questions as JSON Lines, or 'arithmetic'.")
 @click.option("--model", help="The embedded model, a folder, or a name on the hub.")
 @click.option("--instructor", help="Name of the instructor plugin.")
-@click.option("--strategy", type=click.Choice(STRATEGIES))
+@click.option("--strategy", type=StrategyName())
 @click.option("--cycles", type=click.IntRange(min=1))
 @click.option("--budget", type=click.FloatRange(min=0), help="Dollar cap for the instructor.")
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults for what is not given.")
@@ -40,7 +40,7 @@ def _asked(given: dict[str, Any], yes: bool) -> dict[str, Any]:
         ("data", "Your questions (a JSON Lines file), or 'arithmetic'", "arithmetic", str),
         ("model", "Model to improve", "smollm2-135m-instruct", str),
         ("instructor", "Instructor", "tutor", str),
-        ("strategy", "Strategy", "contrast", click.Choice(STRATEGIES)),
+        ("strategy", "Strategy", "contrast", StrategyName()),
         ("cycles", "Cycles", 2, click.IntRange(min=1)),
         ("budget", "Budget in dollars (0: none needed)", 0.0, click.FloatRange(min=0)),
     ]

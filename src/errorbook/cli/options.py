@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from errorbook.errors import ConfigError
 
-STRATEGIES = ("error", "contrast", "undirected")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; made where missing.")
 FILE = click.argument("file", type=click.Path(path_type=Path))
@@ -18,6 +17,31 @@ TASK_OPTION = click.option(
     "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the task, such as path=my.jsonl."
 )
 FOLDER = click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[str]
+else:  # generic for the type checker only, before click 8.5
+    _ParamType = click.ParamType
+
+
+class StrategyName(_ParamType):
+    """The name of a strategy. The names are looked up only when a command needs them, since that takes a while."""
+
+    name = "strategy"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As `click.Choice`."""
+        return _strategies().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """As `click.Choice`."""
+        return _strategies().get_metavar(param, ctx)
+
+
+def _strategies() -> click.Choice[str]:
+    from errorbook.diagnose import Strategy
+
+    return click.Choice(get_args(Strategy))
 
 
 def print_json(value: object) -> None:

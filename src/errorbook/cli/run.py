@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from errorbook.cli.options import FILE, JSON, OUT, STRATEGIES, complain, print_json
+from errorbook.cli.options import FILE, JSON, OUT, StrategyName, complain, print_json
 from errorbook.cli.report import build_report, render_report
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class DemoOptions(NamedTuple):
 
 
 @click.command()
-@click.option("--strategy", type=click.Choice(STRATEGIES), help="What the instructor sees.  [default: contrast]")
+@click.option("--strategy", type=StrategyName(), help="What the instructor sees.  [default: contrast]")
 @click.option("--instructor", type=click.Choice(["tutor", "noise"]), help="Who teaches.  [default: tutor]")
 @click.option("--seed", type=int, help="Another seed draws other questions.  [default: 1]")
 @click.option("--cycles", type=click.IntRange(min=1), help="How many cycles.  [default: 1]")

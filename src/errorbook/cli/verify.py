@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,8 +97,10 @@ def held_out(*against: str) -> list[Example]:
     """The named held-out questions, or those of the benchmark files below $ERRORBOOK_DATA."""
     if against:
         return [example for name in against for example in _questions(name)]
-    folder = os.environ.get("ERRORBOOK_DATA")
-    return _questions(folder) if folder else []
+    from errorbook.files import data_root
+
+    folder = data_root()
+    return _questions(str(folder)) if folder else []
 
 
 def _questions(name: str) -> list[Example]:

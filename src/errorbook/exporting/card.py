@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from errorbook import plugins
 from errorbook.adapters.targets.embedded import EMBEDDED, public_name
 from errorbook.config import Config
 from errorbook.exporting.chosen import Chosen
+from errorbook.interfaces import Free, Weightless
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Role, Split
@@ -64,7 +66,7 @@ def model_card(ledger: Ledger, report: Report, subject: Subject) -> str:
     report, config = sentences.for_readers(report), read_config(ledger)
     standing = subject.chosen.standing
     measured = _measured(report, subject.chosen)
-    scripted = config.target.engine == "scripted"
+    scripted = _is_script(config.target.engine)
     own = {
         "subject": subject,
         "scripted": scripted,
@@ -104,7 +106,13 @@ def _shared(ledger: Ledger, report: Report, config: Config) -> dict[str, Any]:
         "origins": origins,
         "run_file": _without_secrets(ledger.fact("run_file") or ""),
         "plugins": ledger.fact("plugins") or "",
+        "asks_a_provider": not plugins.implements("instructors", config.instructor.kind, Free),
     }
+
+
+def _is_script(engine: str) -> bool:
+    factory = plugins.load("targets", engine) if plugins.implements("targets", engine, Weightless) else None
+    return isinstance(factory, Weightless) and factory.is_script
 
 
 def _measured(report: Report, chosen: Chosen) -> list[Measured]:

@@ -11,18 +11,19 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from errorbook import plugins
 from errorbook.adapters.targets import embedded, loading
 from errorbook.adapters.targets.scripted import WEIGHTS as SCRIPTED_WEIGHTS
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.config import Config
 from errorbook.errors import ModelError
 from errorbook.exporting.chosen import Chosen
+from errorbook.interfaces import Weightless
 from errorbook.records import Checkpoint
 
 SHARD = "4GB"
 """The largest file of merged weights: what file systems and the hub take without trouble."""
 _TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")
-_NO_WEIGHTS = frozenset({"openai", "scripted"})  # engines whose base is not in files here
 
 
 class Source(NamedTuple):
@@ -93,7 +94,7 @@ def whole(source: Source) -> Any:
 def base_folder(source: Source) -> str:
     """The folder of the base model. Raises ModelError where the base is not a model in files."""
     section = source.config.target
-    if section.engine in _NO_WEIGHTS:
+    if plugins.implements("targets", section.engine, Weightless):
         raise ModelError(
             f"The engine '{section.engine}' has no weights here, so there is nothing to export but --what samples and "
             "--what card."

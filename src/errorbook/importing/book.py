@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook import plugins
-from errorbook.config import Config, RunSection, TargetSection, TaskSection, dump
+from errorbook.config import IMPORTED, Config, RunSection, TargetSection, TaskSection, dump
 from errorbook.errors import DataError, LedgerError
 from errorbook.importing.logs.entry import Label, Logged
 from errorbook.importing.logs.reading import Log
@@ -198,7 +198,7 @@ def _claim(ledger: Ledger, section: TaskSection, model: str) -> None:
     """Begin the ledger, or refuse one that is not a book of this task and model."""
     config = Config(
         run=RunSection(name=f"imported-{section.name}", cycles=1),
-        target=TargetSection(model=model, engine="imported"),
+        target=TargetSection(model=model, engine=IMPORTED),
         tasks=(section,),
     )
     known = ledger.fact("config")

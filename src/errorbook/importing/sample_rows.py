@@ -27,7 +27,7 @@ from errorbook.importing.logs.columns import (
     first_value,
     list_names,
 )
-from errorbook.interfaces import Scorer
+from errorbook.interfaces import NumberReader, Scorer
 from errorbook.records import Draft, Example
 
 
@@ -129,6 +129,6 @@ def _read_answer(solution: str, choices: tuple[str, ...], scorer: Scorer) -> str
     """What the scorer reads, unless it reads numbers and the last calculation says which of several it is."""
     unknown = Example(id="", task="", split="train", question="", answer="A" if choices else "0", choices=choices)
     read = scorer.score(unknown, solution)
-    if scorer.name != "numeric" or read.method in {"marker", "boxed"} or unfinished(solution):
+    if not isinstance(scorer, NumberReader) or scorer.is_marked(read) or unfinished(solution):
         return read.extracted
     return conclusion(solution) or read.extracted

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from errorbook.config import Config
+from errorbook.config import IMPORTED, Config
 from errorbook.errors import LedgerError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, Tally
@@ -153,7 +153,7 @@ def at_this_moment(status: Status, folder: Path) -> Status:
 
 def _kind(config: Config, events: Sequence[Event]) -> Kind:
     """A run that did not begin its first stage may have cycles; an exam has nothing but stages of cycle 0."""
-    if config.target.engine == "imported":
+    if config.target.engine == IMPORTED:
         return "book"
     return "run" if not events or any(event.cycle for event in events) else "exam"
 

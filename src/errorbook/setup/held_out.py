@@ -6,23 +6,29 @@ done with them is the verifier's business.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from errorbook import plugins
-from errorbook.errors import DataError
+from errorbook.errors import ConfigError, DataError
+from errorbook.files import data_root
 from errorbook.interfaces import Sourced, Task
 from errorbook.records import Example, Split
 
-BENCHMARKS = ("gsm8k", "mmlu", "mbpp", "arc", "gsm_plus", "humaneval", "bbh")
 _HELD_OUT: tuple[Split, ...] = ("dev", "test")
 
 
 def at_hand() -> tuple[str, ...]:
-    """The benchmarks whose files lie below $ERRORBOOK_DATA; none is downloaded for this."""
-    folder = os.environ.get("ERRORBOOK_DATA")
-    return tuple(name for name in BENCHMARKS if folder and (Path(folder) / name).is_dir())
+    """The tasks over published data whose files lie below $ERRORBOOK_DATA; none is downloaded for this."""
+    root = data_root()
+    return tuple(name for name in plugins.names("tasks") if root and (root / name).is_dir() and _is_published(name))
+
+
+def _is_published(name: str) -> bool:
+    """Whether a task has data by itself: not the user's own, nor made by a rule."""
+    try:
+        return isinstance(plugins.create("tasks", name), Sourced)
+    except ConfigError:  # it needs options
+        return False
 
 
 def protected_questions(own: Iterable[Task], against: Sequence[str] | None) -> tuple[Example, ...]:

@@ -15,15 +15,14 @@ import msgspec
 from errorbook import plugins
 from errorbook.adapters.instructors.forecast import Priced, Work
 from errorbook.config import Config, TaskSection
-from errorbook.interfaces import Checker, Instructor, Solver
+from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
+from errorbook.interfaces import Checker, Free, Instructor, Solver
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Example, Role, Rule
 from errorbook.select import select
 from errorbook.setup.assemble import create_instructor, create_task, rule_of
 from errorbook.stats import detectable_gain, not_worse
 
-FREE_INSTRUCTORS = frozenset({"tutor", "noise", "scripted"})
-_UNDIRECTED_BATCH, _CLUSTER_BATCH = 10, 5  # as `instruct` writes them
 _LARGEST_GAIN = 0.3  # `detectable_gain` is capped here: more questions would have to change than are expected to
 
 
@@ -172,13 +171,13 @@ def _supply(learnt: Sequence[_Course], config: Config, votes: bool) -> list[_Sup
     quota = min(sum(mistakes) * strategy.samples_per_error, strategy.max_samples)
     undirected = strategy.name == "undirected"
     # Undirected drafts are shared evenly over the tasks, all others over the mistakes, earlier ones first.
-    parts = _shares(quota, len(learnt) if undirected else sum(mistakes))
+    parts = share_evenly(quota, len(learnt) if undirected else sum(mistakes))
     found = []
     for course in learnt:
         size = 1 if undirected else course.plan.train
         own, parts = parts[:size], parts[size:]
         drafts, written = sum(own), sum(part > 0 for part in own)
-        writes = {"undirected": -(-drafts // _UNDIRECTED_BATCH), "cluster": _in_groups(drafts, written)}
+        writes = {"undirected": -(-drafts // UNDIRECTED_BATCH), "cluster": _in_groups(drafts, written)}
         k = config.verify.votes if votes and not course.recomputes and config.verify.answers == "recompute" else 0
         rounds = config.run.cycles * strategy.rounds
         found.append(
@@ -192,19 +191,15 @@ def _supply(learnt: Sequence[_Course], config: Config, votes: bool) -> list[_Sup
     return found
 
 
-def _shares(quota: int, parts: int) -> list[int]:
-    return [quota // parts + (index < quota % parts) for index in range(parts)] if parts else []
-
-
 def _in_groups(drafts: int, groups: int) -> int:
     """The most batches that so many drafts make where each group's last batch may be a small one."""
-    return -(-(drafts + groups * (_CLUSTER_BATCH - 1)) // _CLUSTER_BATCH)
+    return -(-(drafts + groups * (CLUSTER_BATCH - 1)) // CLUSTER_BATCH)
 
 
 def _price(instructor: Instructor, learnt: Sequence[_Course], supply: Sequence[_Supply], config: Config) -> _Price:
     """Tokens and dollars for the supply, task by task, because their prompts differ."""
     if not isinstance(instructor, Priced):
-        return _Price(None, None, 0.0 if config.instructor.kind in FREE_INSTRUCTORS else None)
+        return _Price(None, None, 0.0 if isinstance(instructor, Free) else None)
     forecasts = [
         instructor.forecast(
             Work(

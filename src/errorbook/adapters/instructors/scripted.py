@@ -6,7 +6,7 @@ Without a script it restates the mistake, which is enough to drive a loop but te
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
@@ -19,6 +19,8 @@ class ScriptedInstructor:
     mistake has the options and tests of the mistake's question. `fail` lists ids of examples whose diagnosis, and
     `fail_writing` those whose writing, becomes a Failure. Each call costs `cost_usd`.
     """
+
+    asks_nobody: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ carry one of the arithmetic task's skills; it is no instructor for free text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
 
 from errorbook.adapters.instructors.tutor_border import Border, find_border
 from errorbook.adapters.instructors.tutor_faults import find_fault
@@ -18,6 +19,8 @@ from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mista
 
 class Tutor:
     """Implements `Instructor`. `seed` varies the problems that are drawn; diagnoses do not depend on it."""
+
+    asks_nobody: ClassVar[bool] = True
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed

@@ -64,6 +64,10 @@ class Numeric:
         """The name under which this scorer is recorded."""
         return "numeric"
 
+    def is_marked(self, score: Score) -> bool:
+        """Whether the response marked the number as its answer; else it is the one that its end suggests."""
+        return score.method in {"marker", "boxed"}
+
     def score(self, example: Example, text: str) -> Score:
         """Judge one response; `unscorable` where no number can be read, or the gold answer is none."""
         if example.answer.strip().lower() == "none":

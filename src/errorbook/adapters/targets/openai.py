@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -47,6 +47,8 @@ class OpenAITarget:
     the server's limit on prompt and answer together, in tokens. `embedding_model` embeds where the model itself does
     not. `workspace` is the folder that keeps the answers; the run gives its own.
     """
+
+    is_script: ClassVar[bool] = False
 
     def __init__(  # noqa: PLR0913 - the keys of the run file
         self,

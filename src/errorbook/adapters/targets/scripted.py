@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -43,6 +43,8 @@ class ScriptedTarget:
     `answers` by whole prompt, then by its first line, and else recomputed as arithmetic from the first line; a prompt
     without one is answered wrongly. `delay` is in seconds a prompt.
     """
+
+    is_script: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -10,7 +10,6 @@ before train). With two different answers it has no gold answer and is left out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +20,9 @@ from errorbook.adapters.tasks.downloads import fetch
 from errorbook.adapters.tasks.items import Item, as_examples
 from errorbook.adapters.tasks.rows import file_hash
 from errorbook.errors import DataError
-from errorbook.files import Row, read_json_lines
+from errorbook.files import Row, data_root, read_json_lines
 from errorbook.records import Split, digest
 
-FOLDER = "ERRORBOOK_DATA"
 _NAMED_FILES = 3
 
 
@@ -127,8 +125,8 @@ def _batches(spec: Spec, options: Options) -> list[_Batch]:
 def _folder(name: str, options: Options) -> Path | None:
     if options.path:
         return Path(options.path).expanduser()
-    local = Path(os.environ.get(FOLDER, "")) / name
-    return local if not options.dataset and os.environ.get(FOLDER) and local.is_dir() else None
+    root = data_root()
+    return root / name if root and not options.dataset and (root / name).is_dir() else None
 
 
 def _from_files(spec: Spec, folder: Path) -> list[_Batch]:
@@ -140,7 +138,9 @@ def _from_files(spec: Spec, folder: Path) -> list[_Batch]:
             batches.append(_Batch(part, path.stem, list(read_json_lines(path)), origin))
     if not batches:
         wanted = ", ".join(f"{stem}.jsonl" for stem in spec.files)
-        raise DataError(f"{folder} holds no data of '{spec.name}' ({wanted}); check the task's 'path' and ${FOLDER}.")
+        raise DataError(
+            f"{folder} holds no data of '{spec.name}' ({wanted}); check the task's 'path' and $ERRORBOOK_DATA."
+        )
     return batches
 
 
