@@ -16,6 +16,7 @@ from errorbook.config import Config, RunSection, TaskSection, dump
 from errorbook.diagnose import StrategySection
 from errorbook.evaluate import BLOCK
 from errorbook.judge import GateSection, compare
+from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Call,
@@ -52,10 +53,10 @@ def measure(rows: int, folder: Path) -> list[Value]:
     append, resume, report = Stopwatch(), Stopwatch(), Stopwatch()
     with open_ledger(folder, "write") as ledger:
         ledger.state("config", dump(config))
-        ledger.extend([Entry(BASE, "base"), Entry(FINAL, "candidate:1:1")])
+        ledger.extend([Entry(BASE, keys.BASE), Entry(FINAL, keys.candidate(1, 1))])
         for evaluation, examples in _evaluations(config):
             if evaluation.checkpoint == BASE.hash:
-                ledger.extend(Entry(item, f"{item.task}:{item.split}:{item.id}") for item in examples)
+                ledger.extend(Entry(item, keys.example(item.task, item.split, item.id)) for item in examples)
             ledger.open_evaluation(evaluation, 1)
             for block in _blocks(examples):
                 responses = [_response(evaluation, example) for example in block]
@@ -166,9 +167,9 @@ def _supply(ledger: Ledger, evaluation: Evaluation) -> None:
             misconception="The carry is forgotten.",
             skill="add",
         )
-        entries += [Entry(_call("diagnose", response), f"diagnose:{number}", response.hash)]
+        entries += [Entry(_call("diagnose", response), keys.call("diagnose", str(number)), response.hash)]
         entries += [Entry(diagnosis, f"{response.hash}:error", response.hash)]
-        entries += [Entry(_call("write", diagnosis), f"write:{number}", diagnosis.hash)]
+        entries += [Entry(_call("write", diagnosis), keys.call("write", str(number)), diagnosis.hash)]
         for index in range(2):
             draft = Draft(
                 assignment=f"{number}",
@@ -195,6 +196,8 @@ def _decide(ledger: Ledger, config: Config) -> None:
     for task in config.tasks:
         before, after = (found[checkpoint.hash, task.name, "test"] for checkpoint in (BASE, FINAL))
         sides = [(item, ledger.verdicts(item)) for item in (before, after)]
-        ledger.append(compare(sides[0], sides[1], task.role, task.margin), f"final:{task.name}:test", 2, FINAL.hash)
+        ledger.append(
+            compare(sides[0], sides[1], task.role, task.margin), keys.final_comparison(task.name), 2, FINAL.hash
+        )
     decision = Decision(cycle=1, outcome="accept", reason="it is better", checkpoint=FINAL.hash, candidate=FINAL.hash)
-    ledger.append(decision, "cycle:1", 1, BASE.hash)
+    ledger.append(decision, keys.decision(1), 1, BASE.hash)

@@ -23,6 +23,7 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook.config import Config, load
+from errorbook.ledger import keys
 from errorbook.ledger.events import quiet
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
@@ -112,9 +113,9 @@ def _take_base_responses(source: Path, config: Config, folder: Path) -> None:
 def _read(folder: Path, strategy: str, seed: int, config: Config) -> Result:
     cycles = range(1, config.run.cycles + 1)
     with open_ledger(folder) as ledger:
-        found = [ledger.find(Comparison, f"final:{task.name}:test") for task in config.tasks]
+        found = [ledger.find(Comparison, keys.final_comparison(task.name)) for task in config.tasks]
         tests = [comparison for comparison in found if comparison is not None]
-        decisions = [ledger.find(Decision, f"cycle:{cycle}") for cycle in cycles]
+        decisions = [ledger.find(Decision, keys.decision(cycle)) for cycle in cycles]
         learnt = next(comparison for comparison in tests if comparison.role == "learn")
         evaluation = ledger.find(Evaluation, learnt.after)
         return Result(

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from errorbook.config import Config, RunSection, TaskSection, dump
 from errorbook.diagnose import StrategySection
 from errorbook.judge import GateSection, compare
+from errorbook.ledger import keys
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
@@ -97,13 +98,13 @@ class Run:
     def begin(self) -> None:
         """Configuration, base, rule and questions."""
         self.ledger.state("config", dump(self.config))
-        self.ledger.append(self.base, "base")
+        self.ledger.append(self.base, keys.BASE)
         rule = Rule(alpha=0.05, tests=CYCLES, learn=("sums",), guards=(("chat", 0.02),))
-        self.ledger.append(rule, "rule")
+        self.ledger.append(rule, keys.RULE)
         for task in self.config.tasks:
             for split in SPLITS:
                 for some in blocks(self.examples(task, split)):
-                    self.ledger.extend(Entry(one, f"{one.task}:{one.split}:{one.id}") for one in some)
+                    self.ledger.extend(Entry(one, keys.example(one.task, one.split, one.id)) for one in some)
 
     def examples(self, task: TaskSection, split: Split) -> list[Example]:
         """The questions of one split."""
@@ -166,7 +167,7 @@ class Run:
             folder=f"checkpoints/{cycle}",
             weights_hash=digest("weights", str(cycle)),
         )
-        self.ledger.append(training, f"training:{cycle}", cycle, current.hash)
+        self.ledger.append(training, keys.training(cycle), cycle, current.hash)
         self.note(Event("train", cycle, training.lessons, training.lessons, seconds=300.0))
         candidate = Checkpoint(
             base="tiny",
@@ -179,7 +180,7 @@ class Run:
             training_set=training.training_set,
         )
         self.strength[candidate.hash] = cycle
-        self.ledger.append(candidate, f"candidate:{cycle}:1", cycle, training.training_set)
+        self.ledger.append(candidate, keys.candidate(cycle, 1), cycle, training.training_set)
         return candidate
 
     def decide(self, current: Checkpoint, candidate: Checkpoint, cycle: int) -> Checkpoint:
@@ -195,7 +196,7 @@ class Run:
             candidate=candidate.hash,
             comparisons=tuple(self.comparison(current, candidate, task, "dev") for task in self.config.tasks),
         )
-        self.ledger.append(decision, f"cycle:{cycle}", cycle, current.hash)
+        self.ledger.append(decision, keys.decision(cycle), cycle, current.hash)
         if kept is candidate:  # every kept checkpoint answers everything, so that all paths are as long as can be
             self.examine(kept, cycle, ("train", "test"))
         return kept
@@ -204,7 +205,7 @@ class Run:
         """The test splits of the base; the guard's cannot be compared yet."""
         self.examine(self.base, CYCLES + 1, ("test",))
         comparison = self.comparison(self.base, final, self.config.tasks[0], "test")
-        self.ledger.append(comparison, "final:sums:test", parent=final.hash)
+        self.ledger.append(comparison, keys.final_comparison("sums"), parent=final.hash)
 
     def comparison(self, before: Checkpoint, after: Checkpoint, task: TaskSection, split: Split) -> Comparison:
         """Two evaluations, paired."""
@@ -269,13 +270,13 @@ def diagnosed(answer: Response, cycle: int) -> list[Entry]:
         call=call.hash,
     )
     found = [
-        Entry(call, f"diagnose:{answer.hash}:error", answer.hash),
+        Entry(call, keys.call("diagnose", keys.diagnosis(answer.hash, "error")), answer.hash),
         Entry(diagnosis, f"{answer.hash}:error", answer.hash),
     ]
     if dice.random() < 0.5:
         return found
     writing = Call(instructor="tutor", purpose="write", subject=diagnosis.hash, cost_usd=0.002, reply=words(dice, 40))
-    found.append(Entry(writing, f"write:{diagnosis.hash}", diagnosis.hash))
+    found.append(Entry(writing, keys.call("write", diagnosis.hash), diagnosis.hash))
     for index in range(2):
         draft = Draft(
             assignment=digest("assignment", diagnosis.hash),
@@ -288,7 +289,7 @@ def diagnosed(answer: Response, cycle: int) -> list[Entry]:
             call=writing.hash,
         )
         found += [
-            Entry(draft, f"{draft.assignment}:{index}", diagnosis.hash),
+            Entry(draft, keys.draft(draft.assignment, index), diagnosis.hash),
             Entry(checked(draft, dice), draft.hash, draft.hash),
         ]
     return found

@@ -146,10 +146,9 @@ def test_an_unfinished_evaluation_is_not_compared() -> None:
 
 
 def test_questions_put_in_other_words_are_not_compared() -> None:
-    asked = {"x": "hash of one prompt", "y": "hash of another"}
-    require_same_prompts("task", asked, dict(asked))
+    require_same_prompts("task", 0, 2)
     with pytest.raises(StageError, match="The prompts of 1 of 2 questions of 'task' changed"):
-        require_same_prompts("task", asked, {**asked, "y": "hash of the same with a hint"})
+        require_same_prompts("task", 1, 2)
 
 
 def test_an_accepted_candidate_is_preferred_to_a_larger_rejected_gain() -> None:

@@ -20,6 +20,7 @@ from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.config import Config, load, parse
 from errorbook.diagnose import Strategy, diagnose, find_mistakes
 from errorbook.errors import BudgetError, DataError, LedgerError, StageError
+from errorbook.ledger import keys
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import exam, run
@@ -116,9 +117,9 @@ def test_every_sample_traces_back_to_its_mistake_and_on_to_its_checkpoint(tmp_pa
         assert ledger.get(Call, diagnosis.call) is not None
         evaluation = ledger.find(Evaluation, response.evaluation)
         assert evaluation is not None
-        assert ledger.get(Checkpoint, evaluation.checkpoint) == ledger.find(Checkpoint, "base")
+        assert ledger.get(Checkpoint, evaluation.checkpoint) == ledger.find(Checkpoint, keys.BASE)
         training = ledger.find(Training, "training:1")
-        candidate = ledger.find(Checkpoint, "candidate:1:1")
+        candidate = ledger.find(Checkpoint, keys.candidate(1, 1))
         assert training is not None
         assert candidate is not None
         assert candidate.training_set == training.training_set

@@ -20,14 +20,17 @@ from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
 from errorbook.judge import best, compare, judge, require_same_prompts
+from errorbook.ledger import keys
 from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.noise_floor import noise_floor
 from errorbook.records import (
+    Call,
     Checkpoint,
     Comparison,
     Decision,
     Diagnosis,
+    Evaluation,
     Example,
     Failure,
     Marked,
@@ -66,10 +69,10 @@ def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_fi
     with opened(config, folder or Path("runs") / config.run.name, watch, run_file) as this:
         current = this.base
         for cycle in range(1, config.run.cycles + 1):
-            decision = this.ledger.find(Decision, f"cycle:{cycle}")
+            decision = this.ledger.find(Decision, keys.decision(cycle))
             if decision is None:
                 decision = run_cycle(this, cycle, current)
-                this.ledger.append(decision, key=f"cycle:{cycle}", cycle=cycle, parent=current.hash)
+                this.ledger.append(decision, key=keys.decision(cycle), cycle=cycle, parent=current.hash)
             current = this.ledger.get(Checkpoint, decision.checkpoint) or this.base
             if decision.outcome == "stop":
                 break
@@ -83,7 +86,7 @@ def exam(config: Config, folder: Path, watch: Watch = quiet, run_file: str = "")
     with opened(config, folder, watch, run_file) as this:
         for course in this.parts.courses:
             for split in ("train", "dev"):
-                _examine(this, course, split, this.base, cycle=0)
+                _evaluate(this, course, split, this.base, cycle=0)
 
 
 def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
@@ -91,7 +94,7 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     config, parts = this.config, this.parts
 
     # Steps 1 and 2: the target answers the train questions that were selected. Scores that people corrected count.
-    answers = {course.name: _examine(this, course, "train", current, cycle) for course in parts.learnt()}
+    answers = {course.name: _answers(this, course, "train", current, cycle) for course in parts.learnt()}
     collect(this.ledger)
     books = {name: mark_responses(this.ledger, cycle, responses) for name, responses in answers.items()}
     mistakes = [
@@ -120,7 +123,7 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     # is asked before the training, while the current weights are still loaded.
     for course in parts.courses:
         if course.examples["dev"]:
-            _asked_twice(this, cycle, current, course, _examine(this, course, "dev", current, cycle))
+            _asked_twice(this, cycle, current, course, _answers(this, course, "dev", current, cycle))
     collect(this.ledger)
     samples = amended(this, cycle, samples)
     if not samples:
@@ -134,20 +137,20 @@ def final_exam(this: Run, final: Checkpoint) -> None:
     """Read the test splits, once, for the base and the final checkpoint; ask the train questions again."""
     tested = [course for course in this.parts.courses if course.examples["test"]]
     for course in this.parts.learnt():
-        _examine(this, course, "train", final, this.config.run.cycles + 1)
+        _evaluate(this, course, "train", final, this.config.run.cycles + 1)
     for checkpoint in (final, this.base):  # one after the other: each change loads weights
         for course in tested:
-            _examine(this, course, "test", checkpoint, this.config.run.cycles + 1)
+            _evaluate(this, course, "test", checkpoint, this.config.run.cycles + 1)
     for course in tested:
         comparison = _compared(this, course, "test", this.base, final, this.config.run.cycles + 1)
-        this.ledger.append(comparison, key=f"final:{course.name}:test", parent=final.hash)
+        this.ledger.append(comparison, key=keys.final_comparison(course.name), parent=final.hash)
 
 
 # The steps, each one stage with its records -----------------------------------------------------------------------
 
 
-def _examine(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:
-    """Evaluate one checkpoint on one split, or go on with it, and return the responses by example id."""
+def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> Evaluation:
+    """Evaluate one checkpoint on one split, or go on with it."""
     examples, ledger = course.examples[split], this.ledger
     evaluation = course.evaluation(this.parts.target, checkpoint, split)
     ledger.open_evaluation(evaluation, cycle)
@@ -160,12 +163,18 @@ def _examine(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cy
                 ledger.append_responses(block)
                 answered.update(response.example for response in block)
                 tick(len(answered))
-    return {response.example: response for response in ledger.responses(evaluation)}
+    return evaluation
+
+
+def _answers(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:
+    """The responses of one checkpoint on one split by example id; it is evaluated first, as far as it was not yet."""
+    evaluation = _evaluate(this, course, split, checkpoint, cycle)
+    return {response.example: response for response in this.ledger.responses(evaluation)}
 
 
 def _asked_twice(this: Run, cycle: int, current: Checkpoint, course: Course, answers: dict[str, Response]) -> None:
     """Ask the base again in other batches, once a run: how much a learnt task's verdicts change when nothing does."""
-    key, ledger = f"noise:{course.name}", this.ledger
+    key, ledger = keys.noise(course.name), this.ledger
     wanted = this.config.gate.noise_floor and cycle == 1 and course.role == "learn"
     if not wanted or ledger.find(Noise, key) is not None:
         return
@@ -198,22 +207,31 @@ def _with_contrasts(
 
 def _diagnosed(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mistake, Diagnosis]]:
     """Diagnose what is not diagnosed yet; the pairs are in the mistakes' order, whatever the instructor's."""
-    ledger, keys = this.ledger, {mistake.response.hash: _diagnosis_key(mistake) for mistake in mistakes}
-    known = ledger.keys(Diagnosis) | {key.removeprefix("diagnose:") for key in ledger.keys(Failure)}
-    open_mistakes = [mistake for mistake in mistakes if keys[mistake.response.hash] not in known]
-    if open_mistakes:
+    ledger, known, failed = this.ledger, this.ledger.keys(Diagnosis), this.ledger.keys(Failure)
+    keyed = [(mistake, keys.diagnosis(mistake.response.hash, mistake.strategy)) for mistake in mistakes]
+    missing = [one for one, key in keyed if key not in known and keys.call("diagnose", key) not in failed]
+    if missing:
         with timed(this, "diagnose", cycle, len(mistakes)) as tick:
-            done = len(mistakes) - len(open_mistakes)
-            for mistake, result, call in diagnose(this.parts.instructor, open_mistakes):
-                key, parent = keys[mistake.response.hash], mistake.response.hash
-                named = f"diagnose:{key}" if isinstance(result, Failure) else key
-                beside = [Entry(neighbours(mistake), key, parent)] if mistake.contrasts else []
-                ledger.extend([Entry(call, f"diagnose:{key}", parent), Entry(result, named, parent), *beside], cycle)
-                done += 1
+            found = diagnose(this.parts.instructor, missing)
+            for done, (mistake, result, call) in enumerate(found, len(mistakes) - len(missing) + 1):
+                ledger.extend(_diagnosis_entries(mistake, result, call), cycle)
                 tick(done)
                 keep_budget(this)
-    pairs = ((mistake, ledger.find(Diagnosis, keys[mistake.response.hash])) for mistake in mistakes)
+    pairs = ((mistake, ledger.find(Diagnosis, key)) for mistake, key in keyed)
     return [(mistake, diagnosis) for mistake, diagnosis in pairs if diagnosis is not None]
+
+
+def _diagnosis_entries(mistake: Mistake, result: Diagnosis | Failure, call: Call) -> list[Entry]:
+    """The records of one answered mistake, appended together: the call comes with its result or not at all."""
+    parent = mistake.response.hash
+    key = keys.diagnosis(parent, mistake.strategy)
+    asked = keys.call("diagnose", key)
+    beside = [Entry(neighbours(mistake), key, parent)] if mistake.contrasts else []
+    return [
+        Entry(call, asked, parent),
+        Entry(result, asked if isinstance(result, Failure) else key, parent),
+        *beside,
+    ]
 
 
 def _trained(
@@ -229,14 +247,14 @@ def _trained(
     if recipe.objective == "dpo":
         lessons = paired(lessons, _practised(this, cycle, current, samples))
         lessons += preference_lessons(_answered(this, books), tasks)
-    training = ledger.find(Training, f"training:{cycle}")
+    training = ledger.find(Training, keys.training(cycle))
     if training is None:
         # Recorded first: from here on a correction is too late for this cycle, also where the training is killed.
-        ledger.extend([Entry(lesson, f"{cycle}:{lesson.hash}", lesson.source) for lesson in lessons], cycle)
+        ledger.extend([Entry(lesson, keys.lesson(cycle, lesson.hash), lesson.source) for lesson in lessons], cycle)
         this.parts.target.close()
         with timed(this, "train", cycle, len(lessons)) as tick:
             training = this.parts.trainer.train(current, lessons, recipe, ledger.root, tick)
-        ledger.append(training, key=f"training:{cycle}", cycle=cycle, parent=current.hash)
+        ledger.append(training, key=keys.training(cycle), cycle=cycle, parent=current.hash)
     candidates = [
         Checkpoint(
             base=this.base.base,
@@ -253,14 +271,14 @@ def _trained(
         for scale in config.train.scales
     ]
     for candidate in candidates:
-        key = f"candidate:{cycle}:{candidate.scale:g}"
+        key = keys.candidate(cycle, candidate.scale)
         ledger.append(candidate, key=key, cycle=cycle, parent=candidate.training_set)
     return candidates
 
 
 def _accepted_samples(ledger: Ledger, cycle: int) -> list[Sample]:
     """The samples of all earlier cycles that were accepted."""
-    decisions = [ledger.find(Decision, f"cycle:{past}") for past in range(1, cycle)]
+    decisions = [ledger.find(Decision, keys.decision(past)) for past in range(1, cycle)]
     accepted = [decision.cycle for decision in decisions if decision and decision.outcome == "accept"]
     return [sample for past in accepted for sample in ledger.all(Sample, past)]
 
@@ -272,7 +290,7 @@ def _practised(this: Run, cycle: int, current: Checkpoint, samples: list[Sample]
         if isinstance(course.scorer, BatchScorer):  # programs: their drafts' tests are not kept with the samples
             continue
         examples = tuple(question_of(sample) for sample in samples if sample.task == course.name)
-        for answer in _examine(this, course.practising(examples), "train", current, cycle).values() if examples else ():
+        for answer in _answers(this, course.practising(examples), "train", current, cycle).values() if examples else ():
             if answer.score.verdict == "wrong" and not answer.truncated:
                 wrong[answer.example] = answer.text
     return wrong
@@ -295,7 +313,7 @@ def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]]) -> li
         if examples:
             book = books.get(course.name)
             if book is None:
-                answers = _examine(this, course, "train", this.base, cycle=0)
+                answers = _answers(this, course, "train", this.base, cycle=0)
                 book = mark_responses(this.ledger, cycle, answers)
             pairs += [(example, book[example.id]) for example in examples]
     return pairs
@@ -304,7 +322,7 @@ def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]]) -> li
 def _decided(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpoint]) -> Decision:
     """Examine the candidates on dev and let the gate decide; a rejected cycle goes back to the current checkpoint."""
     judged: list[tuple[Outcome, str, tuple[Comparison, ...]]] = []
-    rule = this.ledger.find(Rule, "rule") or rule_of(this.config)
+    rule = this.ledger.find(Rule, keys.RULE) or rule_of(this.config)
     for candidate in candidates:
         comparisons = [
             _compared(this, course, "dev", current, candidate, cycle)
@@ -326,18 +344,10 @@ def _decided(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkp
 
 def _compared(this: Run, course: Course, split: Split, before: Checkpoint, after: Checkpoint, cycle: int) -> Comparison:
     """Examine two checkpoints on one split and pair their responses."""
-    sides, prompts = [], []
-    for checkpoint in (before, after):
-        answers = _examine(this, course, split, checkpoint, cycle)
-        prompts.append({example: answer.prompt_hash for example, answer in answers.items()})
-        evaluation = course.evaluation(this.parts.target, checkpoint, split)
-        sides.append((evaluation, this.ledger.verdicts(evaluation)))
-    require_same_prompts(course.name, prompts[0], prompts[1])
-    return compare(sides[0], sides[1], course.role, course.margin)
-
-
-def _diagnosis_key(mistake: Mistake) -> str:
-    return f"{mistake.response.hash}:{mistake.strategy}"
+    ledger = this.ledger
+    old, new = (_evaluate(this, course, split, checkpoint, cycle) for checkpoint in (before, after))
+    require_same_prompts(course.name, ledger.reworded(old, new), old.n)
+    return compare((old, ledger.verdicts(old)), (new, ledger.verdicts(new)), course.role, course.margin)
 
 
 def _why_rejected(ledger: Ledger, cycle: int) -> str:

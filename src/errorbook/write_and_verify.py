@@ -12,6 +12,7 @@ from collections.abc import Callable
 from errorbook.errors import BudgetError
 from errorbook.instruct import instruct, retry
 from errorbook.interfaces import Checker, Solver
+from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
 from errorbook.setup.session import Run, timed
@@ -40,7 +41,7 @@ def _drafted(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft
     """Have the instructor write what is not written yet; the drafts are in the assignments' order."""
     ledger = this.ledger
     known = ledger.keys(Call, cycle)
-    open_assignments = [item for item in assignments if f"write:{item.hash}" not in known]
+    open_assignments = [item for item in assignments if keys.call("write", item.hash) not in known]
     if open_assignments:
         with timed(this, "write", cycle, len(assignments)) as tick:
             done = len(assignments) - len(open_assignments)
@@ -69,7 +70,11 @@ def _voted(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:
                 given = "" if isinstance(answer, Failure) else answer
                 vote = Vote(draft=question.id, answer=given, call=call.hash)
                 ledger.extend(
-                    [Entry(call, f"vote:{call.subject}", vote.draft), Entry(vote, call.subject, vote.draft)], cycle
+                    [
+                        Entry(call, keys.call("vote", call.subject), vote.draft),
+                        Entry(vote, call.subject, vote.draft),
+                    ],
+                    cycle,
                 )
                 tick(done)
                 keep_budget(this)
@@ -130,8 +135,8 @@ def keep_budget(this: Run) -> None:
 def _written(assignment: Assignment, result: object, call: Call) -> list[Entry]:
     """The records of one answered assignment, appended together: the call comes with all its drafts or not at all."""
     diagnosis = assignment.diagnosis.hash if assignment.diagnosis else ""
-    entries = [Entry(call, f"write:{assignment.hash}", diagnosis)]
+    entries = [Entry(call, keys.call("write", assignment.hash), diagnosis)]
     if isinstance(result, Failure):
-        return [*entries, Entry(result, f"write:{assignment.hash}", diagnosis)]
+        return [*entries, Entry(result, keys.call("write", assignment.hash), diagnosis)]
     drafts = [draft for draft in result if isinstance(draft, Draft)] if isinstance(result, tuple) else []
-    return entries + [Entry(draft, f"{assignment.hash}:{draft.index}", diagnosis) for draft in drafts]
+    return entries + [Entry(draft, keys.draft(assignment.hash, draft.index), diagnosis) for draft in drafts]

@@ -31,6 +31,7 @@ from errorbook.corrections.inbox import (
     submit,
 )
 from errorbook.errors import LedgerError, UserError
+from errorbook.ledger import keys
 from errorbook.ledger.events import Event, Watch
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import exam, run
@@ -499,7 +500,7 @@ def test_where_every_sample_is_struck_out_the_cycle_is_rejected_with_its_reason(
     with open_ledger(tmp_path) as ledger:
         decision = next(ledger.all(Decision))
         assert (decision.outcome, "struck out" in decision.reason) == ("reject", True)
-        assert final == ledger.find(Checkpoint, "base")
+        assert final == ledger.find(Checkpoint, keys.BASE)
 
 
 def test_training_from_the_base_again_goes_by_later_corrections_of_earlier_samples(tmp_path: Path) -> None:

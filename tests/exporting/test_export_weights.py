@@ -20,6 +20,7 @@ from errorbook.errors import ModelError
 from errorbook.exporting import gguf, weights
 from errorbook.exporting.chosen import Chosen
 from errorbook.exporting.folder import MANIFEST
+from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
 from errorbook.records import (
     Checkpoint,
@@ -286,12 +287,12 @@ def finished(source: weights.Source) -> Path:
     with open_ledger(source.root, "write") as ledger:
         ledger.state("config", dump(msgspec.structs.replace(source.config, run=RunSection(name="tiny", cycles=1))))
         base = Checkpoint(base=checkpoint.base, base_fingerprint="f" * 32)
-        ledger.append(base, "base")
+        ledger.append(base, keys.BASE)
         ledger.append(checkpoint, "candidate:1:0.5", 1)
         decision = Decision(
             cycle=1, outcome="accept", reason="gain", checkpoint=checkpoint.hash, candidate=checkpoint.hash
         )
-        ledger.append(decision, "cycle:1", 1)
+        ledger.append(decision, keys.decision(1), 1)
     return source.root
 
 

@@ -9,6 +9,7 @@ import pytest
 from synthetic_run import write_run
 
 from errorbook.cli.main import run_command
+from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Lesson, Sample
 
@@ -24,7 +25,7 @@ def run(tmp_path: Path) -> Path:
             for sample in ledger.all(Sample, cycle):
                 completion = f"{sample.solution}\nAnswer: {sample.answer}"
                 lesson = Lesson(prompt=sample.question, completion=completion, source=sample.hash)
-                ledger.append(lesson, f"{cycle}:{lesson.hash}", cycle, sample.hash)
+                ledger.append(lesson, keys.lesson(cycle, lesson.hash), cycle, sample.hash)
     return folder
 
 

@@ -9,6 +9,7 @@ from hostile_texts import HIT, HOSTILE, IMAGE, RUN
 from errorbook.config import Config, RunSection, TaskSection, dump
 from errorbook.diagnose import StrategySection
 from errorbook.judge import GateSection, compare, judge
+from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Assignment,
@@ -74,12 +75,12 @@ def text(number: int) -> str:
 def _write(ledger: Ledger) -> None:
     ledger.state("config", dump(CONFIG))
     base = Checkpoint(base="tiny", base_fingerprint="f" * 32)
-    ledger.append(base, key="base")
+    ledger.append(base, key=keys.BASE)
     rule = Rule(alpha=0.05, tests=1, learn=(TASK,), guards=())
-    ledger.append(rule, key="rule")
+    ledger.append(rule, key=keys.RULE)
     examples = {"train": _examples("train", len(TEXTS)), "dev": _examples("dev", 20)}
     for group in examples.values():
-        ledger.extend(Entry(item, f"{TASK}:{item.split}:{item.id}") for item in group)
+        ledger.extend(Entry(item, keys.example(TASK, item.split, item.id)) for item in group)
     wrong = _answer(ledger, base, examples["train"], {"": "wrong"})
     for number, (example, response) in enumerate(zip(examples["train"], wrong, strict=True)):
         _teach(ledger, number, example, response)
@@ -94,7 +95,7 @@ def _write(ledger: Ledger) -> None:
         candidate=candidate.hash,
         comparisons=marked,
     )
-    ledger.append(decision, key="cycle:1", cycle=1, parent=base.hash)
+    ledger.append(decision, key=keys.decision(1), cycle=1, parent=base.hash)
     _answer(ledger, candidate, examples["train"], {"0": "right", "1": "unscorable"})
 
 
@@ -167,7 +168,7 @@ def _teach(ledger: Ledger, number: int, example: Example, response: Response) ->
         reply=text(number + 9),
         prompt=text(number + 10),
     )
-    ledger.append(call, f"diagnose:{response.hash}:error", 1, response.hash)
+    ledger.append(call, keys.call("diagnose", keys.diagnosis(response.hash, "error")), 1, response.hash)
     diagnosis = Diagnosis(
         response=response.hash,
         example=example.id,
@@ -228,5 +229,5 @@ def _train(ledger: Ledger, base: Checkpoint) -> Checkpoint:
         folder=training.folder,
         weights_hash=training.weights_hash,
     )
-    ledger.append(candidate, "candidate:1:1", 1, training.training_set)
+    ledger.append(candidate, keys.candidate(1, 1), 1, training.training_set)
     return candidate

@@ -15,6 +15,7 @@ from typing import Literal
 from errorbook.config import Config, RunSection, TaskSection, dump
 from errorbook.diagnose import StrategySection
 from errorbook.judge import GateSection, compare, judge
+from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
@@ -80,12 +81,12 @@ class Scribe:
         """Write step by step, and say after each what was written."""
         ledger = self.ledger
         ledger.state("config", dump(CONFIG))
-        ledger.append(self.base, key="base")
+        ledger.append(self.base, key=keys.BASE)
         guards = (("chat", 0.5),)
         rule = Rule(alpha=0.05, tests=2, learn=("sums",), guards=guards)
-        ledger.append(rule, key="rule")
+        ledger.append(rule, key=keys.RULE)
         for group in self.examples.values():
-            ledger.extend(Entry(example, f"{example.task}:{example.split}:{example.id}") for example in group)
+            ledger.extend(Entry(example, keys.example(example.task, example.split, example.id)) for example in group)
         yield "opening"
         current = self.base
         for cycle in (1, 2):
@@ -114,7 +115,7 @@ class Scribe:
                 candidate=candidate.hash,
                 comparisons=marked,
             )
-            ledger.append(decision, key=f"cycle:{cycle}", cycle=cycle, parent=current.hash)
+            ledger.append(decision, key=keys.decision(cycle), cycle=cycle, parent=current.hash)
             current = kept
             self.begin_evaluation("sums", "train" if cycle == 1 else "test", cycle + 1)
             yield f"decision {cycle}"
@@ -123,7 +124,7 @@ class Scribe:
         yield "train questions again"
         for task in CONFIG.tasks:
             comparison = self.compare(self.base, current, task, "test", 3)
-            ledger.append(comparison, key=f"final:{task.name}:test", parent=current.hash)
+            ledger.append(comparison, key=keys.final_comparison(task.name), parent=current.hash)
             if task.name == "sums":
                 self.begin_evaluation("chat", "test", 3)
             yield f"test {task.name}"
@@ -144,10 +145,10 @@ class Scribe:
                 output_tokens=3,
                 cost_usd=0.25,
             )
-            self.ledger.append(call, f"diagnose:{key}", cycle, response.hash)
+            self.ledger.append(call, keys.call("diagnose", key), cycle, response.hash)
             if index == 0:
                 failure = Failure(subject=response.hash, stage="diagnose", reason="unreadable")
-                self.ledger.append(failure, f"diagnose:{key}", cycle, response.hash)
+                self.ledger.append(failure, keys.call("diagnose", key), cycle, response.hash)
                 continue
             diagnosis = Diagnosis(
                 response=response.hash,
@@ -191,7 +192,7 @@ class Scribe:
             for index in range(2)
         ]
         for draft in drafts:
-            self.ledger.append(draft, f"{assignment.hash}:{draft.index}", cycle, diagnosis.hash)
+            self.ledger.append(draft, keys.draft(assignment.hash, draft.index), cycle, diagnosis.hash)
         return drafts
 
     def _verified(self, draft: Draft, number: int) -> Sample | Rejection:
@@ -216,7 +217,7 @@ class Scribe:
             weights_hash=digest("weights", str(cycle), current.hash),
         )
         self.begin("train", cycle, training.lessons)
-        self.ledger.append(training, f"training:{cycle}", cycle, current.hash)
+        self.ledger.append(training, keys.training(cycle), cycle, current.hash)
         self.ledger.advance(self.row, training.lessons, 30.0)
         candidate = Checkpoint(
             base="tiny",
@@ -229,7 +230,7 @@ class Scribe:
         )
         better = "better" if cycle == 1 else "best" if self.both else "useless"
         self.labels[candidate.hash] = better if self.accept else "useless"
-        self.ledger.append(candidate, f"candidate:{cycle}:1", cycle, training.training_set)
+        self.ledger.append(candidate, keys.candidate(cycle, 1), cycle, training.training_set)
         return candidate
 
     def examine(self, checkpoint: Checkpoint, task: str, split: Split, cycle: int, blocks: int = 1) -> Iterator[None]:

@@ -126,6 +126,19 @@ def test_a_response_is_filed_under_its_own_hash(tmp_path: Path) -> None:
         assert letters.changed(EVALUATION, again, "broken") == ("x1",)
 
 
+def test_questions_that_were_put_in_other_words_are_counted(tmp_path: Path) -> None:
+    again = msgspec.structs.replace(EVALUATION, checkpoint="later")
+    with open_ledger(tmp_path, "write") as ledger:
+        for evaluation, hashes in ((EVALUATION, "ppp"), (again, "pqp")):
+            ledger.open_evaluation(evaluation)
+            answers = [
+                msgspec.structs.replace(response(number), prompt_hash=hash) for number, hash in enumerate(hashes)
+            ]
+            ledger.append_responses([msgspec.structs.replace(one, evaluation=evaluation.hash) for one in answers])
+        assert ledger.reworded(EVALUATION, again) == 1
+        assert ledger.reworded(EVALUATION, EVALUATION) == 0
+
+
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     with open_ledger(tmp_path, "write") as ledger:
         ledger.append(sample(0), key="k0")

@@ -14,6 +14,7 @@ from synthetic_run import Scribe, write_exam, write_run
 
 from errorbook.cli.compare import compare as command
 from errorbook.errors import DataError, LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.pairs import Pair, Place
 from errorbook.ledger.run_view import Checkpoints
@@ -142,7 +143,7 @@ def test_the_noise_floor_stands_beside_the_split_that_it_was_measured_on(tmp_pat
         right_after=31,
     )
     with open_ledger(tmp_path, "write") as ledger:
-        ledger.append(noise, key="noise:sums")
+        ledger.append(noise, key=keys.noise("sums"))
 
     compared = compare(named(f"{tmp_path}:base"), named(str(tmp_path)))
 

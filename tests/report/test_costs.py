@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from synthetic_run import KINDS, write_run
 
 from errorbook.config import parse
+from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Call, Diagnosis, Draft, Failure, Sample
@@ -57,11 +58,11 @@ def test_calls_are_traced_to_the_mistake_that_they_were_made_for(tmp_path: Path)
         for number, (diagnosed, kind) in enumerate(kinds.items(), 1):
             for turn in range(2):  # two rounds
                 call = Call(instructor="i", purpose="write", subject=f"{number}/{turn}", cost_usd=number / 1000)
-                ledger.append(call, f"write:{number}/{turn}", 1, diagnosed)
+                ledger.append(call, keys.call("write", f"{number}/{turn}"), 1, diagnosed)
                 spent[kind] += number
         for number, draft in enumerate(list(ledger.all(Draft))):
             call = Call(instructor="i", purpose="verify", subject=f"{draft.hash}:0", cost_usd=0.002)
-            ledger.append(call, f"vote:{number}", 1, draft.hash)
+            ledger.append(call, keys.call("vote", str(number)), 1, draft.hash)
             spent[kinds[draft.diagnosis]] += 2
         spent[""] = 250 * len(list(ledger.all(Failure)))
         of_draft = {draft.hash: kinds[draft.diagnosis] for draft in ledger.all(Draft)}

@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 from synthetic_run import CONFIG, HOSTILE, Scribe, write_exam, write_run
 
 from errorbook.errors import LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import (
@@ -158,7 +159,7 @@ def check_funnel(ledger: Ledger, report: Report) -> None:
     for item in funnel.cycles:
         assert item.drafts == item.samples + sum(item.rejected.values()) + item.waiting
         assert item.samples == item.trained + item.untrained
-        training = ledger.find(Training, f"training:{item.cycle}")
+        training = ledger.find(Training, keys.training(item.cycle))
         assert item.trained == (training.lessons - training.replayed if training else 0)
     trained_accepted = {cycle.cycle for cycle in report.cycles if cycle.decision == "accept"}
     assert funnel.kept == sum(item.trained for item in funnel.cycles if item.cycle in trained_accepted)

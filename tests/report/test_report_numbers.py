@@ -19,6 +19,7 @@ from server_kit import WEB, serving
 from synthetic_run import write_run
 
 from errorbook.errors import LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, open_ledger
 from errorbook.ledger.run_view import note_budget
 from errorbook.records import Checkpoint, Correction, Evaluation, Noise
@@ -49,7 +50,7 @@ def same(shown: Any, wanted: Any, where: str = "") -> None:
 
 def add_noise_and_corrections(folder: Path) -> None:
     with open_ledger(folder, "write") as ledger:
-        base = ledger.find(Checkpoint, "base")
+        base = ledger.find(Checkpoint, keys.BASE)
         (dev,) = [
             item
             for item in ledger.all(Evaluation)
@@ -437,6 +438,6 @@ def test_a_control_of_other_questions_or_another_base_is_refused(run_folder: Pat
 
     with open_ledger(tmp_path / "weights", "write") as ledger, open_ledger(run_folder) as source:
         ledger.state("config", source.fact("config") or "")
-        ledger.append(Checkpoint(base="tiny", base_fingerprint="e" * 32), key="base")
+        ledger.append(Checkpoint(base="tiny", base_fingerprint="e" * 32), key=keys.BASE)
     with pytest.raises(LedgerError, match="other weights"):
         read(run_folder, tmp_path / "weights")

@@ -10,6 +10,7 @@ import pytest
 from synthetic_run import CONFIG
 
 from errorbook.config import Config, dump
+from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import (
     Checkpoint,
@@ -45,13 +46,13 @@ def write_mistakes(folder: Path) -> Path:
     config: Config = msgspec.structs.replace(CONFIG, tasks=tasks)
     with open_ledger(folder, "write") as ledger:
         ledger.state("config", dump(config))
-        ledger.extend([Entry(BASE, "base"), Entry(FINAL, "candidate:1:1")])
+        ledger.extend([Entry(BASE, keys.BASE), Entry(FINAL, keys.candidate(1, 1))])
         ledger.extend(Entry(example(number), f"sums:train:{number:05}") for number in range(MISTAKES))
         wrong = list(answered(ledger, BASE))
         list(answered(ledger, FINAL))
         ledger.extend((entry for response in wrong for entry in supplied(response)), 1)
         decision = Decision(cycle=1, outcome="accept", reason="gain", checkpoint=FINAL.hash, candidate=FINAL.hash)
-        ledger.append(decision, "cycle:1", 1, BASE.hash)
+        ledger.append(decision, keys.decision(1), 1, BASE.hash)
     return folder
 
 

@@ -21,6 +21,7 @@ from msgspec.structs import asdict, replace
 from synthetic_run import CONFIG, KINDS, REASONS, SKILLS, SPLITS, Scribe, write_exam, write_run
 
 from errorbook.errors import LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import (
@@ -81,7 +82,7 @@ class Plain:
             named[hash] = diagnosis
         samples = {sample.draft for sample in ledger.all(Sample)}
         rejections = {rejection.draft: rejection for rejection in ledger.all(Rejection)}
-        trained = [cycle for cycle in (1, 2) if ledger.find(Training, f"training:{cycle}")]
+        trained = [cycle for cycle in (1, 2) if ledger.find(Training, keys.training(cycle))]
         self.drafts: list[DraftRow] = []
         for cycle in (1, 2):
             for draft in ledger.all(Draft, cycle):
@@ -591,7 +592,7 @@ def test_corrections_count_as_theirs_and_the_newest_is_the_last_word(tmp_path: P
     ]
     with open_ledger(tmp_path / "run", "write") as ledger:
         for number, (change, cycle) in enumerate(changes):
-            ledger.append(change, f"{change.kind}:{change.subject}:{number}", cycle)
+            ledger.append(change, keys.correction(change.kind, change.subject, number), cycle)
     assert catalogue.refresh(60)
 
     struck = every_draft(catalogue, DraftFilter(outcome="struck"))

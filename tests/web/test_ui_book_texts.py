@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 from synthetic_run import write_run
 
+from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Example, Response, Score, Vote, digest
 from errorbook.web.book_pages import marked
@@ -80,7 +81,9 @@ def a_page_of(folder: Path, text: str, id: str = "a/../b c?d#e&f%2F.") -> list[s
             solution=text,
         )
         written, asked = a_call("write", assignment, text), a_call("verify", f"{draft.hash}:0", text)
-        ledger.extend([Entry(written, f"write:{assignment}", diagnosis.hash), Entry(asked, "vote", draft.hash)], 1)
+        ledger.extend(
+            [Entry(written, keys.call("write", assignment), diagnosis.hash), Entry(asked, "vote", draft.hash)], 1
+        )
         ledger.append(draft, f"{assignment}:0", 1, diagnosis.hash)
         ledger.append(Vote(draft=draft.hash, answer=text, call=asked.hash), f"{draft.hash}:0", 1, draft.hash)
     run = f"/runs/{folder.name}"
@@ -150,7 +153,7 @@ def test_options_and_tests_are_shown_with_the_right_one_named(tmp_path: Path, se
     quiz = Example(id="quiz", task="q/a", split="test", question="Floats?", answer="B", choices=("iron", "cork"))
     code = Example(id="code", task="..", split="dev", question="Twice?", answer="", tests="assert twice(2) == 4")
     with open_ledger(tmp_path / "options", "write") as ledger:
-        ledger.extend(Entry(item, f"{item.task}:{item.split}:{item.id}") for item in (quiz, code))
+        ledger.extend(Entry(item, keys.example(item.task, item.split, item.id)) for item in (quiz, code))
     address = f"{served(tmp_path)}/runs/options/book"
     page.goto(f"{address}/q%2Fa/test/quiz")
     expect(page.locator(".choices .gold")).to_have_text(re.compile("cork.*the right one"))

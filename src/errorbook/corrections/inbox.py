@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from errorbook.corrections.check_edit import fault_of
 from errorbook.errors import LedgerError, UserError
 from errorbook.files import write_file
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Call, Correction, Decision, Draft, Lesson, Marked, Rejection, Response, Sample, Training
@@ -107,8 +108,8 @@ def _leave(ledger: Ledger, correction: Correction) -> None:
     said = [*known, *waiting]
     if said and said[-1].correction == correction:
         return
-    number = 1 + max((_number(item.key) for item in said), default=0)
-    item = Waiting(key=f"{correction.kind}:{correction.subject}:{number}", correction=correction)
+    number = 1 + max((keys.correction_number(item.key) for item in said), default=0)
+    item = Waiting(key=keys.correction(correction.kind, correction.subject, number), correction=correction)
     place = 1 + max((int(path.name.partition("-")[0]) for path, _ in files), default=0)
     path = ledger.root / INBOX / f"{place:08}-{correction.hash}.json"  # names sort in the order of writing
     write_file(path, msgspec.json.encode(item))
@@ -173,7 +174,7 @@ def first_use(ledger: Ledger, correction: Correction) -> int:
     """
     planned = read_config(ledger).run.cycles
     for cycle in range(1, planned + 1):
-        if not ledger.find(Decision, f"cycle:{cycle}") and not _is_past(ledger, correction, cycle):
+        if not ledger.find(Decision, keys.decision(cycle)) and not _is_past(ledger, correction, cycle):
             return cycle
     return planned + 1
 
@@ -181,7 +182,7 @@ def first_use(ledger: Ledger, correction: Correction) -> int:
 def _is_past(ledger: Ledger, correction: Correction, cycle: int) -> bool:
     if correction.kind == "score":
         return ledger.count(Call, cycle) > 0
-    return ledger.find(Training, f"training:{cycle}") is not None or ledger.count(Lesson, cycle) > 0
+    return ledger.find(Training, keys.training(cycle)) is not None or ledger.count(Lesson, cycle) > 0
 
 
 def _files(folder: Path) -> list[tuple[Path, Waiting]]:
@@ -194,10 +195,6 @@ def _files(folder: Path) -> list[tuple[Path, Waiting]]:
     return found
 
 
-def _number(key: str) -> int:
-    return int(key.rpartition(":")[2])
-
-
 # Using them --------------------------------------------------------------------------------------------------------
 
 
@@ -206,7 +203,7 @@ def recorded(ledger: Ledger, subject: str) -> list[Recorded]:
     found: list[Recorded] = []
     for cycle in range(1, read_config(ledger).run.cycles + 2):
         for correction in ledger.all(Correction, cycle, subject):
-            found.append(Recorded(correction, f"{correction.kind}:{subject}:{len(found) + 1}", cycle))
+            found.append(Recorded(correction, keys.correction(correction.kind, subject, len(found) + 1), cycle))
     return found
 
 

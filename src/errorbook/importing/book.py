@@ -23,6 +23,7 @@ from errorbook.errors import DataError, LedgerError
 from errorbook.importing.logs.entry import Label, Logged
 from errorbook.importing.logs.reading import Log
 from errorbook.interfaces import BatchScorer, Scorer
+from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import Checkpoint, Evaluation, Example, Generation, Response, Score, Verdict, digest
 from errorbook.version import __version__
@@ -211,7 +212,7 @@ def _claim(ledger: Ledger, section: TaskSection, model: str) -> None:
             f"The ledger '{ledger.path}' is not a book of {section.name} and the model '{model}';"
             " use another --out folder."
         )
-    ledger.append(_checkpoint(model), key="base")
+    ledger.append(_checkpoint(model), key=keys.BASE)
 
 
 def _checkpoint(model: str) -> Checkpoint:

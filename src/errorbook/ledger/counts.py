@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.records import Diagnosis, Draft, Evaluation, Record, Sample, Split, Verdict
 from errorbook.stats import Change, Pairing, change_of, pair
@@ -100,11 +101,11 @@ class Letters:
 
 def skills(ledger: Ledger, task: str, split: Split) -> dict[str, str]:
     """Skill by example id of the recorded examples of one split; empty texts where a task names none."""
-    start = f"{task}:{split}:"
+    start = keys.examples(task, split)
     rows = ledger.connection.execute(
         "SELECT substr(key, ?), coalesce(json_extract(body, '$.skill'), '') FROM records"
         " WHERE kind = 'Example' AND key >= ? AND key < ?",
-        (len(start) + 1, start, f"{task}:{split};"),  # a semicolon follows the colon
+        (len(start) + 1, start, f"{start[:-1]};"),  # a semicolon follows the colon
     )
     return {row[0]: row[1] for row in rows}
 

@@ -18,6 +18,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from errorbook.errors import LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.events import Event
 from errorbook.ledger.schema import explain, migrate
 from errorbook.records import Evaluation, Record, Response, Verdict, content_hash, digest, encode
@@ -244,6 +245,16 @@ class Ledger:
             self._tallies[evaluation.hash] = found
         return found
 
+    def reworded(self, before: Evaluation, after: Evaluation) -> int:
+        """How many questions were put in other words to the second: rendered prompts are compared by their hash."""
+        query = (
+            "SELECT count(*) FROM responses AS a JOIN responses AS b ON b.evaluation = ? AND b.example = a.example"
+            " JOIN bodies AS x ON x.seq = a.seq JOIN bodies AS y ON y.seq = b.seq WHERE a.evaluation = ?"
+            " AND json_extract(x.body, '$.prompt_hash') <> json_extract(y.body, '$.prompt_hash')"
+        )
+        values = self._evaluation(after.hash), self._evaluation(before.hash)
+        return int(self._sql.execute(query, values).fetchone()[0])
+
     def by_skill(self, before: Evaluation, after: Evaluation | None) -> list[Answers]:
         """Counts of what two evaluations answered, by the recorded examples' skill; without one they are left out."""
         rows = self._sql.execute(
@@ -252,7 +263,7 @@ class Ledger:
             " LEFT JOIN responses AS b ON b.evaluation = ? AND b.example = a.example"
             " WHERE a.evaluation = ? AND skill <> '' GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
             (
-                f"{before.task}:{before.split}:",
+                keys.examples(before.task, before.split),
                 self._evaluation(after.hash) if after else None,
                 self._evaluation(before.hash),
             ),

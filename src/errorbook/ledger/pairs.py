@@ -15,6 +15,7 @@ from typing import NamedTuple, get_args
 import msgspec
 
 from errorbook.errors import LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.schema import explain
 from errorbook.records import Evaluation, Response, Verdict
 from errorbook.stats import CHANGES, Change, Pairing, change_of, pair
@@ -57,7 +58,7 @@ class Pairs:
 
     def __init__(self, connection: sqlite3.Connection, before: Evaluation, after: Evaluation) -> None:
         self._sql = connection
-        self._prefix = f"{before.task}:{before.split}:"
+        self._prefix = keys.examples(before.task, before.split)
         self._ids = (self._evaluation("other", after), self._evaluation("main", before))
 
     def totals(self) -> Totals:

@@ -11,6 +11,7 @@ import msgspec
 
 from errorbook.config import Config
 from errorbook.errors import LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.records import Checkpoint, Decision, Evaluation, Split, Verdict
 
@@ -55,7 +56,7 @@ class Checkpoints:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        base = ledger.find(Checkpoint, "base")
+        base = ledger.find(Checkpoint, keys.BASE)
         self.base = base.hash if base else ""
         self.decisions = sorted(ledger.all(Decision), key=lambda decision: decision.cycle)
         self.final = self.decisions[-1].checkpoint if self.decisions else self.base

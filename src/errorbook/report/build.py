@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from errorbook.config import Config, TaskSection
 from errorbook.corrections.inbox import left_out
+from errorbook.ledger import keys
 from errorbook.ledger.counts import Letters, corrected, diagnosed, per_cycle, rejected
 from errorbook.ledger.file import Answers, Ledger
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
@@ -100,7 +101,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
 def is_finished(ledger: Ledger, config: Config, decisions: list[Decision]) -> bool:
     """Whether all cycles are decided and every test split was read."""
     decided = len(decisions) == config.run.cycles or any(decision.outcome == "stop" for decision in decisions)
-    tested = all(ledger.find(Comparison, f"final:{task.name}:test") for task in config.tasks if task.test)
+    tested = all(ledger.find(Comparison, keys.final_comparison(task.name)) for task in config.tasks if task.test)
     return decided and tested
 
 
@@ -223,7 +224,7 @@ def _cycle_funnels(ledger: Ledger, config: Config, points: Checkpoints) -> Itera
     written = per_cycle(ledger, Draft)  # read last: a run that goes on meanwhile can only have written more
     for cycle in range(1, config.run.cycles + 1):
         drafts, samples, turned_down = written[cycle], outcomes[cycle], reasons.get(cycle, {})
-        training = ledger.find(Training, f"training:{cycle}")
+        training = ledger.find(Training, keys.training(cycle))
         gone = left_out(ledger, cycle) if training else samples
         yield CycleFunnel(
             cycle=cycle,
@@ -251,7 +252,7 @@ def _cycle(ledger: Ledger, decision: Decision) -> CycleResult:
 
 def _trainings(ledger: Ledger, config: Config) -> Iterator[TrainingResult]:
     for cycle in range(1, config.run.cycles + 1):
-        training = ledger.find(Training, f"training:{cycle}")
+        training = ledger.find(Training, keys.training(cycle))
         if training is not None:
             yield TrainingResult(
                 cycle=cycle,

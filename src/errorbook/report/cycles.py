@@ -13,6 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from errorbook.config import Config
+from errorbook.ledger import keys
 from errorbook.ledger.counts import VERDICT, Letters
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints
@@ -74,7 +75,7 @@ def _splits(config: Config) -> Iterator[tuple[str, Role, Split]]:
 
 def _known(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[_Known]:
     """The base and every candidate so far, in the order in which they were made."""
-    base = ledger.find(Checkpoint, "base")
+    base = ledger.find(Checkpoint, keys.BASE)
     if base is not None:
         yield _Known(0, base, kept=True)
     for cycle in range(1, config.run.cycles + 1):

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from errorbook.corrections.inbox import as_corrected
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.lookups import dated, keyed, of_parent
 from errorbook.records import (
@@ -140,7 +141,7 @@ def writings(ledger: Ledger, diagnosis: str) -> tuple[Writing, ...]:
 
 def writing_of(ledger: Ledger, draft: Draft) -> Writing:
     """The request that one draft came from, with what else it gave: found by key, so undirected ones are too."""
-    key = f"write:{draft.assignment}"
+    key = keys.call("write", draft.assignment)
     call = ledger.find(Call, key)
     return Writing(
         assignment=draft.assignment,
@@ -165,7 +166,7 @@ def _names(sample: Sample | None, corrections: tuple[Correction, ...]) -> list[s
 
 
 def _outcome(ledger: Ledger, cycle: int) -> Outcome | Literal[""]:
-    decision = ledger.find(Decision, f"cycle:{cycle}")
+    decision = ledger.find(Decision, keys.decision(cycle))
     return decision.outcome if decision else ""
 
 

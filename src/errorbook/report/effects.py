@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from errorbook.config import Config
 from errorbook.errors import LedgerError
+from errorbook.ledger import keys
 from errorbook.ledger.counts import VERDICT, Diagnosed, Letters, skills, supplied
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
@@ -83,7 +84,7 @@ def _spent(ledger: Ledger, points: Checkpoints, kinds: Mapping[str, Kind]) -> tu
     """How many samples against each kind were trained on, and how many of these in accepted cycles."""
     trained: Counter[Kind] = Counter()
     kept: Counter[Kind] = Counter()
-    done = {cycle for cycle in range(1, len(points.decisions) + 2) if ledger.find(Training, f"training:{cycle}")}
+    done = {cycle for cycle in range(1, len(points.decisions) + 2) if ledger.find(Training, keys.training(cycle))}
     accepted = {decision.cycle for decision in points.decisions if decision.outcome == "accept"}
     for cycle, diagnosis in supplied(ledger):
         if cycle in done and diagnosis in kinds:
@@ -155,7 +156,7 @@ def _described(control: Ledger, config: Config, others: Checkpoints, whole: Vers
 
 
 def _require_same_base(ledger: Ledger, control: Ledger) -> None:
-    mine, other = ledger.find(Checkpoint, "base"), control.find(Checkpoint, "base")
+    mine, other = ledger.find(Checkpoint, keys.BASE), control.find(Checkpoint, keys.BASE)
     if mine is None or other is None or mine.base_fingerprint != other.base_fingerprint:
         raise LedgerError(
             f"The control '{control.root}' began with other weights than '{ledger.root}'; name a run of the same base."

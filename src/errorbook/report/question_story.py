@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.lookups import among, dated, keyed, of_parent
 from errorbook.ledger.run_view import Checkpoints
@@ -147,7 +148,7 @@ class CallStory(msgspec.Struct, frozen=True, kw_only=True):
 
 def story(ledger: Ledger, task: str, split: str, example: str) -> Story | None:
     """Everything about one question, or None where the ledger does not have it."""
-    found = ledger.find(Example, f"{task}:{split}:{example}")
+    found = ledger.find(Example, keys.example(task, split, example))
     if found is None:
         return None
     answers = _answers(ledger, found)
@@ -249,12 +250,12 @@ def _study(ledger: Ledger, answer: Answer, diagnosis: Diagnosis, cycle: int, cal
 
 def _contrasts(ledger: Ledger, response: Response, diagnosis: Diagnosis) -> tuple[Beside, ...]:
     found = among(ledger, response.evaluation, diagnosis.contrasts) if diagnosis.contrasts else {}
-    known = ledger.find(Neighbours, f"{diagnosis.response}:{diagnosis.strategy}")
+    known = ledger.find(Neighbours, keys.diagnosis(diagnosis.response, diagnosis.strategy))
     similarities = dict(known.near) if known else {}
     contrasts = []
     for rank, hash in enumerate(diagnosis.contrasts, 1):
         near = found.get(hash)
-        example = ledger.find(Example, f"{near.task}:{near.split}:{near.example}") if near else None
+        example = ledger.find(Example, keys.example(near.task, near.split, near.example)) if near else None
         if near is not None and example is not None:
             contrasts.append(
                 Beside(rank=rank, similarity=similarities.get(hash), example=example, response=near, hash=hash)
@@ -273,7 +274,9 @@ def _of_diagnosing(ledger: Ledger, asked: Asked) -> CallStory:
         example = ledger.find(Example, f"{diagnosis.task}:train:{diagnosis.example}")
     else:
         response = ledger.response(subject)
-        example = ledger.find(Example, f"{response.task}:{response.split}:{response.example}") if response else None
+        example = (
+            ledger.find(Example, keys.example(response.task, response.split, response.example)) if response else None
+        )
     return CallStory(asked=asked, example=example, diagnosis=diagnosis, failure=failure)
 
 
@@ -286,7 +289,7 @@ def _of_writing(ledger: Ledger, asked: Asked) -> CallStory:
         asked=asked,
         example=_example_of(ledger, diagnosis),
         diagnosis=diagnosis,
-        failure=ledger.find(Failure, f"write:{assignment}"),
+        failure=ledger.find(Failure, keys.call("write", assignment)),
         drafts=drafts,
     )
 

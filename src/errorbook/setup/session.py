@@ -18,6 +18,7 @@ from errorbook.adapters.ray.ray_cluster import disconnect
 from errorbook.config import ComputeSection, Config, dump
 from errorbook.errors import LedgerError
 from errorbook.interfaces import Sourced
+from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.ledger.run_view import note_budget
@@ -47,13 +48,13 @@ def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterato
     with open_ledger(folder / "ledger.sqlite", "write") as ledger:
         _claim(ledger, config)
         base = Checkpoint(base=target.base, base_fingerprint=target.fingerprint)
-        known = ledger.find(Checkpoint, "base")
+        known = ledger.find(Checkpoint, keys.BASE)
         if known is not None and known != base:
             raise LedgerError(
                 f"The base model '{target.base}' is not the one that this ledger began with; use another --out folder."
             )
-        ledger.append(base, key="base")
-        ledger.append(rule_of(config), key="rule")
+        ledger.append(base, key=keys.BASE)
+        ledger.append(rule_of(config), key=keys.RULE)
         for course in parts.courses:
             _shelve(ledger, course)
         _protect(ledger, parts)
@@ -93,7 +94,7 @@ def _shelve(ledger: Ledger, course: Course) -> None:
                 f"The {split} examples of '{course.name}' changed since the ledger '{ledger.path}' was begun; restore"
                 " the data or use another --out folder."
             ) from None
-        ledger.extend(Entry(example, f"{course.name}:{split}:{example.id}") for example in examples)
+        ledger.extend(Entry(example, keys.example(course.name, split, example.id)) for example in examples)
     if isinstance(course.task, Sourced) and ledger.fact(f"origin {course.name}") is None:
         ledger.state(f"origin {course.name}", course.task.origin)
 

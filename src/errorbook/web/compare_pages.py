@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from errorbook.errors import LedgerError, UserError
+from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.pairs import Pair, Pairs, Place
 from errorbook.records import Example
@@ -186,7 +187,7 @@ def _opened(request: Request, ends: Ends, row: Paired, pairs: Pairs, item: str) 
         not_found(request, f"The question '{item}' of {row.task} ({row.split}) is not answered by both sides.")
     regressions = pairs.page(("broken",), place if place.change == "broken" else None, 1)
     with open_ledger(ends.a.path) as ledger:
-        example = ledger.find(Example, f"{row.task}:{row.split}:{item}")
+        example = ledger.find(Example, keys.example(row.task, row.split, item))
     score_a, score_b = (answer.score for answer in answers)
     pair = Pair(place, score_a.verdict, score_b.verdict, "", score_a.extracted, score_b.extracted)
     return Opened(

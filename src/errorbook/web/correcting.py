@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from errorbook.corrections.inbox import author, first_use, pending, recorded, submit
 from errorbook.errors import LedgerError, UserError
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Draft, Rejection, Sample, Split, Training, Verdict
@@ -83,7 +84,7 @@ def _used(ledger: Ledger, correction: Correction, cycle: int) -> str:
         (each for each in range(1, config.run.cycles + 1) if any(ledger.all(Sample, each, correction.subject))), 0
     )
     if cycle <= own:
-        trained = ledger.find(Training, f"training:{own}") is not None
+        trained = ledger.find(Training, keys.training(own)) is not None
         return f"The training of cycle {own} {'went' if trained else 'will go'} by it."
     said = f"Cycle {own} was trained before this."
     if config.train.start == "restart" and not _is_over(ledger, config.run.cycles):

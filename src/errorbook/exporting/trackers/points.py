@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple
 
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.records import Call, Comparison, Decision, Draft, Rejection, Sample, Training
 from errorbook.render import words as sentences
@@ -31,7 +32,7 @@ def points(ledger: Ledger) -> Iterator[Point]:
         if decision.cycle == 1:
             base = {key: value for item in decision.comparisons for key, value in _kept(item, False).items()}
             yield Point(next(steps), base | {"cycle": 0.0})
-        training = ledger.find(Training, f"training:{decision.cycle}")
+        training = ledger.find(Training, keys.training(decision.cycle))
         for loss in training.losses if training else ():
             yield Point(next(steps), {"train/loss": loss, "cycle": float(decision.cycle)})
         usd += sum(call.cost_usd for call in ledger.all(Call, decision.cycle))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from errorbook.ledger import changes
+from errorbook.ledger import changes, keys
 from errorbook.ledger.changes import Answer, NewRecord
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
@@ -155,7 +155,7 @@ class Filling:
 
     def _question(self, place: int, example: str) -> Question:
         task, split = self._plan.places[place]
-        found = self._ledger.find(Example, f"{task}:{split}:{example}")
+        found = self._ledger.find(Example, keys.example(task, split, example))
         return Question(found.question, found.skill) if found else Question("", "")
 
     # whole places -----------------------------------------------------------------------------------------------
