@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-import errorbook
 from errorbook.errors import ConfigError, ErrorbookError, StageError
+from errorbook.version import __version__
 
 INSTALL = "pip install 'errorbook[ray]'"
 _KNOCK_SECONDS = 10.0
@@ -134,9 +134,9 @@ def fetch(ray: Any, reference: Any) -> Any:
 
 def require_same_version(version: str) -> None:
     """Raise ConfigError where a worker runs another version of this project than the driver."""
-    if version != errorbook.__version__:
+    if version != __version__:
         raise ConfigError(
-            f"A worker of the cluster has Errorbook {version}, this machine {errorbook.__version__}; "
+            f"A worker of the cluster has Errorbook {version}, this machine {__version__}; "
             "install the same version on every node."
         )
 

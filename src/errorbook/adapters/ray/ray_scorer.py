@@ -10,12 +10,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import errorbook
 from errorbook import plugins
 from errorbook.adapters.ray.ray_cluster import Compute, connect, living, require, require_same_version
 from errorbook.adapters.ray.ray_pool import Job, Pool
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.records import Example, Score
+from errorbook.version import __version__
 
 _CHUNKS = 3
 """Chunks for each node and call: enough that a slow one does not keep the others waiting for long."""
@@ -109,7 +109,7 @@ class _Worker:
 
     def ready(self) -> str:
         """Version of this project."""
-        return errorbook.__version__
+        return __version__
 
     def close(self) -> None:
         """There is nothing to free."""

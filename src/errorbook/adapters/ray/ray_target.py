@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import errorbook
 from errorbook import plugins
 from errorbook.adapters.ray.parcels import Parcel, pack, unpack
 from errorbook.adapters.ray.ray_cluster import Compute, connect, require, require_same_version, room
@@ -20,6 +19,7 @@ from errorbook.errors import ConfigError, ModelError
 from errorbook.evaluate import BLOCK
 from errorbook.interfaces import Likelihood, Paced, Target
 from errorbook.records import Checkpoint, Completion, Generation
+from errorbook.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -201,7 +201,7 @@ class _Worker:
         """Version of this project, fingerprint of the target, and the name of the machine."""
         import platform
 
-        return errorbook.__version__, self._target().fingerprint, platform.node()
+        return __version__, self._target().fingerprint, platform.node()
 
     def generate(self, order: Order, prompts: list[str], settings: Generation) -> list[Completion]:
         """All completions of one block."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import errorbook
 from errorbook import plugins
 from errorbook.adapters.ray.parcels import Parcel, pack, unpack
 from errorbook.adapters.ray.ray_cluster import require, require_same_version
@@ -19,6 +18,7 @@ from errorbook.adapters.trainers.result import training_hash
 from errorbook.errors import ErrorbookError
 from errorbook.interfaces import Trainer
 from errorbook.records import Checkpoint, Lesson, Recipe, Training
+from errorbook.version import __version__
 
 _TELL_SECONDS = 0.5
 
@@ -33,7 +33,7 @@ class Errand(NamedTuple):
     recipe: Recipe
     root: str
     marker: str
-    version: str = errorbook.__version__
+    version: str = __version__
 
 
 class Delivery(NamedTuple):
