@@ -23,7 +23,7 @@ from errorbook import plugins
 from errorbook.diagnose import StrategySection
 from errorbook.errors import ConfigError
 from errorbook.judge import GateSection
-from errorbook.records import Role, without_defaults
+from errorbook.records import Role, Rule, without_defaults
 from errorbook.train import TrainSection
 from errorbook.verify import VerifySection
 
@@ -135,6 +135,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def guards(self) -> tuple[TaskSection, ...]:
         """The tasks that must not get worse."""
         return tuple(task for task in self.tasks if task.role == "guard")
+
+    def rule(self) -> Rule:
+        """The rule that the gate is given; several learnt tasks also guard each other."""
+        learn = self.learn()
+        guarding = (*self.guards(), *(learn if len(learn) > 1 else ()))
+        return Rule(
+            alpha=self.gate.alpha,
+            tests=self.run.cycles * len(self.train.scales),
+            learn=tuple(section.name for section in learn),
+            guards=tuple((section.name, section.margin) for section in guarding),
+        )
 
 
 def load(path: Path) -> Config:

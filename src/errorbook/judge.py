@@ -136,7 +136,7 @@ def judge(rule: Rule, comparisons: Sequence[Comparison]) -> tuple[Outcome, str, 
         raise StageError("The gate was given a split other than dev; only dev may decide.")
     if set(by_task) != {*rule.learn, *(name for name, _ in rule.guards)}:
         raise StageError("The gate lacks a task that its rule names; evaluate every task on dev.")
-    alpha = rule.alpha / rule.tests
+    alpha = rule.alpha_each
     learnt = [by_task[name] for name in rule.learn]
     fixed, broken = sum(item.fixed for item in learnt), sum(item.broken for item in learnt)
     gain = mcnemar_gain(fixed, broken)

@@ -44,7 +44,7 @@ from errorbook.records import (
     Split,
     Training,
 )
-from errorbook.setup.assemble import Course, rule_of
+from errorbook.setup.assemble import Course
 from errorbook.setup.session import Run, opened, timed
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
 from errorbook.write_and_verify import keep_budget, supplied
@@ -322,7 +322,7 @@ def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]]) -> li
 def _decided(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpoint]) -> Decision:
     """Examine the candidates on dev and let the gate decide; a rejected cycle goes back to the current checkpoint."""
     judged: list[tuple[Outcome, str, tuple[Comparison, ...]]] = []
-    rule = this.ledger.find(Rule, keys.RULE) or rule_of(this.config)
+    rule = this.ledger.find(Rule, keys.RULE) or this.config.rule()
     for candidate in candidates:
         comparisons = [
             _compared(this, course, "dev", current, candidate, cycle)

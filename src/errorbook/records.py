@@ -429,14 +429,18 @@ class Noise(Record, frozen=True, kw_only=True):
 class Rule(Record, frozen=True, kw_only=True):
     """The gate's rule, fixed and recorded before the first cycle.
 
-    `alpha` is the error rate of the whole run; each of the `tests` applications (cycles x candidates) gets
-    `alpha / tests` (Bonferroni).
+    `alpha` is the error rate of the whole run, and `tests` how often it is applied at most (cycles x candidates).
     """
 
     alpha: float
     tests: int
     learn: tuple[str, ...]
     guards: tuple[tuple[str, float], ...]
+
+    @property
+    def alpha_each(self) -> float:
+        """What each application gets of the error rate (Bonferroni)."""
+        return self.alpha / self.tests
 
 
 class Decision(Record, frozen=True, kw_only=True):

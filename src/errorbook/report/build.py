@@ -24,6 +24,7 @@ from errorbook.records import (
     Evaluation,
     Failure,
     Noise,
+    Rule,
     Sample,
     Training,
     Verdict,
@@ -59,7 +60,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
     config, points, letters = read_config(ledger), Checkpoints(ledger), Letters(ledger)
     decisions = points.decisions
     seconds = _stage_seconds(ledger)
-    alpha_each = config.gate.alpha / (config.run.cycles * len(config.train.scales))
+    rule = ledger.find(Rule, "rule") or config.rule()  # a book imported from logs has no gate, and records no rule
     spending = _spending(ledger)
     diagnoses = diagnosed(ledger)
     mistakes, kinds = error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
@@ -78,9 +79,9 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         seconds=sum(seconds.values()),
         stage_seconds=seconds,
         spending=spending,
-        alpha=config.gate.alpha,
-        alpha_each=alpha_each,
-        detectable=detectable_gain(sum(task.dev for task in config.learn()), alpha_each),
+        alpha=rule.alpha,
+        alpha_each=rule.alpha_each,
+        detectable=detectable_gain(sum(task.dev for task in config.learn()), rule.alpha_each),
         cycles=tuple(_cycle(ledger, decision) for decision in decisions),
         tasks=_tasks(ledger, config, points, letters),
         skills=tuple(_skills(ledger, config, points)),

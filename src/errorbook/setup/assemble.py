@@ -29,7 +29,7 @@ from errorbook.interfaces import (
     Task,
     Trainer,
 )
-from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Rule, Split, digest
+from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Split, digest
 from errorbook.select import select
 from errorbook.setup.held_out import protected_questions
 
@@ -158,18 +158,6 @@ def create_task(section: TaskSection) -> Task:
         options["name"] = section.name
     task: Task = plugins.create("tasks", section.plugin, options)
     return task
-
-
-def rule_of(config: Config) -> Rule:
-    """The gate's rule: several learnt tasks also guard each other."""
-    learn = config.learn()
-    guarding = (*config.guards(), *(learn if len(learn) > 1 else ()))
-    return Rule(
-        alpha=config.gate.alpha,
-        tests=config.run.cycles * len(config.train.scales),
-        learn=tuple(section.name for section in learn),
-        guards=tuple((section.name, section.margin) for section in guarding),
-    )
 
 
 def plugin_origins(config: Config) -> list[plugins.Origin]:

@@ -20,7 +20,7 @@ from errorbook.interfaces import Checker, Free, Instructor, Solver
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Example, Role, Rule
 from errorbook.select import select
-from errorbook.setup.assemble import create_instructor, create_task, rule_of
+from errorbook.setup.assemble import create_instructor, create_task
 from errorbook.stats import detectable_gain, not_worse
 
 _LARGEST_GAIN = 0.3  # `detectable_gain` is capped here: more questions would have to change than are expected to
@@ -102,9 +102,8 @@ def make_plan(config: Config) -> Plan:
     price = _price(instructor, learnt, supply, config)
     responses = {task.task: _responses(task, config) for task in tasks}
     at_most = sum(responses[task.task] * task.max_new_tokens for task in tasks)
-    rule = rule_of(config)
-    alpha_each = rule.alpha / rule.tests
-    detectable = detectable_gain(sum(course.plan.dev for course in learnt), alpha_each)
+    rule = config.rule()
+    detectable = detectable_gain(sum(course.plan.dev for course in learnt), rule.alpha_each)
     return Plan(
         name=config.run.name,
         cycles=config.run.cycles,
@@ -119,7 +118,7 @@ def make_plan(config: Config) -> Plan:
         output_tokens=price.output_tokens,
         usd=price.usd,
         budget_usd=config.run.budget_usd,
-        alpha_each=alpha_each,
+        alpha_each=rule.alpha_each,
         detectable=detectable,
         warnings=(*_warnings(tasks, rule, detectable, config), *_money_warnings(instructor, price.usd, config)),
     )
@@ -242,16 +241,15 @@ def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -
 
 
 def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config: Config) -> list[str]:
-    alpha = rule.alpha / rule.tests
     sizes = {task.task: task.dev for task in tasks}
     found = []
     for name, margin in rule.guards:
-        needed = enough_for(margin, alpha)
+        needed = enough_for(margin, rule.alpha_each)
         if sizes[name] < needed:
             found.append(
                 f"'{name}' can never pass as a guard: {sizes[name]} dev questions cannot rule out a loss of"
-                f" {100 * margin:g} points at alpha {alpha:.2g}, even if no answer changes; give it dev = {needed} or"
-                " more, or a wider margin."
+                f" {100 * margin:g} points at alpha {rule.alpha_each:.2g}, even if no answer changes; give it"
+                f" dev = {needed} or more, or a wider margin."
             )
     if detectable >= _LARGEST_GAIN:
         found.append("The dev split is too small to show any likely gain; give the learnt tasks more dev questions.")

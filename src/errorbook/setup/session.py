@@ -23,7 +23,7 @@ from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.ledger.run_view import note_budget
 from errorbook.records import Checkpoint, Split, digest
-from errorbook.setup.assemble import SPLITS, Course, Parts, assemble, plugin_origins, rule_of
+from errorbook.setup.assemble import SPLITS, Course, Parts, assemble, plugin_origins
 from errorbook.version import __version__
 
 _NOTED_EVERY = 2.0
@@ -54,7 +54,7 @@ def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterato
                 f"The base model '{target.base}' is not the one that this ledger began with; use another --out folder."
             )
         ledger.append(base, key=keys.BASE)
-        ledger.append(rule_of(config), key=keys.RULE)
+        ledger.append(config.rule(), key=keys.RULE)
         for course in parts.courses:
             _shelve(ledger, course)
         _protect(ledger, parts)
