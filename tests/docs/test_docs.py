@@ -174,11 +174,11 @@ def test_error_messages_in_documents_are_the_programs_own() -> None:
 
 
 def test_the_words_of_fates_are_the_programs_own() -> None:
-    from errorbook.report.fates import MEANING
+    from errorbook.render.words import FATE_MEANING
 
     page = (ROOT / "docs" / "howto" / "book.md").read_text(encoding="utf-8")
 
-    assert [fate for fate in MEANING if f"| {fate.replace('_', ' ')} | " not in page] == []
+    assert [fate for fate in FATE_MEANING if f"| {fate.replace('_', ' ')} | " not in page] == []
 
 
 def annotated() -> list[Any]:

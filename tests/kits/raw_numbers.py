@@ -327,6 +327,7 @@ def expected(folder: Path, control: Path | None) -> Row:
     raw, other = Raw(folder), Raw(control) if control else None
     before, after = (raw.verdicts(point, "sums", "train") for point in (raw.base, raw.final))
     fixed, broken = changes(before, after)
+    rule = raw.of("Rule")[0]["body"]
     stages: Counter[str] = Counter()
     for stage, seconds in raw.seconds:
         stages[stage] += seconds
@@ -347,8 +348,8 @@ def expected(folder: Path, control: Path | None) -> Row:
         "seconds": sum(stages.values()),
         "stage_seconds": dict(stages),
         "spending": spending(raw),
-        "alpha": raw.config["gate"]["alpha"],
-        "alpha_each": raw.config["gate"]["alpha"] / raw.config["run"]["cycles"],
+        "alpha": rule["alpha"],
+        "alpha_each": rule["alpha"] / rule["tests"],
         "tasks": results(raw),
         "skills": skill_results(raw),
         "error_kinds": error_kinds(raw, other),

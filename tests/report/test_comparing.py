@@ -19,6 +19,7 @@ from errorbook.ledger.file import open_ledger
 from errorbook.ledger.pairs import Pair, Place
 from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import Checkpoint, Evaluation, Example, Noise, Response, Split, Verdict
+from errorbook.render.compare_words import choice_text, comparison_notes, remarks
 from errorbook.report.compare_runs import (
     SHOWN,
     Compared,
@@ -156,10 +157,10 @@ def test_the_noise_floor_stands_beside_the_split_that_it_was_measured_on(tmp_pat
 def test_two_models_asked_the_same_are_compared_and_said_to_be_two(runs: Path) -> None:
     compared = compare(named(f"{runs / 'one'}:base"), named(f"{runs / 'other'}:base"))
 
-    remarks = " ".join(row_of(compared, "sums", "test").remarks)
-    assert "different base weights" in remarks
-    assert "Of the first 50 questions, 50 were put in other words" in remarks
-    assert any("association, not proof" in note for note in compared.notes)
+    said = " ".join(remarks(row_of(compared, "sums", "test")))
+    assert "different base weights" in said
+    assert "Of the first 50 questions, 50 were put in other words" in said
+    assert any("association, not proof" in note for note in comparison_notes(compared))
     assert row_of(compared, "sums", "test").fixed == 0  # the synthetic answers are the same
 
 
@@ -190,8 +191,8 @@ def test_checkpoints_go_by_name_or_by_the_first_digits_of_their_hash(runs: Path)
     with open_ledger(runs / "one") as ledger:
         known = choices(ledger)
         assert [item.name for item in known[:2]] == ["base", "final"]
-        assert "cycle 1, accepted" in known[2].what
-        assert "cycle 2, rejected" in known[3].what
+        assert "cycle 1, accepted" in choice_text(known[2])
+        assert "cycle 2, rejected" in choice_text(known[3])
         for item in known[2:]:
             assert side(ledger, item.checkpoint[:6]).checkpoint == item.checkpoint
         with pytest.raises(LedgerError, match="no checkpoint 'best'; it has base, final, "):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from errorbook.ledger.counts import Letters
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import Evaluation, Generation, Response, Score, Verdict
+from errorbook.render.words import FATE_MEANING
 from errorbook.report.cycles import bands
-from errorbook.report.fates import FATES, MEANING, Fate, fate_of
+from errorbook.report.fates import FATES, Fate, fate_of
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 PATHS = st.lists(st.sampled_from(VERDICTS), min_size=1, max_size=6)
@@ -24,7 +25,7 @@ ANSWERS = st.lists(st.lists(st.sampled_from([None, *VERDICTS]), min_size=3, max_
 
 
 def test_every_fate_is_explained() -> None:
-    assert set(MEANING) == set(FATES)
+    assert set(FATE_MEANING) == set(FATES)
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)

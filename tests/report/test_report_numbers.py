@@ -25,9 +25,9 @@ from errorbook.ledger.run_view import note_budget
 from errorbook.records import Checkpoint, Correction, Evaluation, Noise
 from errorbook.render import markdown as report_markdown
 from errorbook.render.pages import html as report_html
+from errorbook.render.words import words
 from errorbook.report.build import build
 from errorbook.report.fates import FATES
-from errorbook.report.phrases import words
 from errorbook.report.records import Report
 
 

@@ -65,6 +65,7 @@ def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
 
 
 def _show(made: Compared, listed: list[Item], options: Options) -> None:
+    from errorbook.render.compare_words import comparison_notes, remarks
     from errorbook.render.terminal import make_table, out, plain
     from errorbook.render.words import noise_text
 
@@ -78,11 +79,9 @@ def _show(made: Compared, listed: list[Item], options: Options) -> None:
         columns = ["task", "split", "side", "responses", "unscorable", "cut off"]
         console.print(make_table("Responses that could not be scored, or were cut off", columns, lost, 3))
     for row in made.tasks:
-        said = [noise_text(row.noise)] if row.noise else []
-        said += [f"{row.task} ({row.split}): {remark}" for remark in row.remarks]
-        for text in said:
+        for text in (*([noise_text(row.noise)] if row.noise else []), *remarks(row)):
             console.print(plain(text))
-    for text in (*made.unlike, *made.notes):
+    for text in (*made.unlike, *comparison_notes(made)):
         console.print(plain(text))
     for row in made.tasks:
         mine = [item for item in listed if (item.task, item.split) == (row.task, row.split)]

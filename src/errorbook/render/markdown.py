@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from errorbook.render import words as sentences
 from errorbook.render.words import cost_row
-from errorbook.report import phrases
 from errorbook.report.fates import FATES
 from errorbook.report.records import Accuracy, Band, Case, Difference, ErrorKind, Report
 
@@ -81,7 +80,7 @@ def _fates(report: Report) -> Iterator[str]:
         [item.task, item.split, item.n, item.checkpoints, *(_band(band) for band in item.bands)]
         for item in report.fates
     ]
-    columns = ["Task", "Split", "Questions", "Checkpoints", *map(phrases.words, FATES)]
+    columns = ["Task", "Split", "Questions", "Checkpoints", *map(sentences.words, FATES)]
     if any(item.checkpoints > 1 for item in report.fates):
         yield from _table(columns, rows, "What became of the questions")
         yield from ["In brackets those that could not be scored at the end.", ""]
@@ -118,7 +117,7 @@ def _decisions(report: Report) -> Iterator[str]:
 
 def _skills(report: Report) -> Iterator[str]:
     rows = [
-        [item.task, phrases.words(item.skill), item.base.n, sentences.with_interval(item.base), _maybe(item.final)]
+        [item.task, sentences.words(item.skill), item.base.n, sentences.with_interval(item.base), _maybe(item.final)]
         for item in report.skills[:MOST_ROWS]
     ]
     if rows:
@@ -145,7 +144,7 @@ def _effect(item: ErrorKind) -> list[object]:
     trained = str(item.trained) if item.trained == item.kept else f"{item.trained} ({item.kept} kept)"
     fixed = "–" if item.fixed is None else f"{item.fixed} ({sentences.percent(item.fixed / item.n)})"
     broken = "–" if item.broken is None else f"{item.broken} of {item.right_before}"
-    return [item.task, sentences.brief(phrases.words(item.kind)), item.n, fixed, trained, broken, f"${item.usd:.4f}"]
+    return [item.task, sentences.brief(sentences.words(item.kind)), item.n, fixed, trained, broken, f"${item.usd:.4f}"]
 
 
 def _versus(report: Report, item: ErrorKind) -> list[object]:
@@ -164,7 +163,7 @@ def _versus(report: Report, item: ErrorKind) -> list[object]:
 def _funnel(report: Report) -> Iterator[str]:
     funnel = report.funnel
     rows: list[list[object]] = [["drafts written", funnel.drafts], ["verified", funnel.samples]]
-    rows += [[f"rejected: {phrases.words(reason)}", n] for reason, n in funnel.rejected.items()]
+    rows += [[f"rejected: {sentences.words(reason)}", n] for reason, n in funnel.rejected.items()]
     rows += [["waiting for a check", funnel.waiting], ["trained on", funnel.trained]]
     rows += [["in the final model", funnel.kept]]
     yield from _table(["Stage", "Drafts"], rows, "From drafts to training")
@@ -192,8 +191,8 @@ def _cases(report: Report) -> Iterator[str]:
 
 
 def _case(case: Case) -> Iterator[str]:
-    kind = sentences.brief(phrases.words(case.kind)) if case.kind else "not diagnosed"
-    yield from [f"### {_cell(kind)} ({_cell(case.task)}, {phrases.words(case.fate)})", "", *_fence(case.question)]
+    kind = sentences.brief(sentences.words(case.kind)) if case.kind else "not diagnosed"
+    yield from [f"### {_cell(kind)} ({_cell(case.task)}, {sentences.words(case.fate)})", "", *_fence(case.question)]
     yield from [f"Right answer: {_cell(case.answer)}. Before: {case.before.verdict}.", "", *_fence(case.before.text)]
     if case.after is not None:
         yield from [f"After: {case.after.verdict}.", "", *_fence(case.after.text)]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from errorbook.render.words import percent
-from errorbook.report.phrases import count
+from errorbook.render.words import count, percent
 
 if TYPE_CHECKING:
     from errorbook.ledger.events import Event, StageName

@@ -21,7 +21,6 @@ from rich.text import Text
 from errorbook.render import status_words as standing
 from errorbook.render import words as sentences
 from errorbook.render.words import cost_row, each_text
-from errorbook.report import phrases
 from errorbook.report.fates import FATES
 from errorbook.report.records import Difference
 
@@ -118,7 +117,7 @@ def show_report(report: Report, console: Console) -> None:
     _show_decisions(report, console)
     if report.skills:
         rows = [
-            [item.task, phrases.words(item.skill), item.base.n, _share(item.base), _share(item.final)]
+            [item.task, sentences.words(item.skill), item.base.n, _share(item.base), _share(item.final)]
             for item in report.skills
         ]
         title = f"Skills on {report.skills[0].split}"
@@ -160,7 +159,7 @@ def _show_fates(report: Report, console: Console) -> None:
         if item.checkpoints > 1
     ]
     if rows:
-        columns = ["task", "split", "n", *map(phrases.words, FATES)]
+        columns = ["task", "split", "n", *map(sentences.words, FATES)]
         kept = [index for index in range(len(columns)) if columns[index] != "waiting" or any(row[-1] for row in rows)]
         shown = [[row[index] for index in kept] for row in rows]
         console.print(make_table("What became of the questions", [columns[index] for index in kept], shown, 2))
@@ -170,7 +169,7 @@ def _show_kinds(report: Report, console: Console) -> None:
     rows = [
         [
             item.task,
-            sentences.brief(phrases.words(item.kind)),
+            sentences.brief(sentences.words(item.kind)),
             item.n,
             "–" if item.fixed is None else item.fixed,
             item.trained,
@@ -212,7 +211,7 @@ def _show_decisions(report: Report, console: Console) -> None:
 def _show_funnel(report: Report, console: Console) -> None:
     rows: list[list[object]] = []
     for item in report.funnel.cycles:
-        reasons = ", ".join(f"{n} {phrases.words(reason)}" for reason, n in item.rejected.items())
+        reasons = ", ".join(f"{n} {sentences.words(reason)}" for reason, n in item.rejected.items())
         mistakes = "–" if item.mistakes is None else item.mistakes
         rows.append([item.cycle, mistakes, item.drafts, item.samples, item.trained, reasons or "–"])
     if rows:
@@ -244,7 +243,7 @@ def show_status(status: Status, console: Console) -> None:
     console.print(make_table("Evaluations", ["task", "split", "checkpoint", "answered", "so far"], rows, 3))
     counts = ((status.diagnoses, "diagnoses"), (status.drafts, "drafts"), (status.samples, "samples"))
     line = ", ".join(f"{n} {noun}" for n, noun in counts)
-    console.print(plain(f"{line}, {status.rejections} rejected, {phrases.count(status.trainings, 'training')}."))
+    console.print(plain(f"{line}, {status.rejections} rejected, {sentences.count(status.trainings, 'training')}."))
     _show_costs(status.cost_by_kind, console)
     cost = f"instructor {standing.money(status)}{each_text(status.usd, status.usd_per_sample)}"
     console.print(plain(f"Time {sentences.duration(status.seconds)}; {cost}; {status.run}"))
@@ -252,7 +251,7 @@ def show_status(status: Status, console: Console) -> None:
 
 def show_plan(plan: Plan, console: Console) -> None:
     """What a run will do."""
-    console.print(Text.assemble((plan.name, "bold"), f": {phrases.count(plan.cycles, 'cycle')} at most"))
+    console.print(Text.assemble((plan.name, "bold"), f": {sentences.count(plan.cycles, 'cycle')} at most"))
     rows = [[item.task, item.role, item.train, item.dev, item.test] for item in plan.tasks]
     console.print(make_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
     votes = f", {plan.votes} of them blind answers to drafts" if plan.votes else ""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from errorbook.records import Noise
-from errorbook.report.phrases import count, words
+from errorbook.report.fates import Fate
 from errorbook.report.records import (
     Accuracy,
     CycleResult,
@@ -27,11 +27,31 @@ from errorbook.report.records import (
 _DECIDED = {"accept": "accepted", "reject": "rejected", "stop": "stopped"}
 
 
+FATE_MEANING: dict[Fate, str] = {
+    "fixed": "not right at first, right at the end",
+    "relapsed": "not right at first, right for a while, not right at the end",
+    "stubborn": "never right",
+    "broken": "right at first, not right at the end",
+    "still_right": "right at first and at the end",
+    "waiting": "answered by one checkpoint so far: nothing to compare it with yet",
+}
+
+
 class Headline(NamedTuple):
     """The outcome in a few words, and the sentences that follow."""
 
     title: str
     text: str
+
+
+def count(n: int, noun: str) -> str:
+    """A number with its noun, plural by adding s."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def words(kind: str) -> str:
+    """An error kind or reason as words: dropped_carry is read as 'dropped carry'."""
+    return kind.replace("_", " ")
 
 
 def for_readers(report: Report) -> Report:

@@ -21,7 +21,6 @@ from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.pairs import Pairs, paired
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Noise, Role, Split, Verdict
-from errorbook.report.phrases import count
 from errorbook.report.records import Difference, difference_of
 from errorbook.stats import CHANGES, Change, mcnemar
 
@@ -55,11 +54,13 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """A checkpoint that a run has, and what it is."""
+    """A checkpoint that a run has; a candidate has its scale, and its decision if one was made."""
 
     name: str
     checkpoint: str
-    what: str
+    is_base: bool = False
+    scale: float = 1.0
+    decision: Decision | None = None
 
 
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +68,8 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
 
     `p_value` is of the exact two-sided McNemar test, `p_holm` the same with Holm's correction for all the tests shown.
     `before` and `after` are the evaluations' hashes. An unscorable answer counts as not right, on both sides. `noise`
-    is the floor that A's run measured on the split.
+    is the floor that A's run measured on the split. `other_target`: the two have different base weights, chat templates
+    or engines. Of the first `looked_at` questions, `reworded` were put in other words to B.
     """
 
     task: str
@@ -89,7 +91,9 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     truncated_after: int
     changes: dict[Change, int]
     noise: Noise | None = None
-    remarks: tuple[str, ...] = ()
+    other_target: bool = False
+    reworded: int = 0
+    looked_at: int = 0
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +117,6 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     b: Side
     tasks: tuple[Paired, ...]
     unlike: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 # Which checkpoint --------------------------------------------------------------------------------------------------
@@ -123,23 +126,15 @@ def choices(ledger: Ledger) -> list[Choice]:
     """The checkpoints of a run that answered something: base, final, and every candidate, in their order."""
     points = Checkpoints(ledger)
     answered = {item.checkpoint for item in ledger.all(Evaluation)}
-    found = [Choice(name="base", checkpoint=points.base, what="the base model")] if points.base else []
+    found = [Choice(name="base", checkpoint=points.base, is_base=True)] if points.base else []
     if points.decisions:
-        same = ", the base model" if points.final_is_base else ""
-        found.append(Choice(name="final", checkpoint=points.final, what=f"the model that was kept{same}"))
+        found.append(Choice(name="final", checkpoint=points.final, is_base=points.final_is_base))
     chosen = {decision.candidate: decision for decision in points.decisions}
     for candidate in ledger.all(Checkpoint):
         if candidate.parent and candidate.hash in answered:
-            what = _said_of(candidate, chosen.get(candidate.hash))
-            found.append(Choice(name=candidate.hash[:8], checkpoint=candidate.hash, what=what))
+            hash, decision = candidate.hash, chosen.get(candidate.hash)
+            found.append(Choice(name=hash[:8], checkpoint=hash, scale=candidate.scale, decision=decision))
     return found
-
-
-def _said_of(candidate: Checkpoint, decision: Decision | None) -> str:
-    scale = f" at scale {candidate.scale:g}" if candidate.scale != 1 else ""
-    if decision is None:
-        return f"a candidate{scale}"
-    return f"the candidate{scale} of cycle {decision.cycle}, {decision.outcome}ed"
 
 
 def side(ledger: Ledger, name: str = "final", run: str = "") -> Side:
@@ -202,7 +197,7 @@ def compare(a: Side, b: Side, task: str = "", split: str = "") -> Compared:
             rows.append(replace(row, role=roles[before.task], noise=noise.get(key)))
     if not rows:
         raise DataError(unlike[0] if unlike else _NOTHING)
-    return Compared(a=a, b=b, tasks=_with_holm(rows), unlike=tuple(unlike), notes=tuple(_notes(a, b, rows)))
+    return Compared(a=a, b=b, tasks=_with_holm(rows), unlike=tuple(unlike))
 
 
 @contextmanager
@@ -283,18 +278,10 @@ def _paired(a: Side, b: Side, before: Evaluation, after: Evaluation) -> Paired:
         truncated_before=totals.truncated_before,
         truncated_after=totals.truncated_after,
         changes=pairing.changes,
-        remarks=tuple(_remarks(before, after, reworded, looked_at)),
+        other_target=before.target != after.target,
+        reworded=reworded,
+        looked_at=looked_at,
     )
-
-
-def _remarks(before: Evaluation, after: Evaluation, reworded: int, looked_at: int) -> Iterator[str]:
-    if before.target != after.target:
-        yield "The two sides have different base weights, chat templates or engines."
-    if reworded:
-        yield (
-            f"Of the first {count(looked_at, 'question')}, {reworded} were put in other words to the second side: the"
-            " difference is not the models' alone."
-        )
 
 
 def _with_holm(rows: Sequence[Paired]) -> tuple[Paired, ...]:
@@ -305,18 +292,3 @@ def _with_holm(rows: Sequence[Paired]) -> tuple[Paired, ...]:
         reached = max(reached, min(1.0, (len(rows) - rank) * rows[place].p_value))
         adjusted[place] = reached
     return tuple(replace(row, p_holm=adjusted[place]) for place, row in enumerate(rows))
-
-
-def _notes(a: Side, b: Side, rows: Sequence[Paired]) -> Iterator[str]:
-    yield (
-        "Paired on the same questions: the difference is B minus A in points with Tango's 95% interval, p of the exact"
-        " two-sided McNemar test. An unscorable answer counts as not right."
-    )
-    if (a.folder, a.checkpoint) == (b.folder, b.checkpoint):
-        yield "Both sides are the same checkpoint of the same run."
-    if len(rows) > 1:
-        yield f"{len(rows)} tests are shown at once; 'p (Holm)' is corrected for that."
-    if a.folder != b.folder:
-        yield "Two runs may differ in more than one thing: the difference is an association, not proof of a cause."
-    if any(row.split == "dev" for row in rows):
-        yield "The gate chose on dev, so dev favours a model that was kept; test was read once, after all decisions."

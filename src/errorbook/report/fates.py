@@ -17,15 +17,6 @@ Fate = Literal["fixed", "relapsed", "stubborn", "broken", "still_right", "waitin
 FATES: tuple[Fate, ...] = get_args(Fate)
 """In the order in which they are shown. Every answered question has exactly one."""
 
-MEANING: dict[Fate, str] = {
-    "fixed": "not right at first, right at the end",
-    "relapsed": "not right at first, right for a while, not right at the end",
-    "stubborn": "never right",
-    "broken": "right at first, not right at the end",
-    "still_right": "right at first and at the end",
-    "waiting": "answered by one checkpoint so far: nothing to compare it with yet",
-}
-
 
 def fate_of(path: Sequence[Verdict]) -> Fate:
     """The fate of a question with these verdicts, the first checkpoint's first; the path must not be empty."""

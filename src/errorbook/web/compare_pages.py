@@ -20,6 +20,7 @@ from errorbook.ledger.file import open_ledger
 from errorbook.ledger.pairs import Pair, Pairs, Place
 from errorbook.records import Example
 from errorbook.records import Response as Answer
+from errorbook.render.compare_words import choice_text
 from errorbook.report import compare_runs as comparing
 from errorbook.report.compare_runs import SHOWN, Choice, Compared, Paired, Shown, Side
 from errorbook.stats import CHANGES
@@ -218,7 +219,7 @@ def _offered(request: Request) -> list[tuple[str, list[tuple[str, str]]]]:
             known = _choices(book.folder, book.version())
         except UserError:
             continue
-        options = [(f"{book.slug}:{item.name}", f"{item.name}: {item.what}") for item in known]
+        options = [(f"{book.slug}:{item.name}", f"{item.name}: {choice_text(item)}") for item in known]
         if options:
             found.append((book.slug, options))
     return found

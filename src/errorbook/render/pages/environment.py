@@ -11,9 +11,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from errorbook.render import compare_words
 from errorbook.render import words as sentences
 from errorbook.render.words import cost_row
-from errorbook.report.fates import FATES, MEANING, Fate
+from errorbook.report.fates import FATES, Fate
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -68,7 +69,8 @@ def environment() -> Environment:
     made.filters.update({name: getattr(sentences, name) for name in _FILTERS}, cost_row=cost_row)
     made.filters.update(grouped=grouped, moment=moment, instant=instant)
     made.globals.update({name: getattr(sentences, name) for name in _FUNCTIONS})
-    made.globals.update(FATES=FATES, FATE_MEANING=MEANING, FATE_SIGNS=FATE_SIGNS, KEYS=KEYS)
+    made.globals.update(remarks=compare_words.remarks, comparison_notes=compare_words.comparison_notes)
+    made.globals.update(FATES=FATES, FATE_MEANING=sentences.FATE_MEANING, FATE_SIGNS=FATE_SIGNS, KEYS=KEYS)
     return made
 
 

@@ -23,8 +23,7 @@ from errorbook.render.charts import (
     thin,
 )
 from errorbook.render.pages.environment import environment, style
-from errorbook.report import phrases
-from errorbook.report.fates import FATES, MEANING, Fate
+from errorbook.report.fates import FATES, Fate
 from errorbook.report.records import Accuracy, Report
 
 MARKS: dict[Verdict, str] = {"right": "✓", "wrong": "×", "unscorable": "?"}
@@ -64,7 +63,7 @@ def context(report: Report) -> dict[str, object]:
         "say": sentences,
         "plain": plain,
         "marks": MARKS,
-        "meaning": MEANING,
+        "meaning": sentences.FATE_MEANING,
         "compared": any(result.final for splits in report.tasks.values() for result in splits.values()),
         "fates_shown": _fates_shown(report),
         "kinds": report.error_kinds[:MOST_ROWS],
@@ -131,7 +130,7 @@ def _fates(report: Report) -> str:
             parts = tuple((n[fate] / item.n, fate) for fate in FATES)
             rows.append(BarRow(f"{item.task} · {item.split}", f"{right} of {compared} right at the end", parts))
     used = {kind for row in rows for share, kind in row.parts if share}
-    keys = (f"<span>{swatch(fate, name)}{escape(phrases.words(fate))}</span>" for fate in FATES if fate in used)
+    keys = (f"<span>{swatch(fate, name)}{escape(sentences.words(fate))}</span>" for fate in FATES if fate in used)
     chart = bar_chart("What became of the questions, by task and split", rows, name)
     return f'<p class="legend" aria-hidden="true">{"".join(keys)}</p>{chart}'
 
@@ -155,7 +154,7 @@ def _skills(report: Report) -> str:
     several = len({item.task for item in report.skills}) > 1
     rows = [
         IntervalRow(
-            f"{item.task}: {item.skill}" if several else phrases.words(item.skill),
+            f"{item.task}: {item.skill}" if several else sentences.words(item.skill),
             _arrow(item.base, item.final),
             item.base,
             item.final,
@@ -170,10 +169,10 @@ def _kinds(report: Report) -> str:
     rows = []
     for item in report.error_kinds[:MOST_BARS]:
         if item.fixed is None:
-            rows.append(BarRow(phrases.words(item.kind), str(item.n), ((item.n / most, "stubborn"),)))
+            rows.append(BarRow(sentences.words(item.kind), str(item.n), ((item.n / most, "stubborn"),)))
         else:
             parts = ((item.fixed / most, "fixed"), ((item.n - item.fixed) / most, "stubborn"))
-            rows.append(BarRow(phrases.words(item.kind), f"{item.fixed} of {item.n} fixed", parts))
+            rows.append(BarRow(sentences.words(item.kind), f"{item.fixed} of {item.n} fixed", parts))
     named = f"<span>{swatch('fixed', 'kinds')}fixed</span>"
     named += f"<span>{swatch('stubborn', 'kinds')}still there, or not asked again yet</span>"
     chart = bar_chart("Mistakes of cycle 1 by kind, and how many are fixed", rows, "kinds")
@@ -187,7 +186,7 @@ def _funnel(report: Report) -> str:
     full = max(funnel.drafts, 1)
     rows = [BarRow(label, str(n), ((n / full, "solid"),)) for label, n in stages]
     rows += [
-        BarRow(f"rejected: {phrases.words(reason)}", str(n), ((n / full, "hatch"),))
+        BarRow(f"rejected: {sentences.words(reason)}", str(n), ((n / full, "hatch"),))
         for reason, n in funnel.rejected.items()
     ]
     return bar_chart("What became of the drafts", rows, "funnel")
