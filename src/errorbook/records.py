@@ -427,10 +427,7 @@ class Noise(Record, frozen=True, kw_only=True):
 
 
 class Rule(Record, frozen=True, kw_only=True):
-    """The gate's rule, fixed and recorded before the first cycle.
-
-    `alpha` is the error rate of the whole run, and `tests` how often it is applied at most (cycles x candidates).
-    """
+    """The gate's rule, recorded before the first cycle: the run's error rate, and how often it is applied at most."""
 
     alpha: float
     tests: int

@@ -38,6 +38,7 @@ class Raw:
             config = sql.execute("SELECT value FROM facts WHERE name = 'config'").fetchone()[0]
             caps = sql.execute("SELECT name, value FROM facts WHERE name LIKE 'budget %'").fetchall()
         self.config = json.loads(config)
+        self.config["tasks"] = [{"role": "learn", "margin": 0.05, **task} for task in self.config["tasks"]]
         newest = max(((int(name.split()[1]), value) for name, value in caps), default=(0, ""))[1]
         self.budget = float(newest) if newest else None
         evaluations = {row["hash"]: row["body"] for row in self.of("Evaluation")}
