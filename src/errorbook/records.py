@@ -1,8 +1,7 @@
 """Every record that crosses a stage: frozen, typed, and named by the hash of its content.
 
-A record holds content only. Times and costs that differ between two identical runs live elsewhere in the ledger,
-so that a run that was killed and resumed ends with the same records as one that was not. This module imports
-nothing of ours and knows nothing of files, models or SQL.
+A record holds content only. Times that differ between two identical runs live elsewhere in the ledger, so that a run
+that was killed and resumed ends with the same records as one that was not. This module knows no files and no models.
 """
 
 from __future__ import annotations
