@@ -132,19 +132,26 @@ def _relabelled(line: str, cut: Sequence[Token], near: str, said: _Said) -> Iter
         yield Equation(line[: cut[right.end - 1].end].strip(), holds)
 
 
-def _before(line: Sequence[Token], place: int) -> tuple[int, Parsed] | None:
-    """Where the side before an equals sign starts, and its tree."""
-    floor = _floor(line, place)
-    for start in range(floor, place):
-        if line[start].kind not in {"number", "fraction", "open"}:
-            continue
-        read = expression(line, start)
-        if read is not None and read.end == place:
-            if start > floor and line[start - 1].text in {"-", "−", "–"}:
-                return _with_sign(line, start, read, floor)
-            chained = start > 0 and line[start - 1].kind == "equals"
-            return (start, read) if (chained or _computes(read.tree)) and _may_start(line, start) else None
+def side_before(line: Sequence[Token], place: int) -> tuple[int, Parsed] | None:
+    """Where the longest expression that ends at an equals sign starts, and its tree; a sign before it is left out."""
+    for start in range(_floor(line, place), place):
+        if line[start].kind in {"number", "fraction", "open"}:
+            read = expression(line, start)
+            if read is not None and read.end == place:
+                return start, read
     return None
+
+
+def _before(line: Sequence[Token], place: int) -> tuple[int, Parsed] | None:
+    """The side before an equals sign, if nothing else can belong to it."""
+    found = side_before(line, place)
+    if found is None:
+        return None
+    (start, read), floor = found, _floor(line, place)
+    if start > floor and line[start - 1].text in {"-", "−", "–"}:
+        return _with_sign(line, start, read, floor)
+    chained = start > 0 and line[start - 1].kind == "equals"
+    return found if (chained or _computes(read.tree)) and _may_start(line, start) else None
 
 
 def _floor(line: Sequence[Token], place: int) -> int:
@@ -216,9 +223,9 @@ def _holds(left: Tree, cut: Sequence[Token], right: Parsed, near: str, exact: di
     about = any(token.kind == "equals" and not token.text.startswith("=") for token in cut)
     if value is None or stated is None or _mixes_percent(left):
         return None
-    rest = _remainder(cut, right)
-    if rest is not None:
-        return _divides(left, right.tree, rest)
+    rest = remainder_after(cut, right)
+    if rest is not None and isinstance(rest.value, Number):
+        return _divides(left, right.tree, int(rest.value.value))
     if value == stated:
         return True
     slack = tolerance(right.tree, near)
@@ -259,12 +266,13 @@ def _shares(tree: Tree) -> bool:
     return _shares(tree.left) and _shares(tree.right)
 
 
-def _remainder(line: Sequence[Token], right: Parsed) -> int | None:
-    """The remainder that is stated after the result, if one is."""
+def remainder_after(line: Sequence[Token], right: Parsed) -> Token | None:
+    """The number that is stated as a remainder after the result, if one is."""
     for place in range(right.end - 1, min(right.end + 3, len(line))):
         if line[place].kind == "word" and line[place].text.lower() in {"remainder", "r", "rem"}:
-            numbers = [token.value for token in line[place + 1 : place + 4] if isinstance(token.value, Number)]
-            return int(numbers[0].value) if numbers else None
+            return next((token for token in line[place + 1 : place + 4] if isinstance(token.value, Number)), None)
+        if place >= right.end and line[place].value is not None:
+            return None
     return None
 
 

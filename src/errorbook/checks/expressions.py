@@ -94,14 +94,17 @@ class Parsed(NamedTuple):
     end: int
 
 
-def tokens(line: str) -> list[Token]:
-    """Cut a line into tokens; spaces and layout are dropped."""
+def tokens(line: str, *, padded: bool = False) -> list[Token]:
+    """Cut a line into tokens; spaces and layout are dropped.
+
+    Digits after a leading zero, as in "6:00", are a number only if `padded`.
+    """
     found: list[Token] = []
     last = -1
     for match in _PATTERN.finditer(line):
         kind = match.lastgroup or "other"
         if match["space"] is None:
-            found.append(_token(match, kind, match.start() == last))
+            found.append(_token(match, kind, match.start() == last, padded))
             last = match.end()
     return found
 
@@ -134,12 +137,17 @@ def evaluate(tree: Tree, percent: bool, exact: Mapping[Fraction, Fraction]) -> F
     left, right = evaluate(tree.left, percent, exact), evaluate(tree.right, percent, exact)
     if left is None or right is None or (tree.sign == "/" and right == 0):
         return None
-    return _OPERATIONS[tree.sign](left, right)
+    return OPERATIONS[tree.sign](left, right)
 
 
 def numbers_in(tree: Tree) -> list[Number]:
     """All numbers of a tree, from left to right."""
     return [tree] if isinstance(tree, Number) else numbers_in(tree.left) + numbers_in(tree.right)
+
+
+def operators_in(tree: Tree) -> list[str]:
+    """All signs of a tree, from left to right: one fewer than its numbers."""
+    return [] if isinstance(tree, Number) else [*operators_in(tree.left), tree.sign, *operators_in(tree.right)]
 
 
 def units_in(tree: Tree) -> str:
@@ -164,7 +172,7 @@ def operator_at(line: Sequence[Token], place: int) -> bool:
     return _sign(line, place)[0] != ""
 
 
-_OPERATIONS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+OPERATIONS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "+": lambda left, right: left + right,
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
@@ -172,9 +180,9 @@ _OPERATIONS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
 }
 
 
-def _token(match: re.Match[str], group: str, glued: bool) -> Token:
+def _token(match: re.Match[str], group: str, glued: bool, padded: bool) -> Token:
     text, start, end = match[0], match.start(), match.end()
-    if group == "number" and not _CLOCK.fullmatch(match["digits"]):
+    if group == "number" and (padded or not _CLOCK.fullmatch(match["digits"])):
         return Token("number", text, start, end, _number(match), glued)
     if group == "fraction":
         top, _, bottom = text.removeprefix(match["coin"] or "").partition("/")

@@ -14,7 +14,7 @@ from errorbook.adapters.instructors.noise import Noise
 from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.adapters.instructors.tutor import Tutor
 from errorbook.adapters.instructors.tutor_faults import MEANINGS, carry_places
-from errorbook.adapters.instructors.tutor_reading import read
+from errorbook.adapters.instructors.tutor_reading import read_steps
 from errorbook.adapters.tasks.arithmetic_problems import LEVELS, SKILLS, make
 from errorbook.adapters.tasks.arithmetic_solver import solve
 from errorbook.interfaces import Instructor
@@ -196,7 +196,7 @@ def test_any_text_is_diagnosed_and_the_step_is_quoted_from_it(text: str, questio
     diagnosis = diagnose(wrong)
     assert diagnosis.error_kind in MEANINGS
     assert diagnosis.first_wrong_step in text
-    assert all(equation.text == text[equation.start : equation.end] for equation in read(text))
+    assert all(equation.text == text[equation.start : equation.end] for equation in read_steps(text))
     [(_, drafts, _)] = Tutor().write(
         [Assignment(task="arithmetic", index=0, count=2, mistake=wrong, diagnosis=diagnosis)]
     )
@@ -204,8 +204,8 @@ def test_any_text_is_diagnosed_and_the_step_is_quoted_from_it(text: str, questio
 
 
 def test_reading_takes_no_quadratic_time_on_long_text() -> None:
-    assert len(read("47 + 38 = 85\n" * 400)) == 400
-    assert read("(" * 5000 + "1 + " * 5000) == []
+    assert len(read_steps("47 + 38 = 85\n" * 400)) == 400
+    assert read_steps("(" * 5000 + "1 + " * 5000) == []
 
 
 @settings(max_examples=200, deadline=None)
@@ -214,7 +214,7 @@ def test_gold_steps_read_as_sound(skill: str, level: int, seed: int) -> None:
     problem = make(skill, level, random.Random(seed))
     assert problem.steps
     for step in problem.steps:
-        [equation] = read(step)
+        [equation] = read_steps(step)
         assert equation.holds
         assert equation.text == step
 
@@ -335,7 +335,7 @@ def _drills(wrong: Mistake, assignments: int = 20) -> list[Draft]:
 def test_a_dropped_carry_is_drilled_with_carries_at_the_same_column() -> None:
     drafts = _drills(mistake(ADD3, "487 + 356 = 743\nAnswer: 743"))
     assert {draft.skill for draft in drafts} == {"add_carry"}
-    steps = [[e.numbers for e in read(draft.solution) if e.operators == ("+",)] for draft in drafts]
+    steps = [[e.numbers for e in read_steps(draft.solution) if e.operators == ("+",)] for draft in drafts]
     assert all(any(carry_places(int(a), int(b)) for a, b in pairs) for pairs in steps)
     assert {draft.difficulty for draft in drafts} == {2, 3}, "the failing level and the one below"
 
@@ -344,7 +344,9 @@ def test_a_wrong_fact_is_drilled_itself() -> None:
     drafts = _drills(mistake(MUL, "40 * 6 = 240\n7 * 6 = 48\n240 + 48 = 288\nAnswer: 288"), assignments=100)
     fact = [
         any(
-            {str(n).rstrip("0") for n in e.numbers} == {"7", "6"} for e in read(draft.solution) if e.operators == ("*",)
+            {str(n).rstrip("0") for n in e.numbers} == {"7", "6"}
+            for e in read_steps(draft.solution)
+            if e.operators == ("*",)
         )
         for draft in drafts
     ]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from errorbook.adapters.instructors.tutor_faults import borrow_places, carry_places
-from errorbook.adapters.instructors.tutor_reading import numbers_in, read
+from errorbook.adapters.instructors.tutor_reading import read_numbers, read_steps
 from errorbook.records import Example, Mistake
 
 
@@ -58,7 +58,7 @@ def find_border(mistake: Mistake) -> Border:
 
 def features(example: Example) -> Features:
     """The computable features of one question, from its text and its gold steps."""
-    steps = read(example.solution)
+    steps = read_steps(example.solution)
     pairs = [
         (step.operators[0], int(step.numbers[0]), int(step.numbers[1]))
         for step in steps
@@ -72,7 +72,7 @@ def features(example: Example) -> Features:
         carries=any(operator == "+" and bool(carry_places(a, b)) for operator, a, b in pairs),
         borrows=any(operator == "-" and bool(borrow_places(a, b)) for operator, a, b in pairs),
         worded=len(words) > 7,
-        digits=max((len(str(abs(value.numerator))) for value in numbers_in(example.question)), default=0),
+        digits=max((len(str(abs(value.numerator))) for value in read_numbers(example.question)), default=0),
         steps=len(steps),
     )
 

@@ -14,7 +14,13 @@ from itertools import combinations
 
 import msgspec
 
-from errorbook.adapters.instructors.tutor_reading import Equation, expression, number, numbers_in, read
+from errorbook.adapters.instructors.tutor_reading import (
+    Step,
+    longest_expression,
+    read_number,
+    read_numbers,
+    read_steps,
+)
 from errorbook.records import Example, Response
 
 MEANINGS = {
@@ -57,8 +63,8 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
 
     example: Example
     text: str
-    steps: tuple[Equation, ...]
-    gold: tuple[Equation, ...]
+    steps: tuple[Step, ...]
+    gold: tuple[Step, ...]
     given: tuple[Fraction, ...]
     explicit: str
     implied: str
@@ -71,9 +77,9 @@ def find_fault(example: Example, response: Response) -> Fault:
     case = _Case(
         example=example,
         text=text,
-        steps=tuple(read(text)),
-        gold=tuple(read(example.solution)),
-        given=tuple(numbers_in(example.question)),
+        steps=tuple(read_steps(text)),
+        gold=tuple(read_steps(example.solution)),
+        given=tuple(read_numbers(example.question)),
         explicit=stated[-1].group(1) if stated else "",
         implied="" if response.truncated else response.score.extracted,
     )
@@ -100,14 +106,14 @@ def borrow_places(a: int, b: int) -> tuple[int, ...]:
     return carry_places(a - b, b) if a >= b else ()
 
 
-def slip(step: Equation) -> str:
+def slip(step: Step) -> str:
     """The kind of fault in an equation that does not hold."""
     if step.remainder is None and step.stated == step.value and not step.columns_hold:
         return "dropped_carry"
     return _long_slip(step) if len(step.operators) > 1 else _short_slip(step)
 
 
-def _short_slip(step: Equation) -> str:
+def _short_slip(step: Step) -> str:
     """A slip in an expression of one operator."""
     operator, (a, b), stated = step.operators[0], step.numbers, step.stated
     if operator == "/" and step.remainder is None and stated == step.value // 1:
@@ -122,7 +128,7 @@ def _short_slip(step: Equation) -> str:
     return "place_value" if _digits_lost(stated, step.value) else "miscalculated"
 
 
-def _long_slip(step: Equation) -> str:
+def _long_slip(step: Step) -> str:
     """A slip in an expression of several operators: fractions, a carried 1 left out, or the order ignored."""
     if "/" in step.operators and step.operators[::2] == ("/",) * len(step.operators[::2]):
         tops, bottoms = step.numbers[::2], step.numbers[1::2]
@@ -210,7 +216,7 @@ def _step_fault(case: _Case, index: int) -> str:
     return unknown if stranger else ""
 
 
-def _left_out(case: _Case, step: Equation) -> str:
+def _left_out(case: _Case, step: Step) -> str:
     """The kind of fault of a true column that leaves out the 1 which the gold column carries or borrows."""
     for gold in case.gold:
         extra = Counter(gold.numbers)
@@ -220,19 +226,19 @@ def _left_out(case: _Case, step: Equation) -> str:
     return ""
 
 
-def _turned(case: _Case, step: Equation) -> bool:
+def _turned(case: _Case, step: Step) -> bool:
     """Whether the gold solution takes the very same numbers with another operation, and never with this one."""
     same = [gold.operators for gold in case.gold if sorted(gold.numbers) == sorted(step.numbers)]
     return bool(same) and step.operators not in same
 
 
-def _same(step: Equation, gold: Equation) -> bool:
+def _same(step: Step, gold: Step) -> bool:
     return step.value == gold.value and sorted(step.numbers) == sorted(gold.numbers)
 
 
-def _against_precedence(case: _Case, step: Equation) -> bool:
+def _against_precedence(case: _Case, step: Step) -> bool:
     """Whether a true step joins two neighbours of the question's expression that a stronger operator keeps apart."""
-    numbers, operators = expression(case.example.question)
+    numbers, operators = longest_expression(case.example.question)
     if len({operator in "*/" for operator in operators}) < 2 or len(step.operators) != 1:
         return False
     for place, operator in enumerate(operators):
@@ -307,7 +313,7 @@ def _wrong_result(case: _Case, stated: Fraction, quote: str) -> tuple[str, str]:
     return "off_track", quote
 
 
-def _stray_kind(case: _Case, stray: Equation) -> str:
+def _stray_kind(case: _Case, stray: Step) -> str:
     """A true step that the gold solution does not have: another operation, or a fragment before stopping."""
     asked = {operator for step in case.gold for operator in step.operators}
     reached = stray.stated in {step.stated for step in case.gold}
@@ -316,11 +322,11 @@ def _stray_kind(case: _Case, stray: Equation) -> str:
 
 def _bare_answer(case: _Case, stated: Fraction) -> str:
     """The likeliest fault behind a wrong answer that came without any working."""
-    numbers, operators = expression(case.example.question)
+    numbers, operators = longest_expression(case.example.question)
     closing = case.gold[-1] if case.gold else None
     if len(numbers) > 2 and len(numbers) == len(operators) + 1:
         joined = " ".join(f"{value} {operator}" for value, operator in zip(numbers, operators, strict=False))
-        flat = read(f"{joined} {numbers[-1]} = {stated}")
+        flat = read_steps(f"{joined} {numbers[-1]} = {stated}")
         if flat and flat[0].flat == stated != flat[0].value:
             return "wrong_order"
     if closing is None or not set(closing.numbers) <= set(case.given):
@@ -360,7 +366,7 @@ def _worth(answer: str) -> Fraction | None:
     if found and found.group(2):
         return int(found.group(1)) + Fraction(int(found.group(2)), 1_000_003)
     first = re.match(r"-?\$?[\d,]+(?:\.\d+)?(?:\s*/\s*\d+)?", answer.strip())
-    return number(first.group().rstrip(",")) if first else None
+    return read_number(first.group().rstrip(",")) if first else None
 
 
 def _answer_line(text: str) -> str:

@@ -1,8 +1,8 @@
-"""Finds the equations in a piece of arithmetic prose and says of each whether it holds.
+"""Reads the worked steps of a response, and says of each whether it holds.
 
-Reads symbols ("47 + 38 = 85"), chains ("3 + 4 * 2 = 3 + 8 = 11"), words ("add 47 and 38 to get 85"), remainders
-("17 / 5 = 3 remainder 2") and columns ("7 + 8 = 15, write 5, carry 1"). It never raises on odd text: what it cannot
-read it leaves out. It does not cover algebra, powers, or numbers written as words.
+Reads more than the verifier, which must be certain: also equations in words ("add 47 and 38 to get 85", "3 times 4 is
+12") and columns ("7 + 8 = 15, write 5, carry 1"). Numbers, expressions and remainders are read by `checks`. It never
+raises on odd text: what it cannot read it leaves out.
 """
 
 from __future__ import annotations
@@ -10,28 +10,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import pairwise
 
 import msgspec
 
+from errorbook.checks.equations import remainder_after, side_before
+from errorbook.checks.expressions import (
+    OPERATIONS,
+    Number,
+    Parsed,
+    Token,
+    Tree,
+    evaluate,
+    expression,
+    numbers_in,
+    operators_in,
+    tokens,
+)
+
 _NUMBER = r"\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s?%)?"
-_TOKEN = re.compile(
-    rf"(?P<number>{_NUMBER})"
-    r"|(?P<operator>\\times|\\div|\\cdot|multiplied\s+by\b|divided\s+by\b|(?:plus|minus|times|of)\b|[-+*/×÷·−–])"
-    r"|(?P<relation>=|(?:is\s+equal\s+to|equals|equal|is|gives|makes)\b)"
-    r"|(?P<open>\()|(?P<close>\))|(?P<word>[A-Za-z]+)|(?P<stop>\n|\S)",
-    re.IGNORECASE,
-)
-_OPERATORS = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "plus": "+", "minus": "-", "times": "*", "of": "*"}
-_OPERATORS |= {"\\times": "*", "\\div": "/", "\\cdot": "*", "multiplied by": "*", "divided by": "/", "x": "*"}
-_PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
-_COLUMN = re.compile(r"[\s,;]*(?:and\s+|so\s+|we\s+|I\s+)*write\s+(?:down\s+)?(?:the\s+)?(\d)(?!\d)", re.IGNORECASE)
-_CARRY = re.compile(r"[\s,;]*(?:and\s+|we\s+|I\s+)*carry\s+(?:over\s+)?(?:the\s+)?(\d{1,3})(?!\d)", re.IGNORECASE)
-_BORROW = re.compile(r"[\s,;]*(?:and\s+|we\s+|I\s+)*borrow\s+(?:the\s+)?(\d)(?!\d)", re.IGNORECASE)
-_REMAINDER = re.compile(
-    r"[\s,;]*(?:with\s+|and\s+)?(?:a\s+)?(?:remainder|rem|r)\.?\s*(?:of\s+|is\s+|=\s*|:\s*)?(\d{1,9})(?!\d)",
-    re.IGNORECASE,
-)
+_RELATIONS = frozenset({"is", "equals", "equal", "gives", "makes"})
+_MOST_DIGITS = 20
+_DASHES = frozenset("-−–")
+_SUFFIXES = {
+    "written": re.compile(
+        r"[\s,;]*(?:and\s+|so\s+|we\s+|I\s+)*write\s+(?:down\s+)?(?:the\s+)?(\d)(?!\d)", re.IGNORECASE
+    ),
+    "carried": re.compile(
+        r"[\s,;]*(?:and\s+|we\s+|I\s+)*carry\s+(?:over\s+)?(?:the\s+)?(\d{1,3})(?!\d)", re.IGNORECASE
+    ),
+    "borrowed": re.compile(r"[\s,;]*(?:and\s+|we\s+|I\s+)*borrow\s+(?:the\s+)?(\d)(?!\d)", re.IGNORECASE),
+}
 _RESULT = rf"[^.\n=+*/×÷\d]{{0,40}}?\b(?:get|gives?|is|makes?|equals?|have|=)\W{{0,3}}(?P<c>{_NUMBER})"
 _UNITS = r"(?:\s+[A-Za-z]{1,14}){0,2}"
 _VERBS = (
@@ -56,14 +64,12 @@ _PROSE = tuple(
     for operator, verb, link, swapped in _VERBS
 )
 _STEMS = re.compile("add|sum|subtract|tak|difference|multipl|product|divid", re.IGNORECASE)
-_MAX_ITEMS = 40
-_MAX_DEPTH = 8
 
 
-class Equation(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One equation as written: `text` is the exact quotation, `value` what its left side is really worth.
 
-    `flat` is the left side worked strictly from left to right; None where it has brackets. `written` and `carried`
+    `flat` is the left side worked strictly from left to right; None if it has brackets. `written` and `carried`
     are the digits of "write 5, carry 1"; `remainder` that of a division.
     """
 
@@ -106,192 +112,148 @@ class Equation(msgspec.Struct, frozen=True, kw_only=True):
         return endless and rounded and abs(self.stated - self.value) <= Fraction(1, 20)
 
 
-class _Token(msgspec.Struct, frozen=True):
-    kind: str
-    text: str
-    start: int
-    end: int
+def read_number(text: str) -> Fraction | None:
+    """The value of "1,204", "$3.50", "25%" or "3/4"; None for what is no arithmetic."""
+    cut = tokens(text.strip().rstrip("."), padded=True)
+    read = expression(cut, 0)
+    return evaluate(read.tree, True, {}) if read and read.end == len(cut) else None
 
 
-def number(text: str) -> Fraction | None:
-    """The value of "1,204", "$3.50", "25%" or "3/4" alone; None for anything else, or more than 12 digits."""
-    bare = text.strip().replace(",", "").replace("$", "").rstrip(".")
-    percent = bare.endswith("%")
-    bare = bare.rstrip("% ")
-    if not re.fullmatch(r"-?\d{1,12}(?:\.\d{1,12}|\s*/\s*\d{1,12})?", bare, re.ASCII):
-        return None
-    try:
-        value = Fraction(bare.replace(" ", ""))
-    except ZeroDivisionError:
-        return None
-    return value / 100 if percent else value
-
-
-def numbers_in(text: str) -> list[Fraction]:
+def read_numbers(text: str) -> list[Fraction]:
     """Every number in the text, in order; "25%" counts as 25."""
-    found = (number(match.group().rstrip("% ")) for match in re.finditer(_NUMBER, text))
-    return [value for value in found if value is not None]
+    return [number.value for token in tokens(text, padded=True) if token.value for number in numbers_in(token.value)]
 
 
-def read(text: str) -> list[Equation]:
-    """The equations of a text in the order in which they stand."""
-    signs = list(_symbolic(text))
-    prose = [found for found in _prose(text) if not any(found.start < e.end and e.start < found.end for e in signs)]
-    return sorted([*signs, *prose], key=lambda equation: equation.start)
+def read_steps(text: str) -> list[Step]:
+    """The worked steps of a text in the order in which they stand."""
+    signs = list(_steps_in_signs(text))
+    prose = [
+        step for step in _steps_in_prose(text) if not any(step.start < e.end and e.start < step.end for e in signs)
+    ]
+    return sorted([*signs, *prose], key=lambda step: step.start)
 
 
-def expression(text: str) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
-    """Numbers and operators of the longest expression in a question, without an equals sign; empty where none is."""
-    tokens = _tokens(text)
-    best: list[_Token] = []
-    index = 0
-    while index < len(tokens):
-        side, following = _side(tokens, index)
-        best = max(best, side, key=len)
-        index = max(following, index + 1)
-    return _parts(best)
+def longest_expression(text: str) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
+    """Numbers and operators of the longest expression in a question, without an equals sign; empty if it has none."""
+    cut = tokens(text)
+    found = [read.tree for place in range(len(cut)) if (read := _expression(cut, place)) is not None]
+    longest = max(found, key=lambda tree: len(numbers_in(tree)), default=None)
+    return _parts(longest) if longest is not None else ((), ())
 
 
-def _symbolic(text: str) -> Iterator[Equation]:
-    tokens = _tokens(text)
-    index = 0
-    while index < len(tokens):
-        sides, following = _chain(tokens, index)
-        if len(sides) > 1:
-            yield from _equations(text, sides)
-        index = max(following, index + 1) if len(sides) > 1 else index + 1
+def _steps_in_signs(text: str) -> Iterator[Step]:
+    cut = _with_relations(tokens(text, padded=True))
+    for place, token in enumerate(cut):
+        if token.kind == "equals":
+            left, right = _left(cut, place), _expression(cut, place + 1)
+            step = _step(text, cut, left, (place + 1, right)) if left and right else None
+            if step is not None:
+                yield step
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or "stop"
-        word = re.sub(r"\s+", " ", match.group().lower())
-        if word == "x" and tokens and tokens[-1].kind in ("number", "close"):
-            kind = "operator"
-        if kind == "operator":
-            word = _OPERATORS.get(word, word)
-        tokens.append(_Token(kind, word, match.start(), match.end()))
-    return tokens
-
-
-def _chain(tokens: Sequence[_Token], index: int) -> tuple[list[list[_Token]], int]:
-    """The sides of `a + b = c = d` that start at `index`, each a list of tokens, and where the next token is."""
-    side, index = _side(tokens, index)
-    sides = [side]
-    if not any(token.kind == "operator" for token in side):
-        return sides, index
-    while side:
-        after = _skip_words(tokens, index)
-        if after >= len(tokens) or tokens[after].kind != "relation":
-            break
-        side, following = _side(tokens, after + 1)
-        if side:
-            sides.append(side)
-            index = following
-    return sides, index
-
-
-def _side(tokens: Sequence[_Token], index: int) -> tuple[list[_Token], int]:
-    """The longest expression at `index`; units may follow each number ("5 apples + 3 apples")."""
-    items: list[_Token] = []
-    good, end, depth = 0, index, 0
-    while index < len(tokens) and len(items) < _MAX_ITEMS:
-        while index < len(tokens) and tokens[index].kind == "open" and depth < _MAX_DEPTH:
-            items.append(tokens[index])
-            depth, index = depth + 1, index + 1
-        if not items and _is_sign(tokens, index):
-            items.append(tokens[index])
-            index += 1
-        if index >= len(tokens) or tokens[index].kind != "number":
-            break
-        items.append(tokens[index])
-        index += 1
-        while index < len(tokens) and tokens[index].kind == "close" and depth > 0:
-            items.append(tokens[index])
-            depth, index = depth - 1, index + 1
-        if depth == 0:
-            good, end = len(items), index
-        index = _skip_words(tokens, index)
-        if index >= len(tokens) or tokens[index].kind != "operator":
-            break
-        items.append(tokens[index])
-        index += 1
-    return items[:good], end
-
-
-def _is_sign(tokens: Sequence[_Token], index: int) -> bool:
-    """Whether a minus stands right before a number: with a space between it is the dash of a list."""
-    pair = tokens[index : index + 2]
-    return len(pair) == 2 and pair[0].text == "-" and pair[1].kind == "number" and pair[0].end == pair[1].start
-
-
-def _skip_words(tokens: Sequence[_Token], index: int) -> int:
-    """Past at most two words that name a unit."""
-    for _ in range(2):
-        if index < len(tokens) and tokens[index].kind == "word":
-            index += 1
-    return index
-
-
-def _equations(text: str, sides: Sequence[Sequence[_Token]]) -> Iterator[Equation]:
-    for left, right in pairwise(sides):
-        value, stated = _value(left), _value(right)
-        numbers, operators = _parts(left)
-        if value is None or stated is None or not operators or len(numbers) != len(operators) + 1:
+def _with_relations(cut: Sequence[Token]) -> list[Token]:
+    """The tokens with "is", "gives" and "is equal to" as equals signs; no number of a model that could not stop."""
+    found: list[Token] = []
+    for token in cut:
+        word = token.text.lower() if token.kind == "word" else ""
+        after_relation = bool(found) and found[-1].kind == "equals" and found[-1].text[0].isalpha()
+        if after_relation and word in {"equal", "to"}:
             continue
-        running = _parts(right)[0][0]
-        if stated != value == running:
-            stated = running  # "2 + 3 = 5 + 4 = 9": careless writing, but no wrong sum
-        elif right[-1].text.endswith("%") and value == 100 * stated:
-            stated = value  # "7 / 20 * 100 = 35%"
-        bracketed = any(token.kind == "open" for token in left)
-        bare = Equation(
-            text=text[left[0].start : right[-1].end],
-            start=left[0].start,
-            end=right[-1].end,
-            numbers=numbers,
-            operators=operators,
-            value=value,
-            flat=None if bracketed else _left_to_right(numbers, operators),
-            stated=stated,
-        )
-        yield _with_suffix(text, bare) if len(right) == 1 else bare
+        endless = token.value is not None and len(token.text) > _MOST_DIGITS
+        plain = token._replace(kind="other", value=None) if endless else token
+        found.append(token._replace(kind="equals") if word in _RELATIONS else plain)
+    return found
 
 
-def _with_suffix(text: str, bare: Equation) -> Equation:
-    """The equation with the remainder, or the digits to write, carry and borrow, that follow its result."""
-    end = bare.end
+def _left(cut: Sequence[Token], place: int) -> tuple[int, Parsed] | None:
+    """The side before an equals sign, with a minus that is glued to it: after a space it is the dash of a list."""
+    found = side_before(cut, place)
+    if found is None or found[0] == 0:
+        return found
+    start = found[0]
+    signed = cut[start - 1].text in _DASHES and cut[start].glued
+    negative = expression(cut, start - 1) if signed else None
+    return (start - 1, negative) if negative else found
+
+
+def _expression(cut: Sequence[Token], place: int) -> Parsed | None:
+    """The expression at a place; if it leads into what is no arithmetic, its first number."""
+    read = expression(cut, place)
+    if read is None and place < len(cut) and (tree := cut[place].value):
+        return Parsed(tree, place + 1)
+    return read
+
+
+def _step(text: str, cut: Sequence[Token], left: tuple[int, Parsed], right: tuple[int, Parsed]) -> Step | None:
+    (first, (one, after)), (place, (other, end)) = left, right
+    value, stated = evaluate(one, True, {}), evaluate(other, True, {})
+    numbers, operators = _parts(one)
+    bracketed = any(token.kind == "open" for token in cut[first:after])
+    flat = None if bracketed else _left_to_right(numbers, operators)
+    if cut[first].text in _DASHES:
+        numbers, operators = numbers[1:], operators[1:]
+    if value is None or stated is None or not operators:
+        return None
+    running = numbers_in(other)[0].value if cut[place].value else None
+    if stated != value == running:
+        stated = running  # "2 + 3 = 5 + 4 = 9": careless writing, but no wrong sum
+    elif numbers_in(other)[-1].percent and value == 100 * stated:
+        stated = value  # "7 / 20 * 100 = 35%"
+    start, stop = cut[first].start, _end(cut, place, end)
+    bare = Step(
+        text=text[start:stop],
+        start=start,
+        end=stop,
+        numbers=numbers,
+        operators=operators,
+        value=value,
+        flat=flat,
+        stated=stated,
+    )
+    return _with_suffix(text, bare, remainder_after(cut, Parsed(other, end))) if isinstance(other, Number) else bare
+
+
+def _end(cut: Sequence[Token], start: int, end: int) -> int:
+    """Where the last number between two places ends, or the bracket around it: its unit is no part of the step."""
+    last = max(place for place in range(start, end) if cut[place].value)
+    opened = sum(token.kind == "open" for token in cut[start:last])
+    closing = [token for token in cut[start:end] if token.kind == "close"][:opened]
+    return max(cut[last].end, *(token.end for token in closing)) if closing else cut[last].end
+
+
+def _with_suffix(text: str, bare: Step, remainder: Token | None) -> Step:
+    """The step with the remainder, or the digits to write, carry and borrow, that follow its result."""
+    end, rest = bare.end, None
+    if remainder is not None and remainder.value is not None and bare.operators == ("/",):
+        end, rest = remainder.end, int(numbers_in(remainder.value)[0].value)
     found: dict[str, int] = {}
-    suffixes = {"remainder": _REMAINDER, "written": _COLUMN, "carried": _CARRY, "borrowed": _BORROW}
-    for name, pattern in suffixes.items():
+    for name, pattern in _SUFFIXES.items():
         match = pattern.match(text, end)
-        if match and not (name == "remainder" and bare.operators != ("/",)):
-            found[name] = int(match.group(1))
-            end = match.end()
+        if match:
+            found[name], end = int(match[1]), match.end()
     return msgspec.structs.replace(
         bare,
         text=text[bare.start : end],
         end=end,
-        remainder=found.get("remainder"),
+        remainder=rest,
         written=found.get("written"),
         carried=found.get("carried"),
     )
 
 
-def _prose(text: str) -> Iterator[Equation]:
+def _steps_in_prose(text: str) -> Iterator[Step]:
     if not _STEMS.search(text):
         return
     for operator, swapped, pattern in _PROSE:
         for match in pattern.finditer(text):
-            a, b, stated = (number(match.group(name)) for name in "abc")
+            a, b, stated = (read_number(match[name]) for name in "abc")
             if a is None or b is None or stated is None:
                 continue
             numbers = (b, a) if swapped else (a, b)
-            value = _apply(operator, *numbers)
+            value = _left_to_right(numbers, (operator,))
             if value is not None:
-                yield Equation(
-                    text=match.group(),
+                yield Step(
+                    text=match[0],
                     start=match.start(),
                     end=match.end(),
                     numbers=numbers,
@@ -302,61 +264,15 @@ def _prose(text: str) -> Iterator[Equation]:
                 )
 
 
-def _parts(tokens: Sequence[_Token]) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
-    values = [number(token.text) for token in tokens if token.kind == "number"]
-    signs = tokens[1:] if tokens and tokens[0].text == "-" else tokens
-    return tuple(value for value in values if value is not None), tuple(t.text for t in signs if t.kind == "operator")
-
-
-def _value(tokens: Sequence[_Token]) -> Fraction | None:
-    """The value of an expression by the usual precedence (two stacks); None where it has none."""
-    values: list[Fraction] = []
-    waiting: list[str] = []
-    if tokens and tokens[0].text == "-":
-        values.append(Fraction(0))
-    for token in tokens:
-        if token.kind == "number":
-            value = number(token.text)
-            if value is None:
-                return None
-            values.append(value)
-        elif token.kind == "open":
-            waiting.append("(")
-        else:
-            lowest = 0 if token.kind == "close" else _PRECEDENCE[token.text]
-            if not _reduce(values, waiting, lowest):
-                return None
-            if token.kind == "close":
-                waiting.pop()
-            else:
-                waiting.append(token.text)
-    return values[0] if _reduce(values, waiting, 0) and len(values) == 1 else None
-
-
-def _reduce(values: list[Fraction], waiting: list[str], lowest: int) -> bool:
-    while waiting and waiting[-1] != "(" and _PRECEDENCE[waiting[-1]] >= lowest:
-        if len(values) < 2:
-            return False
-        right, left = values.pop(), values.pop()
-        value = _apply(waiting.pop(), left, right)
-        if value is None:
-            return False
-        values.append(value)
-    return True
+def _parts(tree: Tree) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
+    numbers = (number.value / 100 if number.percent else number.value for number in numbers_in(tree))
+    return tuple(numbers), tuple(operators_in(tree))
 
 
 def _left_to_right(numbers: Sequence[Fraction], operators: Sequence[str]) -> Fraction | None:
-    total: Fraction | None = numbers[0]
+    total = numbers[0]
     for operator, right in zip(operators, numbers[1:], strict=True):
-        total = _apply(operator, total, right) if total is not None else None
+        if operator == "/" and right == 0:
+            return None
+        total = OPERATIONS[operator](total, right)
     return total
-
-
-def _apply(operator: str, left: Fraction, right: Fraction) -> Fraction | None:
-    if operator == "+":
-        return left + right
-    if operator == "-":
-        return left - right
-    if operator == "*":
-        return left * right
-    return left / right if right else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from errorbook.adapters.instructors.tutor_faults import borrow_places, carry_places
-from errorbook.adapters.instructors.tutor_reading import Equation, expression, numbers_in, read
+from errorbook.adapters.instructors.tutor_reading import Step, longest_expression, read_numbers, read_steps
 from errorbook.records import Assignment, Diagnosis, Draft, Example, digest
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     level: int
     exercises: str = ""
     avoid: bool = False
-    step: Equation | None = None
+    step: Step | None = None
 
 
 def plan(diagnosis: Diagnosis, level: int, turn: int) -> Aim:
@@ -64,7 +64,7 @@ def plan(diagnosis: Diagnosis, level: int, turn: int) -> Aim:
     Learning from Error by Contrast to the border of what the target gets right: up from there where the border is
     lower than the mistake, else its other side, the same without what went wrong.
     """
-    step = next(iter(read(diagnosis.first_wrong_step)), None)
+    step = next(iter(read_steps(diagnosis.first_wrong_step)), None)
     kind, skill = diagnosis.error_kind, diagnosis.skill
     border = min(max(diagnosis.difficulty, 1), 3)
     drill = Aim(skill=skill, level=level, exercises=kind, step=step)
@@ -136,12 +136,12 @@ def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None 
     from errorbook.adapters.tasks.arithmetic_problems import make
     from errorbook.adapters.tasks.arithmetic_splits import split_of
 
-    given = sorted(numbers_in(mistake.question)) if mistake else []
+    given = sorted(read_numbers(mistake.question)) if mistake else []
     best, best_score = make(aim.skill, aim.level, rng), -1
     candidate = best
     for _ in range(_TRIES):
         fresh = candidate.key not in taken and split_of(candidate.key) == "train"
-        fresh = fresh and sorted(numbers_in(candidate.question)) != given
+        fresh = fresh and sorted(read_numbers(candidate.question)) != given
         score = relevance(candidate.steps, candidate.question, aim) if fresh else -1
         if score > best_score:
             best, best_score = candidate, score
@@ -168,9 +168,9 @@ def relevance(steps: Sequence[str], question: str, aim: Aim) -> int:
 
 
 @lru_cache(maxsize=8192)
-def _read_step(line: str) -> tuple[Equation, ...]:
+def _read_step(line: str) -> tuple[Step, ...]:
     """The equations of one gold step; cached, because columns and table facts come up again and again."""
-    return tuple(read(line))
+    return tuple(read_steps(line))
 
 
 def _top(aim: Aim) -> int:
@@ -182,21 +182,21 @@ def _top(aim: Aim) -> int:
     return int(aim.exercises in (*_CALCULATION, "wrong_order") and aim.exercises != "miscalculated")
 
 
-def _exercises(kind: str, equations: Sequence[Equation], question: str) -> bool:
+def _exercises(kind: str, equations: Sequence[Step], question: str) -> bool:
     """Whether solving a problem meets the spot where a fault of this kind happens."""
     if kind == "dropped_carry":
         return any(e.carried or (e.operators == ("+",) and _columns(e)) for e in equations)
     if kind == "dropped_borrow":
         return any(e.operators == ("-",) and _columns(e) for e in equations)
     if kind == "wrong_order":
-        operators = expression(question)[1]
+        operators = longest_expression(question)[1]
         return any(x in "+-" and y in "*/" for x, y in pairwise(operators))
     if kind == "place_value":
         return any(e.stated >= 100 or e.stated % 10 == 0 for e in equations)
     return False
 
 
-def _fact(step: Equation) -> tuple[str, tuple[Fraction, ...]] | None:
+def _fact(step: Step) -> tuple[str, tuple[Fraction, ...]] | None:
     """The table fact in a step, zeros stripped (70 * 8 rehearses 7 * 8); None where it is no single fact."""
     if len(step.operators) != 1 or any(value.denominator != 1 for value in step.numbers):
         return None
@@ -206,7 +206,7 @@ def _fact(step: Equation) -> tuple[str, tuple[Fraction, ...]] | None:
     return step.operators[0], tuple(sorted(values) if step.operators[0] in "+*" else values)
 
 
-def _columns(step: Equation) -> frozenset[int]:
+def _columns(step: Step) -> frozenset[int]:
     """The columns of a whole-number addition or subtraction that carry or borrow."""
     if step.operators not in (("+",), ("-",)) or any(value.denominator != 1 or value < 0 for value in step.numbers):
         return frozenset()
@@ -214,7 +214,7 @@ def _columns(step: Equation) -> frozenset[int]:
     return frozenset(carry_places(a, b) if step.operators == ("+",) else borrow_places(a, b))
 
 
-def _operation_skill(step: Equation) -> str:
+def _operation_skill(step: Step) -> str:
     """The bare skill that a wrong step belongs to."""
     operator, harder = step.operators[0], bool(_columns(step)) or len(step.operators) > 1
     if operator == "+":
