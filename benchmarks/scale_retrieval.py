@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale_marks import Stopwatch, Value
-from errorbook.adapters.retrievers.searching import nearest
+from errorbook.adapters.retrievers.searching import find_nearest
 
 WIDTH, K, CLUSTERS, SPREAD = 384, 3, 5_000, 0.7
 CHECKED = 200
@@ -29,7 +29,7 @@ def measure(rows: int, folder: Path) -> list[Value]:
         candidates, queries = vectors(kind, rows, seed=1), vectors(kind, max(1, rows // 10), seed=2)
         watch = Stopwatch()
         with watch.running():
-            places, _ = nearest(queries, candidates, K)
+            places, _ = find_nearest(queries, candidates, K)
         some = np.linspace(0, len(queries) - 1, min(CHECKED, len(queries))).astype(int)
         share = recall(places[some], truth(queries[some], candidates, K))
         minutes = watch.seconds / 60

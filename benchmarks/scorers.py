@@ -21,8 +21,8 @@ import msgspec
 
 from errorbook import plugins
 from errorbook.errors import PluginError
-from errorbook.importing.book import labelled, of_model, rescore, tally
-from errorbook.importing.logs.reading import read_log
+from errorbook.importing.book import apply_label, rescore, select_model, tally
+from errorbook.importing.logs.formats import read_log
 from errorbook.interfaces import Scorer, Task
 
 
@@ -95,7 +95,7 @@ def _lines(root: Path) -> Iterator[Line]:
 def _line(path: Path, root: Path, recorded: Recorded) -> Line:
     task: Task = plugins.create("tasks", recorded.task)
     scorer: Scorer = plugins.create("scorers", task.scorer)
-    entries = labelled(of_model(read_log(path), None), recorded.label)
+    entries = apply_label(select_model(read_log(path), None), recorded.label)
     started = time.perf_counter()
     counted = tally(list(rescore(entries, task.name, scorer, lambda done, total: None)))
     seconds = time.perf_counter() - started

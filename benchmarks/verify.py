@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from errorbook import plugins
-from errorbook.cli.verify import held_out, render
-from errorbook.importing.check_samples import Funnel, Outcome, Rules, screen
+from errorbook.cli.verify import funnel_text, load_held_out
+from errorbook.importing.check_samples import Funnel, Outcome, Rules, check_samples
 from errorbook.importing.sample_rows import RecordedTask, read_questions
 from errorbook.records import Rejection, digest
 
@@ -47,8 +47,8 @@ def main() -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     scorer = plugins.create("scorers", "numeric")
     train = list(read_questions(Path(folder) / TRAIN, "gsm8k"))
-    rules = Rules(RecordedTask("numeric"), scorer, held_out(folder), train, 10, 0.8)
-    funnel, outcomes = screen(Path(folder) / SAMPLES, rules, keep=True)
+    rules = Rules(RecordedTask("numeric"), scorer, load_held_out(folder), train, 10, 0.8)
+    funnel, outcomes = check_samples(Path(folder) / SAMPLES, rules, keep=True)
     drawn = draw(outcomes, options.draw, options.seed)
     report = Report(
         funnel=funnel,
@@ -61,7 +61,7 @@ def main() -> None:
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
         return
-    print(render(funnel))
+    print(funnel_text(funnel))
     print(f"\n{report.seconds} s ({report.cpu_seconds} s of CPU), {report.peak_mb} MB at the peak")
     for name, outcomes in (("rejected", drawn[0]), ("accepted", drawn[1])):
         print(f"\n{name}: lines {', '.join(str(outcome.line.row.number) for outcome in outcomes)}")

@@ -17,9 +17,9 @@ import msgspec
 from annotated_types import Interval
 
 from errorbook.checks.equations import first_wrong
-from errorbook.checks.giveaways import leak
-from errorbook.checks.hashes import text_hash
-from errorbook.checks.hedging import doubt
+from errorbook.checks.giveaways import find_leak
+from errorbook.checks.hashes import hash_text
+from errorbook.checks.hedging import find_doubt
 from errorbook.checks.near_duplicates import Meaning, Nearness
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import numbers, words
@@ -90,13 +90,13 @@ class Taken:
 
     def add(self, question: str) -> None:
         """Take one more question."""
-        key = text_hash(words(question))
+        key = hash_text(words(question))
         if key not in self._exact:
             self._exact[key] = self._near.add(question)
 
     def clash(self, question: str) -> Refusal | None:
         """The question that this one repeats, if any. Other numbers make another question."""
-        place = self._exact.get(text_hash(words(question)))
+        place = self._exact.get(hash_text(words(question)))
         if place is not None:
             return Refusal("duplicate", self._near[place])
         other = self._near.find(question)
@@ -129,7 +129,7 @@ class Protected:
             self._places.append(f"{example.task}/{example.split}/{example.id}")
             sequence = words(example.question)
             sequences.append(sequence)
-            self._questions.setdefault(text_hash(sequence), place)
+            self._questions.setdefault(hash_text(sequence), place)
             if (sums is None or example.task in sums) and len(numbers(example.question)) > 1:
                 self._sums.setdefault(_calculation(example.question, example.answer), place)
         self._overlaps = Overlaps(sequences, n, (words(example.question) for example in train))
@@ -137,7 +137,7 @@ class Protected:
     def clash(self, question: str, answer: str) -> Refusal | None:
         """The protected example that the question overlaps with, and the span that they share."""
         sequence = words(question)
-        place = self._questions.get(text_hash(sequence))
+        place = self._questions.get(hash_text(sequence))
         if place is not None:
             return Refusal("contaminated", f"{self._places[place]}: the whole question")
         match = self._overlaps.find(sequence)
@@ -238,12 +238,12 @@ def _check_format(draft: Draft, task: Task, scorer: Scorer, scores: Mapping[tupl
 
 
 def _check_leak(draft: Draft) -> Refusal | None:
-    found = leak(draft.question)
+    found = find_leak(draft.question)
     return Refusal("leak", found) if found else None
 
 
 def _check_doubt(draft: Draft) -> Refusal | None:
-    found = doubt(draft.solution)
+    found = find_doubt(draft.solution)
     return Refusal("doubt", found) if found else None
 
 
@@ -332,4 +332,4 @@ def _as_example(draft: Draft, answer: str) -> Example:
 
 
 def _calculation(question: str, answer: str) -> int:
-    return text_hash([*sorted(numbers(question)), answer.strip().lower()])
+    return hash_text([*sorted(numbers(question)), answer.strip().lower()])

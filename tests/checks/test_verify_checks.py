@@ -13,17 +13,17 @@ from errorbook.adapters.scorers.exact import Exact
 from errorbook.adapters.scorers.numeric import Numeric
 from errorbook.adapters.tasks.wording import programmed
 from errorbook.checks.equations import equations
-from errorbook.checks.final_number import conclusion
-from errorbook.checks.giveaways import leak
-from errorbook.checks.hashes import gram_hashes
-from errorbook.checks.hedging import doubt
+from errorbook.checks.final_number import find_conclusion
+from errorbook.checks.giveaways import find_leak
+from errorbook.checks.hashes import hash_ngrams
+from errorbook.checks.hedging import find_doubt
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import words
 from errorbook.records import Draft, Example, Rejection, Sample, Split
-from errorbook.sandbox.cell import lack
+from errorbook.sandbox.cell import find_lack
 from errorbook.verify import REASONS, Evidence, Protected, Taken, blind, verify
 
-needs_sandbox = pytest.mark.skipif(lack() is not None, reason=f"no sandbox here: {lack()}")
+needs_sandbox = pytest.mark.skipif(find_lack() is not None, reason=f"no sandbox here: {find_lack()}")
 
 
 class Plain:
@@ -136,8 +136,8 @@ def test_tests_that_the_wrong_response_passes_are_weak() -> None:
     ],
 )
 def test_answers_and_headings_in_the_question_are_leaks(tail: str) -> None:
-    assert leak(QUESTION) == ""
-    assert leak(QUESTION + tail)
+    assert find_leak(QUESTION) == ""
+    assert find_leak(QUESTION + tail)
     assert reason(draft(QUESTION + tail)) == "leak"
 
 
@@ -153,7 +153,7 @@ def test_answers_and_headings_in_the_question_are_leaks(tail: str) -> None:
     ],
 )
 def test_ordinary_questions_are_no_leaks(question: str) -> None:
-    assert leak(question) == ""
+    assert find_leak(question) == ""
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ def test_ordinary_questions_are_no_leaks(question: str) -> None:
     ],
 )
 def test_solutions_that_doubt_themselves_or_break_off_are_rejected(solution: str) -> None:
-    assert doubt(solution)
+    assert find_doubt(solution)
     assert reason(draft(QUESTION, solution=solution)) == "doubt"
 
 
 def test_plain_solutions_raise_no_doubt() -> None:
-    assert doubt("First, 3 + 5 = 8.\nSo she made no mistake and has 8 pears = 2 / 3 of all.") == ""
-    assert doubt("Half of it:\n= 1/2") == ""
+    assert find_doubt("First, 3 + 5 = 8.\nSo she made no mistake and has 8 pears = 2 / 3 of all.") == ""
+    assert find_doubt("Half of it:\n= 1/2") == ""
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_plain_solutions_raise_no_doubt() -> None:
     ],
 )
 def test_the_last_calculation_says_which_closing_number_is_the_answer(solution: str, answer: str) -> None:
-    assert conclusion(solution) == answer
+    assert find_conclusion(solution) == answer
 
 
 @pytest.mark.parametrize(
@@ -266,10 +266,10 @@ def test_calculations_protect_only_the_tasks_that_are_calculations() -> None:
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=12), st.integers(1, 14))
 def test_a_run_of_words_has_one_hash_wherever_it_stands(numbers: list[int], n: int) -> None:
-    hashes = gram_hashes(np.array(numbers, dtype=np.uint64), n)
+    hashes = hash_ngrams(np.array(numbers, dtype=np.uint64), n)
     n = max(1, min(n, len(numbers)))
 
     runs = [np.array(numbers[start : start + n], dtype=np.uint64) for start in range(len(numbers) - n + 1)]
 
-    assert hashes.tolist() == [int(gram_hashes(run, n)[0]) for run in runs if len(run)]
+    assert hashes.tolist() == [int(hash_ngrams(run, n)[0]) for run in runs if len(run)]
     assert len(set(hashes.tolist())) == len({tuple(run.tolist()) for run in runs if len(run)})

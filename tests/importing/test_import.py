@@ -23,10 +23,10 @@ from errorbook import plugins
 from errorbook.cli.main import cli
 from errorbook.config import TaskSection
 from errorbook.errors import DataError, LedgerError, UserError
-from errorbook.importing.book import labelled, of_model, rescore, shelve, tally, trust
-from errorbook.importing.logs.content import split_solution
-from errorbook.importing.logs.entry import Logged, label_of
-from errorbook.importing.logs.reading import read_log
+from errorbook.importing.book import apply_label, rescore, select_model, tally, trust_labels, write_books
+from errorbook.importing.logs.dataset_row import split_solution
+from errorbook.importing.logs.entry import Logged, read_label
+from errorbook.importing.logs.formats import read_log
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Evaluation, Example
 from errorbook.report.build import build
@@ -312,7 +312,7 @@ def test_inspect_logs_compressed_with_zstd_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_labels_in_their_spellings(value: object, label: str | None) -> None:
-    assert label_of(value) == label
+    assert read_label(value) == label
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
@@ -320,7 +320,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 
 @given(VALUES)
 def test_no_value_of_a_label_is_an_exception(value: object) -> None:
-    assert label_of(value) in {"right", "wrong", "", None}
+    assert read_label(value) in {"right", "wrong", "", None}
 
 
 LOGGED = st.builds(
@@ -393,11 +393,13 @@ SUMS = TaskSection(name="arithmetic")
 
 
 def shelved(folder: Path, path: Path, rescored: bool = False, model: str | None = None) -> None:
-    logged = of_model(read_log(path), model)
+    logged = select_model(read_log(path), model)
     items = (
-        list(rescore(logged, SUMS.name, NUMERIC, lambda done, total: None)) if rescored else trust(logged, SUMS.name)
+        list(rescore(logged, SUMS.name, NUMERIC, lambda done, total: None))
+        if rescored
+        else trust_labels(logged, SUMS.name)
     )
-    shelve(folder, SUMS, items, "numeric" if rescored else "label")
+    write_books(folder, SUMS, items, "numeric" if rescored else "label")
 
 
 def digest_of(folder: Path) -> str:
@@ -645,7 +647,7 @@ def test_the_published_accuracy_is_found_again(path: Path) -> None:
 
 @needs_data
 def test_the_labels_of_four_models_are_read_and_nearly_always_shared() -> None:
-    logged = labelled(read_log(DATA / "gsm8k_gpt3_solutions.jsonl").entries, None)
+    logged = apply_label(read_log(DATA / "gsm8k_gpt3_solutions.jsonl").entries, None)
     found = tally(list(rescore(logged, "gsm8k", NUMERIC, lambda done, total: None)))
 
     assert len({entry.model for entry in logged}) == 4

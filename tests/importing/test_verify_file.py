@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from errorbook.adapters.scorers.numeric import Numeric
-from errorbook.cli.verify import held_out, verify
+from errorbook.cli.verify import load_held_out, verify
 from errorbook.errors import DataError
-from errorbook.importing.check_samples import Rules, screen
+from errorbook.importing.check_samples import Rules, check_samples
 from errorbook.importing.sample_rows import RecordedTask, read_questions
 
 GOOD: dict[str, object] = {
@@ -77,12 +77,12 @@ def test_bad_input_is_named_by_its_line(tmp_path: Path, content: str, sentence: 
     path = tmp_path / "bad.jsonl"
     path.write_text(content)
     with pytest.raises(DataError, match=sentence):
-        screen(path, Rules(RecordedTask("numeric"), Numeric(), [], [], 10, 0.8))
+        check_samples(path, Rules(RecordedTask("numeric"), Numeric(), [], [], 10, 0.8))
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="There is no file"):
-        screen(tmp_path / "none.jsonl", Rules(RecordedTask("numeric"), Numeric(), [], [], 10, 0.8))
+        check_samples(tmp_path / "none.jsonl", Rules(RecordedTask("numeric"), Numeric(), [], [], 10, 0.8))
 
 
 @pytest.mark.slow
@@ -91,8 +91,8 @@ def test_the_recorded_instructor_file() -> None:
     """Known of the file: 493 repeated questions, 128 tags, overlaps with 4 GSM8K test and 151 train questions."""
     folder = Path(os.environ["ERRORBOOK_DATA"])
     train = list(read_questions(folder / "gsm8k/train.jsonl", "gsm8k"))
-    rules = Rules(RecordedTask("numeric"), Numeric(), held_out(str(folder)), train, 10, 0.8)
-    funnel, outcomes = screen(folder / "instructor/gpt4_contrast_gsm8k.jsonl", rules, keep=True)
+    rules = Rules(RecordedTask("numeric"), Numeric(), load_held_out(str(folder)), train, 10, 0.8)
+    funnel, outcomes = check_samples(folder / "instructor/gpt4_contrast_gsm8k.jsonl", rules, keep=True)
     assert funnel.samples == 4_000 == funnel.accepted + sum(funnel.rejected.values())
     assert funnel.found["repeated"] == 493
     assert funnel.found["overlaps_train"] == 151

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks import scale, scale_duplicates, scale_ledger, scale_retrieval
 from benchmarks.scale_marks import Value
-from errorbook.adapters.retrievers.searching import nearest
+from errorbook.adapters.retrievers.searching import find_nearest
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import Call, Diagnosis, Evaluation
 from errorbook.report.build import build
@@ -114,7 +114,7 @@ def test_a_response_is_found_by_hash_with_and_without_its_example(tmp_path: Path
 def test_every_true_neighbour_is_found(kind: str) -> None:
     candidates, queries = (scale_retrieval.vectors(kind, n, seed=n) for n in (20_000, 40))
 
-    places, _ = nearest(queries, candidates, 3)
+    places, _ = find_nearest(queries, candidates, 3)
 
     assert scale_retrieval.recall(places, scale_retrieval.truth(queries, candidates, 3)) == 1.0
     assert scale_retrieval.recall(places[:, ::-1] + 1, scale_retrieval.truth(queries, candidates, 3)) < 0.5

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from errorbook.sandbox.cell import lack
+from errorbook.sandbox.cell import find_lack
 from errorbook.sandbox.pool import Job, Limits, Outcome, run_all
 
-if lack() is not None:
-    pytest.skip(f"no sandbox here: {lack()}", allow_module_level=True)
+if find_lack() is not None:
+    pytest.skip(f"no sandbox here: {find_lack()}", allow_module_level=True)
 
 TESTS = """
 def check(candidate):

@@ -23,7 +23,7 @@ from errorbook.errors import UserError
 from errorbook.sandbox import cell, seccomp, wire
 from errorbook.sandbox.pool import Job, Limits, Outcome, run_all
 
-needs_cells = pytest.mark.skipif(cell.lack() is not None, reason=f"no sandbox here: {cell.lack()}")
+needs_cells = pytest.mark.skipif(cell.find_lack() is not None, reason=f"no sandbox here: {cell.find_lack()}")
 LIMITS = Limits(seconds=2.0, memory=256 << 20)
 
 
@@ -302,7 +302,7 @@ def test_a_bubblewrap_that_does_not_start_is_explained(tmp_path: Path) -> None:
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
     broken.chmod(0o755)
-    script = "from errorbook.sandbox.cell import lack\nprint(lack())"
+    script = "from errorbook.sandbox.cell import find_lack\nprint(find_lack())"
 
     reply = subprocess.run(
         [sys.executable, "-c", script],
@@ -320,7 +320,7 @@ def test_a_bubblewrap_that_does_not_start_is_explained(tmp_path: Path) -> None:
 @needs_cells
 def test_require_is_silent_where_a_cell_starts() -> None:
     try:
-        cell.require()
+        cell.require_sandbox()
     except UserError as error:
         pytest.fail(str(error))
 
@@ -328,7 +328,7 @@ def test_require_is_silent_where_a_cell_starts() -> None:
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_filter_is_well_formed(machine: str) -> None:
     for processes in (True, False):
-        rules = seccomp.program(processes, machine)
+        rules = seccomp.build_filter(processes, machine)
         assert rules is not None
         lines = [rules[start : start + 8] for start in range(0, len(rules), 8)]
         # Every jump lands inside the program and the last line is a return.
@@ -337,7 +337,7 @@ def test_the_filter_is_well_formed(machine: str) -> None:
 
 
 def test_an_unknown_machine_has_no_filter() -> None:
-    assert seccomp.program(False, "vax") is None
+    assert seccomp.build_filter(False, "vax") is None
 
 
 @pytest.mark.parametrize(("machine", "token"), [("x86_64", 0xC000003E), ("aarch64", 0xC00000B7)])

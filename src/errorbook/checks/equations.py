@@ -167,7 +167,7 @@ def _computes(tree: Tree) -> bool:
 
 
 def _with_sign(line: Sequence[Token], start: int, read: Parsed, floor: int) -> tuple[int, Parsed] | None:
-    """A side after a dash: a sign where it is glued to the number or follows an equals sign, a bullet elsewhere."""
+    """A side after a dash: a sign if it is glued to the number or follows an equals sign, a bullet elsewhere."""
     dash = start - 1
     after_equals = floor > 0 and dash == floor and line[floor - 1].kind == "equals"
     if not line[start].glued and not after_equals:
@@ -218,7 +218,7 @@ def _is_glued_on(line: Sequence[Token], place: int) -> bool:
 
 
 def _holds(left: Tree, cut: Sequence[Token], right: Parsed, near: str, exact: dict[Fraction, Fraction]) -> bool | None:
-    """Whether two sides are equal; None where that cannot be said with certainty."""
+    """Whether two sides are equal; None if that cannot be said with certainty."""
     value, stated = evaluate(left, False, {}), evaluate(right.tree, False, {})
     about = any(token.kind == "equals" and not token.text.startswith("=") for token in cut)
     if value is None or stated is None or _mixes_percent(left):

@@ -110,7 +110,7 @@ def tokens(line: str, *, padded: bool = False) -> list[Token]:
 
 
 def expression(line: Sequence[Token], start: int, depth: int = 0) -> Parsed | None:
-    """The longest sum that starts at a token; None where it is not arithmetic, or ends in the middle of it."""
+    """The longest sum that starts at a token; None if it is not arithmetic, or ends in the middle of it."""
     if depth > _DEEPEST:
         return None
     read = _product(line, start, depth)
@@ -251,7 +251,7 @@ def _product(line: Sequence[Token], start: int, depth: int) -> Parsed | None:
 
 
 def _share(line: Sequence[Token], read: Parsed) -> int:
-    """Where the whole starts in "1/4 of the 20" and "20% of 50"; 0 where this is something else."""
+    """Where the whole starts in "1/4 of the 20" and "20% of 50"; 0 if this is something else."""
     place = read.end
     part = read.tree.percent if isinstance(read.tree, Number) else read.tree.sign == "/"
     if not part or place + 1 >= len(line) or line[place].text.lower() != "of":
@@ -305,7 +305,7 @@ def _is_mixed(whole: Number, following: Token) -> bool:
 
 
 def _unit(line: Sequence[Token], place: int) -> tuple[int, str]:
-    """The unit words and comments after a number, and the place after them; -1 where the number is a coefficient."""
+    """The unit words and comments after a number, and the place after them; -1 if the number is a coefficient."""
     words: list[str] = []
     if place < len(line) and line[place].glued and line[place].kind in {"word", "other"}:
         if line[place].text not in _GLUED_UNITS:
@@ -338,7 +338,7 @@ def _ends_unit(token: Token, following: Token | None) -> bool:
 
 
 def _comment(line: Sequence[Token], place: int) -> int:
-    """The place after "(cost per person)", or 0 where the bracket holds a number or does not close soon."""
+    """The place after "(cost per person)", or 0 if the bracket holds a number or does not close soon."""
     for after in range(place + 1, min(place + 12, len(line))):
         if line[after].kind == "close":
             return after + 1

@@ -1,7 +1,7 @@
-"""The number that a worked solution comes to, where its last calculation and its closing words agree.
+"""The number that a worked solution comes to, if its last calculation and its closing words agree.
 
 "She pays $48 for the 120 packets" closes with two numbers; the last equation of the solution says which one is the
-answer. Where they do not agree nothing is returned, and a scorer has to read the text as it would a response.
+answer. If they do not agree, nothing is returned, and a scorer has to read the text as it would a response.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from errorbook.checks.expressions import Number, Token, expression, tokens
 _LINES = 12
 
 
-def conclusion(solution: str) -> str:
+def find_conclusion(solution: str) -> str:
     """The result of the last calculation, as written, if the last line has it; else an empty string."""
     lines = [tokens(line[:2_000]) for line in solution.rstrip().split("\n")[-_LINES:] if line.strip()]
     results = [token for line in lines for token in _results(line)]

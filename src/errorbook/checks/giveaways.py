@@ -39,7 +39,7 @@ _CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |>>> |```)", re.
 _SHOWN = 80
 
 
-def leak(question: str) -> str:
+def find_leak(question: str) -> str:
     """The first place that gives something away, or an empty string."""
     if _CODE.search(question):  # comments and docstrings explain by right
         return ""
@@ -53,7 +53,7 @@ def leak(question: str) -> str:
 
 
 def _worked(question: str) -> str:
-    """What follows the last question mark, where it is a worked solution: reckoning, and the words that go with it."""
+    """What follows the last question mark, if it is a worked solution: reckoning, and the words that go with it."""
     _, mark, tail = question.rpartition("?")
     if not mark:
         return ""

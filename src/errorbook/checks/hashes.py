@@ -28,18 +28,18 @@ _BAND_SALTS = _RANDOM.integers(1, 2**63, size=BANDS, dtype=np.uint64)
 _ROW_FACTORS = _RANDOM.integers(1, 2**63, size=ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
-def word_hashes(words: Sequence[str]) -> Hashes:
+def hash_words(words: Sequence[str]) -> Hashes:
     """One hash for each word."""
     return _word_hashes(tuple(words))
 
 
-def gram_hashes(words: Hashes, n: int) -> Hashes:
-    """One hash for each run of `n` words, in order; one for the whole text where it is shorter."""
+def hash_ngrams(words: Hashes, n: int) -> Hashes:
+    """One hash for each run of `n` words, in order; one for the whole text if it is shorter."""
     n = max(1, min(n, len(words)))
-    return _mixed(_runs(words, n) + np.uint64(n)) if len(words) else words
+    return _mix(_runs(words, n) + np.uint64(n)) if len(words) else words
 
 
-def text_hash(words: Sequence[str]) -> int:
+def hash_text(words: Sequence[str]) -> int:
     """One hash for a sequence of words."""
     return int.from_bytes(hashlib.blake2b("\0".join(words).encode(), digest_size=8).digest(), "big")
 
@@ -48,7 +48,7 @@ def bands(shingles: Hashes, salt: int) -> Hashes:
     """The keys under which a set of shingles is filed: similar sets with one salt share at least one of them."""
     least = ((shingles[None, :] * _FACTORS + _OFFSETS) >> _SHIFT).min(axis=1).reshape(BANDS, ROWS)
     keys = (least * _ROW_FACTORS).sum(axis=1, dtype=np.uint64) + _BAND_SALTS + np.uint64(salt)
-    return _mixed(keys)
+    return _mix(keys)
 
 
 def _runs(words: Hashes, n: int) -> Hashes:
@@ -73,7 +73,7 @@ def _word_hash(word: str) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
 
 
-def _mixed(values: Hashes) -> Hashes:
+def _mix(values: Hashes) -> Hashes:
     """SplitMix64's finaliser: spreads every bit over all of them."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -39,15 +39,15 @@ _DOUBT = re.compile(f"{_NEXT}|{_STUDENT}|{_WRONG}|{_AGAIN}|{_FLAWED}", re.IGNORE
 _MARGIN = 30
 
 
-def doubt(solution: str) -> str:
+def find_doubt(solution: str) -> str:
     """The first words that give the solution away, or an empty string."""
     found = _DOUBT.search(solution.replace("’", "'"))
     if found is None:
-        return unfinished(solution)
+        return find_break(solution)
     return " ".join(solution[max(0, found.start() - _MARGIN) : found.end() + _MARGIN].split())
 
 
-def unfinished(solution: str) -> str:
+def find_break(solution: str) -> str:
     """The calculation that the solution ends in without giving its result, or an empty string."""
     last = solution.rstrip().rpartition("\n")[2]
     cut = tokens(last) if len(last) < 1_000 else []

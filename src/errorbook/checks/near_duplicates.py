@@ -1,7 +1,7 @@
 """Questions that can be asked for one that is nearly the same: MinHash bands, then the exact similarity.
 
-Two questions are near where they have the same numbers in the same order and their word triples overlap by the
-threshold, or where an embedding, if one is given, finds their meanings nearly equal. A million questions take about
+Two questions are near if they have the same numbers in the same order and their word triples overlap by the
+threshold, or if an embedding that was given finds their meanings nearly equal. A million questions take about
 2 GB. Questions with other numbers are other questions; answers are not looked at.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from errorbook.checks.hashes import BANDS, bands, gram_hashes, text_hash, word_hashes
+from errorbook.checks.hashes import BANDS, bands, hash_ngrams, hash_text, hash_words
 from errorbook.checks.tokens import jaccard, ngrams, numbers, words
 
 Meaning = Callable[[Sequence[str]], "NDArray[np.float32]"]
@@ -54,7 +54,7 @@ class Nearness:
         self._earlier[place] = [self._newest.get(key, -1) for key in keys]  # each band's chain, newest first
         self._newest.update(dict.fromkeys(keys, place))
         if self._meaning is not None:
-            self._same_numbers.setdefault(text_hash(numbers(question)), []).append(place)
+            self._same_numbers.setdefault(hash_text(numbers(question)), []).append(place)
         return place
 
     def find(self, question: str) -> str | None:
@@ -87,7 +87,7 @@ class Nearness:
             place = int(self._earlier[place, band])
 
     def _same_meaning(self, question: str, figures: tuple[str, ...]) -> str | None:
-        places = self._same_numbers.get(text_hash(figures), [])[-_MOST_CANDIDATES:]
+        places = self._same_numbers.get(hash_text(figures), [])[-_MOST_CANDIDATES:]
         if self._meaning is None or not places:
             return None
         vectors = self._meaning([question, *(self._questions[place] for place in places)])
@@ -97,8 +97,8 @@ class Nearness:
 
 
 def _keys(question: str) -> list[int]:
-    shingles = gram_hashes(word_hashes(words(question)), _SHINGLE)
+    shingles = hash_ngrams(hash_words(words(question)), _SHINGLE)
     if not len(shingles):
         shingles = np.zeros(1, dtype=np.uint64)
-    keys: list[int] = bands(shingles, text_hash(numbers(question))).tolist()
+    keys: list[int] = bands(shingles, hash_text(numbers(question))).tolist()
     return keys

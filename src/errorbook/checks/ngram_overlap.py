@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from errorbook.checks.hashes import Hashes, gram_hashes, word_hashes
+from errorbook.checks.hashes import Hashes, hash_ngrams, hash_words
 
 
 class Match(NamedTuple):
@@ -28,7 +28,7 @@ class Overlaps:
     def __init__(self, texts: Iterable[Sequence[str]], n: int, common: Iterable[Sequence[str]] = ()) -> None:
         """Index the texts; n-grams of `common` are phrasing that everybody uses and do not count."""
         self._n = n
-        grams = [gram_hashes(word_hashes(words), n) for words in texts]
+        grams = [hash_ngrams(hash_words(words), n) for words in texts]
         sizes = [len(one) for one in grams]
         hashes = np.concatenate(grams) if grams else np.zeros(0, dtype=np.uint64)
         owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
@@ -36,17 +36,17 @@ class Overlaps:
         hashes, owners = hashes[order], owners[order]
         kept = np.ones(len(hashes), dtype=bool)
         for words in common:
-            places, found = _places(hashes, gram_hashes(word_hashes(words), n))
+            places, found = _places(hashes, hash_ngrams(hash_words(words), n))
             kept[places[found]] = False
         first = np.ones(len(hashes), dtype=bool)
         first[1:] = hashes[1:] != hashes[:-1]
         self._hashes, self._owners = hashes[kept & first], owners[kept & first]
 
     def find(self, words: Sequence[str]) -> Match | None:
-        """The first shared run of words, as far as it goes; None where there is none."""
+        """The first shared run of words, as far as it goes; None if there is none."""
         if not len(words) or not len(self._hashes):
             return None
-        places, found = _places(self._hashes, gram_hashes(word_hashes(words), self._n))
+        places, found = _places(self._hashes, hash_ngrams(hash_words(words), self._n))
         if not found.any():
             return None
         start = int(found.argmax())

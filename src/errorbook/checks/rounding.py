@@ -15,7 +15,7 @@ _ROUNDED = re.compile(
     r"|can(?:'t|no)t? |close to|up to|full ",
     re.IGNORECASE,
 )
-# How many of one make another: where a wrong result is off by one of these, units may have been converted on the way.
+# How many of one make another: if a wrong result is off by one of these, units may have been converted on the way.
 _FACTORS = [
     Fraction(text)
     for text in "2 3 4 5 7 8 10 12 14 15 16 20 24 25 30 31 36 48 50 52 60 64 100 128 144 168 365 366"  # noqa: SIM905
@@ -33,7 +33,7 @@ _SYMBOL = re.compile(r"(?<!\w)[a-z](?!\w)")  # one letter is a variable as often
 
 
 def tolerance(right: Tree, near: str) -> Fraction:
-    """One unit of the last place shown (rounded or cut); none for a whole number where nothing near says rounding."""
+    """One unit of the last place shown (rounded or cut); none for a whole number if nothing near says rounding."""
     numbers = numbers_in(right)
     places = max(number.places for number in numbers)
     if places:

@@ -23,7 +23,7 @@ def numbers(text: str) -> tuple[str, ...]:
 
 
 def ngrams(sequence: Sequence[str], n: int) -> frozenset[tuple[str, ...]]:
-    """All runs of `n` words; the whole text where it is shorter."""
+    """All runs of `n` words; the whole text if it is shorter."""
     if len(sequence) <= n:
         return frozenset({tuple(sequence)})
     return frozenset(tuple(sequence[start : start + n]) for start in range(len(sequence) - n + 1))

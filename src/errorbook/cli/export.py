@@ -19,7 +19,7 @@ FORMS = ("jsonl", "chat", "alpaca", "datasets")
 
 
 class Options(NamedTuple):
-    """The options of `export`; None where one was not given."""
+    """The options of `export`; None if one was not given."""
 
     what: str | None
     checkpoint: str
@@ -46,7 +46,7 @@ class Options(NamedTuple):
 @click.option("--include-rejected", is_flag=True, help="Rejected drafts as well, with the reason.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: DIR/export/WHAT]")
 @click.option("--force", is_flag=True, help="Replace an earlier export in that folder.")
-@click.option("--base", metavar="NAME", help="What others know the base model by, where the run file names a folder.")
+@click.option("--base", metavar="NAME", help="What others know the base model by, if the run file names a folder.")
 @click.option("--push", metavar="OWNER/NAME", help="Send it to the hub as well, into a private repository.")
 @click.option("--public", is_flag=True, help="With --push: make a new repository public.")
 @click.option("--to", "sink", metavar="KIND", help="Send the run's metrics to a sink: jsonl, wandb, mlflow, trackio.")
@@ -64,8 +64,8 @@ def export(folder: Path | None, as_json: bool, **given: Any) -> None:
         if options.sink is not None:
             _send(ledger, options.sink, options.settings)
             return
-        made = _made(ledger, _order(root, options))
-    address = _pushed(made[0], options.push, public=options.public) if options.push else ""
+        made = _write_export(ledger, _make_order(root, options))
+    address = _push(made[0], options.push, public=options.public) if options.push else ""
     if as_json:
         print_json({"exports": made, **({"hub": address} if address else {})})
         return
@@ -104,7 +104,7 @@ def _check(options: Options) -> None:
         check(options.push)
 
 
-def _order(root: Path, options: Options) -> Order:
+def _make_order(root: Path, options: Options) -> Order:
     import msgspec
 
     from errorbook.exporting.export import Order
@@ -122,13 +122,13 @@ def _order(root: Path, options: Options) -> Order:
     return msgspec.convert(given, Order)
 
 
-def _made(ledger: Ledger, order: Order) -> list[Made]:
+def _write_export(ledger: Ledger, order: Order) -> list[Made]:
     from errorbook.exporting.export import export as write
 
     return write(ledger, order, complain)
 
 
-def _pushed(made: Made, repository: str, *, public: bool) -> str:
+def _push(made: Made, repository: str, *, public: bool) -> str:
     from errorbook.exporting.hub import push
 
     return push(made.folder, repository, "dataset" if made.what == "samples" else "model", public=public)

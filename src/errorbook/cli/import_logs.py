@@ -33,7 +33,7 @@ class Options(NamedTuple):
 @click.option("--task", required=True, help="The task that was asked; it names the scorer.")
 @click.option("--label", type=click.Choice(["right", "wrong"]), help="What all responses of the file are.")
 @click.option("--rescore", is_flag=True, help="Judge again instead of trusting the labels.")
-@click.option("--model", help="Names the model where the log does not, or picks one of several.")
+@click.option("--model", help="Names the model if the log does not, or picks one of several.")
 @TASK_OPTION
 @click.option("--out", type=click.Path(path_type=Path), help="The book's folder.  [default: one below ./runs]")
 @JSON
@@ -43,27 +43,27 @@ def import_logs(file: Path, out: Path | None, as_json: bool, **given: Any) -> No
     Reads lm-evaluation-harness samples, inspect logs, and JSON Lines with a question and a response a row.
     """
     from errorbook.importing import book as importing
-    from errorbook.importing.logs.reading import read_log
+    from errorbook.importing.logs.formats import read_log
 
     options = Options(**given)
     log = read_log(file)
-    section, scorer_name = _section(options)
+    section, scorer_name = _make_section(options)
     click.echo(f"Read '{file}' as {log.format}.", err=True)
-    entries = importing.labelled(importing.of_model(log, options.model), options.label)
+    entries = importing.apply_label(importing.select_model(log, options.model), options.label)
     if options.rescore:
-        items = _rescored(entries, section.name, scorer_name)
+        items = _rescore(entries, section.name, scorer_name)
     else:
-        items, scorer_name = importing.trust(entries, section.name), importing.TRUSTED
-    books = importing.shelve(out or _default_out(file, options), section, items, scorer_name)
+        items, scorer_name = importing.trust_labels(entries, section.name), importing.TRUSTED
+    books = importing.write_books(out or _default_out(file, options), section, items, scorer_name)
     if as_json:
         print_json(importing.tally(items))
         for book in books:
             click.echo(f"The book is {book}.", err=True)
     else:
-        _show_import(importing.by_model(items), books)
+        _show_import(importing.group_by_model(items), books)
 
 
-def _section(options: Options) -> tuple[TaskSection, str]:
+def _make_section(options: Options) -> tuple[TaskSection, str]:
     """The task as a run file would name it, and the name of its scorer."""
     from errorbook import plugins
     from errorbook.config import TaskSection
@@ -74,7 +74,7 @@ def _section(options: Options) -> tuple[TaskSection, str]:
     return TaskSection(name=task.name, kind=kind, options=chosen), task.scorer
 
 
-def _rescored(entries: Sequence[Any], task: str, scorer_name: str) -> list[Judged]:
+def _rescore(entries: Sequence[Any], task: str, scorer_name: str) -> list[Judged]:
     from errorbook import plugins
     from errorbook.importing.book import rescore
     from errorbook.ledger.events import Event

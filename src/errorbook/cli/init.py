@@ -21,7 +21,7 @@ from errorbook.errors import UserError
 @click.option("--cycles", type=click.IntRange(min=1))
 @click.option("--budget", type=click.FloatRange(min=0), help="Dollar cap for the instructor.")
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults for what is not given.")
-@click.option("--force", is_flag=True, help="Overwrite the file where it exists.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
     """Write a commented run file, asking little."""
     from errorbook.errors import ConfigError
@@ -30,11 +30,11 @@ def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
     path = scaffold.place(target)
     if path.exists() and not force:
         raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
-    scaffold.write(path, scaffold.Answers(**_asked(given, yes)), force)
+    scaffold.write(path, scaffold.Answers(**_collect_answers(given, yes)), force)
     click.echo(f"Wrote {path}. Next:\n  errorbook plan {path}\n  errorbook run {path}")
 
 
-def _asked(given: dict[str, Any], yes: bool) -> dict[str, Any]:
+def _collect_answers(given: dict[str, Any], yes: bool) -> dict[str, Any]:
     """The answers of `init`: those given as options, the others from the keyboard or, with --yes, the defaults."""
     questions: list[tuple[str, str, Any, Any]] = [
         ("data", "Your questions (a JSON Lines file), or 'arithmetic'", "arithmetic", str),
@@ -48,13 +48,13 @@ def _asked(given: dict[str, Any], yes: bool) -> dict[str, Any]:
     for name, question, default, kind in questions:
         value = given[name]
         if value is None:
-            value = default if yes else _ask(question, default, kind)
+            value = default if yes else _prompt(question, default, kind)
         answers[name] = value
     budget, data = answers.pop("budget"), answers.pop("data")
     return answers | {"budget_usd": budget or None, "data": None if data == "arithmetic" else Path(data)}
 
 
-def _ask(question: str, default: Any, kind: Any) -> Any:
+def _prompt(question: str, default: Any, kind: Any) -> Any:
     try:
         return click.prompt(question, default=default, type=kind, err=True)
     except click.Abort:

@@ -11,7 +11,7 @@ import click
 from errorbook.errors import ConfigError
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; made where missing.")
+OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; made if missing.")
 FILE = click.argument("file", type=click.Path(path_type=Path))
 TASK_OPTION = click.option(
     "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the task, such as path=my.jsonl."
@@ -57,7 +57,7 @@ def complain(sentence: str) -> None:
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Options given as KEY=VALUE; a value is read as in a run file, and is text where it is nothing else there.
+    """Options given as KEY=VALUE; a value is read as in a run file, and is text if it is nothing else there.
 
     Raises:
         ConfigError: A pair has no '=', or a key comes twice.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(file: Path, out: Path | None, as_json: bool) -> int:
     """Run or resume; Ctrl-C and kill -9 are both safe.
 
-    Exits with 0 where a better model was kept and with 1 where none was.
+    Exits with 0 if a better model was kept and with 1 if none was.
     """
     from errorbook.config import load
 
@@ -66,7 +66,7 @@ class DemoOptions(NamedTuple):
 def demo(out: Path | None, as_json: bool, **options: Any) -> int:
     """The whole loop on the embedded model, offline, in minutes.
 
-    Exits with 0 where a better model was kept and with 1 where none was.
+    Exits with 0 if a better model was kept and with 1 if none was.
     """
     chosen = DemoOptions(**options)
     config, text = _demo_config(chosen)

@@ -64,7 +64,7 @@ def show(name: str, split: Split | None, pairs: tuple[str, ...], as_json: bool, 
     shown = show_task(task, examples, chat_template(given["model"]))
     if not as_json:
         _show_prompts(shown)
-    text = _typed()
+    text = _read_stdin()
     if text.strip():
         shown = replace(shown, score=score_response(task, examples[0], text))
     if as_json:
@@ -76,7 +76,7 @@ def show(name: str, split: Split | None, pairs: tuple[str, ...], as_json: bool, 
         out().print(plain(f"{score.verdict} (extracted: {score.extracted!r}, method: {score.method})"), soft_wrap=True)
 
 
-def _typed() -> str:
+def _read_stdin() -> str:
     """The whole of stdin; a person is told what is waited for."""
     if sys.stdin is None:
         return ""

@@ -27,17 +27,17 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only with a token
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; another needs --token.")
 @click.option("--port", type=click.IntRange(1, 65535), help=f"Port to listen on.  [default: {PORT}, or the next free]")
 @click.option("--token", help="What readers must know; 'auto' makes one and prints it.")
-@click.option("--browser/--no-browser", default=True, help="Open a browser where there is a screen.  [default: yes]")
+@click.option("--browser/--no-browser", default=True, help="Open a browser if there is a screen.  [default: yes]")
 def ui(folder: Path | None, host: str, port: int | None, token: str | None, browser: bool) -> int:
     """The book in a browser: every run below a folder, by default ./runs, live while it goes on."""
     from errorbook.web.app import create_app
     from errorbook.web.security import hosts_of
 
-    root, token = _root(folder), _token(token, host)
+    root, token = _find_root(folder), _choose_token(token, host)
     listening = _listen(host, port)
     number = int(listening.getsockname()[1])
     app = create_app(root, token, hosts_of(host, number))
-    address = _address(app, host, number) + (f"?token={token}" if token else "")
+    address = _find_address(app, host, number) + (f"?token={token}" if token else "")
     click.echo(address)
     click.echo("The book is open there until Ctrl-C.", err=True)
     if browser and _has_screen():
@@ -48,7 +48,7 @@ def ui(folder: Path | None, host: str, port: int | None, token: str | None, brow
     return 0
 
 
-def _root(folder: Path | None) -> Path:
+def _find_root(folder: Path | None) -> Path:
     """The folder to look for runs in; ./runs need not be there yet."""
     if folder is None:
         return Path("runs")
@@ -59,7 +59,7 @@ def _root(folder: Path | None) -> Path:
     return folder
 
 
-def _token(token: str | None, host: str) -> str | None:
+def _choose_token(token: str | None, host: str) -> str | None:
     from errorbook.web.security import is_loopback
 
     if token == "auto":  # noqa: S105 - a word, not a token
@@ -79,7 +79,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     ports = range(PORT, PORT + TRIES) if port is None else [port]
     for number in ports:
         try:
-            return _bound(host, number)
+            return _bind(host, number)
         except OSError as error:
             taken = error
     fix = "give another --port" if port is not None else "give a free one with --port"
@@ -87,7 +87,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
     raise UserError(f"The book cannot be served at {host}, {what} ({taken.strerror or taken}); {fix}.")
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     if os.name != "nt":  # there it would share the port with another server
@@ -101,8 +101,8 @@ def _bound(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _address(app: Starlette, host: str, port: int) -> str:
-    """Where the book opens: the run where the folder is one, else the list of runs."""
+def _find_address(app: Starlette, host: str, port: int) -> str:
+    """The address at which the book opens: the run if the folder is one, else the list of runs."""
     name = socket.gethostname() if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
     books = app.state.shelf.books()
     alone = len(books) == 1 and books[0].folder == app.state.shelf.root

@@ -1,4 +1,4 @@
-"""`errorbook verify FILE`: check any JSON Lines file of training samples. Parses, calls `screening`, renders."""
+"""`errorbook verify FILE`: check any JSON Lines file of training samples. It parses, calls and renders."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     Without --against, the benchmark files below $ERRORBOOK_DATA are protected.
     """
-    from errorbook.importing.check_samples import Rules, screen
+    from errorbook.importing.check_samples import Rules, check_samples
 
     start = time.perf_counter()
-    task, scorer = _judges(task_name, scorer_name)
-    held, known = held_out(*against), [example for name in train for example in _questions(name)]
+    task, scorer = _create_judges(task_name, scorer_name)
+    held, known = load_held_out(*against), [example for name in train for example in _load_questions(name)]
     if not held:
         complain("no held-out questions are known, so overlap is not checked; give --against.")
-    funnel, _ = screen(file, Rules(task, scorer, held, known, ngram, near), out)
+    funnel, _ = check_samples(file, Rules(task, scorer, held, known, ngram, near), out)
     seconds = time.perf_counter() - start
     if as_json:
         print_json(funnel)
     else:
-        click.echo(render(funnel))
+        click.echo(funnel_text(funnel))
     click.echo(f"{seconds:.1f} s" + (f"; wrote {out}/accepted.jsonl and rejected.jsonl" if out else ""), err=True)
 
 
-def render(funnel: Funnel) -> str:
+def funnel_text(funnel: Funnel) -> str:
     """The funnel as text."""
     from errorbook.verify import REASONS
 
@@ -78,7 +78,7 @@ def render(funnel: Funnel) -> str:
     return "\n".join(lines)
 
 
-def _judges(task_name: str | None, scorer_name: str | None) -> tuple[Task, Scorer]:
+def _create_judges(task_name: str | None, scorer_name: str | None) -> tuple[Task, Scorer]:
     from errorbook import plugins
     from errorbook.errors import ConfigError
     from errorbook.importing.sample_rows import RecordedTask
@@ -93,17 +93,17 @@ def _judges(task_name: str | None, scorer_name: str | None) -> tuple[Task, Score
     return task, plugins.create("scorers", task.scorer)
 
 
-def held_out(*against: str) -> list[Example]:
+def load_held_out(*against: str) -> list[Example]:
     """The named held-out questions, or those of the benchmark files below $ERRORBOOK_DATA."""
     if against:
-        return [example for name in against for example in _questions(name)]
+        return [example for name in against for example in _load_questions(name)]
     from errorbook.files import data_root
 
     folder = data_root()
-    return _questions(str(folder)) if folder else []
+    return _load_questions(str(folder)) if folder else []
 
 
-def _questions(name: str) -> list[Example]:
+def _load_questions(name: str) -> list[Example]:
     """The questions of a file, of a folder's benchmark files, or of a task's dev and test splits."""
     from errorbook import plugins
     from errorbook.errors import DataError
@@ -111,22 +111,22 @@ def _questions(name: str) -> list[Example]:
 
     path = Path(name)
     if path.is_dir():
-        files = _benchmarks(path)
+        files = _list_benchmarks(path)
         if not files:
             raise DataError(f"There is no benchmark (*.jsonl, not train) in {path}; give --against a file.")
-        return [example for file in files for example in read_questions(file, _called(file))]
+        return [example for file in files for example in read_questions(file, _name_benchmark(file))]
     if path.is_file() or path.suffix:
-        return list(read_questions(path, _called(path)))
+        return list(read_questions(path, _name_benchmark(path)))
     task: Task = plugins.create("tasks", name)
     return [*task.examples("dev", None, 0), *task.examples("test", None, 0)]
 
 
-def _called(file: Path) -> str:
+def _name_benchmark(file: Path) -> str:
     folder = file.resolve().parent.name
     return folder if file.stem.startswith("test") else f"{folder}/{file.stem}"
 
 
-def _benchmarks(folder: Path) -> list[Path]:
+def _list_benchmarks(folder: Path) -> list[Path]:
     """The benchmark files below a folder: no train splits, and nothing that a model wrote."""
     recorded = {"responses", "instructor"}
     files = sorted(folder.rglob("*.jsonl"))

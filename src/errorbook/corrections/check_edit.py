@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from errorbook import plugins
 from errorbook.checks.equations import first_wrong
-from errorbook.checks.giveaways import leak
-from errorbook.checks.hedging import doubt
+from errorbook.checks.giveaways import find_leak
+from errorbook.checks.hedging import find_doubt
 from errorbook.checks.tokens import ngrams, numbers, words
 from errorbook.config import Config
 from errorbook.errors import PluginError
@@ -38,12 +38,12 @@ def fault_of(ledger: Ledger, draft: Draft, edit: Correction, others: Iterable[Co
 
 def own_fault(edited: Draft) -> Refusal | None:
     """What is wrong with the texts by themselves."""
-    leaked = leak(edited.question)
+    leaked = find_leak(edited.question)
     if leaked:
         return Refusal("leak", leaked)
     if edited.tests:
         return None
-    unsure, wrong = doubt(edited.solution), first_wrong(edited.solution)
+    unsure, wrong = find_doubt(edited.solution), first_wrong(edited.solution)
     if unsure:
         return Refusal("doubt", unsure)
     return Refusal("wrong_step", wrong) if wrong else None

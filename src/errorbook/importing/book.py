@@ -1,6 +1,6 @@
 """Logged responses -> judged responses -> an error book: a run's ledger whose train split was answered elsewhere.
 
-The log's own label is trusted, or the task's scorer judges again; where both speak, `disagreements` lists the ids on
+The log's own label is trusted, or the task's scorer judges again. If both speak, `find_disagreements` lists the ids on
 which they differ. A book holds one task and one model, so that `status` and `report` read it like an exam. Importing
 the same file again changes nothing, another file adds to it. The prompt, the chat template and the cap of the logged
 responses are not known: an imported evaluation is never comparable to one that was run here.
@@ -21,7 +21,7 @@ from errorbook import plugins
 from errorbook.config import IMPORTED, Config, RunSection, TargetSection, TaskSection, dump
 from errorbook.errors import DataError, LedgerError
 from errorbook.importing.logs.entry import Label, Logged
-from errorbook.importing.logs.reading import Log
+from errorbook.importing.logs.formats import Log
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
@@ -29,7 +29,7 @@ from errorbook.records import Checkpoint, Evaluation, Example, Generation, Respo
 from errorbook.version import __version__
 
 TRUSTED = "label"
-"""Stands for a scorer's name, and for a score's method, where the log's own label was trusted."""
+"""Stands for a scorer's name, and for a score's method, if the log's own label was trusted."""
 UNNAMED = "unnamed"
 BLOCK = 128
 
@@ -62,7 +62,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     disagree: tuple[Disagreement, ...]
 
 
-def of_model(log: Log, wanted: str | None) -> list[Logged]:
+def select_model(log: Log, wanted: str | None) -> list[Logged]:
     """The log's entries of one model, or of all; `wanted` names the model of a log that names none.
 
     Raises:
@@ -78,8 +78,8 @@ def of_model(log: Log, wanted: str | None) -> list[Logged]:
     return chosen
 
 
-def labelled(entries: Sequence[Logged], label: Literal["right", "wrong"] | None) -> list[Logged]:
-    """The entries, with the label that the whole file has where a row gives none.
+def apply_label(entries: Sequence[Logged], label: Literal["right", "wrong"] | None) -> list[Logged]:
+    """The entries, with the label that the whole file has if a row gives none.
 
     Raises:
         DataError: A row gives another one.
@@ -94,7 +94,7 @@ def labelled(entries: Sequence[Logged], label: Literal["right", "wrong"] | None)
     return [replace(entry, label=label) for entry in entries]
 
 
-def trust(entries: Sequence[Logged], task: str) -> list[Judged]:
+def trust_labels(entries: Sequence[Logged], task: str) -> list[Judged]:
     """Take the log's labels for verdicts; a response without one is unscorable.
 
     Raises:
@@ -102,7 +102,7 @@ def trust(entries: Sequence[Logged], task: str) -> list[Judged]:
     """
     if not any(entry.label for entry in entries):
         raise DataError(
-            "The log has no labels (such as is_correct: true); add --rescore, or --label where all are right or wrong."
+            "The log has no labels (such as is_correct: true); add --rescore, or --label if all are right or wrong."
         )
     return [
         Judged(entry, _example(entry, task), Score(verdict=entry.label or "unscorable", method=TRUSTED))
@@ -139,11 +139,11 @@ def tally(items: Sequence[Judged]) -> Tally:
         right=counts["right"],
         wrong=counts["wrong"],
         unscorable=counts["unscorable"],
-        disagree=tuple(disagreements(items)),
+        disagree=tuple(find_disagreements(items)),
     )
 
 
-def disagreements(items: Sequence[Judged]) -> Iterator[Disagreement]:
+def find_disagreements(items: Sequence[Judged]) -> Iterator[Disagreement]:
     """The responses whose label is not the verdict; an `unscorable` one differs from either label."""
     for entry, _, score in items:
         if entry.label and score.verdict != entry.label:
@@ -152,7 +152,7 @@ def disagreements(items: Sequence[Judged]) -> Iterator[Disagreement]:
             )
 
 
-def by_model(items: Sequence[Judged]) -> dict[str, list[Judged]]:
+def group_by_model(items: Sequence[Judged]) -> dict[str, list[Judged]]:
     """The judged responses of each model, in the log's order."""
     found: dict[str, list[Judged]] = {}
     for item in items:
@@ -160,7 +160,7 @@ def by_model(items: Sequence[Judged]) -> dict[str, list[Judged]]:
     return found
 
 
-def shelve(folder: Path, section: TaskSection, items: Sequence[Judged], scorer: str) -> list[Path]:
+def write_books(folder: Path, section: TaskSection, items: Sequence[Judged], scorer: str) -> list[Path]:
     """Add the responses to the book in `folder`; those of several models each to a book of their own below it.
 
     Returns:
@@ -170,14 +170,14 @@ def shelve(folder: Path, section: TaskSection, items: Sequence[Judged], scorer: 
         LedgerError: A folder holds another task, another model, an ordinary run, or verdicts of another scorer.
         DataError: An id is known with another question or response.
     """
-    models = by_model(items)
+    models = group_by_model(items)
     places = {model: folder / _slug(model) if len(models) > 1 else folder for model in models}
     if len(set(places.values())) < len(models):
         raise DataError("Two models of the log have nearly the same name; import them one by one with --model.")
     for model, place in places.items():
         with open_ledger(place / "ledger.sqlite", "write") as ledger:
-            _claim(ledger, section, model)
-            _add(ledger, section.name, models[model], scorer)
+            _begin_book(ledger, section, model)
+            _append_responses(ledger, section.name, models[model], scorer)
     return list(places.values())
 
 
@@ -195,7 +195,7 @@ def _example(entry: Logged, task: str) -> Example:
     )
 
 
-def _claim(ledger: Ledger, section: TaskSection, model: str) -> None:
+def _begin_book(ledger: Ledger, section: TaskSection, model: str) -> None:
     """Begin the ledger, or refuse one that is not a book of this task and model."""
     config = Config(
         run=RunSection(name=f"imported-{section.name}", cycles=1),
@@ -219,7 +219,7 @@ def _checkpoint(model: str) -> Checkpoint:
     return Checkpoint(base=model, base_fingerprint=digest("imported", model))
 
 
-def _add(ledger: Ledger, task: str, items: Sequence[Judged], scorer: str) -> None:
+def _append_responses(ledger: Ledger, task: str, items: Sequence[Judged], scorer: str) -> None:
     """Append one evaluation of all responses, old and new: what was there is kept, the last one is the book."""
     checkpoint = _checkpoint(items[0].entry.model).hash
     responses = _known_responses(ledger, checkpoint, scorer)

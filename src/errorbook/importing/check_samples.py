@@ -1,7 +1,7 @@
 """A file of samples through `verify`: the funnel, what each check finds by itself, and the two files that come out.
 
 Works through the file in blocks, so memory grows with the questions that are kept, not with the file. Answers are
-recomputed where the task can do that; nobody is asked for votes here.
+recomputed if the task can do that; nobody is asked for votes here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from errorbook.checks.hashes import text_hash
+from errorbook.checks.hashes import hash_text
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import words
 from errorbook.files import replace_file
-from errorbook.importing.sample_rows import Line, read_samples
+from errorbook.importing.sample_rows import SampleRow, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
 from errorbook.records import Example, Rejection, Sample
 from errorbook.verify import REASONS, Evidence, Protected, Taken, own_faults, verify
@@ -52,11 +52,13 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(NamedTuple):
     """One sample and what was decided."""
 
-    line: Line
+    line: SampleRow
     decision: Sample | Rejection
 
 
-def screen(path: Path, rules: Rules, out: Path | None = None, keep: bool = False) -> tuple[Funnel, list[Outcome]]:
+def check_samples(
+    path: Path, rules: Rules, out: Path | None = None, keep: bool = False
+) -> tuple[Funnel, list[Outcome]]:
     """Check a file; with `out`, write accepted.jsonl and rejected.jsonl there; outcomes are returned if `keep` asks.
 
     Raises:
@@ -65,19 +67,19 @@ def screen(path: Path, rules: Rules, out: Path | None = None, keep: bool = False
     tally = _Tally(rules)
     kept: list[Outcome] = []
     if out is None:
-        for outcome in _outcomes(path, rules):
+        for outcome in _decide(path, rules):
             tally.add(outcome)
             kept += [outcome] if keep else []
         return tally.funnel(), kept
     with replace_file(out / "accepted.jsonl") as accepted, replace_file(out / "rejected.jsonl") as rejected:
-        for outcome in _outcomes(path, rules):
+        for outcome in _decide(path, rules):
             tally.add(outcome)
             kept += [outcome] if keep else []
             _write(outcome, accepted, rejected)
     return tally.funnel(), kept
 
 
-def _outcomes(path: Path, rules: Rules) -> Iterator[Outcome]:
+def _decide(path: Path, rules: Rules) -> Iterator[Outcome]:
     tasks = {rules.task.name: (rules.task, rules.scorer)}
     taken = Taken(rules.near, (example.question for example in rules.train))
     sums = {rules.task.name} if isinstance(rules.task, Solver) else set()
@@ -121,7 +123,7 @@ class _Tally:
         self._found.update(name for name, is_so in found.items() if is_so)
 
     def _is_repeated(self, question: str) -> bool:
-        key = text_hash(question.casefold().split())
+        key = hash_text(question.casefold().split())
         again = key in self._seen
         self._seen.add(key)
         return again

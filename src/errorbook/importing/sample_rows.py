@@ -1,7 +1,7 @@
 """Training samples and held-out questions out of JSON Lines files, whatever their columns are called.
 
-A sample needs a question and a solution, an answer, or both; where the answer is not apart, the scorer reads it from
-the solution, as it would from a response. Lines are read one by one, so a file may be larger than the memory.
+A sample needs a question and a solution, an answer, or both. If the answer is not apart, the scorer reads it from the
+solution, as it would from a response. Lines are read one by one, so a file may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from errorbook.checks.final_number import conclusion
-from errorbook.checks.hedging import unfinished
+from errorbook.checks.final_number import find_conclusion
+from errorbook.checks.hedging import find_break
 from errorbook.errors import DataError
 from errorbook.files import Row, read_json_lines
 from errorbook.importing.logs.columns import (
@@ -31,7 +31,7 @@ from errorbook.interfaces import NumberReader, Scorer
 from errorbook.records import Draft, Example
 
 
-class Line(NamedTuple):
+class SampleRow(NamedTuple):
     """One sample of a file: the row as it stands there, and the draft that it makes."""
 
     row: Row
@@ -60,7 +60,7 @@ class RecordedTask:
         return f"{solution}\nAnswer: {answer}" if answer else solution
 
 
-def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[Line]:
+def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[SampleRow]:
     """The samples of a file, line by line.
 
     Raises:
@@ -88,7 +88,7 @@ def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[Line]:
             choices=choices,
             tests=tests,
         )
-        yield Line(row, draft)
+        yield SampleRow(row, draft)
 
 
 def read_questions(path: Path, name: str) -> Iterator[Example]:
@@ -129,6 +129,6 @@ def _read_answer(solution: str, choices: tuple[str, ...], scorer: Scorer) -> str
     """What the scorer reads, unless it reads numbers and the last calculation says which of several it is."""
     unknown = Example(id="", task="", split="train", question="", answer="A" if choices else "0", choices=choices)
     read = scorer.score(unknown, solution)
-    if not isinstance(scorer, NumberReader) or scorer.is_marked(read) or unfinished(solution):
+    if not isinstance(scorer, NumberReader) or scorer.is_marked(read) or find_break(solution):
         return read.extracted
-    return conclusion(solution) or read.extracted
+    return find_conclusion(solution) or read.extracted

@@ -1,1 +1,1 @@
-"""Runs model-written programs against tests where they can do no harm and cannot learn or forge the verdict."""
+"""Runs model-written programs against tests. They can do no harm there, and neither learn nor forge the verdict."""

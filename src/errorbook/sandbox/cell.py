@@ -52,7 +52,7 @@ class Cell:
             descriptors = [theirs.fileno(), *rules]
             options = {
                 "descriptor": theirs.fileno(),
-                # A user of its own for each cell, where we are root, so that processes are counted by cell.
+                # A user of its own for each cell, if we are root, so that processes are counted by cell.
                 "user": 0x50000000 + (os.getpid() % 0x100000) * 64 + next(_USERS) % 64,
                 "memory": memory,
                 "files": 1 << 20,
@@ -71,17 +71,17 @@ class Cell:
             )
 
     def wait(self) -> None:
-        """Block until the process is ready. Raises CellError where it does not get so far."""
+        """Block until the process is ready. Raises CellError if it does not get so far."""
         if self._ready is None:
             self.link.settimeout(START_SECONDS)
             self._ready = self._says_ready()
             self.link.setblocking(True)  # the descriptor itself is shared with whoever it is handed to
         if not self._ready:
             self.kill()
-            raise CellError(self._complaint())
+            raise CellError(self._read_complaint())
 
     def kill(self) -> None:
-        """End every process of the cell, at once. Harmless where it has ended."""
+        """End every process of the cell, at once. Harmless if it has ended."""
         self._process.kill()
         self._process.wait()
 
@@ -106,7 +106,7 @@ class Cell:
                 missing -= len(part)
         return not missing
 
-    def _complaint(self) -> str:
+    def _read_complaint(self) -> str:
         stderr = self._process.stderr
         if stderr is None or stderr.closed:
             return "it ended at once"
@@ -114,16 +114,16 @@ class Cell:
         return (stderr.read(4000) or b"").decode(errors="replace").strip()[-250:] or "it ended at once"
 
 
-def require() -> None:
-    """Raises UserError, with the mend, where this machine cannot run model-written code safely."""
-    found = lack()
+def require_sandbox() -> None:
+    """Raise UserError, which says how to mend it, if this machine cannot run model-written code safely."""
+    found = find_lack()
     if found:
         raise UserError(f"Model-written code cannot be run safely here: {found[0]}; {found[1]}.")
 
 
 @functools.cache
-def lack() -> tuple[str, str] | None:
-    """What is missing for the sandbox and how to mend it, or None where a cell starts."""
+def find_lack() -> tuple[str, str] | None:
+    """What is missing for the sandbox and how to mend it, or None if a cell starts."""
     if not sys.platform.startswith("linux"):
         return "the sandbox needs Linux", "use a Linux machine or container"
     if shutil.which("bwrap") is None:
@@ -142,8 +142,8 @@ def lack() -> tuple[str, str] | None:
 
 @contextlib.contextmanager
 def _filter(processes: bool) -> Iterator[list[int]]:
-    """A pipe that holds the filter program, which bubblewrap reads to its end; nothing where none is known."""
-    rules = seccomp.program(processes)
+    """A pipe that holds the filter program, which bubblewrap reads to its end; nothing if none is known."""
+    rules = seccomp.build_filter(processes)
     if rules is None:
         yield []
         return

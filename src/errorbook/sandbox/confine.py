@@ -11,7 +11,7 @@ import resource
 
 
 def confine(user: int, memory: int, files: int, seconds: int, processes: int) -> None:
-    """Become `user` where we are root, then limit memory and file size (bytes), processor time and processes.
+    """Become `user` if we are root, then limit memory and file size (bytes), processor time and processes.
 
     `processes` counts threads, too; 0 leaves them alone.
     """

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from errorbook.sandbox import wire
-from errorbook.sandbox.cell import Cell, CellError, require
+from errorbook.sandbox.cell import Cell, CellError, require_sandbox
 
 Status = Literal["passed", "failed", "timeout", "unscorable"]
 _GRACE = 2.0
@@ -68,9 +68,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 def run_all(jobs: Sequence[Job], limits: Limits | None = None, workers: int = 0) -> list[Outcome]:
     """Run every job, `workers` at a time (0 means one for each processor core), and return outcomes in their order.
 
-    Raises UserError where the machine has no working sandbox: nothing is ever run without it.
+    Raises:
+        UserError: This machine has no working sandbox. Nothing is ever run without it.
     """
-    require()
+    require_sandbox()
     count = min(workers or len(os.sched_getaffinity(0)), len(jobs))
     crew = _Crew(jobs, limits or Limits())
     threads = [threading.Thread(target=crew.serve, name=f"sandbox-{number}") for number in range(count)]
@@ -159,7 +160,7 @@ class _Bench:
             self._referee = None
 
     def _examine(self, job: Job, program: Cell, referee: Cell) -> tuple[dict[str, Any] | None, bool]:
-        """The referee's report, or None where it made none, and whether the program was killed at the wall clock."""
+        """The referee's report, or None if it made none, and whether the program was killed at the wall clock."""
         end = time.monotonic() + self._limits.seconds
         # From here on nobody but the referee reads the program's socket: what it sends decides nothing in this process.
         socket.send_fds(referee.link, [b"!"], [program.link.fileno()])

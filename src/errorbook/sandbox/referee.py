@@ -80,7 +80,7 @@ class Notes:
     def _why(self, error: Exception) -> dict[str, str]:
         if isinstance(error, AssertionError) and self._values is not None:
             sign, left, right = self._values
-            return {"got": show(left), "expected": show(right) if sign == "==" else f"{sign} {show(right)}"}
+            return {"got": shorten(left), "expected": shorten(right) if sign == "==" else f"{sign} {shorten(right)}"}
         return {"error": f"{type(error).__name__}: {error}"[:300]}
 
 
@@ -104,7 +104,7 @@ class Namespace(dict[str, Any]):
         return self._link.decode(answer[1])
 
 
-def show(value: Any) -> str:
+def shorten(value: Any) -> str:
     """A short text of a value; never raises."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 120

@@ -80,7 +80,7 @@ class Link:
             raise CannotTell("an argument is nested too deeply, or holds itself") from None
 
     def decode(self, tree: wire.Tree) -> Any:
-        """A value that the program answered, of our own types. Raises ProgramError where it is malformed."""
+        """A value that the program answered, of our own types. Raises ProgramError if it is malformed."""
         try:
             return wire.decode(tree, self._decode_other)
         except Exception as error:
@@ -177,7 +177,7 @@ def _refill(before: Any, after: Any) -> None:
 
 
 def _raise(name: Any, message: Any) -> None:
-    """Raise the program's exception as the built-in one of that name, where there is one."""
+    """Raise the program's exception as the built-in one of that name, if there is one."""
     kind = vars(builtins).get(str(name))
     text = str(message)[:300]
     if isinstance(kind, type) and issubclass(kind, Exception) and kind is not StopIteration:

@@ -1,6 +1,6 @@
 """Rewrites tests so that each assertion is counted, and one that fails does not hide the next.
 
-An assertion inside `try` or `with` keeps its own meaning (it raises); it is counted where it holds. Calls whose result
+An assertion inside `try` or `with` keeps its own meaning (it raises); it is counted if it holds. Calls whose result
 is dropped go through `remote.call`. Everything else runs as written.
 """
 
@@ -25,7 +25,7 @@ _SIGNS: dict[type[ast.cmpop], str] = {
 
 
 def rewrite(source: str) -> ast.Module:
-    """The tests as a tree that can be compiled. Raises SyntaxError where they do not parse."""
+    """The tests as a tree that can be compiled. Raises SyntaxError if they do not parse."""
     tree = ast.parse(source)
     _Rewriter().visit(tree)
     return ast.fix_missing_locations(tree)

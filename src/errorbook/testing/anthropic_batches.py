@@ -9,14 +9,14 @@ import msgspec
 from aiohttp import web
 
 from errorbook.testing.anthropic_wire import AnthropicWire
-from errorbook.testing.batches import Batch, Item, Shelf
+from errorbook.testing.batches import Batch, BatchItem, Shelf
 from errorbook.testing.desk import Desk
-from errorbook.testing.responses import Handler, as_json, guarded
+from errorbook.testing.responses import Handler, as_json, guard_handler
 from errorbook.testing.wire import Refused
 
 
 class _Submission(msgspec.Struct):
-    requests: list[Item]
+    requests: list[BatchItem]
 
 
 class _Api:
@@ -62,7 +62,7 @@ def routes(desk: Desk, shelf: Shelf) -> list[web.RouteDef]:
         ("POST", "/v1/messages/batches/{identity}/cancel", api.cancel),
         ("GET", "/v1/messages/batches/{identity}/results", api.results),
     ]
-    return [web.route(method, path, guarded(desk, api.wire, action)) for method, path, action in open_routes]
+    return [web.route(method, path, guard_handler(desk, api.wire, action)) for method, path, action in open_routes]
 
 
 def _batch(root: str, batch: Batch, seconds: float) -> dict[str, Any]:

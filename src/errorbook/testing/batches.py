@@ -19,7 +19,7 @@ EXPIRING = {"batch_expired", "cut", "cut_midway", "hang", "drip", "huge", "broke
 FAILING = {"rate_limited": 429, "overloaded": 503, "server_error": 500}
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
     """One request of OpenAI's batch file."""
 
     custom_id: str
@@ -28,7 +28,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     body: msgspec.Raw
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class BatchItem(msgspec.Struct, frozen=True, kw_only=True):
     """One request of Anthropic's message batch."""
 
     custom_id: str
@@ -36,7 +36,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(NamedTuple):
-    """What became of one request of a batch: `body` is its reply or its error, None where it expired."""
+    """What became of one request of a batch: `body` is its reply or its error, None if it expired."""
 
     custom_id: str
     status: int
@@ -67,7 +67,7 @@ class Batch:
         return [] if self.cancelled else [result for result in self.results if result.body and result.status != 200]
 
     def expired(self) -> list[Result]:
-        """The requests that got nothing in time; all of them where the batch was cancelled."""
+        """The requests that got nothing in time; all of them if the batch was cancelled."""
         return self.results if self.cancelled else [result for result in self.results if result.body is None]
 
 
@@ -100,14 +100,16 @@ class Shelf:
     def submit_file(self, wire: Wire, headers: Mapping[str, str], source: str) -> Batch:
         """Answer every line of a file. A line that cannot be read fails the whole batch."""
         try:
-            lines = [msgspec.json.decode(line, type=Line) for line in self.file(source).splitlines() if line.strip()]
+            lines = [
+                msgspec.json.decode(line, type=BatchLine) for line in self.file(source).splitlines() if line.strip()
+            ]
             problem = "" if lines else "The input file is empty."
         except msgspec.DecodeError as error:
             lines, problem = [], f"A line of the input file cannot be read: {error}."
         pairs = [(line.custom_id, bytes(line.body)) for line in lines]
         return self._submit("batch_", self._answers(wire, headers, pairs), source, problem)
 
-    def submit_items(self, wire: Wire, headers: Mapping[str, str], items: list[Item]) -> Batch:
+    def submit_items(self, wire: Wire, headers: Mapping[str, str], items: list[BatchItem]) -> Batch:
         """Answer every item."""
         pairs = [(item.custom_id, bytes(item.params)) for item in items]
         return self._submit("msgbatch_", self._answers(wire, headers, pairs))

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from errorbook.testing.desk import Desk
-from errorbook.testing.responses import JSON, Handler, refusal
+from errorbook.testing.responses import JSON, Handler, refuse
 from errorbook.testing.settings import Fault
 from errorbook.testing.wire import Refused, Wire
 
@@ -27,7 +27,7 @@ def chat_handler(desk: Desk, wire: Wire) -> Handler:
             try:
                 response = await _answer(request, body, desk, wire)
             except Refused as refused:
-                response = refusal(desk, wire, refused)
+                response = refuse(desk, wire, refused)
             except asyncio.CancelledError:
                 desk.counts.abandoned += 1
                 raise

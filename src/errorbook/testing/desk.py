@@ -42,7 +42,7 @@ class Desk:
         self._rate = Bucket(faults.requests_per_minute) if faults.requests_per_minute else None
 
     def read(self, wire: Wire, headers: Mapping[str, str], body: bytes) -> Asked:
-        """Count and read a request. Raises Refused with 400, 401 or 404 where it is not served."""
+        """Count and read a request. Raises Refused with 400, 401 or 404 if it is not served."""
         self.counts.requests += 1
         self.check_key(wire, headers)
         asked = wire.read(body)
@@ -55,12 +55,12 @@ class Desk:
         return asked
 
     def check_key(self, wire: Wire, headers: Mapping[str, str]) -> None:
-        """Raises Refused with 401 where the server has a key and the request has not."""
+        """Raise Refused with 401 if the server has a key and the request has not."""
         if self.settings.api_key and wire.key(headers) != self.settings.api_key:
             raise Refused(401, "invalid_request_error", "The API key is not valid.")
 
     def check_load(self) -> None:
-        """Raises Refused with 429 where too many requests are in flight or come too fast."""
+        """Raise Refused with 429 if too many requests are in flight or come too fast."""
         if self.faults.capacity and self.counts.in_flight > self.faults.capacity:
             self.counts.faults["capacity"] += 1
             raise Refused(429, "rate_limit_error", f"More than {self.faults.capacity} requests are in flight.")
@@ -81,7 +81,7 @@ class Desk:
         return wire.limit_headers(*self._rate.state()) if self._rate is not None else {}
 
     def reply(self, ticket: Ticket) -> Reply:
-        """Write the reply of a request, and bill it. Raises Refused where its schema cannot be filled."""
+        """Write the reply of a request, and bill it. Raises Refused if its schema cannot be filled."""
         reply = reply_to(ticket.asked, self.settings, self.script, ticket.fate)
         self.counts.bill(reply.input_tokens, reply.output_tokens)
         return reply

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from errorbook.testing.desk import Desk
 from errorbook.testing.openai_wire import OpenAIWire
-from errorbook.testing.responses import Handler, as_json, refusal
+from errorbook.testing.responses import Handler, as_json, refuse
 from errorbook.testing.wire import Refused
 
 
@@ -23,7 +23,7 @@ class _Request(msgspec.Struct):
 
 
 def embeddings_handler(desk: Desk) -> Handler:
-    """The handler of `POST /v1/embeddings`: 404 where the settings give vectors no width."""
+    """The handler of `POST /v1/embeddings`: 404 if the settings give vectors no width."""
     wire = OpenAIWire()
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -33,7 +33,7 @@ def embeddings_handler(desk: Desk) -> Handler:
                 raise Refused(404, "invalid_request_error", "This server embeds nothing.")
             asked = _read(await request.read())
         except Refused as refused:
-            return refusal(desk, wire, refused)
+            return refuse(desk, wire, refused)
         texts = [asked.input] if isinstance(asked.input, str) else asked.input
         rows: list[dict[str, Any]] = [
             {"object": "embedding", "index": index, "embedding": vector(text, desk.settings.embeddings)}

@@ -22,13 +22,13 @@ class UnfillableError(ValueError):
 def fill(schema: dict[str, Any], random: Random, characters: int = 0) -> Any:
     """A value that fits `schema`; the first free string in it has about `characters` characters.
 
-    Raises UnfillableError where the schema needs more than this module knows.
+    Raises UnfillableError if the schema needs more than this module knows.
     """
     return _Filler(schema, random, characters).value(schema, 0)
 
 
 def words(random: Random, characters: int) -> str:
-    """A made-up text of so many characters; a few words long where `characters` is 0."""
+    """A made-up text of so many characters; a few words long if `characters` is 0."""
     start = random.randrange(len(LINE) - 1)
     line = LINE[start:] + LINE[:start]
     if characters <= 0:
@@ -61,7 +61,7 @@ class _Filler:
     def branch(self, key: str, branches: list[dict[str, Any]], depth: int) -> dict[str, Any]:
         if key == "allOf" and len(branches) > 1:
             raise UnfillableError("This server cannot fill 'allOf' with several members; give it a script.")
-        # A record that holds itself ends where its field may be null.
+        # A record that holds itself ends at a field that may be null.
         nulls = [branch for branch in branches if branch.get("type") == "null"]
         return nulls[0] if nulls and depth > 8 else branches[0]
 
@@ -111,7 +111,7 @@ class _Filler:
         return words(self.random, least) if len(text) < least else text[: max(most, 0)]
 
     def number(self, schema: dict[str, Any], *, whole: bool) -> float:
-        """A small whole number within the bounds where there is one, else the middle of the bounds."""
+        """A small whole number within the bounds if there is one, else the middle of the bounds."""
         low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
         high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
         step = schema.get("multipleOf", 1)

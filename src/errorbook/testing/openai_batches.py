@@ -10,7 +10,7 @@ from aiohttp import BodyPartReader, web
 from errorbook.testing.batches import Batch, Result, Shelf
 from errorbook.testing.desk import Desk
 from errorbook.testing.openai_wire import OpenAIWire
-from errorbook.testing.responses import Handler, as_json, guarded
+from errorbook.testing.responses import Handler, as_json, guard_handler
 from errorbook.testing.wire import Refused
 
 
@@ -78,7 +78,7 @@ def routes(desk: Desk, shelf: Shelf) -> list[web.RouteDef]:
         ("GET", "/v1/batches/{identity}", api.batch),
         ("POST", "/v1/batches/{identity}/cancel", api.cancel),
     ]
-    return [web.route(method, path, guarded(desk, api.wire, action)) for method, path, action in open_routes]
+    return [web.route(method, path, guard_handler(desk, api.wire, action)) for method, path, action in open_routes]
 
 
 async def _fields(request: web.Request) -> dict[str, bytes]:
@@ -130,7 +130,7 @@ def _status(batch: Batch, ended: bool) -> str:
 
 
 def _output(shelf: Shelf, batch: Batch, kind: str, lines: list[dict[str, Any]]) -> str | None:
-    """The id of a batch's file, written when it is first asked for; None where it would be empty."""
+    """The id of a batch's file, written when it is first asked for; None if it would be empty."""
     if not lines:
         return None
     identity = f"file-{batch.identity}-{kind}"

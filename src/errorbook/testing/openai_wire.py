@@ -45,7 +45,7 @@ class OpenAIWire:
     overloaded = 503
 
     def read(self, body: bytes) -> Asked:
-        """Parse a request. Raises `Refused` with status 400 where it is not one."""
+        """Parse a request. Raises `Refused` with status 400 if it is not one."""
         try:
             request = _decoder.decode(body)
         except msgspec.DecodeError as error:

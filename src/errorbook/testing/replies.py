@@ -21,9 +21,9 @@ WRONG = '{"note": "this is JSON, but not what was asked for"}'
 
 
 def reply_to(asked: Asked, settings: Settings, script: Script | None, fate: Fault | None) -> Reply:
-    """The reply to one request. Raises Refused where the schema cannot be filled."""
-    text = script(asked.turns) if script is not None else settings.reply or _made_up(asked, settings)
-    text = _spoiled(text, fate)
+    """The reply to one request. Raises Refused if the schema cannot be filled."""
+    text = script(asked.turns) if script is not None else settings.reply or _make_up(asked, settings)
+    text = _spoil(text, fate)
     input_tokens = math.ceil(asked.input_bytes / settings.bytes_per_token)
     tokens = math.ceil(len(text.encode()) / settings.bytes_per_token)
     if asked.max_tokens is None or tokens <= asked.max_tokens:
@@ -32,7 +32,7 @@ def reply_to(asked: Asked, settings: Settings, script: Script | None, fate: Faul
     return Reply(kept.decode(errors="ignore"), False, input_tokens, asked.max_tokens)
 
 
-def _made_up(asked: Asked, settings: Settings) -> str:
+def _make_up(asked: Asked, settings: Settings) -> str:
     """A text that depends on the messages and the seed only: a prompt that is asked again gets the same reply."""
     random = Random(asked.digest() + str(settings.seed).encode())  # noqa: S311  (dice, not secrets)
     tokens = random.randint(settings.shortest, max(settings.shortest, settings.longest))
@@ -52,7 +52,7 @@ def _schema(text: str) -> dict[str, Any] | None:
     return msgspec.json.decode(text, type=dict[str, Any]) if text else None
 
 
-def _spoiled(text: str, fate: Fault | None) -> str:
+def _spoil(text: str, fate: Fault | None) -> str:
     match fate:
         case "truncated":
             return text[: len(text) // 2]

@@ -22,8 +22,8 @@ def as_json(value: Any) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), headers=JSON)
 
 
-def refusal(desk: Desk, wire: Wire, refused: Refused) -> web.Response:
-    """The response with an error status, Retry-After included where the client should wait."""
+def refuse(desk: Desk, wire: Wire, refused: Refused) -> web.Response:
+    """The response with an error status, Retry-After included if the client should wait."""
     headers = {**JSON, **desk.limits(wire)}
     wait = desk.faults.retry_after
     if refused.status in {429, 503, 529} and wait:
@@ -33,7 +33,7 @@ def refusal(desk: Desk, wire: Wire, refused: Refused) -> web.Response:
     return web.Response(status=refused.status, headers=headers, body=msgspec.json.encode(wire.error(refused)))
 
 
-def guarded(desk: Desk, wire: Wire, action: Handler) -> Handler:
+def guard_handler(desk: Desk, wire: Wire, action: Handler) -> Handler:
     """`action` behind the server's key; what it refuses becomes a response."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -41,6 +41,6 @@ def guarded(desk: Desk, wire: Wire, action: Handler) -> Handler:
             desk.check_key(wire, request.headers)
             return await action(request)
         except Refused as refused:
-            return refusal(desk, wire, refused)
+            return refuse(desk, wire, refused)
 
     return handle

@@ -58,7 +58,7 @@ def server(
         settings: How a healthy reply looks; see `Settings`.
         faults: What goes wrong; see `Faults`. `Server.change` sets others later.
         script: Computes the text of a reply from the messages: a function or, for a process, "module:function".
-            Where it raises, the reply is a plain 500 and the traceback goes to the log of aiohttp.
+            If it raises, the reply is a plain 500 and the traceback goes to the log of aiohttp.
         port: 0 takes a free one.
         process: Run in a process of its own, so that the server's work takes no time from the client's interpreter.
 
@@ -76,7 +76,7 @@ def server(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to an address of this machine. Raises OSError where the port is taken."""
+    """A socket bound to an address of this machine. Raises OSError if the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -89,7 +89,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def find_script(script: Script | str | None) -> Script | None:
-    """A script given as "module:function" is imported. Raises ImportError where there is none."""
+    """A script given as "module:function" is imported. Raises ImportError if there is none."""
     if not isinstance(script, str):
         return script
     import importlib

@@ -81,7 +81,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     broken_body: Annotated[Share, _about("share whose body is a proxy's HTML page, with status 200")] = 0.0
     truncated: Annotated[Share, _about("share whose reply text breaks off in the middle")] = 0.0
     wrong_json: Annotated[Share, _about("share whose reply text is JSON, but not of the schema")] = 0.0
-    malformed: Annotated[Share, _about("share whose reply text is prose where JSON was asked for")] = 0.0
+    malformed: Annotated[Share, _about("share whose reply text is prose although JSON was asked for")] = 0.0
     empty: Annotated[Share, _about("share whose reply text is empty")] = 0.0
     batch_expired: Annotated[Share, _about("share of a batch's requests that expire; others ignore it")] = 0.0
     first: Annotated[tuple[Fault | Literal["none"], ...], _about("faults of the first requests, one by one")] = ()

@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The text of a reply and what it costs; `complete` is False where `max_tokens` cut it off."""
+    """The text of a reply and what it costs; `complete` is False if `max_tokens` cut it off."""
 
     text: str
     complete: bool
@@ -66,7 +66,7 @@ class Wire(Protocol):
         ...
 
     def read(self, body: bytes) -> Asked:
-        """Parse a request. Raises `Refused` with status 400 where it is not one."""
+        """Parse a request. Raises `Refused` with status 400 if it is not one."""
         ...
 
     def reply(self, asked: Asked, reply: Reply, number: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from errorbook import plugins
 from errorbook.adapters.retrievers.hidden import Hidden
 from errorbook.adapters.retrievers.scripted import ScriptedRetriever
-from errorbook.adapters.retrievers.searching import COLUMNS, ROWS, largest, nearest
+from errorbook.adapters.retrievers.searching import COLUMNS, ROWS, find_largest, find_nearest
 from errorbook.adapters.retrievers.tfidf import Tfidf
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
@@ -64,7 +64,7 @@ def test_few_or_no_candidates_are_no_error(retriever: Retriever) -> None:
     st.integers(0, 7),
 )
 def test_the_largest_are_those_of_sorting_everything(similarities: np.ndarray, k: int) -> None:
-    places, values = largest(lambda rows, columns: similarities[rows, columns], 3, 6, k)
+    places, values = find_largest(lambda rows, columns: similarities[rows, columns], 3, 6, k)
 
     expected = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
     assert places.tolist() == expected.tolist()
@@ -76,7 +76,9 @@ def test_many_tiles_find_what_one_would_and_equal_ones_by_their_place(k: int) ->
     rng = np.random.default_rng(k)
     similarities = rng.integers(-90, 90, (ROWS + 7, 2 * COLUMNS + 301)).astype(np.float32)  # each value many times
 
-    places, _ = largest(lambda rows, columns: similarities[rows, columns], len(similarities), similarities.shape[1], k)
+    places, _ = find_largest(
+        lambda rows, columns: similarities[rows, columns], len(similarities), similarities.shape[1], k
+    )
 
     for row in range(0, len(similarities), 97):
         assert places[row].tolist() == np.argsort(-similarities[row], kind="stable")[:k].tolist()
@@ -87,7 +89,7 @@ def test_vectors_are_compared_exactly_wherever_they_stand() -> None:
     vectors = rng.standard_normal((COLUMNS + 60, 24)).astype(np.float32)
     vectors[40] = vectors[COLUMNS + 40] = vectors[7]
 
-    places, similar = nearest(vectors[:50], vectors, 3)
+    places, similar = find_nearest(vectors[:50], vectors, 3)
 
     exact = vectors[:50].astype(np.float64) @ vectors.T.astype(np.float64)
     assert set(places[7].tolist()) == {7, 40, COLUMNS + 40}

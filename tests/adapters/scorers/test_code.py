@@ -16,9 +16,9 @@ from errorbook.adapters.scorers import programs
 from errorbook.adapters.scorers.code import Code, prepare
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.records import Example, Score
-from errorbook.sandbox.cell import lack
+from errorbook.sandbox.cell import find_lack
 
-needs_cells = pytest.mark.skipif(lack() is not None, reason=f"no sandbox here: {lack()}")
+needs_cells = pytest.mark.skipif(find_lack() is not None, reason=f"no sandbox here: {find_lack()}")
 
 QUESTION = 'from typing import List\n\n\ndef total(items: List[int]) -> int:\n    """ Add up the items.\n    """\n'
 TESTS = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([]) == 0\n\ncheck(total)\n"

@@ -1,1 +1,1 @@
-"""Where the work is done: a cluster in place of this machine. Import the module you need."""
+"""The work is done on a cluster in place of this machine. Import the module you need."""

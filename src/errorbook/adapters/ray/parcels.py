@@ -23,7 +23,7 @@ class Parcel(NamedTuple):
 
 
 def pack(folder: Path) -> Parcel:
-    """Every file below the folder. Raises ModelError where there is none."""
+    """Every file below the folder. Raises ModelError if there is none."""
     import numpy as np
 
     paths = sorted(path for path in folder.rglob("*") if path.is_file())

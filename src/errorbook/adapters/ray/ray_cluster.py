@@ -26,7 +26,7 @@ _OURS = threading.Event()
 class Compute(msgspec.Struct, frozen=True, kw_only=True):
     """What the run file's `[compute]` says of the cluster.
 
-    `address` is Ray's; where it is empty, Ray takes $RAY_ADDRESS, a cluster that runs on this machine, or starts one.
+    `address` is Ray's; if it is empty, Ray takes $RAY_ADDRESS, a cluster that runs on this machine, or starts one.
     `workers` is how many there are to be, 0 meaning one for each node, or one for each share of `gpus_per_worker`.
     """
 
@@ -37,7 +37,7 @@ class Compute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def require(module: str = "ray") -> Any:
-    """A module of Ray. Raises ConfigError where Ray, or what its training needs, is not installed."""
+    """A module of Ray. Raises ConfigError if Ray, or what its training needs, is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -73,23 +73,23 @@ def connect(compute: Compute) -> Any:
 
 
 def disconnect() -> None:
-    """Undo `connect`: leave the cluster, and end it where one was started for us; nobody else's is touched."""
+    """Undo `connect`: leave the cluster, and end it if it was started for us; nobody else's is touched."""
     if _OURS.is_set():
         _OURS.clear()
         require().shutdown()
 
 
-def room(ray: Any, compute: Compute) -> int:
+def count_workers(ray: Any, compute: Compute) -> int:
     """How many workers there should be now: as many as asked for, else what the living nodes have room for."""
     if compute.workers > 0:
         return compute.workers
-    nodes = [node["Resources"] for node in living(ray)]
+    nodes = [node["Resources"] for node in list_nodes(ray)]
     if compute.gpus_per_worker > 0:
         return sum(int(found.get("GPU", 0) / compute.gpus_per_worker) for found in nodes)
     return sum(found.get("CPU", 0) >= max(1, compute.cpus_per_worker) for found in nodes)
 
 
-def living(ray: Any) -> list[dict[str, Any]]:
+def list_nodes(ray: Any) -> list[dict[str, Any]]:
     """The living nodes that have processors to work with, in a fixed order; a head that only directs is not one."""
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
     return sorted(nodes, key=lambda node: str(node["NodeID"]))
@@ -98,10 +98,10 @@ def living(ray: Any) -> list[dict[str, Any]]:
 def describe(ray: Any) -> str:
     """What the cluster has, for messages."""
     total = ray.cluster_resources()
-    return f"{len(living(ray))} nodes with {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
+    return f"{len(list_nodes(ray))} nodes with {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
 
 
-def lost(ray: Any) -> tuple[type[Exception], ...]:
+def loss_errors(ray: Any) -> tuple[type[Exception], ...]:
     """The errors that say that a process or its node is gone, and nothing of the work itself."""
     known = ray.exceptions
     return (
@@ -121,7 +121,7 @@ def fetch(ray: Any, reference: Any) -> Any:
     """
     try:
         return ray.get(reference)
-    except lost(ray):
+    except loss_errors(ray):
         raise
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, ErrorbookError):
@@ -133,7 +133,7 @@ def fetch(ray: Any, reference: Any) -> Any:
 
 
 def require_same_version(version: str) -> None:
-    """Raise ConfigError where a worker runs another version of this project than the driver."""
+    """Raise ConfigError if a worker runs another version of this project than the driver."""
     if version != __version__:
         raise ConfigError(
             f"A worker of the cluster has Errorbook {version}, this machine {__version__}; "
@@ -142,14 +142,14 @@ def require_same_version(version: str) -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nothing listens at an address of the form host:port: Ray itself tries for minutes."""
+    """Raise OSError if nothing listens at an address of the form host:port: Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "://" not in address:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _silence() -> None:
-    """Keep Ray's notices about dead nodes off stdout, where data belongs; no setting of Ray's does."""
+    """Keep Ray's notices about dead nodes off stdout, which is for data; no setting of Ray's does."""
     worker = require("ray._private.worker")
     if hasattr(worker, "_worker_logs_enabled"):
         worker._worker_logs_enabled = False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from errorbook.adapters.ray.ray_cluster import describe, fetch, lost
+from errorbook.adapters.ray.ray_cluster import describe, fetch, loss_errors
 from errorbook.errors import ConfigError, ErrorbookError, StageError
 
 Job = Callable[[Any], Any]
@@ -39,7 +39,7 @@ class Pool:
     """Actors of one kind, each with the methods `ready` and `close`.
 
     `start` makes one, `size` says how many there should be now, and `greet` is given what `ready` replies and raises
-    where that actor must not be used.
+    if that actor must not be used.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Pool:
                 worker, reference = self._wait()
                 try:
                     number, result = self._settle(worker, reference)
-                except lost(self._ray) as error:
+                except loss_errors(self._ray) as error:
                     losses += 1
                     self._check_losses(losses, error)
                     waiting.extendleft(sorted(self._drop(worker), reverse=True))

@@ -1,7 +1,7 @@
 """A scorer whose programs run on every node of a Ray cluster: the sandbox fanned out.
 
-Only scorers that compute their marks go there. One that marks response by response is quick where it is, and one that
-buys its marks keeps them in a file that a single process may write: both stay on this machine.
+Only scorers that compute their marks go there. One that marks response by response is quick, and one that buys its
+marks keeps them in a file that a single process may write: both stay on this machine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from errorbook import plugins
-from errorbook.adapters.ray.ray_cluster import Compute, connect, living, require, require_same_version
+from errorbook.adapters.ray.ray_cluster import Compute, connect, list_nodes, require, require_same_version
 from errorbook.adapters.ray.ray_pool import Job, Pool
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.records import Example, Score
@@ -23,7 +23,7 @@ _SMALLEST = 8
 
 
 def ray_scorer(name: str, options: Mapping[str, Any], compute: Compute) -> Scorer:
-    """The scorer plugin `name`, on a cluster where that can help it, else as it is.
+    """The scorer plugin `name`, on a cluster if that can help it, else as it is.
 
     Raises:
         UserError: The plugin or one of its options is wrong.
@@ -65,10 +65,10 @@ class RayScorer:
         """
         if not pairs:
             return []
-        pool, nodes = self._running()
+        pool, nodes = self._open_pool()
         size = max(_SMALLEST, -(-len(pairs) // (_CHUNKS * nodes)))
         chunks = [list(pairs[start : start + size]) for start in range(0, len(pairs), size)]
-        done = dict(pool.run([_judging(chunk) for chunk in chunks]))
+        done = dict(pool.run([_score_job(chunk) for chunk in chunks]))
         return [score for number in range(len(chunks)) for score in done[number]]
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class RayScorer:
             self._pool.close()
             self._pool = None
 
-    def _running(self) -> tuple[Pool, int]:
+    def _open_pool(self) -> tuple[Pool, int]:
         """The pool and the number of nodes that it has."""
         ray = connect(self._compute)
         if self._pool is None:
@@ -85,17 +85,17 @@ class RayScorer:
             turns = itertools.count()
 
             def start() -> Any:
-                nodes = living(ray)
+                nodes = list_nodes(ray)
                 place = nodes[next(turns) % len(nodes)]["NodeID"]
                 strategies = require("ray.util.scheduling_strategies")
                 bound = strategies.NodeAffinitySchedulingStrategy(place, soft=False)
                 return actor.options(scheduling_strategy=bound).remote(self._plugin, self._options)
 
-            self._pool = Pool(ray, start=start, size=lambda: len(living(ray)), greet=require_same_version)
-        return self._pool, max(1, len(living(ray)))
+            self._pool = Pool(ray, start=start, size=lambda: len(list_nodes(ray)), greet=require_same_version)
+        return self._pool, max(1, len(list_nodes(ray)))
 
 
-def _judging(chunk: list[tuple[Example, str]]) -> Job:
+def _score_job(chunk: list[tuple[Example, str]]) -> Job:
     return lambda worker: worker.score.remote(chunk)
 
 

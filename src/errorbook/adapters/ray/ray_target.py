@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from errorbook import plugins
 from errorbook.adapters.ray.parcels import Parcel, pack, unpack
-from errorbook.adapters.ray.ray_cluster import Compute, connect, require, require_same_version, room
+from errorbook.adapters.ray.ray_cluster import Compute, connect, count_workers, require, require_same_version
 from errorbook.adapters.ray.ray_pool import Job, Pool
 from errorbook.errors import ConfigError, ModelError
 from errorbook.evaluate import BLOCK
@@ -33,7 +33,7 @@ _KEPT = 2
 
 
 def ray_target(name: str, options: Mapping[str, Any], compute: Compute) -> RayTarget:
-    """The target plugin `name` on a cluster; it tells likelihoods where the plugin does.
+    """The target plugin `name` on a cluster; it tells likelihoods if the plugin does.
 
     A `workspace` among the options is left out: responses come back block by block, and workers keep none.
 
@@ -60,7 +60,7 @@ class RayTarget:
         self._block_size = inner.block_size if isinstance(inner, Paced) else BLOCK
         self._pool: Pool | None = None
         self._fingerprint = ""
-        self._order = Order()
+        self._subject = Subject()
         self._parcels: dict[str, Any] = {}
 
     @property
@@ -81,9 +81,9 @@ class RayTarget:
         return self._fingerprint
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
-        """Answer as `checkpoint` from now on. Raises ModelError where its folder is missing."""
-        parcel = () if checkpoint.form == "base" else (self._sent(checkpoint, root),)
-        self._order = Order(checkpoint, parcel)
+        """Answer as `checkpoint` from now on. Raises ModelError if its folder is missing."""
+        parcel = () if checkpoint.form == "base" else (self._send(checkpoint, root),)
+        self._subject = Subject(checkpoint, parcel)
 
     def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
         """Completions of one block, all together when its worker has finished."""
@@ -99,12 +99,12 @@ class RayTarget:
             UserError: The model or the cluster cannot do it.
             StageError: Workers were lost again and again without anything being finished.
         """
-        yield from self._running().run([_generating(self._order, block, settings) for block in blocks])
+        yield from self._open_pool().run([_generate_job(self._subject, block, settings) for block in blocks])
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One vector a text, from one worker: how texts are batched together can change their last bits."""
-        order = self._order
-        vectors: NDArray[np.float32] = self._ask(lambda worker: worker.embed.remote(order, texts))
+        subject = self._subject
+        vectors: NDArray[np.float32] = self._ask(lambda worker: worker.embed.remote(subject, texts))
         return vectors
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class RayTarget:
             self._pool.close()
             self._pool = None
 
-    def _sent(self, checkpoint: Checkpoint, root: Path) -> Any:
+    def _send(self, checkpoint: Checkpoint, root: Path) -> Any:
         """The reference to a checkpoint's files; it stays with the cluster while it is one of the last few."""
         folder = root / checkpoint.folder
         key = f"{checkpoint.weights_hash}:{folder}"
@@ -125,10 +125,10 @@ class RayTarget:
 
     def _ask(self, job: Job) -> Any:
         """The reply of one worker to one request."""
-        (reply,) = [reply for _, reply in self._running().run([job])]
+        (reply,) = [reply for _, reply in self._open_pool().run([job])]
         return reply
 
-    def _running(self) -> Pool:
+    def _open_pool(self) -> Pool:
         if self._pool is None:
             ray = connect(self._compute)
             actor = ray.remote(
@@ -139,7 +139,7 @@ class RayTarget:
             self._pool = Pool(
                 ray,
                 start=lambda: actor.remote(self._name, self._options),
-                size=lambda: room(ray, self._compute),
+                size=lambda: count_workers(ray, self._compute),
                 greet=self._admit,
             )
         return self._pool
@@ -165,12 +165,12 @@ class RayWeighingTarget(RayTarget):
         """For each prompt (by index) the summed log-probability, in nats, of each of its options as the answer."""
         starts = range(0, len(prompts), _WEIGHED)
         groups = [(prompts[start : start + _WEIGHED], options[start : start + _WEIGHED]) for start in starts]
-        for number, weighed in self._running().run([_weighing(self._order, *group) for group in groups]):
+        for number, weighed in self._open_pool().run([_weigh_job(self._subject, *group) for group in groups]):
             for index, values in weighed:
                 yield number * _WEIGHED + index, values
 
 
-class Order(NamedTuple):
+class Subject(NamedTuple):
     """As which checkpoint to answer; `parcel` holds the reference to its files, which only a worker without them gets.
 
     (Ray would fetch a reference that is an argument by itself; one inside another value is left to the worker.)
@@ -180,12 +180,12 @@ class Order(NamedTuple):
     parcel: tuple[Any, ...] = ()
 
 
-def _generating(order: Order, block: Sequence[str], settings: Generation) -> Job:
-    return lambda worker: worker.generate.remote(order, list(block), settings)
+def _generate_job(subject: Subject, block: Sequence[str], settings: Generation) -> Job:
+    return lambda worker: worker.generate.remote(subject, list(block), settings)
 
 
-def _weighing(order: Order, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> Job:
-    return lambda worker: worker.weigh.remote(order, list(prompts), [list(group) for group in options])
+def _weigh_job(subject: Subject, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> Job:
+    return lambda worker: worker.weigh.remote(subject, list(prompts), [list(group) for group in options])
 
 
 class _Worker:
@@ -203,17 +203,19 @@ class _Worker:
 
         return __version__, self._target().fingerprint, platform.node()
 
-    def generate(self, order: Order, prompts: list[str], settings: Generation) -> list[Completion]:
+    def generate(self, subject: Subject, prompts: list[str], settings: Generation) -> list[Completion]:
         """All completions of one block."""
-        return list(self._told(order).generate(prompts, settings))
+        return list(self._prepare(subject).generate(prompts, settings))
 
-    def weigh(self, order: Order, prompts: list[str], options: list[list[str]]) -> list[tuple[int, Sequence[float]]]:
+    def weigh(
+        self, subject: Subject, prompts: list[str], options: list[list[str]]
+    ) -> list[tuple[int, Sequence[float]]]:
         """All log-likelihoods of some prompts' options."""
-        return list(self._told(order).log_likelihoods(prompts, options))
+        return list(self._prepare(subject).log_likelihoods(prompts, options))
 
-    def embed(self, order: Order, texts: list[str]) -> Any:
+    def embed(self, subject: Subject, texts: list[str]) -> Any:
         """One vector a text."""
-        return self._told(order).embed(texts)
+        return self._prepare(subject).embed(texts)
 
     def close(self) -> None:
         """Free what the inner target holds, as a server that it started."""
@@ -225,17 +227,17 @@ class _Worker:
             self._inner = plugins.create("targets", self._name, self._options)
         return self._inner
 
-    def _told(self, order: Order) -> Any:
+    def _prepare(self, subject: Subject) -> Any:
         target = self._target()
-        if order.checkpoint is not None and order.checkpoint != self._used:
+        if subject.checkpoint is not None and subject.checkpoint != self._used:
             self._used = None
-            target.use(order.checkpoint, fetched(order.checkpoint, order.parcel))
-            self._used = order.checkpoint
+            target.use(subject.checkpoint, unpack_checkpoint(subject.checkpoint, subject.parcel))
+            self._used = subject.checkpoint
         return target
 
 
-def fetched(checkpoint: Checkpoint, parcel: tuple[Any, ...]) -> Path:
-    """The folder that the checkpoint's own is relative to on this machine, its files unpacked where they were missing.
+def unpack_checkpoint(checkpoint: Checkpoint, parcel: tuple[Any, ...]) -> Path:
+    """The folder that the checkpoint's own is relative to on this machine, its files unpacked if they were missing.
 
     Raises:
         ModelError: They cannot be written.

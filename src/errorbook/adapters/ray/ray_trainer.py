@@ -1,7 +1,7 @@
 """A trainer whose work is done on a Ray cluster, under Ray Train: the same `train` on every rank.
 
 Ray Train starts the ranks with their process group and starts them again when one is lost; the trainer itself goes on
-from its last saved step. Where the workers see the run's folder (shared storage), they write there; one that does not
+from its last saved step. Workers that see the run's folder (shared storage) write there; one that does not
 is sent the parent's weights, and the first rank sends back the result. How a batch is divided over ranks is the
 trainer's business.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from errorbook import plugins
 from errorbook.adapters.ray.parcels import unpack
-from errorbook.adapters.ray.ray_cluster import Compute, connect, describe, fetch, require, room
+from errorbook.adapters.ray.ray_cluster import Compute, connect, count_workers, describe, fetch, require
 from errorbook.adapters.ray.train_worker import Delivery, Errand, Mailbox, work
 from errorbook.errors import ConfigError, ErrorbookError, StageError
 from errorbook.interfaces import Progress, Trainer
@@ -68,7 +68,7 @@ class RayTrainer:
         ray = connect(self._compute)
         root = root.resolve()
         mailbox = _mailbox(ray)
-        with _marked(root) as marker:
+        with _mark_folder(root) as marker:
             errand = Errand(
                 trainer=self._name,
                 options=self._options,
@@ -87,19 +87,19 @@ class RayTrainer:
         return trained.training
 
     def _fit(self, ray: Any, errand: Errand, mailbox: Any, progress: Progress) -> Delivery:
-        """Train on as many ranks as there is room for; on fewer, where nodes went and a number was not asked for."""
+        """Train on as many ranks as there is room for; on fewer, if nodes went and a number was not asked for."""
         while True:
-            ranks = room(ray, self._compute)
+            ranks = count_workers(ray, self._compute)
             if not ranks:
                 raise ConfigError(
                     f"The cluster has {describe(ray)}: no room for a worker; lower cpus_per_worker or gpus_per_worker "
                     "in [compute], or add nodes."
                 )
             error = _attend(ray, self._compute, ranks, (errand, mailbox), progress)
-            delivered = fetch(ray, mailbox.delivered.remote())
-            if delivered is None and room(ray, self._compute) < ranks:
+            delivered = fetch(ray, mailbox.read_delivery.remote())
+            if delivered is None and count_workers(ray, self._compute) < ranks:
                 continue
-            return _outcome(delivered, error)
+            return _require_delivery(delivered, error)
 
 
 def _attend(ray: Any, compute: Compute, ranks: int, given: tuple[Errand, Any], progress: Progress) -> Exception | None:
@@ -114,7 +114,7 @@ def _attend(ray: Any, compute: Compute, ranks: int, given: tuple[Errand, Any], p
             shown = (0, 0)
             while fitting.is_alive():
                 fitting.join(_POLL_SECONDS)
-                now = fetch(ray, mailbox.told.remote())
+                now = fetch(ray, mailbox.read_progress.remote())
                 if now != shown:
                     progress(*now)
                     shown = now
@@ -141,7 +141,7 @@ class _Fitting(threading.Thread):
             self.error = error
 
 
-def _outcome(delivered: Delivery | ErrorbookError | None, error: Exception | None) -> Delivery:
+def _require_delivery(delivered: Delivery | ErrorbookError | None, error: Exception | None) -> Delivery:
     """What the first rank delivered. Raises what a rank raised, or says that the training was lost."""
     if isinstance(delivered, ErrorbookError):
         raise delivered
@@ -187,8 +187,8 @@ def _mailbox(ray: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _marked(root: Path) -> Iterator[str]:
-    """The name of a file in `root` that a worker sees only where it sees this very folder."""
+def _mark_folder(root: Path) -> Iterator[str]:
+    """The name of a file in `root` that a worker sees only if it sees this very folder."""
     marker = root / f".seen-{uuid.uuid4().hex}"
     root.mkdir(parents=True, exist_ok=True)
     marker.touch()

@@ -1,7 +1,7 @@
 """What one rank of a training on a cluster does, and the mailbox between the ranks and the driver.
 
-The rank runs the ordinary trainer plugin. It knows where to write: in the run's folder where it sees that, else in a
-folder of its own machine, from where the result is sent. It opens no ledger.
+The rank runs the ordinary trainer plugin. It knows where to write: in the run's folder if it sees that, else in a
+folder of its own machine, from which the result is sent. It opens no ledger.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Errand(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """The record of a finished training, and its folder's files where the driver cannot see them otherwise."""
+    """The record of a finished training, and its folder's files if the driver cannot see them otherwise."""
 
     training: Training
     parcel: Parcel | None
@@ -51,33 +51,33 @@ class Mailbox:
     """Lives on the driver's machine, as a Ray actor: progress and the result come in, the parent's weights go out."""
 
     def __init__(self) -> None:
-        self._told = (0, 0)
+        self._progress = (0, 0)
         self._stopped = False
         self._delivered: Delivery | ErrorbookError | None = None
 
     def tell(self, done: int, total: int) -> bool:
         """Take down how far the training is; the reply is whether it shall go on."""
-        self._told = (done, total)
+        self._progress = (done, total)
         return not self._stopped
 
-    def told(self) -> tuple[int, int]:
+    def read_progress(self) -> tuple[int, int]:
         """The last (done, total)."""
-        return self._told
+        return self._progress
 
     def stop(self) -> None:
         """Have the ranks stop at their next step."""
         self._stopped = True
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether there is nothing left to do: stopped, failed or delivered."""
         return self._stopped or self._delivered is not None
 
     def deliver(self, result: Delivery | ErrorbookError) -> None:
         """Take the result, or the error that no repetition would mend. The first one counts."""
         if self._delivered is None:
-            self._delivered = _copied(result)
+            self._delivered = _copy(result)
 
-    def delivered(self) -> Delivery | ErrorbookError | None:
+    def read_delivery(self) -> Delivery | ErrorbookError | None:
         """What was delivered, if anything was."""
         return self._delivered
 
@@ -86,7 +86,7 @@ class Mailbox:
         return pack(Path(folder))
 
 
-def _copied(result: Delivery | ErrorbookError) -> Delivery | ErrorbookError:
+def _copy(result: Delivery | ErrorbookError) -> Delivery | ErrorbookError:
     """The same, independent of the rank's memory, which ends with the rank."""
     if isinstance(result, ErrorbookError) or result.parcel is None:
         return result
@@ -97,7 +97,7 @@ def work(given: dict[str, Any]) -> None:
     """The loop of one rank, as Ray Train calls it. An error of ours is delivered: no repetition would mend it."""
     ray, context = require(), require("ray.train").get_context()
     errand, mailbox = given["errand"], given["mailbox"]
-    if ray.get(mailbox.over.remote()):
+    if ray.get(mailbox.is_over.remote()):
         return
     rank, ranks = context.get_world_rank(), context.get_world_size()
     sees = (Path(errand.root) / errand.marker).is_file()
@@ -136,7 +136,7 @@ def train(
 
 
 def _own_place(errand: Errand) -> Path:
-    """A folder of this machine for this very training, where a repetition finds what it saved."""
+    """A folder of this machine for this very training: a repetition finds there what it saved."""
     from errorbook.files import cache_root
 
     return cache_root() / "trainings" / training_hash(errand.parent, errand.lessons, errand.recipe)

@@ -1,4 +1,4 @@
-"""The retriever that fits the target: its own hidden states where it shows them, else the words of the questions."""
+"""The retriever that fits the target: its own hidden states if it shows them, else the words of the questions."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from errorbook.adapters.retrievers.searching import nearest
+from errorbook.adapters.retrievers.searching import find_nearest
 from errorbook.interfaces import Target
 from errorbook.records import Example
 
 if TYPE_CHECKING:
-    from errorbook.adapters.retrievers.searching import Found
+    from errorbook.adapters.retrievers.searching import Neighbours
 
 
 class Hidden:
@@ -34,11 +34,11 @@ class Hidden:
         vectors = self._target.embed([example.question for example in (*queries, *candidates)])
         vectors[~np.isfinite(vectors.sum(axis=1))] = 0  # what half precision could not hold is near to nothing
         left, right = vectors[: len(queries)], vectors[len(queries) :]
-        return others(queries, candidates, k, lambda most: nearest(left, right, most))
+        return find_others(queries, candidates, k, lambda most: find_nearest(left, right, most))
 
 
-def others(
-    queries: Sequence[Example], candidates: Sequence[Example], k: int, search: Callable[[int], Found]
+def find_others(
+    queries: Sequence[Example], candidates: Sequence[Example], k: int, search: Callable[[int], Neighbours]
 ) -> list[list[tuple[int, float]]]:
     """For each query the `k` best of what `search` finds, without the query itself, as the protocol wants them.
 

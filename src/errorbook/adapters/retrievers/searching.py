@@ -2,7 +2,7 @@
 
 Every pair is compared, so nothing is missed, whatever the vectors are; only a tile of similarities is held at a time.
 A million candidates of 384 numbers take 1.5 GB themselves and some 100 MB beside. There is no index: one of inverted
-lists would be ten times as fast where the vectors form clusters, but lose nine neighbours of ten where they do not, and
+lists would be ten times as fast if the vectors form clusters, but lose nine neighbours of ten if they do not, and
 what it finds would depend on threads and versions, so that a resumed run might not see what the first one saw.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Tile = Callable[[slice, slice], NDArray[np.floating]]
     """The similarities of some queries (rows) with some candidates (columns)."""
-    Found = tuple[NDArray[np.intp], NDArray[np.float64]]
+    Neighbours = tuple[NDArray[np.intp], NDArray[np.float64]]
     """Places of candidates and their similarities, one row a query, best first."""
 
 ROWS, COLUMNS = 1024, 8192
@@ -28,19 +28,19 @@ _SPARE = 8
 """How many more than `k` are compared again exactly, since single precision may swap those that are nearly equal."""
 
 
-def nearest(queries: NDArray[np.float32], candidates: NDArray[np.float32], k: int) -> Found:
+def find_nearest(queries: NDArray[np.float32], candidates: NDArray[np.float32], k: int) -> Neighbours:
     """For each query the `k` candidates of the largest inner product; ties go to the lower place.
 
     Similarities are summed in double precision, so they do not depend on tiles, threads or other vectors.
 
     Args:
-        queries: One vector a row, of unit length where cosines are wanted.
+        queries: One vector a row, of unit length if cosines are wanted.
         candidates: The same.
-        k: At most so many; fewer where there are fewer candidates.
+        k: At most so many; fewer if there are fewer candidates.
     """
     import numpy as np
 
-    places, _ = largest(
+    places, _ = find_largest(
         lambda rows, columns: queries[rows] @ candidates[columns].T, len(queries), len(candidates), k + _SPARE
     )
     similar = np.empty(places.shape)
@@ -52,7 +52,7 @@ def nearest(queries: NDArray[np.float32], candidates: NDArray[np.float32], k: in
     return np.take_along_axis(places, order, axis=1), np.take_along_axis(similar, order, axis=1)
 
 
-def largest(tile: Tile, rows: int, columns: int, k: int) -> Found:
+def find_largest(tile: Tile, rows: int, columns: int, k: int) -> Neighbours:
     """The same of any similarities that can be computed tile by tile."""
     import numpy as np
 
@@ -63,11 +63,11 @@ def largest(tile: Tile, rows: int, columns: int, k: int) -> Found:
     for top in range(0, rows, ROWS):
         own = slice(top, min(top + ROWS, rows))
         for left in range(0, columns, COLUMNS):
-            _take(places[own], values[own], tile(own, slice(left, min(left + COLUMNS, columns))), left)
+            _merge_tile(places[own], values[own], tile(own, slice(left, min(left + COLUMNS, columns))), left)
     return places, values
 
 
-def _take(places: NDArray[np.intp], values: NDArray[np.float64], block: NDArray[np.floating], left: int) -> None:
+def _merge_tile(places: NDArray[np.intp], values: NDArray[np.float64], block: NDArray[np.floating], left: int) -> None:
     """Let a tile's columns, which begin at `left`, replace the best found so far wherever they are larger.
 
     Columns come in ascending order, so of equal ones those that are there already have the lower places and stay.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from errorbook.adapters.retrievers.hidden import others
-from errorbook.adapters.retrievers.searching import largest
+from errorbook.adapters.retrievers.hidden import find_others
+from errorbook.adapters.retrievers.searching import find_largest
 from errorbook.records import Example
 
 if TYPE_CHECKING:
@@ -39,4 +39,4 @@ class Tfidf:
             similar: NDArray[np.float64] = (left[rows] @ right[columns].T).toarray()
             return similar
 
-        return others(queries, candidates, k, lambda most: largest(tile, len(queries), len(candidates), most))
+        return find_others(queries, candidates, k, lambda most: find_largest(tile, len(queries), len(candidates), most))

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 Label = Literal["right", "wrong", ""]
-"""The log's own verdict; empty where it gives none, or neither (partial credit, no answer)."""
+"""The log's own verdict; empty if it gives none, or neither (partial credit, no answer)."""
 
 _RIGHT = {"right", "correct", "true", "yes", "pass", "passed", "c"}
 _WRONG = {"wrong", "incorrect", "false", "no", "fail", "failed", "i"}
@@ -18,7 +18,7 @@ _NEITHER = {"", "none", "null", "nan", "unknown", "unscorable", "p", "n"}
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True):
-    """One response as a log holds it. `model` is empty where the log names none; `tokens` is 0 where unknown."""
+    """One response as a log holds it. `model` is empty if the log names none; `tokens` is 0 if unknown."""
 
     id: str
     place: str
@@ -35,8 +35,8 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool = False
 
 
-def label_of(value: object) -> Label | None:
-    """The label that a value spells, or None where it spells none. A share between 0 and 1 is no label: empty."""
+def read_label(value: object) -> Label | None:
+    """The label that a value spells, or None if it spells none. A share between 0 and 1 is no label: empty."""
     if value is None:
         return ""
     if isinstance(value, str):

@@ -22,8 +22,8 @@ import msgspec
 from errorbook.errors import DataError
 from errorbook.files import Row, parse_json
 from errorbook.importing.logs.columns import LETTERS
-from errorbook.importing.logs.content import gold
-from errorbook.importing.logs.entry import Label, Logged, label_of
+from errorbook.importing.logs.dataset_row import read_gold
+from errorbook.importing.logs.entry import Label, Logged, read_label
 
 NAME = "inspect log (eval, samples)"
 _ZSTD = 93
@@ -158,7 +158,7 @@ def _entries(row: Row, stem: str) -> Iterator[Logged]:
 
 def _entry(sample: Sample, place: str, model: str) -> Logged:
     choices = tuple(sample.choices or ())
-    answer, solution = gold(sample.target, choices, LETTERS[: len(choices)])
+    answer, solution = read_gold(sample.target, choices, LETTERS[: len(choices)])
     last = sample.output.choices[0] if sample.output.choices else None
     return Logged(
         id=str(sample.id) if sample.epoch == 1 else f"{sample.id}:epoch {sample.epoch}",
@@ -190,4 +190,4 @@ def _text(content: str | list[Part], attachments: Mapping[str, str]) -> str:
 
 def _label(sample: Sample) -> Label:
     scores = list((sample.scores or {}).values())
-    return (label_of(scores[0].value) or "") if scores else ""
+    return (read_label(scores[0].value) or "") if scores else ""

@@ -2,7 +2,7 @@
 
 A row holds the dataset's own row (`doc`), the raw responses (`resps`) and the metrics. The raw response is taken, not
 the filtered one: what a filter cut off is what a scorer wants to see. Multiple choice by likelihood has no text; the
-likeliest option's letter stands for it. Where a document was judged through several filters it is right if one of
+likeliest option's letter stands for it. If a document was judged through several filters, it is right if one of
 them says so, since a filter that finds nothing proves no mistake. Of repeated samples the first is read.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 from errorbook.errors import DataError
 from errorbook.files import Row
 from errorbook.importing.logs.columns import LETTERS
-from errorbook.importing.logs.content import Content, content, gold
-from errorbook.importing.logs.entry import Label, Logged, label_of
+from errorbook.importing.logs.dataset_row import Content, read_content, read_gold
+from errorbook.importing.logs.entry import Label, Logged, read_label
 
 NAME = "lm-evaluation-harness samples (doc, resps)"
 METRICS = ("exact_match", "acc", "pass@1", "pass_at_1", "em", "acc_norm", "score")
@@ -44,7 +44,7 @@ def read(rows: Sequence[Row], stem: str) -> list[Logged]:
 
 def _entry(row: Row, stem: str) -> Logged:
     columns = row.values
-    there = content(columns["doc"])
+    there = read_content(columns["doc"])
     arguments = _arguments(columns.get("arguments"))
     question = there.question or (arguments[0][0] if arguments else "")
     if not question.strip():
@@ -79,7 +79,7 @@ def _text(row: Row) -> str:
 
 
 def _likelihoods(responses: Sequence[object]) -> list[float] | None:
-    """The log-likelihood of each option, or None where the responses are text."""
+    """The log-likelihood of each option, or None if the responses are text."""
     found = []
     for item in responses:
         while isinstance(item, list) and len(item) == 1:
@@ -112,7 +112,7 @@ def _gold(columns: Mapping[str, Any], there: Content, choices: tuple[str, ...]) 
     target = columns.get("target")
     if choices and isinstance(target, str) and target.strip().isdecimal() and target.strip() not in choices:
         target = int(target)
-    answer, _ = gold(target, choices, letters)
+    answer, _ = read_gold(target, choices, letters)
     if choices and answer.strip() in choices:
         return LETTERS[choices.index(answer.strip())]
     return answer or there.answer
@@ -131,7 +131,7 @@ def _label(row: Row) -> Label:
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     ordered = [name for name in METRICS if name in row.values] + names
     for name in ordered:
-        found = label_of(row.values.get(name))
+        found = read_label(row.values.get(name))
         if found is not None:
             return found
     return ""

@@ -1,6 +1,6 @@
-"""Plain JSON Lines: a question, a response and, where known, a gold answer and a label, under the names in use.
+"""Plain JSON Lines: a question, a response and, if known, a gold answer and a label, under the names in use.
 
-Many programs log just that. It covers one response a row; see `recorded` for several models in one row.
+Many programs log just that. It covers one response a row; see `published` for several models in one row.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 from errorbook.errors import DataError
 from errorbook.files import Row
 from errorbook.importing.logs.columns import ANSWER, LABEL, QUESTION, RESPONSE, find_columns, list_names
-from errorbook.importing.logs.content import content
-from errorbook.importing.logs.entry import Label, Logged, label_of
+from errorbook.importing.logs.dataset_row import read_content
+from errorbook.importing.logs.entry import Label, Logged, read_label
 
 NAME = "plain rows (question, response, label)"
 
@@ -26,11 +26,11 @@ def read(rows: Sequence[Row], stem: str) -> list[Logged]:
     """One entry a row. The first row decides which column is the response and which the label."""
     first = rows[0].values
     response = find_columns(first, RESPONSE)[0]
-    label = next((column for column in find_columns(first, LABEL) if label_of(first[column]) is not None), "")
+    label = next((column for column in find_columns(first, LABEL) if read_label(first[column]) is not None), "")
     return [_entry(row, stem, response, label) for row in rows]
 
 
-def text_of(row: Row, column: str) -> str:
+def read_response(row: Row, column: str) -> str:
     """The response in a column; empty text is a response, nothing is not. Raises DataError."""
     value = row.values.get(column)
     if isinstance(value, list) and len(value) == 1:
@@ -40,21 +40,21 @@ def text_of(row: Row, column: str) -> str:
     return value
 
 
-def question_of(row: Row) -> str:
-    """The question of a row. Raises DataError where it is missing or empty."""
-    found = content(row.values).question
+def read_question(row: Row) -> str:
+    """The question of a row. Raises DataError if it is missing or empty."""
+    found = read_content(row.values).question
     if not found.strip():
         raise DataError(f"There is no question on {row.place}; fill it in, or remove the row.")
     return found
 
 
 def _entry(row: Row, stem: str, response: str, label: str) -> Logged:
-    there, model = content(row.values), row.values.get("model")
+    there, model = read_content(row.values), row.values.get("model")
     return Logged(
         id=there.id or f"{stem}:{row.number}",
         place=row.place,
-        question=question_of(row),
-        text=text_of(row, response),
+        question=read_question(row),
+        text=read_response(row, response),
         label=_label(row, label),
         answer=there.answer,
         choices=there.choices,
@@ -68,7 +68,7 @@ def _entry(row: Row, stem: str, response: str, label: str) -> Logged:
 def _label(row: Row, column: str) -> Label:
     if not column:
         return ""
-    found = label_of(row.values.get(column))
+    found = read_label(row.values.get(column))
     if found is None:
         raise DataError(
             f"The label {row.values[column]!r} in '{column}' on {row.place} is not known; write right or wrong."
@@ -76,9 +76,9 @@ def _label(row: Row, column: str) -> Label:
     return found
 
 
-def described() -> str:
+def describe_row() -> str:
     """What a row needs, in words, for the message about an unknown format."""
     return (
-        f"a question ({list_names(QUESTION)}), a response ({list_names(RESPONSE, 3)}) and, where known,"
+        f"a question ({list_names(QUESTION)}), a response ({list_names(RESPONSE, 3)}) and, if known,"
         f" an answer ({list_names(ANSWER, 3)}) and a label ({list_names(LABEL)})"
     )

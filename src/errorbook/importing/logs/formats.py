@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from errorbook.errors import DataError
 from errorbook.files import Row
-from errorbook.importing.logs import files, inspect_ai, lm_eval, plain, recorded
+from errorbook.importing.logs import inspect_ai, lm_eval, log_file, plain, published
 from errorbook.importing.logs.entry import Logged
 
 
@@ -35,7 +35,7 @@ class Format(Protocol):
         ...
 
 
-FORMATS: tuple[Format, ...] = (inspect_ai, lm_eval, recorded.Solutions, recorded.Programs, plain)
+FORMATS: tuple[Format, ...] = (inspect_ai, lm_eval, published.Solutions, published.Programs, plain)
 """In the order in which they are tried: the stricter ones first."""
 
 
@@ -57,28 +57,28 @@ def read_log(path: Path) -> Log:
     Raises:
         DataError: The file cannot be read, has no known format, or a row does not keep to it.
     """
-    rows = inspect_ai.unpack(path) if path.is_file() and zipfile.is_zipfile(path) else files.read_rows(path)
+    rows = inspect_ai.unpack(path) if path.is_file() and zipfile.is_zipfile(path) else log_file.read_rows(path)
     if not rows:
         raise DataError(f"'{path}' is an empty list; give a log with at least one response.")
     form = next((form for form in FORMATS if form.fits(rows[0].values)), None)
     if form is None:
         raise DataError(
-            f"'{path}' has the columns {_listed(rows[0].values)}, which is no log that is known;"
-            f" give rows with {plain.described()}."
+            f"'{path}' has the columns {_list_columns(rows[0].values)}, which is no log that is known;"
+            f" give rows with {plain.describe_row()}."
         )
     for row in rows:
         if not form.fits(row.values):
             raise DataError(
-                f"The columns {_listed(row.values)} on {row.place} are not those of the first row, which is of"
+                f"The columns {_list_columns(row.values)} on {row.place} are not those of the first row, which is of"
                 f" {form.NAME}; keep one format in a file."
             )
     entries = form.read(rows, path.stem)
     if not entries:
         raise DataError(f"'{path}' holds no response; give a log with at least one.")
-    return Log(form.NAME, _told_apart(entries))
+    return Log(form.NAME, _make_ids_unique(entries))
 
 
-def _told_apart(entries: Sequence[Logged]) -> list[Logged]:
+def _make_ids_unique(entries: Sequence[Logged]) -> list[Logged]:
     """The entries with ids that no two share; those of several models are told apart by the model."""
     several = len({entry.model for entry in entries}) > 1
     found: dict[str, Logged] = {}
@@ -94,6 +94,6 @@ def _told_apart(entries: Sequence[Logged]) -> list[Logged]:
     return list(found.values())
 
 
-def _listed(columns: Mapping[str, Any]) -> str:
+def _list_columns(columns: Mapping[str, Any]) -> str:
     names = list(columns)
     return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") if names else "none"

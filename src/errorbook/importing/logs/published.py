@@ -14,8 +14,8 @@ from errorbook.errors import DataError
 from errorbook.files import Row
 from errorbook.importing.logs import plain
 from errorbook.importing.logs.columns import QUESTION, find_columns
-from errorbook.importing.logs.content import content
-from errorbook.importing.logs.entry import Logged, label_of
+from errorbook.importing.logs.dataset_row import read_content
+from errorbook.importing.logs.entry import Logged, read_label
 
 
 class Solutions:
@@ -49,7 +49,7 @@ class Programs:
 
     @staticmethod
     def read(rows: Sequence[Row], stem: str) -> list[Logged]:
-        """One entry a row, labelled by `passed` where there is such a column."""
+        """One entry a row, labelled by `passed` if there is such a column."""
         # The label in the log was found by running the completion, so the completion is what is judged again.
         trimmed = [
             row._replace(values={key: value for key, value in row.values.items() if key != "response"})
@@ -65,16 +65,16 @@ def _is_solution(value: object) -> bool:
 
 
 def _solution(row: Row, stem: str, model: str) -> Logged:
-    there, value = content(row.values), row.values.get(model)
+    there, value = read_content(row.values), row.values.get(model)
     if not isinstance(value, dict) or not isinstance(value.get("solution"), str):
         raise DataError(f"There is no response of '{model}' on {row.place}; write its solution, or remove the row.")
-    label = label_of(value.get("is_correct"))
+    label = read_label(value.get("is_correct"))
     if label is None:
         raise DataError(f"The label {value['is_correct']!r} of '{model}' on {row.place} is not true or false.")
     return Logged(
         id=f"{there.id or f'{stem}:{row.number}'}:{model}",
         place=row.place,
-        question=plain.question_of(row),
+        question=plain.read_question(row),
         text=value["solution"],
         label=label,
         answer=there.answer,

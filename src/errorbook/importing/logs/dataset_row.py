@@ -16,7 +16,7 @@ _LAST_LINE = re.compile(r"A: ?(?P<answer>\S.*)")
 
 
 class Content(NamedTuple):
-    """What a dataset's row says; empty where it does not."""
+    """What a dataset's row says; empty if it does not."""
 
     id: str
     question: str
@@ -27,10 +27,10 @@ class Content(NamedTuple):
     skill: str
 
 
-def content(row: Mapping[str, Any]) -> Content:
+def read_content(row: Mapping[str, Any]) -> Content:
     """Read a row by its columns."""
-    choices, labels = options(row)
-    answer, solution = gold(first_value(row, (*ANSWER, *PROGRAM)), choices, labels)
+    choices, labels = read_options(row)
+    answer, solution = read_gold(first_value(row, (*ANSWER, *PROGRAM)), choices, labels)
     return Content(
         id=_plain(first_value(row, ID)),
         question=_plain(first_value(row, QUESTION)),
@@ -42,7 +42,7 @@ def content(row: Mapping[str, Any]) -> Content:
     )
 
 
-def options(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def read_options(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The options' texts and their labels in the row: a list, columns A, B, C, ..., or texts with labels."""
     listed = first_value(row, CHOICES)
     if isinstance(listed, dict) and isinstance(listed.get("text"), list):
@@ -61,10 +61,10 @@ def options(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(_plain(row[letter]) for letter in letters), tuple(letters)
 
 
-def gold(value: object, choices: Sequence[str], labels: Sequence[str]) -> tuple[str, str]:
-    """The gold answer and, where it comes with one, its worked solution; of options the letter of the right one."""
+def read_gold(value: object, choices: Sequence[str], labels: Sequence[str]) -> tuple[str, str]:
+    """The gold answer and its worked solution, if it has one; of options the letter of the right one."""
     if isinstance(value, list):
-        return gold(value[0] if value else None, choices, labels)
+        return read_gold(value[0] if value else None, choices, labels)
     if choices:
         place = labels.index(text) if (text := _plain(value)) in labels else -1
         if isinstance(value, int) and not isinstance(value, bool):
@@ -84,7 +84,7 @@ def split_solution(text: str) -> tuple[str, str]:
     return (found["answer"], steps.strip()) if steps and found else (text, "")
 
 
-def called(test: str, entry_point: str) -> str:
+def call_check(test: str, entry_point: str) -> str:
     """A test program that defines `check(candidate)`, with its call."""
     return f"{test}\ncheck({entry_point})"
 
@@ -92,7 +92,7 @@ def called(test: str, entry_point: str) -> str:
 def _tests(row: Mapping[str, Any]) -> str:
     test, entry, listed = row.get("test"), row.get("entry_point"), row.get("test_list")
     if isinstance(test, str) and isinstance(entry, str):
-        return called(test, entry)
+        return call_check(test, entry)
     if isinstance(listed, list):
         return "\n".join(_plain(line) for line in (row.get("test_setup_code", ""), *listed) if line)
     return ""
