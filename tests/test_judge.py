@@ -1,4 +1,5 @@
 import random
+import re
 from typing import Any
 
 import pytest
@@ -6,8 +7,8 @@ from msgspec.structs import replace
 
 from errorbook.errors import StageError
 from errorbook.judge import best, compare, judge, require_comparable, require_same_prompts
-from errorbook.records import Comparison, Evaluation, Generation, Role, Rule, Split, Verdict
-from errorbook.stats import not_worse, paired_interval
+from errorbook.records import Comparison, Evaluation, Generation, Outcome, Role, Rule, Split, Verdict
+from errorbook.stats import mcnemar, mcnemar_gain, not_worse, paired_interval
 
 RULE = Rule(alpha=0.05, tests=2, learn=("task",), guards=(("guard", 0.05),))
 
@@ -37,6 +38,24 @@ def test_comparison_counts_pairs() -> None:
     found = comparison(12, 2, 50)
     assert (found.n, found.fixed, found.broken, found.right_before, found.right_after) == (50, 12, 2, 2, 12)
     assert (found.low, found.high) == paired_interval(12, 2, 50)
+    assert found.difference == 0.2
+    assert (found.before, found.after) == (evaluation("a", 50).hash, evaluation("b", 50).hash)
+
+
+def test_a_task_to_learn_is_tested_for_a_difference_and_a_guard_for_harm() -> None:
+    learnt, guard = comparison(12, 2, 50), comparison(2, 12, 50, task="guard", role="guard")
+    assert (learnt.p_value, learnt.margin) == (mcnemar(12, 2), 0.0)
+    assert (guard.p_value, guard.margin) == (not_worse(2, 12, 50, 0.05), 0.05)
+    sides = (evaluation("a", 1), {"x": "wrong"}), (evaluation("b", 1), {"x": "right"})
+    assert compare(*sides, "guard").margin == 0.0  # type: ignore[arg-type]
+
+
+def test_what_could_not_be_scored_is_not_right_and_is_counted_on_each_side() -> None:
+    before: dict[str, Verdict] = {"a": "unscorable", "b": "unscorable", "c": "right", "d": "wrong"}
+    after: dict[str, Verdict] = {"a": "right", "b": "wrong", "c": "unscorable", "d": "wrong"}
+    found = compare((evaluation("a", 4), before), (evaluation("b", 4), after), "learn")
+    assert (found.unscorable_before, found.unscorable_after) == (2, 1)
+    assert (found.fixed, found.broken, found.right_before, found.right_after) == (1, 1, 1, 1)
 
 
 def test_a_clear_gain_with_safe_guards_is_accepted() -> None:
@@ -56,8 +75,32 @@ def test_no_gain_is_rejected_plainly() -> None:
 def test_a_harmed_guard_vetoes_a_gain() -> None:
     outcome, reason, judged = judge(RULE, [comparison(40, 0, 100), comparison(2, 20, 200, task="guard", role="guard")])
     assert outcome == "reject"
-    assert "'guard' may be worse by 5 points or more" in reason
-    assert judged[1].p_value == not_worse(2, 20, 200, 0.05)
+    low, high = paired_interval(2, 20, 200)
+    assert reason == (
+        "gain on dev (40 fixed, 0 broken of 100, p = 9.1e-13, needed 0.025), but 'guard' may be worse by 5 points or"
+        f" more (-9.0 points, 95% interval {100 * low:+.1f} to {100 * high:+.1f})"
+    )
+    assert [item.passed for item in judged] == [True, False]
+    assert [item.p_value for item in judged] == [mcnemar_gain(40, 0), not_worse(2, 20, 200, 0.05)]
+
+
+def test_every_guard_that_may_be_harmed_is_named_with_the_margin_of_the_rule() -> None:
+    rule = Rule(alpha=0.05, tests=2, learn=("task",), guards=(("guard", 0.02), ("other", 0.05), ("third", 0.5)))
+    guards = [comparison(2, 20, 200, task=name, role="guard") for name in ("guard", "other", "third")]
+    outcome, reason, judged = judge(rule, [comparison(40, 0, 100), *guards])
+    assert outcome == "reject"
+    assert re.search(r"but 'guard' may be worse by 2 points .*\); 'other' may be worse by 5 points [^;]*\)$", reason)
+    assert [item.passed for item in judged] == [True, False, False, True]
+    assert [item.margin for item in judged[1:]] == [0.02, 0.05, 0.5]
+
+
+def test_a_p_value_that_equals_the_level_passes() -> None:
+    guard = comparison(2, 6, 100, task="guard", role="guard")
+    for alpha in (mcnemar_gain(3, 0), not_worse(2, 6, 100, 0.05)):
+        rule = Rule(alpha=alpha, tests=1, learn=("task",), guards=(("guard", 0.05),))
+        enough = [comparison(3, 0, 100), replace(guard, fixed=50, broken=0)]
+        assert judge(rule, enough)[0] == ("accept" if alpha >= 0.125 else "reject")
+        assert judge(rule, [comparison(40, 0, 100), guard])[2][1].passed == (alpha >= not_worse(2, 6, 100, 0.05))
 
 
 def test_the_correction_counts_cycles_and_candidates() -> None:
@@ -68,12 +111,12 @@ def test_the_correction_counts_cycles_and_candidates() -> None:
 
 
 def test_only_dev_may_decide_and_nothing_may_be_missing() -> None:
-    with pytest.raises(StageError, match="lacks a task"):
+    with pytest.raises(StageError, match=r"^The gate lacks a task that its rule names; evaluate every task on dev\.$"):
         judge(RULE, [comparison(9, 1, 50)])
     test_split = compare(
         (evaluation("a", 1, split="test"), {"x": "wrong"}), (evaluation("b", 1, split="test"), {"x": "right"}), "learn"
     )
-    with pytest.raises(StageError, match="only dev may decide"):
+    with pytest.raises(StageError, match=r"^The gate was given a split other than dev; only dev may decide\.$"):
         judge(RULE, [test_split])
 
 
@@ -145,15 +188,33 @@ def test_an_unfinished_evaluation_is_not_compared() -> None:
         compare((evaluation("a", 2), {"x": "wrong"}), (evaluation("b", 2), {"x": "right"}), "learn")
 
 
+CHANGED = (
+    r"^The prompts of 1 of 2 questions of 'task' changed between two evaluations; evaluate both in one way to compare"
+    r" them\.$"
+)
+
+
 def test_questions_put_in_other_words_are_not_compared() -> None:
     require_same_prompts("task", 0, 2)
-    with pytest.raises(StageError, match="The prompts of 1 of 2 questions of 'task' changed"):
+    with pytest.raises(StageError, match=CHANGED):
         require_same_prompts("task", 1, 2)
 
 
 def test_an_accepted_candidate_is_preferred_to_a_larger_rejected_gain() -> None:
     judged = [("reject", (comparison(30, 0, 100),)), ("accept", (comparison(20, 0, 100),))]
     assert best(judged) == 1  # type: ignore[arg-type]
+
+
+def test_of_equal_outcomes_the_largest_gain_on_learnt_tasks_counts_then_the_first() -> None:
+    guard = comparison(90, 0, 100, task="guard", role="guard")
+    candidates: list[tuple[Outcome, tuple[Comparison, ...]]] = [
+        ("reject", (comparison(9, 6, 100), guard)),
+        ("reject", (comparison(8, 3, 100),)),
+        ("reject", (comparison(5, 0, 100),)),
+    ]
+    assert best(candidates) == 1
+    assert best(candidates[::-1]) == 0
+    assert best(candidates[:1]) == 0
 
 
 def test_a_useless_run_is_rarely_accepted() -> None:

@@ -107,6 +107,12 @@ def test_the_ends_of_the_interval_solve_the_score_equation(counts: tuple[int, in
         assert (fixed - broken) / n - end == pytest.approx(sign * z * error, abs=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_the_interval_without_any_change_is_known_exactly(n: int) -> None:
+    z = float(norm.ppf(0.975))
+    assert stats.paired_interval(0, 0, n) == pytest.approx((-z * z / (n + z * z), z * z / (n + z * z)), abs=1e-8)
+
+
 def test_nothing_observed_says_nothing() -> None:
     assert stats.wilson(0, 0) == (0.0, 1.0)
     assert stats.paired_interval(0, 0, 0) == (-1.0, 1.0)

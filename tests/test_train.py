@@ -175,11 +175,11 @@ def test_a_set_of_lessons_is_its_lessons_in_their_order() -> None:
 
 def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
     task = Arithmetic()
-    example, answer = answered()
+    example, answer = answered(choices=("2", "3"))
 
     (lesson,) = preference_lessons([(example, answer)], {"arithmetic": task})
 
-    assert lesson.prompt == task.prompt(example.question)
+    assert lesson.prompt == task.prompt(example.question, ("2", "3"))
     assert lesson.completion == task.completion("1 + 1 = 2", "2")
     assert lesson.rejected == "I say 3."
     assert lesson.source == answer.response.hash
