@@ -7,7 +7,7 @@ the tokens of the responses up to their end token, per second from the first req
 being loaded. `agree` is the share of items with the verdict that plain `generate` gets in bfloat16 with batches of 64;
 the row "generate, batch 32" says how far that engine agrees with itself when only the batches change. With
 --checkpoint the final checkpoint of a finished run is asked in place of the base. lm-evaluation-harness is measured
-where it is installed (pip install lm-eval).
+if it is installed (pip install lm-eval).
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ ENGINES: dict[str, Callable[[Weights, Generation], Ask]] = {
 
 
 def _spawn(name: str, options: argparse.Namespace) -> Row | None:
-    """One engine in a process of its own; None, with a word on stderr, where it cannot be measured."""
+    """One engine in a process of its own; None, with a word on stderr, if it cannot be measured."""
     if name == "lm-evaluation-harness hf" and find_spec("lm_eval") is None:
         print("lm-evaluation-harness is not installed and left out.", file=sys.stderr)
         return None

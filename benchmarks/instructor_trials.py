@@ -40,7 +40,7 @@ TENTH = Faults(rate_limited=0.034, server_error=0.033, truncated=0.033)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the table; `passed` is None where the line is there for comparison only."""
+    """One line of the table; `passed` is None if the line is there for comparison only."""
 
     trial: str
     must: str
@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_trials(chosen: Sequence[str] | None, *, as_json: bool) -> int:
-    """Run the trials, print the table; 1 where one missed its mark, 2 where a name is unknown."""
+    """Run the trials, print the table; 1 if one missed its mark, 2 if a name is unknown."""
     known: dict[str, Callable[[Path], Iterator[Row]]] = {"speed": speed, "faults": faults, "kill": kill, "budget": caps}
     names = list(chosen or known)
     if unknown := [name for name in names if name not in known]:

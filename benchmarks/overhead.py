@@ -73,7 +73,7 @@ method = "scripted"
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """One run, in seconds. `each_ms` is what a response costs beyond the engines, in milliseconds of wall time.
 
-    `overhead` is wall over engine, `quiet` what it would be on a machine where nothing waits: from CPU time.
+    `overhead` is wall over engine, `quiet` what it would be on a machine on which nothing waits: from CPU time.
     """
 
     machine: str

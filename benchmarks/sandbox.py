@@ -2,7 +2,7 @@
 
     python -m benchmarks.sandbox [--workers 1 2] [--programs 200]
 
-Takes the right programs that Mistral-7B-Instruct wrote for MBPP where ERRORBOOK_DATA points at the reference data,
+Takes the right programs that Mistral-7B-Instruct wrote for MBPP if ERRORBOOK_DATA points at the reference data,
 else a few invented ones of the same size. Prints a Markdown table with the machine; every program has to be right.
 """
 

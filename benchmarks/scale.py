@@ -3,7 +3,7 @@
     [ERRORBOOK_DATA=...] python -m benchmarks.scale [ledger|retrieval|duplicates] [--rows N] [--json]
 
 Each part runs in a process of its own, so its peak memory is its own, too. Marks are for the full size; at another one
-they are not judged. Exit code 1 where a mark is missed. Nothing here needs a model or the network.
+they are not judged. Exit code 1 if a mark is missed. Nothing here needs a model or the network.
 """
 
 from __future__ import annotations

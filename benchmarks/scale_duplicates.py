@@ -1,7 +1,7 @@
 """A million drafts against each other and against the benchmarks' held-out questions.
 
 Drafts are word problems made from templates with other names, things and numbers. One in twenty repeats an earlier one
-with a single word changed, one in a hundred carries a held-out question; both are planted where it is known, so that
+with a single word changed, one in a hundred carries a held-out question; both are planted at known places, so that
 what is found can be counted. With $ERRORBOOK_DATA the held-out questions are those of the benchmarks there, else
 20,000 invented ones. The decisions are those of `verify`: duplicates first, then contamination.
 """
@@ -51,7 +51,7 @@ _WORDS = 4_000
 
 
 class Planted(NamedTuple):
-    """A draft's question and answer, and why it must be rejected; `kind` is empty where it should pass."""
+    """A draft's question and answer, and why it must be rejected; `kind` is empty if it should pass."""
 
     question: str
     answer: str

@@ -11,7 +11,7 @@ import msgspec
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured value. `mark` is the bound that it must keep at full size, empty where it only informs."""
+    """One measured value. `mark` is the bound that it must keep at full size, empty if it only informs."""
 
     part: str
     name: str
@@ -21,7 +21,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kept(self) -> bool | None:
-        """Whether the value keeps its mark; None where there is none."""
+        """Whether the value keeps its mark; None if there is none."""
         if not self.mark:
             return None
         sign, bound = self.mark.split()

@@ -27,7 +27,7 @@ MUST = 1.9
 
 
 def main() -> int:
-    """Measure, print, and return 1 where two nodes are not fast enough."""
+    """Measure, print, and return 1 if two nodes are not fast enough."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--items", type=int, default=1024)

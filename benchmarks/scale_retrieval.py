@@ -1,7 +1,7 @@
 """Contrast retrieval: the nearest 3 of a million right questions for each of a hundred thousand wrong ones.
 
 Two kinds of vectors of 384 numbers: many Gaussian clusters, as embeddings of questions form them, and vectors without
-any structure, where no index helps. The recall is counted against whole rows of some queries in double
+any structure, for which no index helps. The recall is counted against whole rows of some queries in double
 precision.
 """
 

@@ -47,7 +47,7 @@ FILES = (
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One file's counts; `published` is its accuracy in percent where one was published."""
+    """One file's counts; `published` is its accuracy in percent if one was published."""
 
     file: str
     task: str

@@ -56,7 +56,7 @@ def shots(run: str) -> list[Shot]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Take every picture and say how large it became; 1 where one is too large."""
+    """Take every picture and say how large it became; 1 if one is too large."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="the folder of a finished run")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="where the pictures go")

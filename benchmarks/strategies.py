@@ -138,7 +138,7 @@ def _read(folder: Path, strategy: str, seed: int, config: Config) -> Result:
 
 
 def _against_control(results: Sequence[Result]) -> list[Paired]:
-    """Pair each test question of each seed: strategy right where the control is not, and the reverse."""
+    """Pair each test question of each seed: strategy right and the control not, and the reverse."""
     control = {result.seed: result.verdicts for result in results if result.strategy == CONTROL}
     found = []
     for strategy in dict.fromkeys(result.strategy for result in results if result.strategy != CONTROL):

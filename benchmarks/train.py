@@ -5,7 +5,7 @@
 Both train the embedded model on the same worked arithmetic problems with the same rank, learning rate, schedule, batch
 size, number of epochs and number format (bfloat16 products, float32 adapter), each in a process of its own. Tokens are
 those of prompts and completions, however often a trainer computes them. The loss that is compared is that of the
-finished adapters on the same held-out problems, computed by the same code. TRL is measured where it is installed
+finished adapters on the same held-out problems, computed by the same code. TRL is measured if it is installed
 (pip install trl).
 """
 
@@ -194,7 +194,7 @@ TRAINERS: dict[str, Callable[[Sequence[Lesson], Recipe, Path], tuple[float, Path
 
 
 def _spawn(name: str, options: argparse.Namespace, seed: int) -> Row | None:
-    """One training in a process of its own; None, with a word on stderr, where it cannot be measured."""
+    """One training in a process of its own; None, with a word on stderr, if it cannot be measured."""
     if name == "trl" and find_spec("trl") is None:
         print("TRL is not installed and left out.", file=sys.stderr)
         return None

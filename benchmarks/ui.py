@@ -5,7 +5,7 @@
 Writes the ledger of `ui_ledger`, starts the real `errorbook ui` on it as a process of its own, and asks for every kind
 of page many times with ever other filters and words, as a reader of a slow mind would: one at a time, over one
 connection. Then it appends answers to the run and watches them appear. Marks are for the full size; at another one they
-are not judged. Exit code 1 where a mark is missed. Nothing here needs a model, a browser or the network.
+are not judged. Exit code 1 if a mark is missed. Nothing here needs a model, a browser or the network.
 """
 
 from __future__ import annotations

@@ -86,13 +86,13 @@ class Server:
         return 0 < total == done
 
     def cpu_seconds(self) -> float:
-        """Processor time that the server has used so far; 0 where the system does not say."""
+        """Processor time that the server has used so far; 0 if the system does not say."""
         status = Path(f"/proc/{self._process.pid}/stat")
         times = status.read_text().rpartition(")")[2].split()[11:13] if status.is_file() else []
         return sum(map(int, times)) / os.sysconf("SC_CLK_TCK") if times else 0.0
 
     def peak_mb(self) -> float:
-        """The most memory that the server has held so far, in MB; 0 where the system does not say."""
+        """The most memory that the server has held so far, in MB; 0 if the system does not say."""
         status = Path(f"/proc/{self._process.pid}/status")
         lines = status.read_text().splitlines() if status.is_file() else []
         return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)

@@ -110,7 +110,7 @@ def typed(hint: Any) -> str:
 
 
 def valued(value: Any) -> str:
-    """A default as the run file writes it; a dash where nothing is set."""
+    """A default as the run file writes it; a dash if nothing is set."""
     if value is inspect.Parameter.empty or value is msgspec.NODEFAULT:
         return "required"
     if value is None:
@@ -140,7 +140,7 @@ def _plugins() -> str:
 
 
 def _own(kind: plugins.Kind) -> list[str]:
-    """The plugins that Errorbook itself brings, whatever else is installed where the site is built."""
+    """The plugins that Errorbook itself brings, whatever else is installed on the machine that builds the site."""
     return [name for name in plugins.names(kind) if plugins.origin(kind, name).distribution == "errorbook"]
 
 
@@ -150,7 +150,7 @@ def _plugin(kind: plugins.Kind, name: str) -> str:
 
 
 def _about(factory: Any) -> str:
-    """What a plugin is, in its first paragraph: a class says it in its module, where its own words name protocols."""
+    """What a plugin is, in its first paragraph: a class whose own words name protocols says it in its module."""
     own = inspect.getdoc(factory) or ""
     said = own if not own.startswith("Implements") else inspect.getmodule(factory).__doc__ or ""  # type: ignore[union-attr]
     return said.strip().split("\n\n")[0].replace("\n", " ")
