@@ -13,7 +13,15 @@ from errorbook.errors import StageError
 from errorbook.records import Example, Lesson, Marked, Response, Sample, Score, Split, Verdict, digest
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
 
-TASKS = {"arithmetic": Arithmetic()}
+
+class WithOptions(Arithmetic):
+    """Arithmetic that shows the options of a question, so that a prompt without them is another one."""
+
+    def prompt(self, question: str, choices: tuple[str, ...] = ()) -> str:
+        return " / ".join([question, *choices])
+
+
+TASKS = {"arithmetic": WithOptions()}
 PLAIN = [Lesson(prompt=f"Add {n} and 3.", completion=f"Answer: {n + 3}", source=f"p{n}") for n in range(4)]
 SAMPLES = [
     Sample(
@@ -174,7 +182,7 @@ def test_a_set_of_lessons_is_its_lessons_in_their_order() -> None:
 
 
 def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
-    task = Arithmetic()
+    task = TASKS["arithmetic"]
     example, answer = answered(choices=("2", "3"))
 
     (lesson,) = preference_lessons([(example, answer)], {"arithmetic": task})
