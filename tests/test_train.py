@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import StageError
+from errorbook.interfaces import Task
 from errorbook.records import Example, Lesson, Marked, Response, Sample, Score, Split, Verdict, digest
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
 
@@ -17,11 +18,11 @@ from errorbook.train import lessons_from, paired, preference_lessons, question_o
 class WithOptions(Arithmetic):
     """Arithmetic that shows the options of a question, so that a prompt without them is another one."""
 
-    def prompt(self, question: str, choices: tuple[str, ...] = ()) -> str:
+    def prompt(self, question: str, choices: Sequence[str] = ()) -> str:
         return " / ".join([question, *choices])
 
 
-TASKS = {"arithmetic": WithOptions()}
+TASKS: dict[str, Task] = {"arithmetic": WithOptions()}
 PLAIN = [Lesson(prompt=f"Add {n} and 3.", completion=f"Answer: {n + 3}", source=f"p{n}") for n in range(4)]
 SAMPLES = [
     Sample(
@@ -125,7 +126,7 @@ def test_skills_are_rehearsed_evenly_however_many_questions_each_has() -> None:
 
 
 def test_the_same_skill_of_two_tasks_counts_as_two() -> None:
-    tasks = {"arithmetic": Arithmetic(), "other": Arithmetic()}
+    tasks: dict[str, Task] = {"arithmetic": Arithmetic(), "other": Arithmetic()}
     rehearsal = [known("addition", number) for number in range(9)]
     others = [known("addition", number) for number in range(20, 29)]
     rehearsal += [(replace(example, task="other"), answer) for example, answer in others]
