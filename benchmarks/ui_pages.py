@@ -12,7 +12,9 @@ from benchmarks.ui_ledger import KINDS, REASONS, SKILLS, SPLITS, WORDS
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Call, Draft
 from errorbook.report.fates import FATES
-from errorbook.web.catalogue.index import DRAFT_SORTS, ITEM_SORTS, Catalogue, DraftFilter, ItemFilter
+from errorbook.web.catalogue.index import Catalogue
+from errorbook.web.catalogue.lists import DRAFT_SORTS, ITEM_SORTS
+from errorbook.web.catalogue.records import DraftFilter, ItemFilter
 
 RUN = "/runs/big"
 

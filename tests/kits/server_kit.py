@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -56,13 +56,14 @@ def ask(address: str, place: str) -> bytes:
             return answer.read()
 
 
-def events(address: str, place: str, count: int) -> Iterator[str]:
-    """The next `count` lines of data of a stream."""
-    with WEB.stream("GET", address + place) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        for line in answer.iter_lines():
-            if line.startswith("data: "):
-                yield line.removeprefix("data: ")
-                count -= 1
-                if not count:
-                    return
+def changed(address: str, place: str, since: str) -> str:
+    """The stamp of a page's book when it is another one than `since`; asks as pages do."""
+    answers = list[str]()
+
+    def is_new() -> bool:
+        answer = WEB.get(f"{address}{place}/changes", params={"since": since}).json()
+        answers.append(answer["version"])
+        return bool(answer["changed"])
+
+    wait_for(is_new)
+    return answers[-1]

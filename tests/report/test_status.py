@@ -21,7 +21,6 @@ from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.liveness import pulse
 from errorbook.ledger.run_view import note_budget
-from errorbook.ledger.watch import Memory
 from errorbook.render import status_words as standing
 from errorbook.report.progress import Stage, stage_left
 from errorbook.report.status import Status, at_this_moment, glance, latest, stand
@@ -184,17 +183,16 @@ def test_time_left_is_said_only_where_the_past_tells_it(tmp_path: Path) -> None:
     assert "less than a minute left, about 2 minutes for the whole run at most" in standing.doing(second)
 
 
-def test_a_glance_with_a_memory_says_what_a_fresh_look_says_after_every_step(tmp_path: Path) -> None:
-    memory = Memory()
+def test_a_glance_says_what_a_full_look_says_after_every_step(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "run" / "ledger.sqlite", "write") as ledger:
         for _ in Scribe(ledger).steps():
             with open_ledger(tmp_path / "run") as again:
-                remembered = glance(again, memory)
-            fresh = read(tmp_path / "run")
+                glanced = glance(again)
+            full = read(tmp_path / "run")
             for name in ("evaluations", "usd", "usd_per_sample", "stage", "cycle", "decisions", "samples"):
-                assert getattr(remembered, name) == getattr(fresh, name), name
+                assert getattr(glanced, name) == getattr(full, name), name
     with open_ledger(write_run(tmp_path / "other", stop_after=4)) as other:
-        assert glance(other, memory).usd == 4.75
+        assert glance(other).usd == 4.75
 
 
 def test_a_stage_has_its_own_pace_once_the_present_writer_began_it() -> None:

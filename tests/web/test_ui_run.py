@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,13 +13,11 @@ from browser_kit import Serve, accessible, chromium, page, reflows, served, with
 from playwright.sync_api import Browser, Page, expect
 from synthetic_run import Scribe, write_exam, write_run
 
-from errorbook.errors import LedgerError
 from errorbook.ledger.file import open_ledger
 from errorbook.render.pages import html as report_html
 from errorbook.render.pages.environment import grouped, instant, moment
 from errorbook.report.build import build
 from errorbook.web import run_pages
-from errorbook.web.patience import Patience
 from errorbook.web.run_pages import quoted
 
 __all__ = ["chromium", "page", "served"]  # fixtures
@@ -318,27 +315,6 @@ def test_a_large_run_says_that_its_numbers_come_and_then_shows_them(
     expect(page.locator("h1")).to_have_text("The numbers are being computed")
     monkeypatch.setattr(run_pages, "PATIENCE", 5.0)
     expect(page.locator("h1")).to_have_text("A better model was kept")  # the page asks again by itself
-
-
-def test_what_is_being_computed_is_computed_once_and_may_fail() -> None:
-    patience, gate, made = Patience(), threading.Event(), []
-
-    def slow() -> str:
-        made.append(1)
-        gate.wait(10)
-        return "done"
-
-    def failing() -> str:
-        raise LedgerError("It is gone.")
-
-    assert patience.within(0.01, "x", slow) is None
-    assert patience.within(0.01, "x", slow) is None
-    gate.set()
-    assert patience.within(10, "x", slow) == "done"
-    assert len(made) <= 2  # the third call may have come after the first was done
-    with pytest.raises(LedgerError, match="It is gone"):
-        patience.within(10, "y", failing)
-    assert patience.within(10, "y", slow) == "done"
 
 
 def test_times_and_counts_are_written_for_people_and_for_programs() -> None:

@@ -9,10 +9,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -22,7 +20,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
-from server_kit import WEB, ask, events, serving, wait_for
+from server_kit import WEB, ask, changed, serving, wait_for
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -38,8 +36,6 @@ from errorbook.ledger.watch import snapshot, version
 from errorbook.records import Failure
 from errorbook.web.answering import part, path, url
 from errorbook.web.app import create_app
-from errorbook.web.kept import Keeper, Kept
-from errorbook.web.live import THREADS
 from errorbook.web.security import LARGEST, hosts_of, is_loopback
 from errorbook.web.shelf import MOST, Shelf, slugs
 
@@ -387,49 +383,6 @@ def test_the_report_is_made_once_for_a_version(root: Path) -> None:
     assert book.stamp() != stamp
 
 
-def test_a_value_that_is_costly_to_make_is_made_rarely_and_in_the_background() -> None:
-    now, made = [0], []
-
-    def make() -> tuple[int, int]:
-        time.sleep(0.1)
-        made.append(now[0])
-        return now[0], now[0]
-
-    kept = Kept(make, lambda: now[0])
-    assert kept.get() == 0
-    for number in range(1, 40):
-        now[0] = number
-        assert kept.get() == 0
-        assert kept.behind() > 0
-    assert not kept.due()
-    time.sleep(0.6)
-    assert kept.due()
-    assert kept.renew()
-    assert kept.get() == 39
-    assert made == [0, 39]
-
-
-def test_the_keeper_ends_when_nothing_is_read_and_begins_again() -> None:
-    class Charge:
-        used, renewed = True, 0
-
-        def in_use(self) -> bool:
-            return self.used
-
-        def renew(self) -> bool:
-            self.renewed += 1
-            return False
-
-    keeper, charge = Keeper(every=0.01), Charge()
-    for _ in range(2):
-        charge.used, before = True, charge.renewed
-        keeper.watch(charge)
-        wait_for(lambda before=before: charge.renewed > before + 2)  # type: ignore[misc]
-        charge.used = False
-        wait_for(lambda: keeper._thread is None)
-    keeper.stop()
-
-
 def test_only_some_books_are_kept_ready(tmp_path: Path, finished: Path) -> None:
     for number in range(MOST + 3):
         shutil.copytree(finished / "done", tmp_path / f"run-{number:02}")
@@ -438,9 +391,10 @@ def test_only_some_books_are_kept_ready(tmp_path: Path, finished: Path) -> None:
     for book in books:
         book.report()
         assert shelf.book(book.slug) is book
+    kept = [bool(book._values) for book in books]
     shelf.close()
 
-    assert [bool(book._reports) for book in books] == [False] * 3 + [True] * MOST
+    assert kept == [False] * 3 + [True] * MOST
 
 
 # books that change or break ---------------------------------------------------------------------------------------
@@ -489,7 +443,8 @@ def test_a_ledger_that_cannot_be_read_is_listed_with_its_reason_and_breaks_nothi
     assert "/runs/done" in listed.text
     assert "/runs/broken" in listed.text
     assert book is not None
-    assert "ledger" in book.problem()
+    with pytest.raises(UserError, match="ledger"):
+        book.status()
     for place in ("", "/book", "/samples", "/effects", "/changes"):
         answer = WEB.get(f"{address}/runs/broken{place}", follow_redirects=True)
         assert answer.status_code in {200, 503}, place
@@ -516,12 +471,15 @@ def test_a_run_that_is_begun_anew_is_another(root: Path) -> None:
     book = shelf.book("done")
     assert book is not None
     before = book.report(), book.status(), book.catalogue
+    assert before[1] is not None
     shutil.rmtree(root / "done")
     assert book.stamp() == "unreadable"
     write_run(root / "done", accept=False)
 
     assert book.report() != before[0]
-    assert book.status().decisions != before[1].decisions
+    again = book.status()
+    assert again is not None
+    assert again.decisions != before[1].decisions
     assert book.catalogue is not before[2]
     shelf.close()
 
@@ -570,17 +528,16 @@ def test_pages_are_compressed(address: str) -> None:
 @pytest.mark.timeout(60)
 def test_a_commit_is_told_in_a_few_bytes(served: Serve, root: Path) -> None:
     address = served(root)
-    told = events(address, "/runs/done/events", 2)
-    first = next(told)
+    first = changed(address, "/runs/done", "")
     with open_ledger(root / "done", "write") as ledger:
         ledger.append(Failure(subject="x", stage="diagnose", reason="y"), key="new")
-    second = next(told)
+    second = changed(address, "/runs/done", first)
 
     assert second != first
     assert len(second) < 40
 
 
-def test_asking_instead_of_listening_tells_the_same(served: Serve, root: Path) -> None:
+def test_a_page_learns_whether_what_it_knows_is_still_so(served: Serve, root: Path) -> None:
     address = served(root)
     now = WEB.get(f"{address}/runs/done/changes").json()
     same = WEB.get(f"{address}/runs/done/changes", params={"since": now["version"]}).json()
@@ -591,20 +548,6 @@ def test_asking_instead_of_listening_tells_the_same(served: Serve, root: Path) -
     assert now["changed"]
     assert not same["changed"]
     assert everything != now["version"]
-
-
-def test_followers_cost_no_threads_and_are_forgotten_when_they_leave(finished: Path) -> None:
-    server = serving(finished)
-    with server as address:
-        before = threading.active_count()
-        with ExitStack() as open_pages:
-            for _ in range(30):
-                client = open_pages.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
-                client.sendall(f"GET /runs/done/events HTTP/1.1\r\nHost: {address[7:]}\r\n\r\n".encode())
-            followers = server.app.state.pulse._followers
-            wait_for(lambda: sum(followers.values()) == 30)
-            assert threading.active_count() - before <= THREADS + 2
-        wait_for(lambda: not followers)
 
 
 # the page stays live ----------------------------------------------------------------------------------------------
@@ -657,33 +600,27 @@ def test_focus_open_details_and_scrolling_survive_a_change(served: Serve, page: 
     assert page.evaluate("[...document.querySelectorAll('[data-live] details')].some(part => part.open)")
 
 
-def test_a_page_that_nobody_sees_holds_no_connection(finished: Path, chromium: Browser) -> None:
-    server = serving(finished)
-    with server as address:
-        context = chromium.new_context()
-        shown = context.new_page()
-        shown.goto(f"{address}/runs/done")
-        wait_for(lambda: server.app.state.pulse._followers)
-        shown.evaluate(
-            "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
-            "document.dispatchEvent(new Event('visibilitychange'))"
-        )
-        wait_for(lambda: not server.app.state.pulse._followers)
-        context.close()
+def test_a_page_that_nobody_sees_asks_for_nothing(served: Serve, page: Page, finished: Path) -> None:
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{served(finished)}/runs/done")
+    page.wait_for_timeout(1500)
+    assert asked[-1].partition("?")[0].endswith("/runs/done/changes")
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.wait_for_timeout(200)
+    before = len(asked)
+    page.wait_for_timeout(1500)
 
-
-def test_without_events_a_page_asks_now_and_then(served: Serve, chromium: Browser, tmp_path: Path) -> None:
-    write_on(tmp_path / "live", 4)
-    context = chromium.new_context()
-    context.add_init_script("delete window.EventSource")
-    shown = context.new_page()
-    shown.goto(f"{served(tmp_path)}/runs/live")
-    before = shown.inner_text("#standing")
-    write_on(tmp_path / "live", 8)
-
-    shows_another(shown, "#standing", before)
-
-    context.close()
+    assert len(asked) == before
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.wait_for_timeout(1500)
+    assert len(asked) > before
 
 
 def test_the_list_of_runs_is_live_too_and_everything_is_there_without_scripts(
@@ -711,9 +648,8 @@ def test_the_command_says_where_the_book_is_and_ends_with_ctrl_c_while_pages_are
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip().rstrip("/")
-        assert next(events(address, "/runs/done/events", 1))
-        with WEB.stream("GET", f"{address}/runs/done/events") as stream:
-            next(stream.iter_lines())
+        with httpx.Client(base_url=address, verify=False, trust_env=False) as open_page:  # which keeps its connection
+            assert open_page.get("/runs/done/changes").json()["changed"]
             process.send_signal(signal.SIGINT)
             out, complaints = process.communicate(timeout=60)
 

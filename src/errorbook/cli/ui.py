@@ -120,15 +120,9 @@ def _has_screen() -> bool:
 def _serve(app: Starlette, listening: socket.socket) -> None:
     import uvicorn
 
-    class Server(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """End the streams first: open pages would otherwise keep the server waiting."""
-            app.state.pulse.close()
-            await super().shutdown(sockets)
-
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
     try:
-        Server(uvicorn.Config(app, timeout_graceful_shutdown=3, **settings)).run([listening])
+        uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=3, **settings)).run([listening])
     except KeyboardInterrupt:
         return
     finally:

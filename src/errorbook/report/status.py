@@ -20,7 +20,6 @@ from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, Tally
 from errorbook.ledger.liveness import changed, pulse
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
-from errorbook.ledger.watch import Memory
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
 from errorbook.report.build import is_finished
 from errorbook.report.costs import cost_by_kind
@@ -90,19 +89,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def stand(ledger: Ledger) -> Status:
     """Read where the run stands, and what its samples cost. Raises LedgerError where the ledger holds no run yet."""
-    return msgspec.structs.replace(glance(ledger, Memory()), cost_by_kind=cost_by_kind(ledger))
+    return msgspec.structs.replace(glance(ledger), cost_by_kind=cost_by_kind(ledger))
 
 
-def glance(ledger: Ledger, memory: Memory) -> Status:
-    """The same without the costs by kind, at a price that does not grow with the run: for those who ask every second.
-
-    Args:
-        ledger: The run's ledger, perhaps through a new connection each time.
-        memory: What earlier glances at the same ledger have read.
-    """
+def glance(ledger: Ledger) -> Status:
+    """The same without the costs by kind, for those who ask again and again."""
     config, points, events = read_config(ledger), Checkpoints(ledger), ledger.events()
     started = bool(points.decisions or ledger.count(Call))
-    usd, samples = memory.usd(ledger), ledger.count(Sample)
+    usd, samples = ledger.total_cost(), ledger.count(Sample)
     over = len(points.decisions) == config.run.cycles or any(item.outcome == "stop" for item in points.decisions)
     kind = _kind(config, events)
     finished = is_finished(ledger, config, points.decisions)
@@ -126,7 +120,7 @@ def glance(ledger: Ledger, memory: Memory) -> Status:
         samples=samples,
         rejections=ledger.count(Rejection),
         trainings=ledger.count(Training),
-        evaluations=tuple(_evaluation(memory.tally(ledger, item), points, item) for item in ledger.all(Evaluation)),
+        evaluations=tuple(_evaluation(ledger.tally(item), points, item) for item in ledger.all(Evaluation)),
         seconds=sum(event.seconds for event in events),
         usd=usd,
         budget_usd=budget(ledger),

@@ -40,12 +40,11 @@ def create_app(root: Path, token: str | None = None, hosts: Sequence[str] = HOST
         token: What readers must know, where others than this machine's programs can reach the server.
         hosts: Each `host:port` under which it may be asked; `*:port` is every address of this machine by number.
     """
-    shelf, pulse = Shelf(root), live.Pulse()
+    shelf = Shelf(root)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        pulse.close()
         shelf.close()
 
     app = Starlette(
@@ -59,7 +58,7 @@ def create_app(root: Path, token: str | None = None, hosts: Sequence[str] = HOST
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.shelf, app.state.pulse = shelf, pulse
+    app.state.shelf = shelf
     return app
 
 

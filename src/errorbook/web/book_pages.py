@@ -17,7 +17,7 @@ from errorbook.render.story_words import ASSOCIATION, effect, moments, named
 from errorbook.report.question_story import Story, story
 from errorbook.web import effect_pages, raw_pages, sample_pages
 from errorbook.web.answering import book_of, not_found, path, query, show, templates
-from errorbook.web.catalogue.parts import Facets, ItemFilter, ItemId
+from errorbook.web.catalogue.records import Facets, ItemFilter, ItemId
 from errorbook.web.filters import ITEM_QUERY, Choices, choices, item_filter, item_sort
 from errorbook.web.fitting import brief, fit
 from errorbook.web.shelf import Book

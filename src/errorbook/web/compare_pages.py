@@ -1,7 +1,7 @@
 """The page that compares two checkpoints, of one run or of two: numbers, then questions, regressions first.
 
 The address is the whole state: both sides, task, split, what is listed, where in the list, and which question is open.
-It computes nothing: see `comparing`. The routes of corrections, the pages' only writing, are here as well.
+It computes nothing: see `compare_runs`.
 """
 
 from __future__ import annotations

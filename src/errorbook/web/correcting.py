@@ -1,8 +1,7 @@
 """Correcting by hand in the browser: what the forms need to know, and the answers to what they send.
 
-The only writing that the pages do, and none of it is done here: `corrections` records, or leaves it for the run that is
-writing. Every answer leads back to the page that the form was on, or says in one sentence what must be changed, with
-what was typed still there.
+It hands corrections over to `corrections`. Every answer leads back to the page that the form was on, or says in one
+sentence what must be changed, with what was typed still there.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from errorbook.errors import UserError
 from errorbook.report.records import ErrorKind, Report
 from errorbook.web.answering import book_of, path, shelf_of, show
+from errorbook.web.run_pages import PATIENCE, show_soon
 from errorbook.web.shelf import Book
 
 MOST = 300
@@ -35,6 +36,8 @@ def effects_page(request: Request) -> Response:
     wanted = request.query_params.get("control", "")
     control = next((other for other in others if other.slug == wanted), None)
     report, problem = _report(book, control)
+    if report is None:
+        return show_soon(request, book, "effects")
     if wanted and control is None:
         problem = f"There is no other run '{wanted[:200]}' here to compare with; choose one from the list."
     sort = request.query_params.get("sort", "")
@@ -57,14 +60,15 @@ def effects_page(request: Request) -> Response:
     )
 
 
-def _report(book: Book, control: Book | None) -> tuple[Report, str]:
-    """The numbers, against the control where that fits; else without, and the sentence that says why it does not."""
+def _report(book: Book, control: Book | None) -> tuple[Report | None, str]:
+    """The numbers, against the control if that fits; else without, and the sentence that says why it does not."""
+    problem = ""
     if control is not None:
         try:
-            return book.report(control), ""
+            return book.report(control, PATIENCE), ""
         except UserError as error:
-            return book.report(), str(error)
-    return book.report(), ""
+            problem = str(error)
+    return book.report(patience=PATIENCE), problem
 
 
 def _share(item: ErrorKind) -> float:

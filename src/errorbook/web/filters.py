@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
-from errorbook.web.catalogue.parts import DRAFT_SORTS, ITEM_SORTS, Count, DraftFilter, ItemFilter
+from errorbook.web.catalogue.lists import DRAFT_SORTS, ITEM_SORTS
+from errorbook.web.catalogue.records import Count, DraftFilter, ItemFilter
 
 ITEM_QUERY = ("task", "split", "skill", "kind", "fate", "verdict", "cycle", "q", "sort")
 """What makes a list of questions: a question's page keeps it, so that next and previous stay in the list."""

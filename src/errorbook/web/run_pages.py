@@ -22,7 +22,6 @@ from errorbook.render import status_words as standing
 from errorbook.render.pages import html as report_html
 from errorbook.report.status import Status
 from errorbook.web.answering import book_of, path, shelf_of, show
-from errorbook.web.patience import Patience
 from errorbook.web.shelf import Book
 
 MOST = 200
@@ -64,9 +63,9 @@ def runs(request: Request) -> Response:
     """Every run below the folder, newest first."""
     shelf = shelf_of(request)
     stamp = shelf.stamp()
-    books = sorted(shelf.books(), key=lambda book: (-changed(book.folder), book.slug))
+    books = shelf.books()
     until = time.monotonic() + PATIENCE
-    cards = [_card(book, _patience(request), until) for book in books[:MOST]]
+    cards = [_card(book, until) for book in books[:MOST]]
     answer = show(
         request,
         "web/runs.html.j2",
@@ -83,21 +82,30 @@ def runs(request: Request) -> Response:
 
 def run(request: Request) -> Response:
     """One run: where it stands, and all that its report says."""
-    book, patience = book_of(request), _patience(request)
+    book = book_of(request)
     stamp, here = book.stamp(), path("runs", book.slug)
     page = {"book": book, "section": "run", "crumbs": (("Runs", "/"), (book.slug, "")), "stamp": stamp}
     try:
-        now = patience.within(PATIENCE, f"status {book.slug}", book.status)
-        report = patience.within(PATIENCE, f"report {book.slug}", book.report) if now else None
+        now = book.status(PATIENCE)
+        report = book.report(patience=PATIENCE) if now else None
         behind = book.behind() if report else 0.0
     except UserError as error:
         return show(request, "web/run_problem.html.j2", sentence=str(error), **page)
     if now is None or report is None:
-        return _again(show(request, "web/run_soon.html.j2", now=now, standing=standing, **page), True)
+        return show_soon(request, book, "run", now)
     links = {"book_link": partial(_book_link, here), "samples_link": partial(_samples_link, here)}
     values = report_html.context(report) | links
     return show(
         request, "web/run.html.j2", now=now, standing=standing, behind=behind, sections=SECTIONS, **values, **page
+    )
+
+
+def show_soon(request: Request, book: Book, section: str, now: Status | None = None) -> Response:
+    """A page for numbers that are not made yet, which asks for itself again; `now` is where the run stands."""
+    crumbs = (("Runs", "/"), (book.slug, ""))
+    return _again(
+        show(request, "web/run_soon.html.j2", book=book, section=section, crumbs=crumbs, now=now, standing=standing),
+        True,
     )
 
 
@@ -111,19 +119,9 @@ def quoted(text: str) -> str:
     return text if text and all(letter in _BARE for letter in text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-def _patience(request: Request) -> Patience:
-    """This server's, made with the first page that asks."""
-    state = request.app.state
-    if not hasattr(state, "patience"):
-        state.patience = Patience()
-    found = state.patience
-    assert isinstance(found, Patience)  # noqa: S101 - put there above
-    return found
-
-
-def _card(book: Book, patience: Patience, until: float) -> Card:
+def _card(book: Book, until: float) -> Card:
     try:
-        status = patience.within(max(until - time.monotonic(), 0.0), f"status {book.slug}", book.status)
+        status = book.status(max(until - time.monotonic(), 0.0))
         return Card(book, status, "", changed(book.folder))
     except UserError as error:
         return Card(book, None, str(error), changed(book.folder))

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from errorbook.render.story_words import ASSOCIATION, effect, named
 from errorbook.report.question_story import call_story, draft_story
 from errorbook.web.answering import book_of, not_found, part, path, query, show
-from errorbook.web.catalogue.parts import DraftFacets, DraftFilter
+from errorbook.web.catalogue.records import DraftFacets, DraftFilter
 from errorbook.web.filters import DRAFT_QUERY, Choices, choices, draft_filter, draft_sort
 from errorbook.web.shelf import Book
 

@@ -1,7 +1,7 @@
 """The runs below a folder as books to read: found, listed newest first, and kept ready while somebody reads them.
 
 A ledger that is damaged, locked, deleted or of another version is a book with a problem, and breaks nothing else.
-It only reads; what is derived from a ledger lies in memory, or in the cache of `catalogue`.
+`freshness` says how old what a book shows may be.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import string
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from errorbook.errors import LedgerError, UserError
 from errorbook.ledger.liveness import changed, pulse
-from errorbook.ledger.watch import LEDGER, Memory, Signature, signature, snapshot, version
+from errorbook.ledger.watch import LEDGER, Signature, signature, snapshot, version
 from errorbook.report.build import build
 from errorbook.report.status import Status, at_this_moment, glance
-from errorbook.web.kept import Keeper, Kept
+from errorbook.web.freshness import Kept, Renewal
 
 if TYPE_CHECKING:
     from errorbook.ledger.file import Ledger
@@ -33,23 +33,21 @@ T = TypeVar("T")
 DEEPEST = 4
 PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 SCAN_EVERY = 1.0
-IN_USE = 30.0
+STEP = 0.1
 MOST = 8
-"""Seconds that a list of runs is good for; seconds that a book is in use after the last look; books kept ready."""
+"""Seconds that a list of runs is good for; seconds of one step towards a whole index; books kept ready."""
 
 
 class Book:
     """One run as its readers see it. Any thread may ask it anything."""
 
-    def __init__(self, slug: str, folder: Path, keeper: Keeper) -> None:
+    def __init__(self, slug: str, folder: Path, renewal: Renewal) -> None:
         self.slug, self.folder = slug, folder
-        self._keeper = keeper
-        self._lock = threading.RLock()
+        self._renewal = renewal
         self._seen: tuple[Signature, int] | None = None
-        self._looked, self._moved = 0.0, 0
-        self._reports: dict[str, Kept[Report]] = {}
-        self._status = self._new_status()
-        self._catalogue: Catalogue | None = None
+        self._lock = threading.RLock()
+        self._values: dict[str, Kept[Any]] = {}
+        self._index: Catalogue | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Ledger]:
@@ -58,7 +56,7 @@ class Book:
             yield ledger
 
     def version(self) -> int:
-        """A number that grows with every commit to the ledger; raises LedgerError where it cannot be read."""
+        """A number that grows with every commit to the ledger; raises LedgerError if it cannot be read."""
         now = signature(self.folder)
         if now is None:
             self.forget()
@@ -75,116 +73,70 @@ class Book:
     def stamp(self) -> str:
         """What a page of this book depends on, as one word: it changes when looking again shows something new."""
         try:
-            shown = sum(kept.shown() for kept in self._kept())
-            return f"{self.version()}.{shown}.{self._moved}.{int(pulse(self.folder).running)}"
+            shown = sum(kept.shown() for kept in list(self._values.values()))
+            index = self._index.version() if self._index else 0
+            return f"{self.version()}.{shown}.{index}.{int(pulse(self.folder).running)}"
         except UserError:
             return "unreadable"
 
-    def followed(self) -> str:
-        """The stamp, for a page that stays open: which keeps the book fresh."""
-        self.look()
-        return self.stamp()
+    def tend(self) -> None:
+        """Let what is kept of this book be renewed: a page of it is open."""
+        with suppress(UserError):  # the pages say what is wrong when they are asked for
+            for kept in list(self._values.values()):
+                self._renewal.tend(kept)
 
-    def problem(self) -> str:
-        """Why this book cannot be read, as a sentence, or nothing where it can."""
-        try:
-            self.status()
-        except UserError as error:
-            return str(error)
-        return ""
+    def status(self, patience: float | None = None) -> Status | None:
+        """Where the run stands, without the costs by kind; None if that is not known within so many seconds."""
+        status = self._renewal.get(self._kept("status", lambda: self._read(glance)), patience)
+        return at_this_moment(status, self.folder) if status else None
 
-    def changed(self) -> float:
-        """When it was last written to, in seconds of the unix clock."""
-        return changed(self.folder)
-
-    def status(self) -> Status:
-        """Where the run stands, read no more often than `kept` allows; without the costs by kind."""
-        self.look()
-        return at_this_moment(self._status.get(), self.folder)
-
-    def report(self, control: Book | None = None) -> Report:
-        """The run's report, against a control run where one is given; perhaps a little older than the ledger."""
-        self.look()
-        return self._report(control).get()
+    def report(self, control: Book | None = None, patience: float | None = None) -> Report | None:
+        """The run's report, against a control run if one is given; None if it is not made within so many seconds."""
+        return self._renewal.get(self._report(control), patience)
 
     def behind(self, control: Book | None = None) -> float:
-        """How many seconds the numbers of `report` are older than the ledger; 0 where they are not."""
+        """How many seconds the numbers of `report` are older than the ledger; 0 if they are not."""
         return self._report(control).behind()
 
     @property
     def catalogue(self) -> Catalogue:
-        """The index of its questions and drafts, which the background thread keeps fresh."""
+        """The index of its questions and drafts; see its `progress`."""
         from errorbook.web.catalogue.index import Catalogue
 
         with self._lock:
-            if self._catalogue is None:
-                made = Catalogue.open(self.folder / LEDGER)
-                made.refresh(0.2)
-                self._catalogue = made
-        self.look()
-        return self._catalogue
-
-    # the background thread's side -------------------------------------------------------------------------------
-
-    def look(self) -> None:
-        """Somebody reads this book: keep it fresh for a while."""
-        self._looked = time.monotonic()
-        self._keeper.watch(self)
-
-    def in_use(self) -> bool:
-        """Whether somebody looked at it lately."""
-        return time.monotonic() - self._looked < IN_USE
-
-    def renew(self) -> bool:
-        """Renew a report that is due and go on with the catalogue; return whether there is more to do soon."""
-        try:
-            # The catalogue first: a large run's report takes seconds, for which the lists would stand still.
-            more = self._catalogue is not None and self._renew_catalogue(self._catalogue)
-            for kept in self._kept():
-                if kept.due():
-                    kept.renew()
-            return more
-        except UserError:
-            return False  # the pages say what is wrong when they are asked for
+            new = self._index is None
+            index = self._index = self._index or Catalogue.open(self.folder)
+        kept = self._kept("index", lambda: index if index.refresh(STEP) else None, grows=True)
+        self._renewal.get(kept, 2 * STEP if new else 0.0)
+        return index
 
     def forget(self) -> None:
         """Drop what can be made again."""
         with self._lock:
-            self._reports.clear()
-            self._status = self._new_status()
-            self._catalogue = None
+            self._values.clear()
+            index, self._index = self._index, None
+        if index is not None:
+            index.close()
 
-    def _new_status(self) -> Kept[Status]:
-        memory = Memory()
-        return Kept(lambda: self._made(lambda ledger: glance(ledger, memory)), self.version)
-
-    def _kept(self) -> list[Kept[Any]]:
-        return [self._status, *list(self._reports.values())]
-
-    def _renew_catalogue(self, catalogue: Catalogue) -> bool:
-        before = catalogue.progress()
-        complete = catalogue.refresh(0.3)
-        if catalogue.progress() != before:
-            self._moved += 1
-        return not complete
+    def _kept(
+        self, name: str, make: Callable[[], T | None], version: Callable[[], int] | None = None, *, grows: bool = False
+    ) -> Kept[T]:
+        with self._lock:
+            return self._values.setdefault(name, Kept(make, version or self.version, grows=grows))
 
     def _report(self, control: Book | None) -> Kept[Report]:
-        def make() -> tuple[int, Report]:
-            if control is None:
-                return self._made(build)
+        if control is None:
+            return self._kept("report", lambda: self._read(build))
+
+        def make() -> Report:
             with control.reading() as other:
-                of, report = self._made(lambda ledger: build(ledger, other))
-                return of + version(other), report
+                return self._read(lambda ledger: build(ledger, other))
 
-        def newest() -> int:
-            return self.version() + (control.version() if control else 0)
+        return self._kept(f"report {control.slug}", make, lambda: self.version() + control.version())
 
-        with self._lock:
-            return self._reports.setdefault(control.slug if control else "", Kept(make, newest))
-
-    def _made(self, make: Callable[[Ledger], T]) -> tuple[int, T]:
+    def _read(self, make: Callable[[Ledger], T]) -> T:
         with self.reading() as ledger:
-            return version(ledger), make(ledger)
+            return make(ledger)
 
 
 class Shelf:
@@ -192,7 +144,7 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._keeper = Keeper()
+        self._renewal = Renewal()
         self._lock = threading.Lock()
         self._books: dict[str, Book] = {}
         self._scanned = 0.0
@@ -200,7 +152,7 @@ class Shelf:
 
     def books(self) -> list[Book]:
         """Every run below the folder, the one that was written to last first."""
-        return sorted(self._scan().values(), key=lambda book: (-book.changed(), book.slug))
+        return sorted(self._scan().values(), key=lambda book: (-changed(book.folder), book.slug))
 
     def book(self, slug: str) -> Book | None:
         """The book of this name, or None. Names are looked up, never made into paths."""
@@ -215,8 +167,10 @@ class Shelf:
         return blake2b(repr(sorted(seen)).encode(), digest_size=8).hexdigest()
 
     def close(self) -> None:
-        """Stop the background thread."""
-        self._keeper.stop()
+        """Stop the thread and close what is open."""
+        self._renewal.stop()
+        for book in self._books.values():
+            book.forget()
 
     def _scan(self, *, anew: bool = False) -> dict[str, Book]:
         with self._lock:
@@ -224,7 +178,7 @@ class Shelf:
                 found = slugs(self.root)
                 known = self._books
                 self._books = {
-                    slug: known[slug] if slug in known else Book(slug, folder, self._keeper)
+                    slug: known[slug] if slug in known else Book(slug, folder, self._renewal)
                     for slug, folder in found.items()
                 }
                 self._scanned = time.monotonic()

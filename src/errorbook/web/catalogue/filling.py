@@ -1,7 +1,7 @@
-"""Brings a catalogue up to its ledger, a portion at a time; it can stop after each, and go on in another process.
+"""Brings a catalogue up to its ledger, a portion at a time; another process may do the next one.
 
-Each portion is one transaction that also says how far it got. Three kinds, in this order: new responses of kept
-checkpoints, one by one; the questions of a *place* (task and split) from its first, where a checkpoint came into the
+Each portion is one transaction that also says how far it got. There are three kinds, in this order: new responses of
+kept checkpoints, one by one; the questions of a *place* (task and split) from its first, if a checkpoint came into the
 chain whose answers were passed over; and the other records in the order in which they were appended.
 """
 
@@ -17,7 +17,9 @@ from errorbook.ledger.changes import Answer, NewRecord
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Diagnosis, Draft, Example, Rejection, Split, Verdict
-from errorbook.web.catalogue.writing import LETTERS, Drafts, Items, Question
+from errorbook.web.catalogue import writing
+from errorbook.web.catalogue.schema import clear, make_tables, read_state, write_state
+from errorbook.web.catalogue.writing import LETTERS, ItemRow, Question
 
 PORTION = 1000
 """Rows of one transaction: tens of milliseconds of work."""
@@ -63,28 +65,27 @@ class Filling:
 
     def __init__(self, ledger: Ledger, sql: sqlite3.Connection) -> None:
         self._ledger, self._sql = ledger, sql
-        self._items, self._drafts = Items(sql), Drafts(sql)
         self._plan = plan(ledger)
         self._heads = changes.heads(ledger)
 
     def fits(self) -> bool:
         """Whether what is in the catalogue was read from this ledger, and only has to be added to."""
-        upto, first, last = self._number("records"), self._text("first"), self._text("last")
+        state = read_state(self._sql)
         known = self._sql.execute("SELECT place, position, seq FROM evaluations").fetchall()
         return (
-            self._heads.response >= self._number("responses")
-            and (not first or first == changes.record_hash(self._ledger, 1))
-            and (not last or last == changes.record_hash(self._ledger, upto))
-            and self._text("chain") == ",".join(self._plan.chain)[: len(self._text("chain"))]
+            self._heads.response >= state.responses
+            and (not state.first or state.first == changes.record_hash(self._ledger, 1))
+            and (not state.last or state.last == changes.record_hash(self._ledger, state.records))
+            and state.chain == ",".join(self._plan.chain)[: len(state.chain)]
             and all(self._plan.evaluations.get((place, position)) == seq for place, position, seq in known)
         )
 
     def begin(self) -> None:
-        """Note what is to be done. One transaction with nothing read."""
+        """Note what is to be done."""
         sql, plan = self._sql, self._plan
-        if not self._text("first"):
-            self._state(first=changes.record_hash(self._ledger, 1), responses=self._heads.response)
-        self._state(chain=",".join(plan.chain), heads=self._heads.record)
+        if not read_state(sql).first:
+            write_state(sql, first=changes.record_hash(self._ledger, 1), responses=self._heads.response)
+        write_state(sql, chain=",".join(plan.chain), heads=self._heads.record)
         for place, (task, split) in plan.places.items():
             sql.execute("INSERT OR IGNORE INTO places (place, task, split) VALUES (?, ?, ?)", (place, task, split))
             sql.execute("UPDATE places SET n = ? WHERE place = ?", (plan.questions[place], place))
@@ -99,24 +100,20 @@ class Filling:
             if (place, position) not in known:
                 self._new_evaluation(place, position, seq)
 
-    def portion(self) -> bool:
-        """Do the next portion; False where nothing is left."""
-        done = self._answers() or self._places() or self._records()
-        self._items.close()
-        self._drafts.close()
-        if done:
-            self._state(version=self._number("version") + 1)
-        return done
+    def go_on(self) -> None:
+        """Do the next portion, if there is one."""
+        if self._answers() or self._places() or self._records():
+            write_state(self._sql, version=read_state(self._sql).version + 1)
 
     def _new_evaluation(self, place: int, position: int, seq: int) -> None:
         self._sql.execute("INSERT INTO evaluations VALUES (?, ?, ?)", (place, position, seq))
-        if changes.has_answers(self._ledger, seq, self._number("responses")):  # they were passed over
+        if changes.has_answers(self._ledger, seq, read_state(self._sql).responses):  # they were passed over
             self._sql.execute("UPDATE places SET upto = '', done = 0 WHERE place = ?", (place,))
 
     # new responses ----------------------------------------------------------------------------------------------
 
     def _answers(self) -> bool:
-        new = changes.answers_after(self._ledger, self._number("responses"), PORTION)
+        new = changes.answers_after(self._ledger, read_state(self._sql).responses, PORTION)
         waiting = dict(self._sql.execute("SELECT place, upto FROM places WHERE upto IS NOT NULL").fetchall())
         for answer in new:
             where = self._plan.by_hash.get(answer.evaluation)
@@ -126,32 +123,35 @@ class Filling:
             if found is not None:
                 self._answered(where, found)
         if new:
-            self._state(responses=new[-1].seq)
+            write_state(self._sql, responses=new[-1].seq)
         return bool(new)
 
     def _answered(self, where: tuple[int, int], answer: Answer) -> None:
         place, position = where
-        item = self._items.find(place, answer.example)
+        item = writing.find_item(self._sql, place, answer.example)
         if item is None:
             self._write(place, answer.example, [(position, answer)])
             return
-        path = self._items.path(item).ljust(position, "-")
+        path = item.path.ljust(position, "-")
         newest = position >= len(path) - 1
         path = path[:position] + LETTERS[answer.verdict] + path[position + 1 :]
-        if self._items.answered(item, path, answer.seq if newest else item.answer):
-            self._items.say(item.id, changes.said(self._ledger, answer.seq))
+        self._set_path(item, path, answer.seq if newest else item.answer)
 
     def _write(self, place: int, example: str, answers: list[tuple[int, Answer]]) -> None:
         """One question with all its answers, in the order of the chain."""
         letters: dict[int, Verdict] = {position: answer.verdict for position, answer in answers}
         path = "".join(LETTERS[letters[n]] if n in letters else "-" for n in range(answers[-1][0] + 1))
         newest = answers[-1][1].seq
-        item = self._items.find(place, example)
-        if item is None:
-            text = changes.said(self._ledger, newest)
-            self._items.add(place, example, self._question(place, example), path, (newest, text))
-        elif self._items.answered(item, path, newest):
-            self._items.say(item.id, changes.said(self._ledger, newest))
+        item = writing.find_item(self._sql, place, example)
+        if item is not None:
+            self._set_path(item, path, newest)
+        else:
+            answer = newest, changes.said(self._ledger, newest)
+            writing.add_item(self._sql, place, example, self._question(place, example), path, answer)
+
+    def _set_path(self, item: ItemRow, path: str, answer: int) -> None:
+        if writing.set_path(self._sql, item, path, answer):
+            writing.set_answer_text(self._sql, item.id, changes.said(self._ledger, answer))
 
     def _question(self, place: int, example: str) -> Question:
         task, split = self._plan.places[place]
@@ -184,13 +184,14 @@ class Filling:
     # other records ----------------------------------------------------------------------------------------------
 
     def _records(self) -> bool:
-        new = changes.records_after(self._ledger, self._number("records"), _KINDS, PORTION)
+        before = read_state(self._sql).records
+        new = changes.records_after(self._ledger, before, _KINDS, PORTION)
         for record in new:
             _READERS[record.kind](self, record)
         upto = new[-1].seq if len(new) == PORTION else self._heads.record
-        if upto == self._number("records"):
+        if upto == before:
             return False
-        self._state(records=upto, last=changes.record_hash(self._ledger, upto))
+        write_state(self._sql, records=upto, last=changes.record_hash(self._ledger, upto))
         return True
 
     def _diagnosis(self, record: NewRecord) -> None:
@@ -198,28 +199,25 @@ class Filling:
         place = next((n for n, named in self._plan.places.items() if named == (diagnosis.task, "train")), None)
         if place is None:
             return
-        item = self._items.find(place, diagnosis.example)
+        item = writing.find_item(self._sql, place, diagnosis.example)
         if item is None:
-            self._items.add(place, diagnosis.example, self._question(place, diagnosis.example))
-            item = self._items.find(place, diagnosis.example)
+            about = self._question(place, diagnosis.example)
+            writing.add_item(self._sql, place, diagnosis.example, about, "", (0, ""))
+            item = writing.find_item(self._sql, place, diagnosis.example)
         if item is not None:
             kind = diagnosis.error_kind or "unnamed"
-            self._items.diagnosed(item, record.seq, kind, diagnosis.misconception)
+            writing.set_diagnosis(self._sql, item, record.seq, kind, diagnosis.misconception)
             self._sql.execute("INSERT OR IGNORE INTO diagnosed VALUES (?, ?, ?)", (record.hash, item.id, kind))
 
     def _draft(self, record: NewRecord) -> None:
         draft = msgspec.json.decode(record.body, type=Draft)
-        item = self._drafts.add(record.seq, record.hash, draft, record.cycle)
-        if item is not None:
-            self._items.counted(item, drafts=1)
+        writing.add_draft(self._sql, record.seq, record.hash, draft, record.cycle)
 
     def _sample(self, record: NewRecord) -> None:
-        item = self._drafts.checked(record.key, None)
-        if item is not None:
-            self._items.counted(item, samples=1)
+        writing.set_check(self._sql, record.key, None)
 
     def _rejection(self, record: NewRecord) -> None:
-        self._drafts.checked(record.key, msgspec.json.decode(record.body, type=Rejection))
+        writing.set_check(self._sql, record.key, msgspec.json.decode(record.body, type=Rejection))
 
     def _training(self, record: NewRecord) -> None:
         self._sql.execute(
@@ -233,29 +231,16 @@ class Filling:
             item = self._corrected_answer(correction.subject)
         else:
             draft = self._ledger.get(Draft, correction.subject)
-            item = self._drafts.changed(correction, record.cycle, draft) if draft else None
-        if item is not None:
-            self._items.corrected(item)
+            item = writing.correct_draft(self._sql, correction, record.cycle, draft) if draft else None
+        self._sql.execute("UPDATE items SET corrected = 1 WHERE id = ?", (item,))
 
     def _corrected_answer(self, response: str) -> int | None:
         answered = changes.answered_by(self._ledger, response)
         where = {seq: where for where, seq in self._plan.evaluations.items()}
         if answered is None or answered[0] not in where:
             return None
-        item = self._items.find(where[answered[0]][0], answered[1])
+        item = writing.find_item(self._sql, where[answered[0]][0], answered[1])
         return item.id if item else None
-
-    # state ------------------------------------------------------------------------------------------------------
-
-    def _state(self, **values: str | int) -> None:
-        self._sql.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values.items())
-
-    def _number(self, name: str) -> int:
-        return int(self._text(name) or 0)
-
-    def _text(self, name: str) -> str:
-        row = self._sql.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-        return "" if row is None else str(row[0])
 
 
 _READERS = {
@@ -268,23 +253,40 @@ _READERS = {
 }
 
 
-def is_done(sql: sqlite3.Connection, ledger: Ledger) -> bool:
-    """Whether everything in this ledger is in the catalogue."""
-    state = dict(sql.execute("SELECT name, value FROM state").fetchall())
-    heads = changes.heads(ledger)
-    upto = int(state.get("records", 0))
+def fill(ledger: Ledger, sql: sqlite3.Connection, full_text: bool) -> bool:
+    """Do one portion in an open transaction; return whether everything in the ledger is in the catalogue then.
+
+    A catalogue of another ledger is emptied first. Nothing is kept between two portions, so that several processes may
+    fill one catalogue in turn; the ledger must have been opened after the transaction, so that it is never older than
+    what is in the catalogue.
+
+    Raises:
+        LedgerError: The ledger holds no run yet, or one of another version of Errorbook.
+    """
+    if not _is_done(sql, ledger):
+        filling = Filling(ledger, sql)
+        if not filling.fits():
+            clear(sql)
+            make_tables(sql, full_text)
+            filling = Filling(ledger, sql)
+        filling.begin()
+        filling.go_on()
+    return _is_done(sql, ledger)
+
+
+def _is_done(sql: sqlite3.Connection, ledger: Ledger) -> bool:
+    state = read_state(sql)
     return (
-        (upto, state.get("responses", 0)) == tuple(heads)
-        and state.get("last", "") == changes.record_hash(ledger, upto)
+        (state.records, state.responses) == changes.heads(ledger)
+        and state.last == changes.record_hash(ledger, state.records)
         and sql.execute("SELECT 1 FROM places WHERE upto IS NOT NULL").fetchone() is None
     )
 
 
 def progress(sql: sqlite3.Connection) -> tuple[int, int]:
     """How much of the ledger is in the catalogue, in questions and records."""
-    known = dict(sql.execute("SELECT name, value FROM state WHERE name IN ('records', 'heads')").fetchall())
     row = sql.execute(
         "SELECT coalesce(sum(n), 0), coalesce(sum(CASE WHEN upto IS NULL THEN n ELSE min(done, n) END), 0) FROM places"
     ).fetchone()
-    records, heads = int(known.get("records", 0)), int(known.get("heads", 0))
-    return int(row[1]) + records, int(row[0]) + max(heads, records)
+    state = read_state(sql)
+    return int(row[1]) + state.records, int(row[0]) + max(state.heads, state.records)

@@ -6,7 +6,6 @@ counts and filters look at groups, and only the rows that a page shows are read.
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import time
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-VERSION = 1
+VERSION = 2
 """Part of the file's name: raise it with any change here or in what is filled in."""
 NEWEST = 1 << 48
 """Drafts are numbered down from here, so that the newest come first."""
@@ -42,8 +41,9 @@ _TABLES = """
         skill TEXT NOT NULL,
         kind TEXT NOT NULL,
         path TEXT NOT NULL,
+        fate TEXT NOT NULL,
         n INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (place, skill, kind, path)
+        UNIQUE (place, skill, kind, path, fate)
     );
     CREATE TABLE items (
         id INTEGER PRIMARY KEY,
@@ -57,9 +57,9 @@ _TABLES = """
         corrected INTEGER NOT NULL DEFAULT 0
     );
     CREATE UNIQUE INDEX items_in_order ON items (place, example, grp);
+    CREATE INDEX items_by_newest ON items (by_newest, place, example, grp);
+    CREATE INDEX items_by_drafts ON items (by_drafts, place, example, grp);
     CREATE INDEX items_by_group ON items (grp, example);
-    CREATE INDEX items_by_newest ON items (by_newest, place, example, grp) WHERE by_newest < 0;
-    CREATE INDEX items_by_drafts ON items (by_drafts, place, example, grp) WHERE by_newest < 0;
     CREATE TABLE diagnosed (
         hash TEXT PRIMARY KEY, item INTEGER NOT NULL, kind TEXT NOT NULL
     ) WITHOUT ROWID;
@@ -85,6 +85,14 @@ _TABLES = """
     CREATE INDEX drafts_in_order ON drafts (id, grp);
     CREATE INDEX drafts_by_group ON drafts (grp, id);
 """
+# Nothing but these writes a group's `n`, so it always is the number of its rows.
+_COUNTED = (
+    "CREATE TRIGGER {what}_added AFTER INSERT ON {what}s BEGIN"
+    " UPDATE {what}_groups SET n = n + 1 WHERE grp = new.grp; END",
+    "CREATE TRIGGER {what}_moved AFTER UPDATE OF grp ON {what}s BEGIN"
+    " UPDATE {what}_groups SET n = n - 1 WHERE grp = old.grp;"
+    " UPDATE {what}_groups SET n = n + 1 WHERE grp = new.grp; END",
+)
 _COLUMNS = {
     "item_search": "question, answer, misconception, names",
     "draft_search": "question, answer, solution, names",
@@ -99,25 +107,63 @@ class Search(NamedTuple):
     values: tuple[str, ...]
 
 
+class State(NamedTuple):
+    """What a catalogue was made from, and how far: `version` grows with every change of the catalogue.
+
+    `first` and `last` are the hashes of the ledger's first record and of the last one that was read, `records`,
+    `responses` and `heads` numbers of rows of the ledger: those read last, and its newest record.
+    """
+
+    version: int
+    first: str = ""
+    last: str = ""
+    records: int = 0
+    responses: int = 0
+    heads: int = 0
+    chain: str = ""
+
+
+def read_state(sql: sqlite3.Connection) -> State:
+    """The catalogue's own account of itself."""
+    return State(**dict(sql.execute("SELECT name, value FROM state").fetchall()))
+
+
+def write_state(sql: sqlite3.Connection, **values: str | int) -> None:
+    """Change some of it."""
+    sql.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values.items())
+
+
 def prepare(sql: sqlite3.Connection, full_text: bool = True) -> None:
-    """Make the tables where they are missing."""
-    with transaction(sql):
-        if sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone() is None:
-            for statement in filter(str.strip, _TABLES.split(";")):
-                sql.execute(statement)
-            for table, columns in _COLUMNS.items():
-                _search_table(sql, table, columns, full_text)
-            # Larger than that of any catalogue of this ledger before: what was remembered of it is not taken for this.
-            sql.execute("INSERT INTO state VALUES ('version', ?)", (time.time_ns() // 1000,))
+    """Make the tables if they are missing."""
+    if not _has_tables(sql):
+        with transaction(sql):
+            if not _has_tables(sql):  # another process may have made them meanwhile
+                make_tables(sql, full_text)
+
+
+def make_tables(sql: sqlite3.Connection, full_text: bool) -> None:
+    """Make all tables, in an open transaction."""
+    for statement in filter(str.strip, _TABLES.split(";")):
+        sql.execute(statement)
+    for statement in _COUNTED:
+        sql.execute(statement.format(what="item"))
+        sql.execute(statement.format(what="draft"))
+    for table, columns in _COLUMNS.items():
+        _search_table(sql, table, columns, full_text)
+    # Larger than that of any catalogue of this ledger before: what was remembered of it is not taken for this.
+    write_state(sql, version=time.time_ns() // 1000)
 
 
 def clear(sql: sqlite3.Connection) -> None:
-    """Take all tables away."""
-    with transaction(sql):
-        for table in _COLUMNS:
-            sql.execute(f"DROP TABLE {table}")
-        for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            sql.execute(f"DROP TABLE {name}")
+    """Take all tables away, in an open transaction."""
+    for table in _COLUMNS:
+        sql.execute(f"DROP TABLE {table}")
+    for (name,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        sql.execute(f"DROP TABLE {name}")
+
+
+def _has_tables(sql: sqlite3.Connection) -> bool:
+    return sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone() is not None
 
 
 @contextmanager
@@ -157,7 +203,7 @@ def search(table: str, text: str, full_text: bool) -> Search | None:
     Each word goes in quotes, so nothing that people type is taken for the search's own grammar. A single letter begins
     too many words to say anything, so it is one. A text of signs alone is looked for as it is.
     """
-    words = [word for word in re.split(r"[\s\x00-\x1f\x7f]+", _encodable(text)) if word][:_WORDS]
+    words = [word for word in re.split(r"[\s\x00-\x1f\x7f]+", encodable(text)) if word][:_WORDS]
     spoken = [word for word in words if any(unicodedata.category(sign)[0] in "LN" for sign in word)]
     if full_text and spoken:
         phrases = ['"' + word.replace('"', '""') + '"' for word in spoken]
@@ -169,10 +215,6 @@ def search(table: str, text: str, full_text: bool) -> Search | None:
     return Search(" AND ".join([f"{columns} LIKE ? ESCAPE '!'"] * len(patterns)), patterns)
 
 
-def among(groups: list[int]) -> str:
-    """The groups as one value for `json_each`: a list of any length is one parameter."""
-    return json.dumps(groups)
-
-
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """What SQLite can be asked: half a character pair, which a link may hold, is not text."""
     return text.encode("utf-8", "replace").decode("utf-8")

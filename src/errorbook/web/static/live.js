@@ -1,15 +1,15 @@
-// Keeps an open page fresh: when the server says that something changed, the page asks for itself again, and the parts
+// Keeps an open page fresh: it asks the server whether something changed; then it asks for itself again, and the parts
 // marked `data-live` (each with an id) are put in place of the old ones. Focus, selection, scrolling, open details and
 // half-filled forms stay. Without this file the page is the same, only not live.
 
 const QUIET = 1500; // milliseconds between two fetches, whatever the run writes
-const POLL = 2000; // where server-sent events fail
-const SLOWEST = 30000;
+const POLL = 500; // between two questions whether there is something new
+const SLOWEST = 30000; // the same while the server does not answer
 
 const base = document.body.dataset.run ?? "";
 let known = document.body.dataset.version ?? "";
-let source = null;
-let polling = 0;
+let turn = 0; // grows whenever the page stops asking
+let asking = false;
 let pause = POLL;
 let waiting = 0;
 let fetched = 0;
@@ -35,7 +35,7 @@ async function fetchAgain() {
     const answer = await fetch(location.href, { cache: "no-cache", headers: { Accept: "text/html" } });
     if (answer.ok) replaceLive(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
-    // The server is gone for now; when it is back, its first event leads here again.
+    // The server is gone for now; when it is back, its first answer leads here again.
     known = "unknown";
   } finally {
     busy = false;
@@ -105,9 +105,8 @@ function focusIn(part) {
   return (next) => next.querySelectorAll(alike)[index];
 }
 
-async function poll() {
-  polling = 0;
-  if (document.hidden) return;
+async function poll(mine) {
+  if (mine !== turn) return;
   try {
     const answer = await fetch(`${base}/changes?since=${encodeURIComponent(known)}`, { cache: "no-store" });
     if (!answer.ok) throw new Error(answer.statusText);
@@ -116,27 +115,19 @@ async function poll() {
   } catch {
     pause = Math.min(pause * 2, SLOWEST);
   }
-  polling = setTimeout(poll, pause);
+  setTimeout(poll, pause, mine);
 }
 
 function listen() {
-  if (document.hidden || source || polling) return;
-  if (!("EventSource" in window)) return void poll();
-  source = new EventSource(`${base}/events`);
-  source.onmessage = (event) => heard(event.data);
-  source.onerror = () => {
-    if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
-    source = null;
-    polling = setTimeout(poll, POLL);
-  };
+  if (document.hidden || asking) return;
+  asking = true;
+  poll(turn);
 }
 
-// A browser allows six connections to a server: a page that nobody sees must not hold one.
+// A page that nobody sees asks for nothing, so that nothing is made for it.
 function hush() {
-  source?.close();
-  source = null;
-  clearTimeout(polling);
-  polling = 0;
+  asking = false;
+  turn += 1;
 }
 
 if (document.querySelector("[data-live][id]")) {

@@ -10,11 +10,6 @@ from errorbook.records import Split, Verdict
 from errorbook.report.fates import Fate
 from errorbook.report.records import DraftOutcome
 
-ITEM_SORTS = ("id", "skill", "kind", "fate", "newest", "drafts")
-"""How items can be sorted; a "-" before the name turns the order round. "newest" is the newest diagnosis first."""
-DRAFT_SORTS = ("newest", "oldest", "task", "kind", "outcome", "reason", "cycle")
-"""How drafts can be sorted; a "-" before the name turns the order round."""
-
 
 class ItemFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which items; an empty text and 0 mean any.
