@@ -28,7 +28,7 @@ from errorbook.ledger.events import quiet
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Comparison, Decision, Evaluation, Outcome, Sample, Verdict
-from errorbook.setup.session import opened
+from errorbook.setup.session import open_run
 from errorbook.stats import paired_interval
 
 CONTROL = "undirected"
@@ -103,7 +103,7 @@ def _with_budget(config: Config, options: argparse.Namespace) -> Config:
 
 def _take_base_responses(source: Path, config: Config, folder: Path) -> None:
     """Copy the base model's evaluations from a finished run of the same seed: the same questions and settings."""
-    with opened(config, folder, quiet, "") as this, open_ledger(source) as ledger:
+    with open_run(config, folder, quiet, "") as this, open_ledger(source) as ledger:
         for evaluation in ledger.all(Evaluation):
             if evaluation.checkpoint == this.base.hash and this.ledger.find(Evaluation, evaluation.hash) is None:
                 this.ledger.open_evaluation(evaluation, cycle=0)

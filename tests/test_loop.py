@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loop_kit import RUN_FILE, config
@@ -20,11 +21,13 @@ from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.config import Config, load, parse
 from errorbook.diagnose import Strategy, diagnose, find_mistakes
 from errorbook.errors import BudgetError, DataError, LedgerError, StageError
+from errorbook.instruct import assign_undirected, instruct
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import exam, run
 from errorbook.records import (
+    Assignment,
     Call,
     Checkpoint,
     Comparison,
@@ -336,3 +339,24 @@ def test_an_invented_quote_is_a_failure_with_its_reason() -> None:
     ((_, result, _),) = diagnose(Inventor(), [mistake])
     assert isinstance(result, Failure)
     assert "I never said that" in result.reason
+
+
+def test_what_is_neither_draft_nor_failure_is_no_result_of_writing() -> None:
+    class Careless(ScriptedInstructor):
+        def __init__(self, result: object) -> None:
+            super().__init__()
+            self.result = result
+
+        def write(self, assignments: Iterable[Assignment]) -> Iterator[Any]:
+            for assignment, _, call in super().write(assignments):
+                yield assignment, self.result, call
+
+    (assignment,) = assign_undirected(["arithmetic"], 1, cycle=1)
+    for result, kind in (
+        (None, "NoneType"),
+        (["What is 1 + 1?"], "str"),
+        ("text", "str"),
+        ((assignment,), "Assignment"),
+    ):
+        with pytest.raises(StageError, match=f"The instructor 'scripted' wrote a {kind}; it must give drafts"):
+            list(instruct(Careless(result), [assignment]))

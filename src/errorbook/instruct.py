@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from errorbook.errors import StageError
 from errorbook.interfaces import Instructor
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
@@ -117,12 +118,20 @@ def retry(assignments: Iterable[Assignment], missing: Counter[str]) -> list[Assi
 def instruct(
     instructor: Instructor, assignments: Iterable[Assignment]
 ) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
-    """Have the instructor write; never more drafts than were asked for."""
+    """Have the instructor write; never more drafts than were asked for.
+
+    Raises:
+        StageError: The instructor gave something else than drafts or a failure.
+    """
     for assignment, result, call in instructor.write(assignments):
         if isinstance(result, Failure):
             yield assignment, result, call
-        else:
-            yield assignment, tuple(result)[: assignment.count], call
+            continue
+        stray = [item for item in result if not isinstance(item, Draft)] if isinstance(result, Sequence) else [result]
+        if stray:
+            kind = type(stray[0]).__name__
+            raise StageError(f"The instructor '{instructor.name}' wrote a {kind}; it must give drafts or a failure.")
+        yield assignment, result[: assignment.count], call
 
 
 def share_evenly(quota: int, parts: int) -> list[int]:

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from errorbook.config import Config
-from errorbook.corrections.apply import amended
+from errorbook.corrections.apply import apply_corrections
 from errorbook.corrections.inbox import collect, mark_responses
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, neighbours
 from errorbook.evaluate import evaluate
@@ -45,9 +45,9 @@ from errorbook.records import (
     Training,
 )
 from errorbook.setup.assemble import Course
-from errorbook.setup.session import Run, opened, timed
+from errorbook.setup.session import Run, open_run, timed
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
-from errorbook.write_and_verify import keep_budget, supplied
+from errorbook.write_and_verify import generate_samples, keep_budget
 
 
 def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_file: str = "") -> Checkpoint:
@@ -55,7 +55,7 @@ def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_fi
 
     Args:
         config: The checked run file.
-        folder: The run's own folder, created where missing; runs/NAME below the current one if not given.
+        folder: The run's own folder, created if it is missing; runs/NAME below the current one if not given.
         watch: Called with each event of the run's stages.
         run_file: The run file's text, kept for the record.
 
@@ -66,7 +66,7 @@ def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_fi
         UserError: Something that the user must fix; what was recorded stays, and the same call goes on.
         StageError: A stage broke its contract.
     """
-    with opened(config, folder or Path("runs") / config.run.name, watch, run_file) as this:
+    with open_run(config, folder or Path("runs") / config.run.name, watch, run_file) as this:
         current = this.base
         for cycle in range(1, config.run.cycles + 1):
             decision = this.ledger.find(Decision, keys.decision(cycle))
@@ -83,7 +83,7 @@ def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_fi
 
 def exam(config: Config, folder: Path, watch: Watch = quiet, run_file: str = "") -> None:
     """Evaluate the base model on train and dev of every task: the error book without training."""
-    with opened(config, folder, watch, run_file) as this:
+    with open_run(config, folder, watch, run_file) as this:
         for course in this.parts.courses:
             for split in ("train", "dev"):
                 _evaluate(this, course, split, this.base, cycle=0)
@@ -94,7 +94,7 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     config, parts = this.config, this.parts
 
     # Steps 1 and 2: the target answers the train questions that were selected. Scores that people corrected count.
-    answers = {course.name: _answers(this, course, "train", current, cycle) for course in parts.learnt()}
+    answers = {course.name: _load_answers(this, course, "train", current, cycle) for course in parts.learnt()}
     collect(this.ledger)
     books = {name: mark_responses(this.ledger, cycle, responses) for name, responses in answers.items()}
     mistakes = [
@@ -112,25 +112,27 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
         assignments = assign_undirected(list(exemplars), quota, cycle, exemplars=exemplars)
     else:
         if config.strategy.name == "contrast":
-            mistakes = _with_contrasts(this, cycle, current, mistakes, books)
-        assignments = assign(_diagnosed(this, cycle, mistakes), quota, cycle)
-    samples = supplied(this, cycle, assignments)
+            mistakes = _find_contrasts(this, cycle, current, mistakes, books)
+        assignments = assign(_diagnose(this, cycle, mistakes), quota, cycle)
+    samples = generate_samples(this, cycle, assignments)
     if not samples:
-        reason = f"no draft passed verification ({_why_rejected(this.ledger, cycle)}), so there was nothing to train on"
+        why = _explain_rejections(this.ledger, cycle)
+        reason = f"no draft passed verification ({why}), so there was nothing to train on"
         return Decision(cycle=cycle, outcome="reject", reason=reason, checkpoint=current.hash)
 
     # Step 4: train on the samples, examine the candidates on dev, and let the gate decide. What they are compared with
     # is asked before the training, while the current weights are still loaded.
     for course in parts.courses:
         if course.examples["dev"]:
-            _asked_twice(this, cycle, current, course, _answers(this, course, "dev", current, cycle))
+            _evaluate(this, course, "dev", current, cycle)
+            _measure_noise(this, cycle, current, course)
     collect(this.ledger)
-    samples = amended(this, cycle, samples)
+    samples = apply_corrections(this, cycle, samples)
     if not samples:
         reason = "every sample was struck out, so there was nothing to train on"
         return Decision(cycle=cycle, outcome="reject", reason=reason, checkpoint=current.hash)
-    candidates = _trained(this, cycle, current, samples, books)
-    return _decided(this, cycle, current, candidates)
+    candidates = _train_candidates(this, cycle, current, samples, books)
+    return _decide(this, cycle, current, candidates)
 
 
 def final_exam(this: Run, final: Checkpoint) -> None:
@@ -142,7 +144,7 @@ def final_exam(this: Run, final: Checkpoint) -> None:
         for course in tested:
             _evaluate(this, course, "test", checkpoint, this.config.run.cycles + 1)
     for course in tested:
-        comparison = _compared(this, course, "test", this.base, final, this.config.run.cycles + 1)
+        comparison = _compare(this, course, "test", this.base, final, this.config.run.cycles + 1)
         this.ledger.append(comparison, key=keys.final_comparison(course.name), parent=final.hash)
 
 
@@ -150,7 +152,7 @@ def final_exam(this: Run, final: Checkpoint) -> None:
 
 
 def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> Evaluation:
-    """Evaluate one checkpoint on one split, or go on with it."""
+    """Evaluate one checkpoint on one split, as far as that is not done yet."""
     examples, ledger = course.examples[split], this.ledger
     evaluation = course.evaluation(this.parts.target, checkpoint, split)
     ledger.open_evaluation(evaluation, cycle)
@@ -166,13 +168,13 @@ def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, c
     return evaluation
 
 
-def _answers(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:
-    """The responses of one checkpoint on one split by example id; it is evaluated first, as far as it was not yet."""
+def _load_answers(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:
+    """Evaluate one checkpoint on one split, and return the responses by example id."""
     evaluation = _evaluate(this, course, split, checkpoint, cycle)
     return {response.example: response for response in this.ledger.responses(evaluation)}
 
 
-def _asked_twice(this: Run, cycle: int, current: Checkpoint, course: Course, answers: dict[str, Response]) -> None:
+def _measure_noise(this: Run, cycle: int, current: Checkpoint, course: Course) -> None:
     """Ask the base again in other batches, once a run: how much a learnt task's verdicts change when nothing does."""
     key, ledger = keys.noise(course.name), this.ledger
     wanted = this.config.gate.noise_floor and cycle == 1 and course.role == "learn"
@@ -180,13 +182,14 @@ def _asked_twice(this: Run, cycle: int, current: Checkpoint, course: Course, ans
         return
     examples, target = course.examples["dev"], this.parts.target
     evaluation = course.evaluation(target, current, "dev")
+    answers = {response.example: response for response in ledger.responses(evaluation)}
     with timed(this, "noise", cycle, len(examples), course.name, "dev"):
         target.use(current, ledger.root)
         noise = noise_floor(target, course.task, course.scorer, evaluation, examples, answers)
     ledger.append(noise, key=key, cycle=cycle, parent=evaluation.hash)
 
 
-def _with_contrasts(
+def _find_contrasts(
     this: Run,
     cycle: int,
     current: Checkpoint,
@@ -205,7 +208,7 @@ def _with_contrasts(
     return found
 
 
-def _diagnosed(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mistake, Diagnosis]]:
+def _diagnose(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mistake, Diagnosis]]:
     """Diagnose what is not diagnosed yet; the pairs are in the mistakes' order, whatever the instructor's."""
     ledger, known, failed = this.ledger, this.ledger.keys(Diagnosis), this.ledger.keys(Failure)
     keyed = [(mistake, keys.diagnosis(mistake.response.hash, mistake.strategy)) for mistake in mistakes]
@@ -214,14 +217,14 @@ def _diagnosed(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mis
         with timed(this, "diagnose", cycle, len(mistakes)) as tick:
             found = diagnose(this.parts.instructor, missing)
             for done, (mistake, result, call) in enumerate(found, len(mistakes) - len(missing) + 1):
-                ledger.extend(_diagnosis_entries(mistake, result, call), cycle)
+                ledger.extend(_list_entries(mistake, result, call), cycle)
                 tick(done)
                 keep_budget(this)
     pairs = ((mistake, ledger.find(Diagnosis, key)) for mistake, key in keyed)
     return [(mistake, diagnosis) for mistake, diagnosis in pairs if diagnosis is not None]
 
 
-def _diagnosis_entries(mistake: Mistake, result: Diagnosis | Failure, call: Call) -> list[Entry]:
+def _list_entries(mistake: Mistake, result: Diagnosis | Failure, call: Call) -> list[Entry]:
     """The records of one answered mistake, appended together: the call comes with its result or not at all."""
     parent = mistake.response.hash
     key = keys.diagnosis(parent, mistake.strategy)
@@ -234,7 +237,7 @@ def _diagnosis_entries(mistake: Mistake, result: Diagnosis | Failure, call: Call
     ]
 
 
-def _trained(
+def _train_candidates(
     this: Run, cycle: int, current: Checkpoint, samples: list[Sample], books: dict[str, dict[str, Marked]]
 ) -> list[Checkpoint]:
     """Train once and return one candidate checkpoint for each adapter scale."""
@@ -242,14 +245,14 @@ def _trained(
     tasks = {course.name: course.task for course in this.parts.courses}
     recipe = config.train.recipe(seed=config.run.seed * 1000 + cycle)
     if recipe.start == "restart":  # from the base again, so with everything that was accepted so far
-        samples = amended(this, cycle, _accepted_samples(ledger, cycle)) + samples
-    lessons = lessons_from(samples, _rehearsal(this, cycle, books), tasks, recipe.replay, recipe.seed)
+        samples = apply_corrections(this, cycle, _list_accepted_samples(ledger, cycle)) + samples
+    lessons = lessons_from(samples, _collect_rehearsal(this, cycle, books), tasks, recipe.replay, recipe.seed)
     if recipe.objective == "dpo":
-        lessons = paired(lessons, _practised(this, cycle, current, samples))
-        lessons += preference_lessons(_answered(this, books), tasks)
+        lessons = paired(lessons, _collect_wrong_answers(this, cycle, current, samples))
+        lessons += preference_lessons(_pair_with_answers(this, books), tasks)
     training = ledger.find(Training, keys.training(cycle))
     if training is None:
-        # Recorded first: from here on a correction is too late for this cycle, also where the training is killed.
+        # Recorded first: from here on a correction is too late for this cycle, even if the training is killed.
         ledger.extend([Entry(lesson, keys.lesson(cycle, lesson.hash), lesson.source) for lesson in lessons], cycle)
         this.parts.target.close()
         with timed(this, "train", cycle, len(lessons)) as tick:
@@ -276,27 +279,29 @@ def _trained(
     return candidates
 
 
-def _accepted_samples(ledger: Ledger, cycle: int) -> list[Sample]:
+def _list_accepted_samples(ledger: Ledger, cycle: int) -> list[Sample]:
     """The samples of all earlier cycles that were accepted."""
     decisions = [ledger.find(Decision, keys.decision(past)) for past in range(1, cycle)]
     accepted = [decision.cycle for decision in decisions if decision and decision.outcome == "accept"]
     return [sample for past in accepted for sample in ledger.all(Sample, past)]
 
 
-def _practised(this: Run, cycle: int, current: Checkpoint, samples: list[Sample]) -> dict[str, str]:
+def _collect_wrong_answers(this: Run, cycle: int, current: Checkpoint, samples: list[Sample]) -> dict[str, str]:
     """The target's own wrong responses to the questions of the samples, by sample: what those are preferred over."""
     wrong: dict[str, str] = {}
     for course in this.parts.learnt():
         if isinstance(course.scorer, BatchScorer):  # programs: their drafts' tests are not kept with the samples
             continue
         examples = tuple(question_of(sample) for sample in samples if sample.task == course.name)
-        for answer in _answers(this, course.practising(examples), "train", current, cycle).values() if examples else ():
+        for answer in (
+            _load_answers(this, course.practising(examples), "train", current, cycle).values() if examples else ()
+        ):
             if answer.score.verdict == "wrong" and not answer.truncated:
                 wrong[answer.example] = answer.text
     return wrong
 
 
-def _answered(this: Run, books: dict[str, dict[str, Marked]]) -> list[tuple[Example, Marked]]:
+def _pair_with_answers(this: Run, books: dict[str, dict[str, Marked]]) -> list[tuple[Example, Marked]]:
     """The train questions of the learnt tasks with the target's present responses."""
     return [
         (example, books[course.name][example.id])
@@ -305,7 +310,7 @@ def _answered(this: Run, books: dict[str, dict[str, Marked]]) -> list[tuple[Exam
     ]
 
 
-def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]]) -> list[tuple[Example, Marked]]:
+def _collect_rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]]) -> list[tuple[Example, Marked]]:
     """The target's own responses on train: the current ones of learnt tasks, the base's of guards."""
     pairs = []
     for course in this.parts.courses:
@@ -313,19 +318,19 @@ def _rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]]) -> li
         if examples:
             book = books.get(course.name)
             if book is None:
-                answers = _answers(this, course, "train", this.base, cycle=0)
+                answers = _load_answers(this, course, "train", this.base, cycle=0)
                 book = mark_responses(this.ledger, cycle, answers)
             pairs += [(example, book[example.id]) for example in examples]
     return pairs
 
 
-def _decided(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpoint]) -> Decision:
+def _decide(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpoint]) -> Decision:
     """Examine the candidates on dev and let the gate decide; a rejected cycle goes back to the current checkpoint."""
     judged: list[tuple[Outcome, str, tuple[Comparison, ...]]] = []
     rule = this.ledger.find(Rule, keys.RULE) or this.config.rule()
     for candidate in candidates:
         comparisons = [
-            _compared(this, course, "dev", current, candidate, cycle)
+            _compare(this, course, "dev", current, candidate, cycle)
             for course in this.parts.courses
             if course.examples["dev"]
         ]
@@ -342,7 +347,7 @@ def _decided(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkp
     )
 
 
-def _compared(this: Run, course: Course, split: Split, before: Checkpoint, after: Checkpoint, cycle: int) -> Comparison:
+def _compare(this: Run, course: Course, split: Split, before: Checkpoint, after: Checkpoint, cycle: int) -> Comparison:
     """Examine two checkpoints on one split and pair their responses."""
     ledger = this.ledger
     old, new = (_evaluate(this, course, split, checkpoint, cycle) for checkpoint in (before, after))
@@ -350,7 +355,7 @@ def _compared(this: Run, course: Course, split: Split, before: Checkpoint, after
     return compare((old, ledger.verdicts(old)), (new, ledger.verdicts(new)), course.role, course.margin)
 
 
-def _why_rejected(ledger: Ledger, cycle: int) -> str:
+def _explain_rejections(ledger: Ledger, cycle: int) -> str:
     counts = Counter(rejection.reason for rejection in ledger.all(Rejection, cycle))
     listed = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
     return listed or "no draft was written"

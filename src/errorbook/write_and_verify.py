@@ -7,11 +7,12 @@ what is written is the instructor's business, what may be trained on `verify`'s.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from errorbook.errors import BudgetError
 from errorbook.instruct import instruct, retry
-from errorbook.interfaces import Checker, Solver
+from errorbook.interfaces import Checker, Scorer, Solver, Task
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
@@ -19,16 +20,25 @@ from errorbook.setup.session import Run, timed
 from errorbook.verify import Evidence, Protected, Taken, blind, verify
 
 
-def supplied(this: Run, cycle: int, assignments: list[Assignment]) -> list[Sample]:
+class Desk(NamedTuple):
+    """What a cycle's drafts are held against. Every sample is added to `taken`, so a cycle has one desk only."""
+
+    tasks: dict[str, tuple[Task, Scorer]]
+    taken: Taken
+    protected: Protected
+
+
+def generate_samples(this: Run, cycle: int, assignments: list[Assignment]) -> list[Sample]:
     """Have drafts written and verified; ask again, a bounded number of rounds, for those that were rejected."""
-    desk = _verification_desk(this, cycle)
+    desk = _set_up_desk(this, cycle)
     samples: list[Sample] = []
     for _ in range(this.config.strategy.rounds):
         if not assignments:
             break
-        drafts = _drafted(this, cycle, assignments)
+        drafts = _write_drafts(this, cycle, assignments)
         wrong = {item.hash: item.mistake.response.text for item in assignments if item.mistake}
-        passed = desk(drafts, {draft.hash: wrong[draft.assignment] for draft in drafts if draft.assignment in wrong})
+        against = {draft.hash: wrong[draft.assignment] for draft in drafts if draft.assignment in wrong}
+        passed = _verify_drafts(this, cycle, desk, drafts, against)
         samples += passed
         kept = {sample.draft for sample in passed}
         missing = Counter({assignment.hash: assignment.count for assignment in assignments})
@@ -37,17 +47,16 @@ def supplied(this: Run, cycle: int, assignments: list[Assignment]) -> list[Sampl
     return samples
 
 
-def _drafted(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft]:
+def _write_drafts(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft]:
     """Have the instructor write what is not written yet; the drafts are in the assignments' order."""
     ledger = this.ledger
     known = ledger.keys(Call, cycle)
-    open_assignments = [item for item in assignments if keys.call("write", item.hash) not in known]
-    if open_assignments:
+    missing = [item for item in assignments if keys.call("write", item.hash) not in known]
+    if missing:
         with timed(this, "write", cycle, len(assignments)) as tick:
-            done = len(assignments) - len(open_assignments)
-            for assignment, result, call in instruct(this.parts.instructor, open_assignments):
-                ledger.extend(_written(assignment, result, call), cycle)
-                done += 1
+            found = instruct(this.parts.instructor, missing)
+            for done, (assignment, result, call) in enumerate(found, len(assignments) - len(missing) + 1):
+                ledger.extend(_list_entries(assignment, result, call), cycle)
                 tick(done)
                 keep_budget(this)
     wanted = {assignment.hash: place for place, assignment in enumerate(assignments)}
@@ -55,33 +64,36 @@ def _drafted(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft
     return sorted(drafts, key=lambda draft: (wanted[draft.assignment], draft.index))
 
 
-def _voted(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:
-    """Blind answers to the drafts whose answer nothing recomputes, where the instructor can give them."""
+def _list_entries(assignment: Assignment, result: Sequence[Draft] | Failure, call: Call) -> list[Entry]:
+    """The records of one answered assignment, appended together: the call comes with all its drafts or not at all."""
+    key, diagnosis = keys.call("write", assignment.hash), assignment.diagnosis.hash if assignment.diagnosis else ""
+    if isinstance(result, Failure):
+        return [Entry(call, key, diagnosis), Entry(result, key, diagnosis)]
+    drafts = [Entry(draft, keys.draft(assignment.hash, draft.index), diagnosis) for draft in result]
+    return [Entry(call, key, diagnosis), *drafts]
+
+
+def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:
+    """Blind answers to the drafts whose answer nothing recomputes, if the instructor can give them."""
     instructor, ledger, k = this.parts.instructor, this.ledger, this.config.verify.votes
     solved = {course.name for course in this.parts.courses if isinstance(course.task, Solver)}
     asked = [draft for draft in drafts if draft.task not in solved and not draft.tests]
     if not isinstance(instructor, Checker) or this.config.verify.answers == "trust" or not (k and asked):
         return {}
-    votes = _votes(ledger, cycle)
+    votes = _read_votes(ledger, cycle)
     missing = [draft for draft in asked if len(votes.get(draft.hash, ())) < k]
     if missing:
         with timed(this, "vote", cycle, k * len(missing)) as tick:
             for done, (question, answer, call) in enumerate(instructor.vote(map(blind, missing), k), 1):
                 given = "" if isinstance(answer, Failure) else answer
-                vote = Vote(draft=question.id, answer=given, call=call.hash)
-                ledger.extend(
-                    [
-                        Entry(call, keys.call("vote", call.subject), vote.draft),
-                        Entry(vote, call.subject, vote.draft),
-                    ],
-                    cycle,
-                )
+                vote = Entry(Vote(draft=question.id, answer=given, call=call.hash), call.subject, question.id)
+                ledger.extend([Entry(call, keys.call("vote", call.subject), question.id), vote], cycle)
                 tick(done)
                 keep_budget(this)
-    return _votes(ledger, cycle)
+    return _read_votes(ledger, cycle)
 
 
-def _votes(ledger: Ledger, cycle: int) -> dict[str, list[str]]:
+def _read_votes(ledger: Ledger, cycle: int) -> dict[str, list[str]]:
     """The recorded votes by draft, in an order that does not depend on when they came."""
     found: dict[str, list[str]] = {}
     for vote in ledger.all(Vote, cycle):
@@ -89,38 +101,35 @@ def _votes(ledger: Ledger, cycle: int) -> dict[str, list[str]]:
     return {draft: sorted(answers) for draft, answers in found.items()}
 
 
-def _verification_desk(this: Run, cycle: int) -> Callable[[list[Draft], dict[str, str]], list[Sample]]:
-    """A function that verifies drafts against all that is taken or protected, in a fixed order, and records each."""
+def _set_up_desk(this: Run, cycle: int) -> Desk:
+    """The desk of one cycle: all train questions and earlier samples are taken, all else is protected."""
     ledger, config, courses = this.ledger, this.config, this.parts.courses
-    train = [example for course in courses for example in course.examples["train"]]
-    held = [
-        example
-        for course in courses
-        for split, examples in course.examples.items()
-        for example in examples
-        if split != "train" or course.role == "guard"
-    ]
-    held += this.parts.protected
-    learnt_train = [example for course in this.parts.learnt() for example in course.examples["train"]]
+    asked = [(course, split, item) for course in courses for split, part in course.examples.items() for item in part]
+    train = [item.question for _, split, item in asked if split == "train"]
+    held_out = [item for course, split, item in asked if split != "train" or course.role == "guard"]
+    learnt = [item for course, split, item in asked if split == "train" and course.role == "learn"]
     earlier = [sample.question for past in range(1, cycle) for sample in ledger.all(Sample, past)]
-    taken = Taken(config.verify.near_duplicate, [*(example.question for example in train), *earlier])
-    # Only calculations are the same question where their numbers and answer are the same.
+    # Only calculations are the same question if their numbers and their answer are the same.
     sums = {course.name for course in courses if isinstance(course.task, Solver)}
-    protected = Protected(held, learnt_train, config.verify.ngram, sums)
-    tasks = {course.name: (course.task, course.scorer) for course in courses}
+    return Desk(
+        tasks={course.name: (course.task, course.scorer) for course in courses},
+        taken=Taken(config.verify.near_duplicate, [*train, *earlier]),
+        protected=Protected([*held_out, *this.parts.protected], learnt, config.verify.ngram, sums),
+    )
 
-    def check(drafts: list[Draft], wrong: dict[str, str]) -> list[Sample]:
-        trusted = config.verify.answers == "trust"
-        known = Evidence(votes=_voted(this, cycle, drafts), wrong=wrong, trust_answers=trusted)
-        outcomes = []
-        with timed(this, "verify", cycle, len(drafts)) as tick:
-            for outcome in verify(drafts, tasks, taken, protected, known):
-                outcomes.append(outcome)
-                tick(len(outcomes))
-            ledger.extend((Entry(outcome, outcome.draft, outcome.draft) for outcome in outcomes), cycle)
-        return [outcome for outcome in outcomes if isinstance(outcome, Sample)]
 
-    return check
+def _verify_drafts(this: Run, cycle: int, desk: Desk, drafts: list[Draft], wrong: dict[str, str]) -> list[Sample]:
+    """Verify the drafts in their order and record what becomes of each; `wrong` has the mistake's text by draft."""
+    trusted = this.config.verify.answers == "trust"
+    known = Evidence(votes=_collect_votes(this, cycle, drafts), wrong=wrong, trust_answers=trusted)
+    outcomes = []
+    # A killed verification leaves no outcome behind. It starts anew, and the same order gives the same outcomes.
+    with timed(this, "verify", cycle, len(drafts)) as tick:
+        for outcome in verify(drafts, desk.tasks, desk.taken, desk.protected, known):
+            outcomes.append(outcome)
+            tick(len(outcomes))
+        this.ledger.extend((Entry(outcome, outcome.draft, outcome.draft) for outcome in outcomes), cycle)
+    return [outcome for outcome in outcomes if isinstance(outcome, Sample)]
 
 
 def keep_budget(this: Run) -> None:
@@ -130,13 +139,3 @@ def keep_budget(this: Run) -> None:
         raise BudgetError(
             f"The budget of ${cap:g} is used up; raise run.budget_usd and give the same command to go on."
         )
-
-
-def _written(assignment: Assignment, result: object, call: Call) -> list[Entry]:
-    """The records of one answered assignment, appended together: the call comes with all its drafts or not at all."""
-    diagnosis = assignment.diagnosis.hash if assignment.diagnosis else ""
-    entries = [Entry(call, keys.call("write", assignment.hash), diagnosis)]
-    if isinstance(result, Failure):
-        return [*entries, Entry(result, keys.call("write", assignment.hash), diagnosis)]
-    drafts = [draft for draft in result if isinstance(draft, Draft)] if isinstance(result, tuple) else []
-    return entries + [Entry(draft, keys.draft(assignment.hash, draft.index), diagnosis) for draft in drafts]

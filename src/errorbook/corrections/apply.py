@@ -16,7 +16,7 @@ from errorbook.setup.session import Run
 from errorbook.verify import Evidence, Refusal, own_faults
 
 
-def amended(this: Run, cycle: int, samples: Sequence[Sample]) -> list[Sample]:
+def apply_corrections(this: Run, cycle: int, samples: Sequence[Sample]) -> list[Sample]:
     """The samples without those struck out and with the edits that pass, by the corrections up to this cycle."""
     given, standing = {sample.draft for sample in samples}, list[Correction]()
     for subject, item in newest(this.ledger, cycle).items():

@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def opened(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterator[Run]:
+def open_run(config: Config, folder: Path, watch: Watch, run_file: str) -> Iterator[Run]:
     """Open the ledger, check that it is this run's, and write down what must be fixed before the first cycle."""
     parts = assemble(config, folder)  # before the ledger is made: a run file that cannot work leaves nothing behind
     target = parts.target
