@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from itertools import combinations
 
@@ -20,6 +20,7 @@ from errorbook.adapters.instructors.tutor_reading import (
     read_number,
     read_numbers,
     read_steps,
+    work_from_left,
 )
 from errorbook.records import Example, Response
 
@@ -130,22 +131,35 @@ def _short_slip(step: Step) -> str:
 
 def _long_slip(step: Step) -> str:
     """A slip in an expression of several operators: fractions, a carried 1 left out, or the order ignored."""
-    if "/" in step.operators and step.operators[::2] == ("/",) * len(step.operators[::2]):
-        tops, bottoms = step.numbers[::2], step.numbers[1::2]
-        signs = [1 if operator == "+" else -1 for operator in step.operators[1::2]]
-        if len(tops) == len(bottoms) and all(operator in "+-" for operator in step.operators[1::2]):
-            top = tops[0] + sum(sign * value for sign, value in zip(signs, tops[1:], strict=True))
-            bottom = bottoms[0] + sum(sign * value for sign, value in zip(signs, bottoms[1:], strict=True))
-            if (bottom and step.stated == top / bottom) or step.stated in (top, *(top / b for b in bottoms if b)):
-                return "ignored_fraction"
+    if _adds_tops_and_bottoms(step):
+        return "ignored_fraction"
     if step.flat != step.value and step.stated == step.flat:
         return "wrong_order"
-    carried = step.numbers[-1] == 1 and max(step.numbers) < 20
-    if carried and set(step.operators) == {"+"} and step.stated == step.value - 1:
-        return "dropped_carry"
-    if carried and set(step.operators) == {"-"} and step.stated == step.value + 1:
-        return "dropped_borrow"
+    dropped = _dropped_one(step)
+    if dropped:
+        return dropped
     return "place_value" if _digits_lost(step.stated, step.value) else "miscalculated"
+
+
+def _adds_tops_and_bottoms(step: Step) -> bool:
+    """Whether fractions were added as whole numbers: "1/2 + 1/3 = 2/5", or with one bottom kept: "2/3"."""
+    divisions, between = step.operators[::2], step.operators[1::2]
+    tops, bottoms = step.numbers[::2], step.numbers[1::2]
+    if set(divisions) != {"/"} or not set(between) <= {"+", "-"} or len(tops) != len(bottoms):
+        return False
+    top, bottom = (work_from_left(parts, between) for parts in (tops, bottoms))
+    return top is not None and step.stated in {top, *(top / other for other in (bottom, *bottoms) if other)}
+
+
+def _dropped_one(step: Step) -> str:
+    """The kind of fault in a column that leaves out its last 1: "4 + 3 + 1 = 7", "5 - 1 - 1 = 4"."""
+    if step.numbers[-1] != 1 or max(step.numbers) >= 20:
+        return ""
+    if set(step.operators) == {"+"} and step.stated == step.value - 1:
+        return "dropped_carry"
+    if set(step.operators) == {"-"} and step.stated == step.value + 1:
+        return "dropped_borrow"
+    return ""
 
 
 def _without_carries(operator: str, a: Fraction, b: Fraction) -> set[Fraction]:
@@ -337,27 +351,49 @@ def _bare_answer(case: _Case, stated: Fraction) -> str:
 
 def _ignores_idea(case: _Case, stated: Fraction) -> bool:
     """Whether a result is what comes of treating the percentage, the fraction or the unit as a plain number."""
-    gold, given = _worth(case.example.answer), case.given
-    if gold is None or stated == gold or len(given) < 1:
+    gold = _worth(case.example.answer)
+    if gold is None or stated == gold or not case.given:
         return False
-    if case.example.skill == "percentages":
-        part = next((step.stated for step in case.gold if step.operators == ("/",)), gold)
-        plain = {a + b for a, b in combinations(given, 2)} | {abs(a - b) for a, b in combinations(given, 2)}
-        return stated in plain | {a * b for a, b in combinations(given, 2)} | {part * 100, part * 10, given[0]}
-    if case.example.skill == "fractions":
-        bottoms, tops = given[1::2], given[0::2]
-        apart = {sum(tops, Fraction(0)), abs(given[0] - given[-1])} | {a * b for a, b in combinations(given, 2)}
-        if len(given) == 4 and sum(bottoms, Fraction(0)):
-            apart |= {
-                sum(tops, Fraction(0)) / sum(bottoms, Fraction(0)),
-                *(sum(tops, Fraction(0)) / b for b in bottoms if b),
-            }
-        if len(given) == 3 and given[1]:
-            apart.add(given[2] / given[1])
-        return stated in apart
+    return stated in _WITHOUT_IDEA[case.example.skill](case, gold)
+
+
+def _without_percent(case: _Case, gold: Fraction) -> set[Fraction]:
+    """Results without the hundredth: for 10% of 60, 600 and 50 and 70."""
+    given = case.given
+    part = next((step.stated for step in case.gold if step.operators == ("/",)), gold)
+    plain = {value for a, b in combinations(given, 2) for value in (a + b, abs(a - b), a * b)}
+    return plain | {part * 100, part * 10, given[0]}
+
+
+def _without_fraction(case: _Case, gold: Fraction) -> set[Fraction]:
+    """Results of a fraction's parts as whole numbers: for 1/2 + 1/3, 2 and 2/5; for 2/3 of 9, 18 and 3."""
+    given = case.given
+    bottoms, top, bottom = given[1::2], _sum(given[0::2]), _sum(given[1::2])
+    apart = {top, abs(given[0] - given[-1])} | {a * b for a, b in combinations(given, 2)}
+    if len(given) == 4 and bottom:
+        apart |= {top / other for other in (bottom, *bottoms) if other}
+    if len(given) == 3 and given[1]:
+        apart.add(given[2] / given[1])
+    return apart
+
+
+def _without_factor(case: _Case, gold: Fraction) -> set[Fraction]:
+    """Results without the units' factor, or with it turned round: for 4 hours in minutes, 4 and 1/15."""
+    given = case.given
     factors = {value for step in case.gold for value in step.numbers if value not in given and value > 1}
-    turned = {value / factor for value in given for factor in factors} | {v * f for v in given[:1] for f in factors}
-    return stated in set(given) | turned | {sum(given, Fraction(0))}
+    turned = {value / factor for value in given for factor in factors} | {given[0] * factor for factor in factors}
+    return set(given) | turned | {_sum(given)}
+
+
+_WITHOUT_IDEA: dict[str, Callable[[_Case, Fraction], set[Fraction]]] = {
+    "percentages": _without_percent,
+    "fractions": _without_fraction,
+    "unit_conversion": _without_factor,
+}
+
+
+def _sum(values: Sequence[Fraction]) -> Fraction:
+    return sum(values, Fraction(0))
 
 
 def _worth(answer: str) -> Fraction | None:

@@ -189,7 +189,7 @@ def _step(text: str, cut: Sequence[Token], left: tuple[int, Parsed], right: tupl
     value, stated = evaluate(one, True, {}), evaluate(other, True, {})
     numbers, operators = _parts(one)
     bracketed = any(token.kind == "open" for token in cut[first:after])
-    flat = None if bracketed else _left_to_right(numbers, operators)
+    flat = None if bracketed else work_from_left(numbers, operators)
     if cut[first].text in _DASHES:
         numbers, operators = numbers[1:], operators[1:]
     if value is None or stated is None or not operators:
@@ -250,7 +250,7 @@ def _steps_in_prose(text: str) -> Iterator[Step]:
             if a is None or b is None or stated is None:
                 continue
             numbers = (b, a) if swapped else (a, b)
-            value = _left_to_right(numbers, (operator,))
+            value = work_from_left(numbers, (operator,))
             if value is not None:
                 yield Step(
                     text=match[0],
@@ -269,7 +269,8 @@ def _parts(tree: Tree) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
     return tuple(numbers), tuple(operators_in(tree))
 
 
-def _left_to_right(numbers: Sequence[Fraction], operators: Sequence[str]) -> Fraction | None:
+def work_from_left(numbers: Sequence[Fraction], operators: Sequence[str]) -> Fraction | None:
+    """The value of an expression without any precedence; None if it divides by zero."""
     total = numbers[0]
     for operator, right in zip(operators, numbers[1:], strict=True):
         if operator == "/" and right == 0:

@@ -13,7 +13,7 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 
-from errorbook.adapters.scorers.numbers import Reading, ordinals, plain, readings
+from errorbook.adapters.scorers.numbers import Quantity, Reading, ordinals, plain, readings
 
 _WINDOW = 20_000
 _TAIL = 1_000
@@ -170,21 +170,35 @@ def _answer(window: str, start: int, found: list[Reading], question: str) -> int
     inside = _brackets(window, start)
     spoken = [place for place in mates if not _is_aside(window, found[place], inside)] or mates
     known = {reading.quantity for reading in readings(plain(question))}
-    kept, aside = [], False
-    for place in spoken:
-        before = window[max(start, found[place].start - _BEFORE) : found[place].start]
-        circumstance = _CIRCUMSTANCE.search(before) or window.startswith("-", found[place].end)
-        aside = found[place].quantity in known and bool(circumstance or (aside and _COORDINATE.search(before)))
-        if not aside:
-            kept.append(place)
+    given = _circumstances(window, start, [found[place] for place in spoken], known)
+    kept = [place for place in spoken if found[place] not in given]
     if not kept or found[kept[-1]].quantity in known:
         kept = spoken
-    if len(kept) > 1 and _CHOICE.fullmatch(window, found[kept[-2]].end, found[kept[-1]].start):
-        asked = {_unit(word) for words in _ASKED.findall(question) for word in words.split()}
-        units = [_NEXT_WORD.match(window, found[place].end) for place in kept[-2:]]
-        if [unit is not None and _unit(unit["unit"]) in asked for unit in units] == [True, False]:
-            return kept[-2]
+    if len(kept) > 1 and _is_first_asked(window, found[kept[-2]], found[kept[-1]], question):
+        return kept[-2]
     return kept[-1]
+
+
+def _circumstances(window: str, start: int, spoken: list[Reading], known: set[Quantity | None]) -> list[Reading]:
+    """Numbers that a sentence only repeats from the question: the 3 and the 2 of "18 eggs in 3 days and 2 nights"."""
+    given: list[Reading] = []
+    aside = False
+    for reading in spoken:
+        before = window[max(start, reading.start - _BEFORE) : reading.start]
+        circumstance = _CIRCUMSTANCE.search(before) or window.startswith("-", reading.end)
+        aside = reading.quantity in known and bool(circumstance or (aside and _COORDINATE.search(before)))
+        if aside:
+            given.append(reading)
+    return given
+
+
+def _is_first_asked(window: str, first: Reading, second: Reading, question: str) -> bool:
+    """Whether of two numbers around "or" only the first is in a unit that is asked for: "14 days or 2 weeks"."""
+    if not _CHOICE.fullmatch(window, first.end, second.start):
+        return False
+    asked = {_unit(word) for words in _ASKED.findall(question) for word in words.split()}
+    units = [_NEXT_WORD.match(window, reading.end) for reading in (first, second)]
+    return [unit is not None and _unit(unit["unit"]) in asked for unit in units] == [True, False]
 
 
 def _is_aside(window: str, reading: Reading, inside: list[tuple[int, int]]) -> bool:

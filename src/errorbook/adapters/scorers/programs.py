@@ -28,15 +28,29 @@ def entry_point(tests: str, question: str) -> str:
     tree = parsed(tests)
     if tree is None:
         return ""
+    checked = _checked(tree)
+    if checked is not None:
+        return checked.id if isinstance(checked, ast.Name) else ""
+    return _last_function(prelude(question, "")) if _binds(tree, "check") else _asserted(tree)
+
+
+def _checked(tree: ast.Module) -> ast.expr | None:
+    """What the last `check(...)` is called with: `total` in `check(total)`."""
     for statement in reversed(tree.body):
-        call = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "check" and call.args:
-            return call.args[0].id if isinstance(call.args[0], ast.Name) else ""
-    if _binds(tree, "check"):
-        stub = parsed(prelude(question, ""))
-        return next(
-            (item.name for item in reversed(stub.body if stub else []) if isinstance(item, ast.FunctionDef)), ""
-        )
+        match statement:
+            case ast.Expr(ast.Call(ast.Name("check"), [checked, *_])):
+                return checked
+    return None
+
+
+def _last_function(code: str) -> str:
+    """The name of the last function that the code defines: `total` in `def total(items): ...`."""
+    tree = parsed(code)
+    return next((item.name for item in reversed(tree.body if tree else []) if isinstance(item, ast.FunctionDef)), "")
+
+
+def _asserted(tree: ast.Module) -> str:
+    """The first function of somebody else that an assertion calls: `total` in `assert total([1, 2]) == 3`."""
     asserted = [node.test for node in ast.walk(tree) if isinstance(node, ast.Assert)]
     called = [node.func for test in asserted for node in ast.walk(test) if isinstance(node, ast.Call)]
     return next((func.id for func in called if isinstance(func, ast.Name) and _is_free(func.id, tree)), "")
