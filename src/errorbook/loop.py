@@ -45,7 +45,7 @@ from errorbook.records import (
     Training,
 )
 from errorbook.setup.assemble import Course
-from errorbook.setup.session import Run, open_run, timed
+from errorbook.setup.session import Run, open_run, record_stage
 from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
 from errorbook.write_and_verify import generate_samples, keep_budget
 
@@ -158,7 +158,7 @@ def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, c
     ledger.open_evaluation(evaluation, cycle)
     answered = ledger.answered(evaluation)
     if len(answered) < len(examples):
-        with timed(this, "evaluate", cycle, len(examples), course.name, split) as tick:
+        with record_stage(this, "evaluate", cycle, len(examples), course.name, split) as tick:
             this.parts.target.use(checkpoint, ledger.root)
             tick(len(answered))
             for block in evaluate(this.parts.target, course.task, course.scorer, evaluation, examples, answered):
@@ -183,7 +183,7 @@ def _measure_noise(this: Run, cycle: int, current: Checkpoint, course: Course) -
     examples, target = course.examples["dev"], this.parts.target
     evaluation = course.evaluation(target, current, "dev")
     answers = {response.example: response for response in ledger.responses(evaluation)}
-    with timed(this, "noise", cycle, len(examples), course.name, "dev"):
+    with record_stage(this, "noise", cycle, len(examples), course.name, "dev"):
         target.use(current, ledger.root)
         noise = noise_floor(target, course.task, course.scorer, evaluation, examples, answers)
     ledger.append(noise, key=key, cycle=cycle, parent=evaluation.hash)
@@ -198,7 +198,7 @@ def _find_contrasts(
 ) -> list[Mistake]:
     """Learning from Error by Contrast: add the nearest right questions of the same task."""
     found = []
-    with timed(this, "contrast", cycle, len(mistakes)) as tick:
+    with record_stage(this, "contrast", cycle, len(mistakes)) as tick:
         this.parts.target.use(current, this.ledger.root)
         for course in this.parts.learnt():
             own = [mistake for mistake in mistakes if mistake.example.task == course.name]
@@ -214,7 +214,7 @@ def _diagnose(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mist
     keyed = [(mistake, keys.diagnosis(mistake.response.hash, mistake.strategy)) for mistake in mistakes]
     missing = [one for one, key in keyed if key not in known and keys.call("diagnose", key) not in failed]
     if missing:
-        with timed(this, "diagnose", cycle, len(mistakes)) as tick:
+        with record_stage(this, "diagnose", cycle, len(mistakes)) as tick:
             found = diagnose(this.parts.instructor, missing)
             for done, (mistake, result, call) in enumerate(found, len(mistakes) - len(missing) + 1):
                 ledger.extend(_list_entries(mistake, result, call), cycle)
@@ -255,7 +255,7 @@ def _train_candidates(
         # Recorded first: from here on a correction is too late for this cycle, even if the training is killed.
         ledger.extend([Entry(lesson, keys.lesson(cycle, lesson.hash), lesson.source) for lesson in lessons], cycle)
         this.parts.target.close()
-        with timed(this, "train", cycle, len(lessons)) as tick:
+        with record_stage(this, "train", cycle, len(lessons)) as tick:
             training = this.parts.trainer.train(current, lessons, recipe, ledger.root, tick)
         ledger.append(training, key=keys.training(cycle), cycle=cycle, parent=current.hash)
     candidates = [

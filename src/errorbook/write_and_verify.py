@@ -16,7 +16,7 @@ from errorbook.interfaces import Checker, Scorer, Solver, Task
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
-from errorbook.setup.session import Run, timed
+from errorbook.setup.session import Run, record_stage
 from errorbook.verify import Evidence, Protected, Taken, blind, verify
 
 
@@ -53,7 +53,7 @@ def _write_drafts(this: Run, cycle: int, assignments: list[Assignment]) -> list[
     known = ledger.keys(Call, cycle)
     missing = [item for item in assignments if keys.call("write", item.hash) not in known]
     if missing:
-        with timed(this, "write", cycle, len(assignments)) as tick:
+        with record_stage(this, "write", cycle, len(assignments)) as tick:
             found = instruct(this.parts.instructor, missing)
             for done, (assignment, result, call) in enumerate(found, len(assignments) - len(missing) + 1):
                 ledger.extend(_list_entries(assignment, result, call), cycle)
@@ -83,7 +83,7 @@ def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list
     votes = _read_votes(ledger, cycle)
     missing = [draft for draft in asked if len(votes.get(draft.hash, ())) < k]
     if missing:
-        with timed(this, "vote", cycle, k * len(missing)) as tick:
+        with record_stage(this, "vote", cycle, k * len(missing)) as tick:
             for done, (question, answer, call) in enumerate(instructor.vote(map(blind, missing), k), 1):
                 given = "" if isinstance(answer, Failure) else answer
                 vote = Entry(Vote(draft=question.id, answer=given, call=call.hash), call.subject, question.id)
@@ -124,7 +124,7 @@ def _verify_drafts(this: Run, cycle: int, desk: Desk, drafts: list[Draft], wrong
     known = Evidence(votes=_collect_votes(this, cycle, drafts), wrong=wrong, trust_answers=trusted)
     outcomes = []
     # A killed verification leaves no outcome behind. It starts anew, and the same order gives the same outcomes.
-    with timed(this, "verify", cycle, len(drafts)) as tick:
+    with record_stage(this, "verify", cycle, len(drafts)) as tick:
         for outcome in verify(drafts, desk.tasks, desk.taken, desk.protected, known):
             outcomes.append(outcome)
             tick(len(outcomes))

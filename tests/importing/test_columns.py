@@ -6,7 +6,7 @@ import pytest
 
 from errorbook.importing.logs.columns import ANSWER, QUESTION, find_columns, first_value
 from errorbook.importing.logs.plain import read
-from errorbook.setup.new_run_file import look_at
+from errorbook.setup.new_run_file import inspect_data
 
 
 def test_the_order_of_the_names_decides_and_case_does_not() -> None:
@@ -23,7 +23,7 @@ def test_a_file_of_questions_may_call_its_answer_so(tmp_path: Path, column: str)
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"text": "q", "{column}": "a"}}\n')
 
-    assert look_at(path)[:2] == ("text", column)
+    assert inspect_data(path)[:2] == ("text", column)
 
 
 def test_in_a_log_a_label_is_the_verdict_and_no_answer() -> None:

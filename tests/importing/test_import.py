@@ -30,7 +30,7 @@ from errorbook.importing.logs.formats import read_log
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Evaluation, Example
 from errorbook.report.build import build
-from errorbook.report.status import stand
+from errorbook.report.status import read_status
 
 PROGRAM = Path(sys.executable).parent / "errorbook"
 PLAIN = [
@@ -450,7 +450,7 @@ def test_status_and_report_read_a_book_like_an_exam(tmp_path: Path) -> None:
     shelved(tmp_path, write(tmp_path / "log.jsonl", PLAIN), model="some/model")
 
     with open_ledger(tmp_path) as ledger:
-        report, where = build(ledger), stand(ledger)
+        report, where = build(ledger), read_status(ledger)
         example = ledger.find(Example, "arithmetic:train:log:2")
 
     base = report.tasks["arithmetic"]["train"].base

@@ -25,12 +25,12 @@ from errorbook.report.compare_runs import (
     Compared,
     Paired,
     _with_holm,
-    both,
-    choices,
     compare,
-    items,
-    named,
-    side,
+    find_side,
+    list_choices,
+    list_items,
+    open_pairs,
+    parse_side,
 )
 from errorbook.report.records import Difference
 from errorbook.stats import CHANGES, change_of, mcnemar, paired_interval
@@ -79,7 +79,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def verdicts(folder: Path, name: str, task: str, split: Split) -> dict[str, Verdict]:
     with open_ledger(folder) as ledger:
         points = Checkpoints(ledger)
-        found = points.evaluation(side(ledger, name).checkpoint, task, split)
+        found = points.evaluation(find_side(ledger, name).checkpoint, task, split)
         assert found is not None
         return ledger.verdicts(found)
 
@@ -94,7 +94,7 @@ def row_of(compared: Compared, task: str, split: str) -> Paired:
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_the_numbers_are_those_of_the_raw_verdicts(split: Split, runs: Path) -> None:
     before, after = (verdicts(runs / "one", name, "sums", split) for name in ("base", "final"))
-    row = row_of(compare(named(f"{runs / 'one'}:base"), named(f"{runs / 'one'}:final")), "sums", split)
+    row = row_of(compare(parse_side(f"{runs / 'one'}:base"), parse_side(f"{runs / 'one'}:final")), "sums", split)
 
     changes = [change_of(before[key], after[key]) for key in before]
     fixed, broken = changes.count("fixed"), changes.count("broken")
@@ -116,7 +116,7 @@ def test_the_numbers_of_the_final_exam_are_the_reports(runs: Path) -> None:
     with open_ledger(runs / "one") as ledger:
         reported = build(ledger).tasks["sums"]["test"]
 
-    row = row_of(compare(named(f"{runs / 'one'}:base"), named(str(runs / "one"))), "sums", "test")
+    row = row_of(compare(parse_side(f"{runs / 'one'}:base"), parse_side(str(runs / "one"))), "sums", "test")
 
     assert row.difference == reported.difference
     assert row.p_value == reported.p_value
@@ -124,7 +124,7 @@ def test_the_numbers_of_the_final_exam_are_the_reports(runs: Path) -> None:
 
 
 def test_several_tests_at_once_are_corrected_by_holm(runs: Path) -> None:
-    row = compare(named(f"{runs / 'one'}:base"), named(str(runs / "one"))).tasks[0]
+    row = compare(parse_side(f"{runs / 'one'}:base"), parse_side(str(runs / "one"))).tasks[0]
     corrected = _with_holm([replace(row, p_value=p) for p in (0.01, 0.04, 0.03, 0.005)])
 
     assert [round(item.p_holm, 10) for item in corrected] == [0.03, 0.06, 0.06, 0.02]
@@ -146,7 +146,7 @@ def test_the_noise_floor_stands_beside_the_split_that_it_was_measured_on(tmp_pat
     with open_ledger(tmp_path, "write") as ledger:
         ledger.append(noise, key=keys.noise("sums"))
 
-    compared = compare(named(f"{tmp_path}:base"), named(str(tmp_path)))
+    compared = compare(parse_side(f"{tmp_path}:base"), parse_side(str(tmp_path)))
 
     assert {(row.task, row.split): row.noise for row in compared.tasks if row.noise} == {("sums", "dev"): noise}
 
@@ -155,7 +155,7 @@ def test_the_noise_floor_stands_beside_the_split_that_it_was_measured_on(tmp_pat
 
 
 def test_two_models_asked_the_same_are_compared_and_said_to_be_two(runs: Path) -> None:
-    compared = compare(named(f"{runs / 'one'}:base"), named(f"{runs / 'other'}:base"))
+    compared = compare(parse_side(f"{runs / 'one'}:base"), parse_side(f"{runs / 'other'}:base"))
 
     said = " ".join(remarks(row_of(compared, "sums", "test")))
     assert "different base weights" in said
@@ -169,61 +169,61 @@ def test_other_questions_or_another_scorer_are_refused_in_the_words_of_the_gate(
         other = write_as(kind, tmp_path / kind.__name__)
 
         with pytest.raises(DataError, match=sentence):
-            compare(named(f"{runs / 'one'}:base"), named(f"{other}:base"))
+            compare(parse_side(f"{runs / 'one'}:base"), parse_side(f"{other}:base"))
 
 
 def test_what_is_not_answered_by_both_is_left_out(runs: Path) -> None:
-    compared = compare(named(f"{runs / 'exam'}:base"), named(f"{runs / 'one'}:base"))
+    compared = compare(parse_side(f"{runs / 'exam'}:base"), parse_side(f"{runs / 'one'}:base"))
 
     assert {(row.task, row.split) for row in compared.tasks} == {("sums", "train"), ("sums", "dev"), ("chat", "dev")}
     with pytest.raises(DataError, match="no task's split in common"):
-        compare(named(f"{runs / 'exam'}:base"), named(f"{runs / 'one'}:base"), split="test")
+        compare(parse_side(f"{runs / 'exam'}:base"), parse_side(f"{runs / 'one'}:base"), split="test")
 
 
 def test_an_evaluation_that_goes_on_is_left_out(tmp_path: Path) -> None:
     write_run(tmp_path, stop_after=3)  # the second half of the train questions is not asked yet
 
     with pytest.raises(DataError, match="no task's split in common"):
-        compare(named(f"{tmp_path}:base"), named(f"{tmp_path}:base"), split="dev")
+        compare(parse_side(f"{tmp_path}:base"), parse_side(f"{tmp_path}:base"), split="dev")
 
 
 def test_checkpoints_go_by_name_or_by_the_first_digits_of_their_hash(runs: Path) -> None:
     with open_ledger(runs / "one") as ledger:
-        known = choices(ledger)
+        known = list_choices(ledger)
         assert [item.name for item in known[:2]] == ["base", "final"]
         assert "cycle 1, accepted" in choice_text(known[2])
         assert "cycle 2, rejected" in choice_text(known[3])
         for item in known[2:]:
-            assert side(ledger, item.checkpoint[:6]).checkpoint == item.checkpoint
+            assert find_side(ledger, item.checkpoint[:6]).checkpoint == item.checkpoint
         with pytest.raises(LedgerError, match="no checkpoint 'best'; it has base, final, "):
-            side(ledger, "best")
+            find_side(ledger, "best")
     with open_ledger(runs / "exam") as ledger:
-        assert [item.name for item in choices(ledger)] == ["base"]
-        assert side(ledger).name == "base"
+        assert [item.name for item in list_choices(ledger)] == ["base"]
+        assert find_side(ledger).name == "base"
     with pytest.raises(LedgerError, match="There is no ledger"):
-        named(str(runs / "nowhere"))
+        parse_side(str(runs / "nowhere"))
 
 
 def test_a_comparison_reads_while_a_run_writes(tmp_path: Path) -> None:
     write_run(tmp_path)
     with open_ledger(tmp_path, "write"):
-        assert compare(named(f"{tmp_path}:base"), named(str(tmp_path))).tasks
+        assert compare(parse_side(f"{tmp_path}:base"), parse_side(str(tmp_path))).tasks
 
 
 # Questions ---------------------------------------------------------------------------------------------------------
 
 
 def test_regressions_come_first_then_gains_then_the_rest(runs: Path) -> None:
-    a, b = named(f"{runs / 'one'}:base"), named(str(runs / "one"))
+    a, b = parse_side(f"{runs / 'one'}:base"), parse_side(str(runs / "one"))
     row = row_of(compare(a, b), "sums", "test")
     before, after = (verdicts(runs / "one", name, "sums", "test") for name in ("base", "final"))
 
-    listed = items(a, b, row, "all", 1000)
+    listed = list_items(a, b, row, "all", 1000)
 
     wanted = sorted(before, key=lambda key: (CHANGES.index(change_of(before[key], after[key])), key))
     assert [item.example for item in listed] == wanted
-    assert [item.example for item in items(a, b, row, "regressions", 1000)] == wanted[: row.broken]
-    assert len(items(a, b, row, "gains", 1000)) == row.fixed
+    assert [item.example for item in list_items(a, b, row, "regressions", 1000)] == wanted[: row.broken]
+    assert len(list_items(a, b, row, "gains", 1000)) == row.fixed
     first = listed[0]
     assert (first.before, first.after) == (before[first.example], after[first.example])
     assert first.question.startswith("What is ")
@@ -233,9 +233,9 @@ def test_regressions_come_first_then_gains_then_the_rest(runs: Path) -> None:
 @settings(max_examples=25, deadline=None)
 @given(size=st.integers(1, 60), shown=st.sampled_from(["regressions", "gains", "all"]))
 def test_pages_joined_are_the_whole_list_in_either_direction(size: int, shown: str, runs: Path) -> None:
-    a, b = named(f"{runs / 'one'}:base"), named(str(runs / "one"))
+    a, b = parse_side(f"{runs / 'one'}:base"), parse_side(str(runs / "one"))
     wanted = next(changes for name, changes in SHOWN.items() if name == shown)
-    with both(a, b, row_of(compare(a, b), "sums", "dev")) as pairs:
+    with open_pairs(a, b, row_of(compare(a, b), "sums", "dev")) as pairs:
         whole = pairs.page(wanted, None, 1000)
         forward: list[Pair] = []
         while page := pairs.page(wanted, forward[-1].place if forward else None, size):
@@ -249,8 +249,8 @@ def test_pages_joined_are_the_whole_list_in_either_direction(size: int, shown: s
 
 
 def test_a_question_opens_with_both_answers_in_full(runs: Path) -> None:
-    a, b = named(f"{runs / 'one'}:base"), named(str(runs / "one"))
-    with both(a, b, row_of(compare(a, b), "sums", "test")) as pairs:
+    a, b = parse_side(f"{runs / 'one'}:base"), parse_side(str(runs / "one"))
+    with open_pairs(a, b, row_of(compare(a, b), "sums", "test")) as pairs:
         pair = pairs.page(("broken",), None, 1)[0]
         answers = pairs.both(pair.place.example)
         assert answers is not None
@@ -268,7 +268,7 @@ def test_the_command_prints_tables_for_people(runs: Path) -> None:
 
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
-    row = row_of(compare(named(f"{runs / 'one'}:base"), named(str(runs / "one"))), "sums", "test")
+    row = row_of(compare(parse_side(f"{runs / 'one'}:base"), parse_side(str(runs / "one"))), "sums", "test")
     assert f"Regressions of sums (test): 2 of {row.broken}" in said
     assert "p (Holm)" in said
     assert "Responses that could not be scored, or were cut off" in said

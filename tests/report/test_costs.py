@@ -19,7 +19,7 @@ from errorbook.render.markdown import render
 from errorbook.render.terminal import report_text
 from errorbook.report.build import build
 from errorbook.report.costs import cost_by_kind
-from errorbook.report.status import stand
+from errorbook.report.status import read_status
 
 RUN_FILE = """
 [run]
@@ -82,7 +82,7 @@ def test_calls_are_traced_to_the_mistake_that_they_were_made_for(tmp_path: Path)
 @given(st.integers(min_value=1, max_value=20))
 def test_the_parts_make_up_the_whole_at_any_moment(tmp_path_factory: pytest.TempPathFactory, steps: int) -> None:
     with open_ledger(write_run(tmp_path_factory.mktemp("part"), stop_after=steps)) as ledger:
-        report, status = build(ledger), stand(ledger)
+        report, status = build(ledger), read_status(ledger)
     parts = report.spending.by_kind
 
     assert sum(item.usd for item in parts) == pytest.approx(report.spending.usd, abs=1e-9)

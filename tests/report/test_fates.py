@@ -15,7 +15,7 @@ from errorbook.ledger.counts import Letters
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import Evaluation, Generation, Response, Score, Verdict
 from errorbook.render.words import FATE_MEANING
-from errorbook.report.cycles import bands
+from errorbook.report.cycles import count_bands
 from errorbook.report.fates import FATES, Fate, fate_of
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -45,7 +45,7 @@ def test_a_fate_says_how_it_began_and_how_it_ended(path: list[Verdict]) -> None:
 @given(st.lists(PATHS, max_size=40))
 def test_the_bands_partition_the_questions_whatever_the_verdicts(paths: list[list[Verdict]]) -> None:
     letters = Counter(tuple(verdict[0] for verdict in path) for path in paths)
-    found = {band.fate: band for band in bands(letters)}
+    found = {band.fate: band for band in count_bands(letters)}
 
     assert list(found) == list(FATES)
     assert sum(band.n for band in found.values()) == len(paths)
@@ -63,7 +63,7 @@ def test_counts_from_the_ledger_equal_those_from_single_verdicts(answers: list[l
         letters = Letters(ledger)
         paths = [[verdict for verdict in path if verdict] for path in answers]
         wanted = Counter[Fate](fate_of(path) for path in paths if path)
-        counted = {band.fate: band.n for band in bands(letters.paths(asked)) if band.n}
+        counted = {band.fate: band.n for band in count_bands(letters.paths(asked)) if band.n}
 
         assert counted == dict(wanted)
         assert letters.by_example(asked) == {

@@ -33,7 +33,7 @@ from errorbook.records import (
 )
 from errorbook.render.story_words import effect, moments, named
 from errorbook.report.fates import fate_of
-from errorbook.report.question_story import Story, call_story, draft_story, points, story
+from errorbook.report.question_story import Story, list_points, read_call_story, read_draft_story, read_story
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def mistakes(ledger: Ledger) -> list[Diagnosis]:
 
 
 def told(ledger: Ledger, example: str, task: str = "arithmetic", split: str = "train") -> Story:
-    found = story(ledger, task, split, example)
+    found = read_story(ledger, task, split, example)
     assert found is not None
     return found
 
@@ -84,7 +84,7 @@ def test_from_every_draft_back_to_its_mistake(ledger: Ledger) -> None:
     drafts = list(ledger.all(Draft))
     assert drafts
     for draft in drafts:
-        back = draft_story(ledger, draft.hash)
+        back = read_draft_story(ledger, draft.hash)
         assert back is not None
         assert back.story is not None
         assert back.study is not None
@@ -102,7 +102,7 @@ def test_a_draft_says_which_training_had_it_and_what_was_decided_of_that(ledger:
         assert ledger.count(Sample, cycle)
         taught = {lesson.source for lesson in ledger.all(Lesson, cycle)}
         for sample in ledger.all(Sample, cycle):
-            back = draft_story(ledger, sample.draft)
+            back = read_draft_story(ledger, sample.draft)
             assert back is not None
             assert sample.hash in taught
             assert [(item.cycle, item.use, item.outcome) for item in back.line.trained] == [(cycle, "sample", outcome)]
@@ -110,7 +110,7 @@ def test_a_draft_says_which_training_had_it_and_what_was_decided_of_that(ledger:
 
 def test_every_call_leads_to_what_came_of_it(ledger: Ledger) -> None:
     for call in ledger.all(Call):
-        found = call_story(ledger, call.hash)
+        found = read_call_story(ledger, call.hash)
         assert found is not None
         assert found.asked.call == call
         assert found.example is not None
@@ -119,7 +119,7 @@ def test_every_call_leads_to_what_came_of_it(ledger: Ledger) -> None:
             assert found.diagnosis.response == call.subject
         else:
             assert {line.draft.assignment for line in found.drafts} <= {call.subject}
-    assert {line.hash for call in ledger.all(Call) for line in call_story(ledger, call.hash).drafts} == {  # type: ignore[union-attr]
+    assert {line.hash for call in ledger.all(Call) for line in read_call_story(ledger, call.hash).drafts} == {  # type: ignore[union-attr]
         draft.hash for draft in ledger.all(Draft)
     }
 
@@ -148,7 +148,7 @@ def test_the_answers_of_all_checkpoints_come_in_order_with_their_fate(ledger: Le
         found = told(ledger, example.id, example.task, example.split)
         expected = [
             response
-            for point in points(ledger)
+            for point in list_points(ledger)
             if (evaluation := known.evaluation(point.hash, example.task, example.split))
             and (response := ledger.answer(evaluation, example.id))
         ]
@@ -187,7 +187,7 @@ def test_undirected_drafts_have_no_mistake_but_their_request(tmp_path: Path) -> 
         drafts = list(ledger.all(Draft))
         assert drafts
         for draft in drafts:
-            back = draft_story(ledger, draft.hash)
+            back = read_draft_story(ledger, draft.hash)
             assert back is not None
             assert (back.story, back.study) == (None, None)
             assert back.line in back.writing.drafts
@@ -206,7 +206,7 @@ def test_a_failed_diagnosis_is_part_of_the_story(tmp_path: Path) -> None:
         assert any(
             moment.title.startswith("Not diagnosed") for moment in moments(told(ledger, response.example, "sums"))
         )
-        found = call_story(ledger, study.call.hash)
+        found = read_call_story(ledger, study.call.hash)
         assert found is not None
         assert found.failure == failure
         assert found.example is not None
@@ -215,7 +215,7 @@ def test_a_failed_diagnosis_is_part_of_the_story(tmp_path: Path) -> None:
 
 def test_a_rejected_candidate_is_told_but_is_no_part_of_the_path(tmp_path: Path) -> None:
     with open_ledger(write_run(tmp_path)) as ledger:
-        base, kept, rejected = points(ledger)
+        base, kept, rejected = list_points(ledger)
         assert [point.kept for point in (base, kept, rejected)] == [True, True, False]
         assert named(rejected) == "candidate of cycle 2, not kept"
         example = next(item for item in ledger.all(Example) if item.task == "sums" and item.split == "dev")
@@ -249,7 +249,7 @@ def test_what_a_person_changed_is_beside_the_original(tmp_path: Path) -> None:
     submit(folder, edit)
     submit(folder, Correction(subject=response.hash, kind="score", author="Ada", verdict="right"))
     with open_ledger(folder) as ledger:
-        back = draft_story(ledger, sample.draft)
+        back = read_draft_story(ledger, sample.draft)
         assert back is not None
         assert (back.line.outcome, back.line.edit) == ("edited", edit)
         assert back.line.draft.question != edit.question
@@ -279,9 +279,9 @@ def test_the_effect_says_what_happened_and_claims_no_cause(ledger: Ledger) -> No
 
 
 def test_what_is_not_there_is_none(ledger: Ledger) -> None:
-    assert story(ledger, "arithmetic", "train", "nothing") is None
-    assert draft_story(ledger, "0" * 32) is None
-    assert call_story(ledger, "0" * 32) is None
+    assert read_story(ledger, "arithmetic", "train", "nothing") is None
+    assert read_draft_story(ledger, "0" * 32) is None
+    assert read_call_story(ledger, "0" * 32) is None
 
 
 def test_no_question_of_the_story_reads_a_whole_table(ledger: Ledger, finished: Path) -> None:
@@ -289,7 +289,7 @@ def test_no_question_of_the_story_reads_a_whole_table(ledger: Ledger, finished: 
     diagnosis = mistakes(ledger)[0]
     ledger.connection.set_trace_callback(statements.append)
     told(ledger, diagnosis.example)
-    draft_story(ledger, next(draft.hash for draft in ledger.all(Draft, parent=diagnosis.hash)))
+    read_draft_story(ledger, next(draft.hash for draft in ledger.all(Draft, parent=diagnosis.hash)))
     ledger.connection.set_trace_callback(None)
     for statement in set(statements):
         if statement.startswith("SELECT"):

@@ -36,10 +36,10 @@ from errorbook.render import markdown as report_markdown
 from errorbook.render import words as sentences
 from errorbook.render.charts import thin
 from errorbook.render.pages import html as report_html
-from errorbook.render.terminal import plain, report_text, watching
+from errorbook.render.terminal import plain, report_text, show_progress
 from errorbook.report.build import build
 from errorbook.report.records import Accuracy, Report
-from errorbook.report.status import latest, stand
+from errorbook.report.status import find_latest_run, read_status
 from errorbook.stats import not_worse, paired_interval
 
 VOID = {"meta", "br", "img", "input", "link", "hr", "line", "rect", "circle", "path", "polyline", "base"}
@@ -221,7 +221,7 @@ def every_prefix() -> list[int]:
 def test_every_prefix_of_a_run_can_be_reported(tmp_path: Path, steps: int) -> None:
     write_run(tmp_path, stop_after=steps)
     with open_ledger(tmp_path) as ledger:
-        report, status = build(ledger), stand(ledger)
+        report, status = build(ledger), read_status(ledger)
         check_funnel(ledger, report)
         answered = sum(ledger.tally(evaluation).n for evaluation in ledger.all(Evaluation))
 
@@ -270,11 +270,11 @@ def test_a_ledger_without_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_the_latest_run_is_the_one_last_written_to(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="errorbook demo"):
-        latest(tmp_path)
+        find_latest_run(tmp_path)
     for name in ("old", "new"):
         write_run(tmp_path / name, stop_after=1)
 
-    assert latest(tmp_path) == tmp_path / "new"
+    assert find_latest_run(tmp_path) == tmp_path / "new"
 
 
 class Page(html.parser.HTMLParser):
@@ -416,7 +416,7 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 
 
 def test_progress_in_a_log_is_a_few_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with watching(2) as watch:
+    with show_progress(2) as watch:
         for done in (*range(0, 101), 100):
             watch(Event("evaluate", 1, done, 100, "[b]", "dev"))
         watch(Event("verify", 0, 0, 3))

@@ -22,8 +22,8 @@ from errorbook.ledger.file import open_ledger
 from errorbook.ledger.liveness import pulse
 from errorbook.ledger.run_view import note_budget
 from errorbook.render import status_words as standing
-from errorbook.report.progress import Stage, stage_left
-from errorbook.report.status import Status, at_this_moment, glance, latest, stand
+from errorbook.report.progress import Stage, forecast_seconds_left
+from errorbook.report.status import Status, find_latest_run, glance, read_status, renew_status
 
 STAGES = [
     ("opening", "", 0),
@@ -51,7 +51,7 @@ STAGES = [
 
 def read(folder: Path) -> Status:
     with open_ledger(folder) as ledger:
-        return stand(ledger)
+        return read_status(ledger)
 
 
 def named(stage: Stage | None) -> str:
@@ -91,7 +91,7 @@ def test_a_killed_run_is_stopped_and_says_how_it_goes_on(tmp_path: Path) -> None
         assert writer.stdout.readline() == b"ready\n"
         during = read(tmp_path)
         writer.kill()
-    after = at_this_moment(during, tmp_path)
+    after = renew_status(during, tmp_path)
 
     assert (during.state, after.state) == ("running", "stopped")
     assert standing.doing(during).startswith("Now answering the train questions of sums, 23 of 45")
@@ -198,10 +198,11 @@ def test_a_glance_says_what_a_full_look_says_after_every_step(tmp_path: Path) ->
 def test_a_stage_has_its_own_pace_once_the_present_writer_began_it() -> None:
     stage = Stage(name="diagnose", cycle=1, done=25, total=100, expected=900.0, since=1000.0)
 
-    assert stage_left(stage, now=1050.0, writer_since=990.0) == pytest.approx(150.0)
-    assert stage_left(stage, now=1050.0, writer_since=1020.0) == 900.0  # resumed: its beginning is not known
-    assert stage_left(msgspec.structs.replace(stage, done=1), now=1050.0, writer_since=990.0) == 900.0
-    assert stage_left(msgspec.structs.replace(stage, done=1, expected=None), 1001.0, 990.0) == pytest.approx(99.0)
+    assert forecast_seconds_left(stage, now=1050.0, writer_since=990.0) == pytest.approx(150.0)
+    assert forecast_seconds_left(stage, now=1050.0, writer_since=1020.0) == 900.0  # resumed: its beginning is not known
+    assert forecast_seconds_left(msgspec.structs.replace(stage, done=1), now=1050.0, writer_since=990.0) == 900.0
+    unknown = msgspec.structs.replace(stage, done=1, expected=None)
+    assert forecast_seconds_left(unknown, 1001.0, 990.0) == pytest.approx(99.0)
 
 
 @given(
@@ -216,7 +217,7 @@ def test_time_left_is_never_negative(
     done: int, more: int, expected: float | None, since: float, now: float, writer: float
 ) -> None:
     stage = Stage(name="train", cycle=1, done=done, total=done + more, expected=expected, since=since)
-    left = stage_left(stage, now, writer)
+    left = forecast_seconds_left(stage, now, writer)
 
     assert left is None or left >= 0
     assert left is None or standing.about(left)
@@ -265,7 +266,7 @@ def test_the_latest_run_is_the_one_written_to_last(tmp_path: Path) -> None:
         for file in (tmp_path / name).glob("ledger.sqlite*"):
             os.utime(file, (1000 + age, 1000 + age))
 
-    assert latest(tmp_path).name == "new"
+    assert find_latest_run(tmp_path).name == "new"
 
 
 def test_an_imported_book_has_no_stage(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def answers(data: Path | None = None) -> scaffold.Answers:
 
 
 def test_the_default_run_file_parses_and_is_commented(tmp_path: Path) -> None:
-    scaffold.write(tmp_path / "run.toml", answers())
+    scaffold.write_run_file(tmp_path / "run.toml", answers())
     text = (tmp_path / "run.toml").read_text()
     config = load(tmp_path / "run.toml")
 
@@ -63,7 +63,7 @@ def test_the_default_run_file_parses_and_is_commented(tmp_path: Path) -> None:
 
 def test_own_questions_are_found_by_their_columns(tmp_path: Path) -> None:
     data = write_questions(tmp_path / "My questions.jsonl")
-    scaffold.write(tmp_path / "run.toml", answers(data))
+    scaffold.write_run_file(tmp_path / "run.toml", answers(data))
     config = load(tmp_path / "run.toml")
     (task,) = config.learn()
 
@@ -77,7 +77,7 @@ def test_own_questions_are_found_by_their_columns(tmp_path: Path) -> None:
 def test_answers_in_words_are_compared_exactly(tmp_path: Path) -> None:
     (tmp_path / "words.jsonl").write_text('{"question": "Capital of France?", "answer": "Paris"}\n')
 
-    assert scaffold.look_at(tmp_path / "words.jsonl").scorer == "exact"
+    assert scaffold.inspect_data(tmp_path / "words.jsonl").scorer == "exact"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_unusable_questions_are_one_sentence(tmp_path: Path, content: str | None
         data.write_text(content)
 
     with pytest.raises(DataError, match=expected):
-        scaffold.write(tmp_path / "run.toml", answers(data))
+        scaffold.write_run_file(tmp_path / "run.toml", answers(data))
     assert not (tmp_path / "run.toml").exists()
 
 
@@ -104,9 +104,9 @@ def test_a_run_file_is_never_overwritten_by_accident(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("precious")
 
     with pytest.raises(ConfigError, match="--force"):
-        scaffold.write(tmp_path / "run.toml", answers())
+        scaffold.write_run_file(tmp_path / "run.toml", answers())
     assert (tmp_path / "run.toml").read_text() == "precious"
-    scaffold.write(tmp_path / "run.toml", answers(), force=True)
+    scaffold.write_run_file(tmp_path / "run.toml", answers(), force=True)
     assert load(tmp_path / "run.toml").run.name == "arithmetic"
 
 
@@ -259,7 +259,7 @@ def test_enough_questions_are_the_fewest_that_suffice(margin: float, alpha: floa
 
 
 def test_plan_prints_one_json_object(tmp_path: Path) -> None:
-    scaffold.write(tmp_path / "run.toml", answers())
+    scaffold.write_run_file(tmp_path / "run.toml", answers())
     reply = CliRunner().invoke(cli, ["plan", str(tmp_path / "run.toml"), "--json"])
     shown = CliRunner().invoke(cli, ["plan", str(tmp_path / "run.toml")])
 

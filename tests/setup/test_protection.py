@@ -13,7 +13,7 @@ from errorbook.adapters.tasks.gsm8k import gsm8k
 from errorbook.config import Config, parse
 from errorbook.errors import DataError, LedgerError, PluginError
 from errorbook.loop import exam
-from errorbook.setup.held_out import at_hand, protected_questions
+from errorbook.setup.held_out import list_benchmarks_at_hand, protected_questions
 
 RUN_FILE = """
 [run]
@@ -54,7 +54,7 @@ def config() -> Config:
 
 
 def test_every_benchmark_at_hand_is_protected(data: Path) -> None:
-    assert at_hand() == ("gsm8k",)
+    assert list_benchmarks_at_hand() == ("gsm8k",)
     assert len(protected_questions([Arithmetic()], None)) == 4
     assert len(protected_questions([gsm8k()], None)) == 4
     assert protected_questions([Arithmetic()], ()) == ()

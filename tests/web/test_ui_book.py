@@ -20,7 +20,7 @@ from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Diagnosis, Draft, Evaluation, Example
 from errorbook.report.fates import FATES
-from errorbook.report.question_story import story
+from errorbook.report.question_story import read_story
 
 __all__ = ["chromium", "page", "served"]
 
@@ -110,7 +110,7 @@ def test_every_fate_of_the_run_opens_a_list_of_as_many(client: httpx.Client) -> 
                 told.fate
                 for example in ledger.all(Example)
                 if (example.task, example.split) == (query["task"], query["split"])
-                and (told := story(ledger, example.task, example.split, example.id))
+                and (told := read_story(ledger, example.task, example.split, example.id))
             ]
         assert found is not None
         assert int(found[1]) == fates.count(query["fate"])

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from synthetic_run import write_exam, write_run
 
 from errorbook.render.words import difference_text
-from errorbook.report.compare_runs import compare, items, named
+from errorbook.report.compare_runs import compare, list_items, parse_side
 
 __all__ = ["chromium", "page", "served"]
 
@@ -43,7 +43,7 @@ def test_two_sides_are_chosen_and_the_numbers_are_those_of_the_command(root: Pat
 
     expect(page).to_have_url(re.compile("a=one%3Abase&b=one%3Afinal$"))
     table = page.get_by_role("region", name="What both answered, by task and split")
-    compared = compare(named(f"{root / 'one'}:base"), named(str(root / "one")))
+    compared = compare(parse_side(f"{root / 'one'}:base"), parse_side(str(root / "one")))
     for row in compared.tasks:
         shown = table.get_by_role("row").filter(has_text=row.split).filter(has_text=row.task)
         expect(shown).to_contain_text(difference_text(row.difference))
@@ -56,9 +56,9 @@ def test_regressions_come_first_and_each_opens_with_the_difference_marked(
     root: Path, served: Serve, page: Page
 ) -> None:
     page.goto(address(served(root), task="sums", split="test", change="all"))
-    a, b = named(f"{root / 'one'}:base"), named(str(root / "one"))
+    a, b = parse_side(f"{root / 'one'}:base"), parse_side(str(root / "one"))
     row = next(row for row in compare(a, b).tasks if (row.task, row.split) == ("sums", "test"))
-    wanted = items(a, b, row, "all", 50)
+    wanted = list_items(a, b, row, "all", 50)
     tags = page.locator("[data-row] .tag").all_inner_texts()
     assert [("regression" in tag) for tag in tags] == [item.change == "broken" for item in wanted]
 

@@ -49,12 +49,12 @@ def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
     from errorbook.report import compare_runs as comparing
 
     options = Options(**{**given, "split": given["split"] or ""})
-    made = comparing.compare(comparing.named(a), comparing.named(b), options.task, options.split)
+    made = comparing.compare(comparing.parse_side(a), comparing.parse_side(b), options.task, options.split)
     listed = [
         item
         for row in made.tasks
         if options.items
-        for item in comparing.items(made.a, made.b, row, options.change, options.items)
+        for item in comparing.list_items(made.a, made.b, row, options.change, options.items)
     ]
     if as_json:
         from msgspec.structs import asdict

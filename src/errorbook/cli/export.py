@@ -55,11 +55,11 @@ class Options(NamedTuple):
 def export(folder: Path | None, as_json: bool, **given: Any) -> None:
     """The model, its samples and its card, for other tools; by default of the latest run below ./runs."""
     from errorbook.ledger.file import open_ledger
-    from errorbook.report.status import latest
+    from errorbook.report.status import find_latest_run
 
     options = Options(**given)
     _check(options)
-    root = folder or latest(Path("runs"))
+    root = folder or find_latest_run(Path("runs"))
     with open_ledger(root) as ledger:
         if options.sink is not None:
             _send(ledger, options.sink, options.settings)

@@ -78,10 +78,10 @@ def _rescore(entries: Sequence[Any], task: str, scorer_name: str) -> list[Judged
     from errorbook import plugins
     from errorbook.importing.book import rescore
     from errorbook.ledger.events import Event
-    from errorbook.render.terminal import watching
+    from errorbook.render.terminal import show_progress
 
     scorer = plugins.create("scorers", scorer_name)
-    with watching(1) as watch:
+    with show_progress(1) as watch:
         return list(rescore(entries, task, scorer, lambda done, total: watch(Event("score", 0, done, total, task))))
 
 

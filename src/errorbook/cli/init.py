@@ -27,10 +27,10 @@ def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
     from errorbook.errors import ConfigError
     from errorbook.setup import new_run_file as scaffold
 
-    path = scaffold.place(target)
+    path = scaffold.choose_path(target)
     if path.exists() and not force:
         raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
-    scaffold.write(path, scaffold.Answers(**_collect_answers(given, yes)), force)
+    scaffold.write_run_file(path, scaffold.Answers(**_collect_answers(given, yes)), force)
     click.echo(f"Wrote {path}. Next:\n  errorbook plan {path}\n  errorbook run {path}")
 
 

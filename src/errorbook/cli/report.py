@@ -21,10 +21,10 @@ FORMATS = ("terminal", "html", "md", "json")
 def status(folder: Path | None, as_json: bool) -> None:
     """Where a run stands; by default the latest one below ./runs."""
     from errorbook.ledger.file import open_ledger
-    from errorbook.report.status import latest, stand
+    from errorbook.report.status import find_latest_run, read_status
 
-    with open_ledger(folder or latest(Path("runs"))) as ledger:
-        where = stand(ledger)
+    with open_ledger(folder or find_latest_run(Path("runs"))) as ledger:
+        where = read_status(ledger)
     if as_json:
         print_json(where)
     else:
@@ -42,9 +42,9 @@ def status(folder: Path | None, as_json: bool) -> None:
 def report(folder: Path | None, form: str, output: Path | None, as_json: bool, control: Path | None) -> None:
     """A report to read or to send; by default of the latest run below ./runs."""
     from errorbook.files import write_file
-    from errorbook.report.status import latest
+    from errorbook.report.status import find_latest_run
 
-    made = build_report(folder or latest(Path("runs")), control)
+    made = build_report(folder or find_latest_run(Path("runs")), control)
     text = render_report(made, "json" if as_json else form, to_file=output is not None)
     if output is None:
         click.echo(text, nl=False)

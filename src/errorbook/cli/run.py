@@ -38,11 +38,11 @@ def exam(file: Path, out: Path | None, as_json: bool) -> None:
     """Evaluate only: the error book without training."""
     from errorbook import loop
     from errorbook.config import load
-    from errorbook.render.terminal import watching
+    from errorbook.render.terminal import show_progress
 
     config = load(file)
     folder = out or _default_out(file, config)
-    with watching(config.run.cycles) as watch:
+    with show_progress(config.run.cycles) as watch:
         loop.exam(config, folder, watch, file.read_text(encoding="utf-8"))
     _conclude(folder, as_json)
 
@@ -102,10 +102,10 @@ def _demo_name(config: Config, options: DemoOptions) -> str:
 def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:
     from errorbook import loop
     from errorbook.exporting.trackers.feeding import Named, feeding
-    from errorbook.render.terminal import watching
+    from errorbook.render.terminal import show_progress
 
     sinks = [Named(sink.kind, sink.options) for sink in config.sinks]
-    with watching(config.run.cycles) as watch, feeding(sinks, folder, watch, complain) as told:
+    with show_progress(config.run.cycles) as watch, feeding(sinks, folder, watch, complain) as told:
         loop.run(config, folder, told, text)
     made = _conclude(folder, as_json)
     return 0 if any(cycle.decision == "accept" for cycle in made.cycles) else 1

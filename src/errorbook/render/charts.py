@@ -24,7 +24,7 @@ _DIAMOND = '<path class="final-mark" d="M0-7 7 0 0 7-7 0z"/>'
 _CROSS = '<path class="wrong" stroke="currentColor" stroke-width="2.5" fill="none" d="M-5-5 5 5M5-5-5 5"/>'
 _CURRENT = ' fill="currentColor"'
 _CLASSES = {"fixed": "right"}
-"""The page's class of a part's colour, where it is not the part's own name."""
+"""The page's class of a part's colour, if it is not the part's own name."""
 _PATTERNS = {
     "hatch": (45, '<rect class="hatch-line" width="3" height="7"/>'),
     "relapsed": (-45, '<rect class="wrong" fill="currentColor" width="2.5" height="7"/>'),
@@ -107,7 +107,7 @@ def cycle_chart(title: str, points: Sequence[Point]) -> str:
     )
     word = "cycle " if len(points) <= _FEW else ""
     marks = "".join(_point(x, point, word) for x, point in places)
-    # The inner drawing leaves room for the axis' labels: a share of the width cannot, where the page is narrow.
+    # The inner drawing leaves room for the axis' labels: a share of the width cannot, if the page is narrow.
     plot = (
         f'<svg x="0" width="100%" height="{_PLOT + 56}" overflow="visible"><svg x="40" width="86%" overflow="visible">'
     )

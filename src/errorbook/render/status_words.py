@@ -1,6 +1,6 @@
 """Where a run stands, in words: the same for the terminal and the browser's pages.
 
-Cautious about time: "about", in two units at most, and nothing where nothing is known. It computes nothing.
+Cautious about time: "about", in two units at most, and nothing if nothing is known. It computes nothing.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def command(status: Status) -> str:
 
 
 def results(status: Status) -> list[tuple[str, str, str]]:
-    """Accuracy by task in brief: name, split, '34.0% → 70.0%' (base, then final); test, where it was read, else dev."""
+    """Accuracy by task in brief: name, split, '34.0% → 70.0%' (base, then final); test, if it was read, else dev."""
     shares: dict[tuple[str, str, str], str] = {
         (item.task, item.split, item.checkpoint): percent(item.right / item.total)
         for item in status.evaluations
@@ -90,7 +90,7 @@ def results(status: Status) -> list[tuple[str, str, str]]:
 
 
 def money(status: Status) -> str:
-    """Dollars spent, of the cap where there is one: '$1.25 of $40.00 ($38.75 left)'."""
+    """Dollars spent, of the cap if there is one: '$1.25 of $40.00 ($38.75 left)'."""
     if status.budget_usd is None:
         return f"${status.usd:.2f}"
     left = max(status.budget_usd - status.usd, 0.0)

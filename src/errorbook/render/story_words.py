@@ -49,7 +49,7 @@ def moments(story: Story) -> list[Moment]:
 
 
 def effect(story: Story) -> str:
-    """What became of the question, beside what was trained on for it; empty where nothing was asked again."""
+    """What became of the question, beside what was trained on for it; empty if nothing was asked again."""
     if len(story.kept) < 2:
         return ""
     samples = {line.hash for study in story.studies for line in study.drafts if _was_kept(line.trained)}

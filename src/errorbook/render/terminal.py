@@ -37,7 +37,7 @@ _MOST_KINDS = 30
 
 
 def out() -> Console:
-    """The console for data: stdout, wide enough for the tables where it is not a terminal."""
+    """The console for data: stdout, wide enough for the tables if it is not a terminal."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(highlight=False, width=_PLAIN_WIDTH)
@@ -45,7 +45,7 @@ def out() -> Console:
 
 
 @contextmanager
-def watching(cycles: int) -> Iterator[Watch]:
+def show_progress(cycles: int) -> Iterator[Watch]:
     """Show progress on stderr for as long as the block lasts; what comes after `cycles` is the final exam."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:

@@ -55,7 +55,7 @@ def words(kind: str) -> str:
 
 
 def for_readers(report: Report) -> Report:
-    """The report as people should see it: where the final model is the base, the base's numbers are not repeated.
+    """The report as people should see it: if the final model is the base, the base's numbers are not repeated.
 
     The same model on the same questions would show a difference of zero, with an interval that means nothing.
     """
@@ -148,7 +148,7 @@ def versus_text(versus: Versus) -> str:
 
 
 def corrections_text(corrections: Mapping[str, int]) -> str:
-    """What people changed: 'People struck out 2 samples and corrected 1 score.'; empty where nobody did."""
+    """What people changed: 'People struck out 2 samples and corrected 1 score.'; empty if nobody did."""
     doing = {"strike": "struck out", "restore": "restored", "edit": "edited", "score": "corrected"}
     parts = [
         f"{doing.get(kind, kind)} {count(n, 'score' if kind == 'score' else 'sample')}"
@@ -240,7 +240,7 @@ def again_text(item: Relearnt) -> str:
 
 
 def guard_text(name: str, result: Result, alpha: float) -> str:
-    """What a guard's test against its margin showed at `alpha`, or an empty text where there is none."""
+    """What a guard's test against its margin showed at `alpha`, or an empty text if there is none."""
     if result.worse_p is None or result.margin is None or result.difference is None:
         return ""
     margin, shown = f"{100 * result.margin:g} points", result.worse_p <= alpha
@@ -297,5 +297,5 @@ def cost_row(item: KindCost) -> list[object]:
 
 
 def each_text(usd: float, each: float | None) -> str:
-    """The end of a sentence about dollars; empty where nothing was spent or accepted."""
+    """The end of a sentence about dollars; empty if nothing was spent or accepted."""
     return f", ${each:.4f} for each verified sample" if usd and each is not None else ""

@@ -1,7 +1,7 @@
 """Ledger -> Report: every number that a reader is shown, as frozen records, computed from the recorded verdicts.
 
 Works on any prefix of a run and on an exam without training: what is not there yet is None or empty. It only reads,
-and renders nothing: `screen`, `report_markdown` and `report_html` do, and `sentences` puts the outcome into words.
+and puts nothing into words: `render` does.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from errorbook.records import (
 )
 from errorbook.report.cases import pick_cases
 from errorbook.report.costs import cost_by_kind
-from errorbook.report.cycles import SPLITS, accuracy_by_cycle, fate_counts
-from errorbook.report.effects import against, error_kinds
+from errorbook.report.cycles import SPLITS, count_fates, list_accuracies
+from errorbook.report.effects import compare_with_control, count_error_kinds
 from errorbook.report.records import (
     Accuracy,
     CycleFunnel,
@@ -63,8 +63,8 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
     rule = ledger.find(Rule, keys.RULE) or config.rule()  # a book imported from logs has no gate, and records no rule
     spending = _spending(ledger)
     diagnoses = diagnosed(ledger)
-    mistakes, kinds = error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
-    compared, kinds = against(ledger, control, mistakes, kinds) if control else (None, kinds)
+    mistakes, kinds = count_error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
+    compared, kinds = compare_with_control(ledger, control, mistakes, kinds) if control else (None, kinds)
     cases, strata = pick_cases(ledger, config, points, letters, diagnoses)
     return Report(
         run=str(ledger.root),
@@ -91,8 +91,8 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         trainings=tuple(_trainings(ledger, config)),
         cases=cases,
         noise=tuple(ledger.all(Noise)),
-        by_cycle=tuple(accuracy_by_cycle(ledger, config, points, letters)),
-        fates=tuple(fate_counts(config, points, letters)),
+        by_cycle=tuple(list_accuracies(ledger, config, points, letters)),
+        fates=tuple(count_fates(config, points, letters)),
         strata=strata,
         corrections=corrected(ledger),
         control=compared,
@@ -140,7 +140,7 @@ def _result(ledger: Ledger, letters: Letters, task: TaskSection, base: Evaluatio
 
 
 def _skills(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[SkillResult]:
-    """Per skill on test, or on dev or train where that is all there is."""
+    """Per skill on test, or on dev or train if that is all there is."""
     for task in config.learn():
         for split in ("test", "dev", "train"):
             base = points.complete(points.base, task.name, split)

@@ -43,7 +43,7 @@ class Picked(NamedTuple):
 
 
 class _Mistake(NamedTuple):
-    """A wrong response of the base on train, by its example; `diagnosis` is None where nothing was diagnosed."""
+    """A wrong response of the base on train, by its example; `diagnosis` is None if nothing was diagnosed."""
 
     task: str
     example: str
@@ -59,7 +59,7 @@ class _Mistake(NamedTuple):
 def pick_cases(
     ledger: Ledger, config: Config, points: Checkpoints, letters: Letters, diagnoses: Iterable[Diagnosed]
 ) -> Picked:
-    """Diagnosed mistakes of cycle 1, or plain wrong responses where there is no diagnosis."""
+    """Diagnosed mistakes of cycle 1, or plain wrong responses if there is no diagnosis."""
     first = [diagnosis for _, diagnosis, cycle in diagnoses if cycle == 1]
     mistakes = list(_mistakes(config, points, letters, first))
     chosen: list[tuple[_Mistake, Case]] = []
@@ -171,7 +171,7 @@ def _size(case: Case) -> int:
 
 
 def _again(ledger: Ledger, points: Checkpoints, example: Example) -> CaseResponse | None:
-    """The final checkpoint's response to the same question, where it was asked again."""
+    """The final checkpoint's response to the same question, if it was asked again."""
     final = points.complete(points.final, example.task, "train") if points.decisions else None
     if final is None:
         return None

@@ -122,7 +122,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 # Which checkpoint --------------------------------------------------------------------------------------------------
 
 
-def choices(ledger: Ledger) -> list[Choice]:
+def list_choices(ledger: Ledger) -> list[Choice]:
     """The checkpoints of a run that answered something: base, final, and every candidate, in their order."""
     points = Checkpoints(ledger)
     answered = {item.checkpoint for item in ledger.all(Evaluation)}
@@ -137,13 +137,13 @@ def choices(ledger: Ledger) -> list[Choice]:
     return found
 
 
-def side(ledger: Ledger, name: str = "final", run: str = "") -> Side:
+def find_side(ledger: Ledger, name: str = "final", run: str = "") -> Side:
     """A run's checkpoint by its name; `run` is what the run is called, its folder if not given.
 
     Raises:
         LedgerError: The run has no such checkpoint.
     """
-    config, known = read_config(ledger), choices(ledger)
+    config, known = read_config(ledger), list_choices(ledger)
     wanted = "base" if name == "final" and not any(item.name == "final" for item in known) else name
     found = {item.checkpoint for item in known if item.name == wanted}
     if not found and len(name) >= _FEWEST:
@@ -160,7 +160,7 @@ def side(ledger: Ledger, name: str = "final", run: str = "") -> Side:
     )
 
 
-def named(text: str) -> Side:
+def parse_side(text: str) -> Side:
     """A side as the command line gives it: `RUN` (its final model) or `RUN:CHECKPOINT`.
 
     Raises:
@@ -170,7 +170,7 @@ def named(text: str) -> Side:
     if not folder or Path(text).exists():
         folder, checkpoint = text, "final"
     with open_ledger(Path(folder)) as ledger:
-        return side(ledger, checkpoint or "final", folder)
+        return find_side(ledger, checkpoint or "final", folder)
 
 
 # The comparison ----------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def compare(a: Side, b: Side, task: str = "", split: str = "") -> Compared:
 
 
 @contextmanager
-def both(a: Side, b: Side, row: Paired) -> Iterator[Pairs]:
+def open_pairs(a: Side, b: Side, row: Paired) -> Iterator[Pairs]:
     """One task and split of a comparison, open for reading item by item.
 
     Raises:
@@ -215,9 +215,9 @@ def both(a: Side, b: Side, row: Paired) -> Iterator[Pairs]:
         yield pairs
 
 
-def items(a: Side, b: Side, row: Paired, shown: Shown, size: int) -> list[Item]:
+def list_items(a: Side, b: Side, row: Paired, shown: Shown, size: int) -> list[Item]:
     """The first items of one task and split, regressions first."""
-    with both(a, b, row) as pairs:
+    with open_pairs(a, b, row) as pairs:
         found = pairs.page(SHOWN[shown], None, size)
     return [
         Item(

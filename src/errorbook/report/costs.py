@@ -18,7 +18,7 @@ _NONE: _Kind = ("", "")
 
 
 def cost_by_kind(ledger: Ledger) -> tuple[KindCost, ...]:
-    """Dollars and accepted samples by task and kind of error, the dearest first; empty where nothing was spent.
+    """Dollars and accepted samples by task and kind of error, the dearest first; empty if nothing was spent.
 
     What belongs to no diagnosis (one that failed, drafts of the undirected control) has an empty task and kind.
     """

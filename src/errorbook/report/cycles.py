@@ -30,7 +30,7 @@ class _Known(NamedTuple):
     kept: bool
 
 
-def accuracy_by_cycle(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters) -> Iterator[Line]:
+def list_accuracies(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters) -> Iterator[Line]:
     """A line for every task and split that the base answered completely."""
     known = list(_known(ledger, config, points))
     for task, role, split in _splits(config):
@@ -41,7 +41,7 @@ def accuracy_by_cycle(ledger: Ledger, config: Config, points: Checkpoints, lette
             yield Line(task=task, role=role, split=split, points=tuple(found))
 
 
-def fate_counts(config: Config, points: Checkpoints, letters: Letters) -> Iterator[FateCounts]:
+def count_fates(config: Config, points: Checkpoints, letters: Letters) -> Iterator[FateCounts]:
     """The fates of every task and split that a kept checkpoint was asked, however far it is."""
     for task, role, split in _splits(config):
         found = (points.evaluation(checkpoint, task, split) for checkpoint in points.chain)
@@ -54,11 +54,11 @@ def fate_counts(config: Config, points: Checkpoints, letters: Letters) -> Iterat
                 split=split,
                 n=paths.total(),
                 checkpoints=len(evaluations),
-                bands=bands(paths),
+                bands=count_bands(paths),
             )
 
 
-def bands(paths: Counter[tuple[str, ...]]) -> tuple[Band, ...]:
+def count_bands(paths: Counter[tuple[str, ...]]) -> tuple[Band, ...]:
     """How many questions of these paths (a letter a verdict) have which fate, in the order of `FATES`."""
     n: Counter[Fate] = Counter()
     unscorable: Counter[Fate] = Counter()

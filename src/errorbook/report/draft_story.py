@@ -73,7 +73,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request for drafts came to; `call` is None where the ledger has drafts without one."""
+    """What one request for drafts came to; `call` is None if the ledger has drafts without one."""
 
     assignment: str
     call: Asked | None
@@ -81,7 +81,7 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     drafts: tuple[DraftLine, ...]
 
 
-def draft_line(ledger: Ledger, draft: Draft, cycle: int) -> DraftLine:
+def read_draft_line(ledger: Ledger, draft: Draft, cycle: int) -> DraftLine:
     """Everything that became of one draft."""
     hash = draft.hash
     sample, rejection = ledger.find(Sample, hash), ledger.find(Rejection, hash)
@@ -118,7 +118,7 @@ def trained_on(ledger: Ledger, sources: Iterable[str], use: Use) -> tuple[Traine
     return tuple(Trained(cycle=cycle, use=how, outcome=_outcome(ledger, cycle)) for cycle, how in sorted(uses))
 
 
-def writings(ledger: Ledger, diagnosis: str) -> tuple[Writing, ...]:
+def list_writings(ledger: Ledger, diagnosis: str) -> tuple[Writing, ...]:
     """Every request for drafts against one diagnosis, the rounds that filled gaps included, in order."""
     calls = {
         call.subject: Asked(call=call, hash=call.hash, cycle=cycle)
@@ -127,7 +127,7 @@ def writings(ledger: Ledger, diagnosis: str) -> tuple[Writing, ...]:
     failures = {failure.subject: failure for _, failure in of_parent(ledger, Failure, diagnosis)}
     drafts: dict[str, list[DraftLine]] = {}
     for cycle, draft in of_parent(ledger, Draft, diagnosis):
-        drafts.setdefault(draft.assignment, []).append(draft_line(ledger, draft, cycle))
+        drafts.setdefault(draft.assignment, []).append(read_draft_line(ledger, draft, cycle))
     return tuple(
         Writing(
             assignment=assignment,
@@ -147,7 +147,7 @@ def writing_of(ledger: Ledger, draft: Draft) -> Writing:
         assignment=draft.assignment,
         call=asked(ledger, call) if call else None,
         failure=ledger.find(Failure, key),
-        drafts=tuple(draft_line(ledger, item, cycle) for cycle, item in keyed(ledger, Draft, draft.assignment)),
+        drafts=tuple(read_draft_line(ledger, item, cycle) for cycle, item in keyed(ledger, Draft, draft.assignment)),
     )
 
 

@@ -29,7 +29,7 @@ Mistakes = Mapping[Kind, list[str]]
 """Example ids of the diagnosed mistakes of cycle 1."""
 
 
-def error_kinds(
+def count_error_kinds(
     ledger: Ledger, points: Checkpoints, letters: Letters, diagnoses: Iterable[Diagnosed], costs: Iterable[KindCost]
 ) -> tuple[Mistakes, tuple[ErrorKind, ...]]:
     """The mistakes by kind, and all that the run itself says about each kind, the most frequent first."""
@@ -96,7 +96,7 @@ def _spent(ledger: Ledger, points: Checkpoints, kinds: Mapping[str, Kind]) -> tu
 # The control -------------------------------------------------------------------------------------------------------
 
 
-def against(
+def compare_with_control(
     ledger: Ledger, control: Ledger, mistakes: Mistakes, found: tuple[ErrorKind, ...]
 ) -> tuple[Control, tuple[ErrorKind, ...]]:
     """The same mistakes in another run, all together and by kind, question by question.

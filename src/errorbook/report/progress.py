@@ -37,7 +37,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     later: float | None = None
 
 
-def present_stage(events: Sequence[Event], config: Config, decided: int) -> Stage | None:
+def find_present_stage(events: Sequence[Event], config: Config, decided: int) -> Stage | None:
     """The stage that an unfinished run is in, or goes on with; None before the first.
 
     Args:
@@ -62,7 +62,7 @@ def present_stage(events: Sequence[Event], config: Config, decided: int) -> Stag
     return msgspec.structs.replace(stage, later=past.later(stage, config, decided))
 
 
-def stage_left(stage: Stage, now: float, writer_since: float) -> float | None:
+def forecast_seconds_left(stage: Stage, now: float, writer_since: float) -> float | None:
     """About how many seconds the stage still takes, or None if nothing tells.
 
     Its own pace counts if the present writer began it; of a stage that was resumed, some was done by another writer.

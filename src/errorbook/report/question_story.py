@@ -36,10 +36,10 @@ from errorbook.report.draft_story import (
     Writing,
     asked,
     corrections_of,
-    draft_line,
+    list_writings,
+    read_draft_line,
     trained_on,
     writing_of,
-    writings,
 )
 from errorbook.report.fates import Fate, fate_of
 
@@ -75,7 +75,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """A contrast: a question near the mistake that the same checkpoint answered right. The nearest has rank 1.
 
-    `similarity` is the retriever's; None where the run is from before it was recorded.
+    `similarity` is the retriever's; None if the run is from before it was recorded.
     """
 
     rank: int
@@ -122,7 +122,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fate(self) -> Fate | None:
-        """The path in one word, or None where nothing is answered yet."""
+        """The path in one word, or None if nothing is answered yet."""
         return fate_of(self.path) if self.path else None
 
 
@@ -146,8 +146,8 @@ class CallStory(msgspec.Struct, frozen=True, kw_only=True):
     vote: str | None = None
 
 
-def story(ledger: Ledger, task: str, split: str, example: str) -> Story | None:
-    """Everything about one question, or None where the ledger does not have it."""
+def read_story(ledger: Ledger, task: str, split: str, example: str) -> Story | None:
+    """Everything about one question, or None if the ledger does not have it."""
     found = ledger.find(Example, keys.example(task, split, example))
     if found is None:
         return None
@@ -156,20 +156,20 @@ def story(ledger: Ledger, task: str, split: str, example: str) -> Story | None:
     return Story(example=found, answers=answers, studies=tuple(studies))
 
 
-def draft_story(ledger: Ledger, hash: str) -> DraftStory | None:
-    """Everything about one draft, or None where the ledger has none with this hash."""
+def read_draft_story(ledger: Ledger, hash: str) -> DraftStory | None:
+    """Everything about one draft, or None if the ledger has none with this hash."""
     draft, place = ledger.get(Draft, hash), dated(ledger, Draft, hash)
     if draft is None or place is None:
         return None
-    line, writing = draft_line(ledger, draft, place.cycle), writing_of(ledger, draft)
+    line, writing = read_draft_line(ledger, draft, place.cycle), writing_of(ledger, draft)
     diagnosis = ledger.get(Diagnosis, draft.diagnosis) if draft.diagnosis else None
-    told = story(ledger, diagnosis.task, "train", diagnosis.example) if diagnosis else None
+    told = read_story(ledger, diagnosis.task, "train", diagnosis.example) if diagnosis else None
     study = next((item for item in told.studies if item.hash == draft.diagnosis), None) if told else None
     return DraftStory(line=line, writing=writing, story=told, study=study)
 
 
-def call_story(ledger: Ledger, hash: str) -> CallStory | None:
-    """Everything about one call, or None where the ledger has none with this hash."""
+def read_call_story(ledger: Ledger, hash: str) -> CallStory | None:
+    """Everything about one call, or None if the ledger has none with this hash."""
     call = ledger.get(Call, hash)
     if call is None:
         return None
@@ -177,7 +177,7 @@ def call_story(ledger: Ledger, hash: str) -> CallStory | None:
     return tell(ledger, asked(ledger, call))
 
 
-def points(ledger: Ledger) -> list[Point]:
+def list_points(ledger: Ledger) -> list[Point]:
     """The base and every candidate in the order of the cycles; of one cycle, in the order of their scales."""
     known = Checkpoints(ledger)
     decided = {decision.cycle: decision for decision in known.decisions}
@@ -200,7 +200,7 @@ def points(ledger: Ledger) -> list[Point]:
 def _answers(ledger: Ledger, example: Example) -> tuple[Answer, ...]:
     known = Checkpoints(ledger)
     answers = []
-    for point in points(ledger):
+    for point in list_points(ledger):
         evaluation = known.evaluation(point.hash, example.task, example.split)
         response = ledger.answer(evaluation, example.id) if evaluation else None
         if response is not None:
@@ -244,7 +244,7 @@ def _study(ledger: Ledger, answer: Answer, diagnosis: Diagnosis, cycle: int, cal
         diagnosis=diagnosis,
         hash=hash,
         contrasts=_contrasts(ledger, answer.response, diagnosis),
-        writings=writings(ledger, hash),
+        writings=list_writings(ledger, hash),
     )
 
 
@@ -282,7 +282,7 @@ def _of_diagnosing(ledger: Ledger, asked: Asked) -> CallStory:
 
 def _of_writing(ledger: Ledger, asked: Asked) -> CallStory:
     assignment = asked.call.subject
-    drafts = tuple(draft_line(ledger, draft, cycle) for cycle, draft in keyed(ledger, Draft, assignment))
+    drafts = tuple(read_draft_line(ledger, draft, cycle) for cycle, draft in keyed(ledger, Draft, assignment))
     place = dated(ledger, Call, asked.hash)
     diagnosis = ledger.get(Diagnosis, place.parent) if place and place.parent else None
     return CallStory(
@@ -299,7 +299,7 @@ def _of_voting(ledger: Ledger, asked: Asked) -> CallStory:
     draft, place = ledger.get(Draft, hash), dated(ledger, Draft, hash)
     if draft is None or place is None:
         return CallStory(asked=asked)
-    line = draft_line(ledger, draft, place.cycle)
+    line = read_draft_line(ledger, draft, place.cycle)
     diagnosis = ledger.get(Diagnosis, draft.diagnosis) if draft.diagnosis else None
     given = next((vote.answer for vote in line.votes if vote.call == asked.hash), "")
     return CallStory(

@@ -238,7 +238,7 @@ class TrainingResult(Part, frozen=True, kw_only=True):
 
 
 class KindCost(Part, frozen=True, kw_only=True):
-    """What the samples against one kind of error cost; `each` is None where none was accepted.
+    """What the samples against one kind of error cost; `each` is None if none was accepted.
 
     An empty task and kind: what belongs to no diagnosis.
     """
@@ -253,7 +253,7 @@ class KindCost(Part, frozen=True, kw_only=True):
 class Spending(Part, frozen=True, kw_only=True):
     """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
 
-    The dollars of `by_kind` add up to `usd`; it is empty where nothing was spent. `budget_usd` is the cap, if any.
+    The dollars of `by_kind` add up to `usd`; it is empty if nothing was spent. `budget_usd` is the cap, if any.
     """
 
     calls: int
@@ -324,7 +324,7 @@ class CaseResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One mistake of the base model with all that followed from it; `kind` is empty where nothing was diagnosed.
+    """One mistake of the base model with all that followed from it; `kind` is empty if nothing was diagnosed.
 
     `drafts` are the first of the `written` ones.
     """

@@ -23,7 +23,7 @@ from errorbook.ledger.run_view import Checkpoints, budget, read_config
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
 from errorbook.report.build import is_finished
 from errorbook.report.costs import cost_by_kind
-from errorbook.report.progress import Stage, present_stage, stage_left
+from errorbook.report.progress import Stage, find_present_stage, forecast_seconds_left
 from errorbook.report.records import KindCost
 
 _DEEPEST = 4
@@ -56,7 +56,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands; `cycle` is the one in progress, or the last one, and 0 in an exam without training.
 
     `state`, `changed` (when the ledger was last written to) and the seconds left are of the moment when it was read:
-    `at_this_moment` renews them. What nothing tells is None. `budget_usd` is the cap that the run was given last.
+    `renew_status` renews them. What nothing tells is None. `budget_usd` is the cap that the run was given last.
     """
 
     run: str
@@ -87,7 +87,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     cost_by_kind: tuple[KindCost, ...] = ()
 
 
-def stand(ledger: Ledger) -> Status:
+def read_status(ledger: Ledger) -> Status:
     """Read where the run stands, and what its samples cost. Raises LedgerError where the ledger holds no run yet."""
     return msgspec.structs.replace(glance(ledger), cost_by_kind=cost_by_kind(ledger))
 
@@ -114,7 +114,7 @@ def glance(ledger: Ledger) -> Status:
         decisions=tuple(
             DecisionStatus(cycle=item.cycle, decision=item.outcome, reason=item.reason) for item in points.decisions
         ),
-        stage=None if nothing_left else present_stage(events, config, len(points.decisions)),
+        stage=None if nothing_left else find_present_stage(events, config, len(points.decisions)),
         diagnoses=ledger.count(Diagnosis),
         drafts=ledger.count(Draft),
         samples=samples,
@@ -126,15 +126,15 @@ def glance(ledger: Ledger) -> Status:
         budget_usd=budget(ledger),
         usd_per_sample=usd / samples if samples else None,
     )
-    return at_this_moment(read, ledger.root)
+    return renew_status(read, ledger.root)
 
 
-def at_this_moment(status: Status, folder: Path) -> Status:
+def renew_status(status: Status, folder: Path) -> Status:
     """The same status with what changes while the ledger does not: who is writing, and the time left."""
     beat, stage = pulse(folder), status.stage
     done = status.finished or (status.kind != "run" and stage is None)
     state: State = "finished" if done else "running" if beat.running else "stopped"
-    left = stage_left(stage, time.time(), beat.since) if stage and state == "running" else None
+    left = forecast_seconds_left(stage, time.time(), beat.since) if stage and state == "running" else None
     later = stage.later if stage else None
     return msgspec.structs.replace(
         status,
@@ -161,7 +161,7 @@ def _is_examined(config: Config, points: Checkpoints) -> bool:
     )
 
 
-def latest(folder: Path) -> Path:
+def find_latest_run(folder: Path) -> Path:
     """The run folder below `folder` whose ledger changed last.
 
     Raises:

@@ -103,7 +103,7 @@ def assemble(config: Config, folder: Path) -> Parts:
 
 
 def create_target(config: Config, folder: Path | None = None) -> Target:
-    """The target alone, on the cluster where the run file says so, with the answers that are remembered before it.
+    """The target alone, on the cluster if the run file says so, with the answers that are remembered before it.
 
     One that keeps what it bought is told the run's `folder`.
     """
@@ -173,7 +173,7 @@ def plugin_origins(config: Config) -> list[plugins.Origin]:
 
 
 def scorer_identity(scorer: str, options: Mapping[str, object]) -> str:
-    """The scorer's name, with a short hash of its options where it has any; where marks are kept changes none."""
+    """The scorer's name, with a short hash of its options if it has any, but for the place of its marks."""
     telling = {name: value for name, value in options.items() if name != "store"}
     if not telling:
         return scorer
@@ -181,7 +181,7 @@ def scorer_identity(scorer: str, options: Mapping[str, object]) -> str:
 
 
 def create_scorer(name: str, options: Mapping[str, object], folder: Path | None = None) -> Scorer:
-    """A scorer with its options; one that buys its marks keeps them in the run's folder where no other is named."""
+    """A scorer with its options; one that buys its marks keeps them in the run's folder if no other is named."""
     given = dict(options)
     if folder is not None and "store" not in given and "store" in plugins.accepted("scorers", name):
         given["store"] = str(folder / f"marks-{scorer_identity(name, options).rpartition(':')[2]}.sqlite")

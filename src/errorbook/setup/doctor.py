@@ -33,7 +33,7 @@ _MEMORY_GB = 3.0
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One check: `needed` is whether `errorbook demo` cannot run without it, `fix` the command where it failed."""
+    """One check: `needed` is whether `errorbook demo` cannot run without it, `fix` the command if it failed."""
 
     name: str
     ok: bool
@@ -131,7 +131,7 @@ def _cores() -> Finding:
 
 
 def _accelerator() -> Finding:
-    """A GPU where there is one, and whether the machine computes in bfloat16."""
+    """A GPU if there is one, and whether the machine computes in bfloat16."""
     name = "accelerator"
     if find_spec("torch") is None:
         return Finding(name=name, ok=False, needed=False, detail="unknown without torch", fix=LOCAL)

@@ -17,7 +17,7 @@ from errorbook.records import Example, Split
 _HELD_OUT: tuple[Split, ...] = ("dev", "test")
 
 
-def at_hand() -> tuple[str, ...]:
+def list_benchmarks_at_hand() -> tuple[str, ...]:
     """The tasks over published data whose files lie below $ERRORBOOK_DATA; none is downloaded for this."""
     root = data_root()
     return tuple(name for name in plugins.names("tasks") if root and (root / name).is_dir() and _is_published(name))
@@ -40,7 +40,7 @@ def protected_questions(own: Iterable[Task], against: Sequence[str] | None) -> t
     sets = [task for task in own if isinstance(task, Sourced)]
     known = {task.name for task in sets}
     found = [example for task in sets for example in _held_out(task)]
-    for name in at_hand() if against is None else against:
+    for name in list_benchmarks_at_hand() if against is None else against:
         if name not in known:
             task: Task = plugins.create("tasks", name, {})
             questions = _held_out(task)

@@ -40,12 +40,12 @@ class Layout(NamedTuple):
     scorer: str
 
 
-def place(target: Path) -> Path:
-    """The run file's path: `target` itself where it ends in .toml, or run.toml in that folder."""
+def choose_path(target: Path) -> Path:
+    """The run file's path: `target` itself if it ends in .toml, or run.toml in that folder."""
     return target if target.suffix == ".toml" else target / DEFAULT_NAME
 
 
-def write(path: Path, answers: Answers, force: bool = False) -> None:
+def write_run_file(path: Path, answers: Answers, force: bool = False) -> None:
     """Write the run file, checked by the same code that reads it.
 
     Raises:
@@ -60,7 +60,7 @@ def write(path: Path, answers: Answers, force: bool = False) -> None:
 
 
 def render(answers: Answers, folder: Path) -> str:
-    """The run file's text; the data's path is written relative to `folder` where it lies below it."""
+    """The run file's text; the data's path is written relative to `folder` if it lies below it."""
     budget = f"budget_usd = {answers.budget_usd:g}" if answers.budget_usd is not None else "# budget_usd = 10.0"
     name = _slug(answers.data.stem) if answers.data else "arithmetic"
     tasks = _own_task(answers.data, name, folder) if answers.data else "\n".join(_demo_tasks().values())
@@ -77,7 +77,7 @@ def render(answers: Answers, folder: Path) -> str:
     return "\n".join(_aligned(line) for line in text.splitlines()) + "\n"
 
 
-def look_at(data: Path) -> Layout:
+def inspect_data(data: Path) -> Layout:
     """Guess the columns of a JSON Lines file from its names and first lines.
 
     Raises:
@@ -98,7 +98,7 @@ def look_at(data: Path) -> Layout:
 
 
 def _own_task(data: Path, name: str, folder: Path) -> str:
-    layout = look_at(data)
+    layout = inspect_data(data)
     resolved, base = data.resolve(), folder.resolve()
     path = str(resolved.relative_to(base)) if resolved.is_relative_to(base) else str(resolved)
     choices = f"\nchoices = {_quoted(layout.choices)}" if layout.choices else ""
@@ -156,7 +156,7 @@ question = {question}
 answer = {answer}{choices}
 scorer = {scorer}  # or "numeric", "exact", "contains"
 role = "learn"
-train = 1000  # at most: fewer are used where the file has fewer
+train = 1000  # at most: fewer are used if the file has fewer
 dev = 1000  # the gate decides on these
 test = 1000  # read once, for the report
 

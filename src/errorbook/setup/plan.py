@@ -41,7 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Upper bounds of a run's work, and the reach of its gate.
 
     `generated_tokens` takes half of the cap for each response. `calls` counts `votes` (blind answers to drafts), too.
-    The instructor's `input_tokens` and `output_tokens` are None where it forecasts none, `usd` where the price is not
+    The instructor's `input_tokens` and `output_tokens` are None if it forecasts none, `usd` if the price is not
     known. `detectable` is the smallest gain in accuracy that dev shows with a power of 80%.
     """
 
@@ -81,7 +81,7 @@ class _Course(NamedTuple):
 
 
 class _Price(NamedTuple):
-    """What the instructor's work takes; None where that is not known."""
+    """What the instructor's work takes; None if that is not known."""
 
     input_tokens: int | None
     output_tokens: int | None
@@ -191,7 +191,7 @@ def _supply(learnt: Sequence[_Course], config: Config, votes: bool) -> list[_Sup
 
 
 def _in_groups(drafts: int, groups: int) -> int:
-    """The most batches that so many drafts make where each group's last batch may be a small one."""
+    """The most batches that so many drafts make if each group's last batch may be a small one."""
     return -(-(drafts + groups * (CLUSTER_BATCH - 1)) // CLUSTER_BATCH)
 
 

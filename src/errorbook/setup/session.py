@@ -111,7 +111,7 @@ def _protect(ledger: Ledger, parts: Parts) -> None:
 
 
 @contextmanager
-def timed(
+def record_stage(
     this: Run, stage: StageName, cycle: int, total: int, task: str = "", split: Split | Literal[""] = ""
 ) -> Iterator[Callable[..., None]]:
     """Record a stage in the ledger's events while the block works, and tell the watcher; yields what takes the count.

@@ -1,6 +1,6 @@
 """Tasks as people see them: which there are, three prompts as the model reads them, and a response's score.
 
-The chat template is the model's own where its tokenizer is on this machine; nothing is downloaded to show a prompt.
+The chat template is the model's own if its tokenizer is on this machine; nothing is downloaded to show a prompt.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One installed task. `scorer` is the default one, empty where it depends; `needs` are its required options."""
+    """One installed task. `scorer` is the default one, empty if it depends; `needs` are its required options."""
 
     name: str
     scorer: str
@@ -42,9 +42,9 @@ class ShownExample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's first examples; `template` names the model whose chat template rendered them, empty where none did.
+    """A task's first examples; `template` names the model whose chat template rendered them, empty if none did.
 
-    `score` is that of a response to the first example, where one was given.
+    `score` is that of a response to the first example, if one was given.
     """
 
     name: str
@@ -111,7 +111,7 @@ def score_response(task: Task, example: Example, text: str) -> Score:
 
 
 def chat_template(model: str) -> Template:
-    """The model's template where its tokenizer is at hand, else the bare message, with the reason."""
+    """The model's template if its tokenizer is at hand, else the bare message, with the reason."""
     try:
         tokenizer = _tokenizer(model)
     except ModelError as error:
@@ -130,7 +130,7 @@ def _tokenizer(model: str) -> Any:
     carried = model in EMBEDDED and find_spec(EMBEDDED[model].package) is not None
     if carried or Path(model).expanduser().is_dir():
         return load_tokenizer(resolve(model))
-    return load_tokenizer(public_name(model))  # from the hub's cache, where it is there
+    return load_tokenizer(public_name(model))  # from the hub's cache, if it is there
 
 
 def _info(name: str) -> TaskInfo:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from errorbook.render.pages.model_texts import changes
 from errorbook.render.story_words import ASSOCIATION, effect, moments, named
-from errorbook.report.question_story import Story, story
+from errorbook.report.question_story import Story, read_story
 from errorbook.web import effect_pages, raw_pages, sample_pages
 from errorbook.web.answering import book_of, not_found, path, query, show, templates
 from errorbook.web.catalogue.records import Facets, ItemFilter, ItemId
@@ -71,7 +71,7 @@ def item_page(request: Request) -> Response:
     book = book_of(request)
     task, split, example = _place(request)
     with book.reading() as ledger:
-        told = story(ledger, task, split, example)
+        told = read_story(ledger, task, split, example)
     if told is None:
         not_found(request, f"This run has no question '{example}' in the {split} split of '{task}'.")
     wanted, sort, id = item_filter(request), item_sort(request), ItemId(task, told.example.split, example)

@@ -110,7 +110,7 @@ def _ends(request: Request) -> Ends | None:
         if book is None:
             not_found(request, f"There is no run '{slug}' below '{shelf_of(request).root}'.")
         with open_ledger(book.folder) as ledger:
-            sides.append(comparing.side(ledger, checkpoint or "final", slug))
+            sides.append(comparing.find_side(ledger, checkpoint or "final", slug))
         books.append(book)
     return Ends(sides[0], sides[1], (books[0], books[1]))
 
@@ -120,7 +120,7 @@ def _shown(request: Request, ends: Ends) -> dict[str, Any]:
     row = _row(request, compared)
     values: dict[str, Any] = {"compared": compared, "row": row}
     item = request.query_params.get("item", "")
-    with comparing.both(ends.a, ends.b, row) as pairs:
+    with comparing.open_pairs(ends.a, ends.b, row) as pairs:
         if item:
             values["opened"] = _opened(request, ends, row, pairs, item)
         else:
@@ -228,7 +228,7 @@ def _offered(request: Request) -> list[tuple[str, list[tuple[str, str]]]]:
 @lru_cache(maxsize=256)
 def _choices(folder: Path, version: int) -> tuple[Choice, ...]:
     with open_ledger(folder) as ledger:
-        return tuple(comparing.choices(ledger))
+        return tuple(comparing.list_choices(ledger))
 
 
 ROUTES: list[BaseRoute] = [Route("/compare", compare_page), *correcting.ROUTES]

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from errorbook.render.story_words import ASSOCIATION, effect, named
-from errorbook.report.question_story import call_story, draft_story
+from errorbook.report.question_story import read_call_story, read_draft_story
 from errorbook.web.answering import book_of, not_found, part, path, query, show
 from errorbook.web.catalogue.records import DraftFacets, DraftFilter
 from errorbook.web.filters import DRAFT_QUERY, Choices, choices, draft_filter, draft_sort
@@ -52,7 +52,7 @@ def draft_page(request: Request) -> Response:
     """One draft: its texts and checks, and the mistake that it was written against."""
     book, hash = book_of(request), part(request, "draft")
     with book.reading() as ledger:
-        told = draft_story(ledger, hash)
+        told = read_draft_story(ledger, hash)
     if told is None:
         not_found(request, f"This run has no draft '{hash}'.")
     return show(
@@ -72,7 +72,7 @@ def call_page(request: Request) -> Response:
     """One call: what was sent, what came back, what it cost, and what it came to."""
     book, hash = book_of(request), part(request, "call")
     with book.reading() as ledger:
-        told = call_story(ledger, hash)
+        told = read_call_story(ledger, hash)
     if told is None:
         not_found(request, f"This run has no call '{hash}'.")
     return show(

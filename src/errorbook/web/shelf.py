@@ -20,7 +20,7 @@ from errorbook.errors import LedgerError, UserError
 from errorbook.ledger.liveness import changed, pulse
 from errorbook.ledger.watch import LEDGER, Signature, signature, snapshot, version
 from errorbook.report.build import build
-from errorbook.report.status import Status, at_this_moment, glance
+from errorbook.report.status import Status, glance, renew_status
 from errorbook.web.freshness import Kept, Renewal
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Book:
     def status(self, patience: float | None = None) -> Status | None:
         """Where the run stands, without the costs by kind; None if that is not known within so many seconds."""
         status = self._renewal.get(self._kept("status", lambda: self._read(glance)), patience)
-        return at_this_moment(status, self.folder) if status else None
+        return renew_status(status, self.folder) if status else None
 
     def report(self, control: Book | None = None, patience: float | None = None) -> Report | None:
         """The run's report, against a control run if one is given; None if it is not made within so many seconds."""
