@@ -177,8 +177,8 @@ def parse(text: str, source: str = "run file", folder: Path | None = None) -> Co
     if "run" not in data:
         raise ConfigError(f"{source}: 'run' is missing; add it.")
     try:
-        config = Config(**{name: _read(name, hints[name], value) for name, value in data.items()})
-        config = _anchor(config, folder or Path())
+        config = Config(**{name: _read_section(name, hints[name], value) for name, value in data.items()})
+        config = _resolve_paths(config, folder or Path())
         _check(config)
     except _WrongError as error:
         raise ConfigError(f"{source}: {error}") from None
@@ -198,7 +198,7 @@ class _WrongError(Exception):
     """One sentence on what is wrong in a run file, before it is known which file that is."""
 
 
-def _read(name: str, hint: Any, value: Any) -> Any:
+def _read_section(name: str, hint: Any, value: Any) -> Any:
     """One section, or the tuple of its blocks."""
     if get_origin(hint) is not tuple:
         if not isinstance(value, dict):
@@ -303,13 +303,13 @@ def _check_plugins(config: Config) -> None:
         plugins.check("tasks", task.plugin, task.options, also=TaskSection.__struct_fields__)
 
 
-def _anchor(config: Config, folder: Path) -> Config:
+def _resolve_paths(config: Config, folder: Path) -> Config:
     """Make relative paths in options relative to the run file, and a local model folder likewise."""
     tasks = tuple(
         msgspec.structs.replace(
             task,
-            options=_located(task.options, ("path",), folder),
-            scorer_options=_located(task.scorer_options, SCORER_FILES, folder),
+            options=_make_absolute(task.options, ("path",), folder),
+            scorer_options=_make_absolute(task.scorer_options, SCORER_FILES, folder),
         )
         for task in config.tasks
     )
@@ -320,7 +320,7 @@ def _anchor(config: Config, folder: Path) -> Config:
     return msgspec.structs.replace(config, tasks=tasks, target=target)
 
 
-def _located(options: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+def _make_absolute(options: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
     """The options with those that name files made absolute; its plugin refuses what is no text."""
     files = {name: value for name, value in options.items() if name in names and isinstance(value, str) and value}
     relative = {name: value for name, value in files.items() if not Path(value).is_absolute()}

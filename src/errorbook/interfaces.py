@@ -72,7 +72,7 @@ class Solver(Protocol):
     """A task that can recompute the answer of a question by itself, independently of any instructor."""
 
     def solve(self, question: str) -> str | None:
-        """The answer, or None where the question is not one that this task understands."""
+        """The answer, or None if the question is not one that this task understands."""
         ...
 
 
@@ -272,7 +272,7 @@ class Trainer(Protocol):
     ) -> Training:
         """Train `parent` on the lessons, completion tokens only, and write the result below `root`/checkpoints.
 
-        Resumes exactly from its last saved step after a kill. Raises StageError where nothing is trainable, no
+        Resumes exactly from its last saved step after a kill. Raises StageError if nothing is trainable, no
         lesson is left, or the weights did not change.
         """
         ...

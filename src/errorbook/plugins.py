@@ -35,7 +35,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def find(kind: Kind, name: str) -> EntryPoint:
-    """The one entry point called `name`. Raises PluginError where there is none, or more than one."""
+    """The one entry point called `name`. Raises PluginError if there is none, or more than one."""
     entries = [entry for entry in _entries(kind, tuple(sys.path)) if entry.name == name]
     found = {(entry.value, _distribution(entry)): entry for entry in entries}
     if not found:
@@ -57,7 +57,7 @@ def origin(kind: Kind, name: str) -> Origin:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """The plugin's factory. Raises PluginError where it cannot be imported."""
+    """The plugin's factory. Raises PluginError if it cannot be imported."""
     try:
         return find(kind, name).load()
     except ImportError as error:
@@ -72,7 +72,7 @@ def implements(kind: Kind, name: str, protocol: type) -> bool:
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Load the plugin and call its factory with `options` as keywords.
 
-    Raises PluginError where it cannot be loaded, ConfigError where an option is unknown, missing or of a wrong type.
+    Raises PluginError if it cannot be loaded, ConfigError if an option is unknown, missing or of a wrong type.
     """
     chosen = check(kind, name, options or {})
     return load(kind, name)(**chosen)
@@ -104,7 +104,7 @@ def check(kind: Kind, name: str, options: Mapping[str, Any] | None, also: Collec
     """Check options against the plugin's own signature and return those it takes.
 
     None checks only that the plugin is there. `also` names keys of the run file that a misspelt option may have
-    meant. `model` is dropped where the factory takes none.
+    meant. `model` is dropped if the factory takes none.
     """
     if options is None:
         load(kind, name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from errorbook.adapters.scorers.code import Code
 from errorbook.adapters.scorers.exact import Exact
 from errorbook.adapters.scorers.numeric import Numeric
-from errorbook.adapters.tasks.wording import programmed
+from errorbook.adapters.tasks.wording import word_program
 from errorbook.checks.equations import equations
 from errorbook.checks.final_number import find_conclusion
 from errorbook.checks.giveaways import find_leak
@@ -47,7 +47,7 @@ class Coding(Plain):
     """A task whose answers are programs."""
 
     def completion(self, solution: str, answer: str) -> str:
-        return programmed(solution, answer)
+        return word_program(solution, answer)
 
 
 PROGRAM = "def twice(n):\n    return 2 * n"

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook import plugins
-from errorbook.adapters.targets.remembered import remembering
+from errorbook.adapters.targets.remembered import remember_answers
 from errorbook.config import Config, TaskSection
 from errorbook.errors import ConfigError
 from errorbook.evaluate import identify
@@ -118,7 +118,7 @@ def create_target(config: Config, folder: Path | None = None) -> Target:
         target = ray_target(engine, options, _cluster(config))
     if not config.compute.cache or isinstance(target, Remembers):
         return target
-    return remembering(target, options)
+    return remember_answers(target, options)
 
 
 def create_instructor(config: Config, folder: Path | None = None) -> Instructor:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from errorbook.adapters.scorers.numeric import Numeric
 from errorbook.adapters.targets.answer_cache import Answers
-from errorbook.adapters.targets.remembered import Remembering, remembering
+from errorbook.adapters.targets.remembered import Remembering, remember_answers
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.tasks.arithmetic import Arithmetic
@@ -271,12 +271,12 @@ class TestTargets:
     ) -> None:
         monkeypatch.setenv("ERRORBOOK_CACHE", str(tmp_path))
         monkeypatch.delenv("ERRORBOOK_NO_CACHE", raising=False)
-        list(remembering(Echo(), {}).generate(PROMPTS, SETTINGS))
+        list(remember_answers(Echo(), {}).generate(PROMPTS, SETTINGS))
         assert [path.name for path in tmp_path.iterdir()] == ["answers-1.sqlite"]
         again, off = Echo(), Echo()
-        list(remembering(again, {}).generate(PROMPTS, SETTINGS))
+        list(remember_answers(again, {}).generate(PROMPTS, SETTINGS))
         monkeypatch.setenv("ERRORBOOK_NO_CACHE", "1")
-        assert remembering(off, {}) is off
+        assert remember_answers(off, {}) is off
         assert not again.requests
 
 

@@ -40,7 +40,11 @@ def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
         trainer = TransformersTrainer(str(tiny_model), device="cpu", dtype="float32")
         training = trainer.train(BASE, lessons, recipe, root, lambda done, total: None)
         checkpoint = msgspec.structs.replace(
-            BASE, method=recipe.method, folder=training.folder, weights_hash=training.weights_hash
+            BASE,
+            method=recipe.method,
+            form=trainer.produces(recipe),
+            folder=training.folder,
+            weights_hash=training.weights_hash,
         )
         return checkpoint, root
 

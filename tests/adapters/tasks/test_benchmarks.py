@@ -30,7 +30,7 @@ from errorbook.adapters.tasks.gsm_plus import gsm_plus
 from errorbook.adapters.tasks.humaneval import humaneval
 from errorbook.adapters.tasks.mbpp import mbpp
 from errorbook.adapters.tasks.mmlu import mmlu
-from errorbook.adapters.tasks.splits import SPLITS, distinct, divide, normal
+from errorbook.adapters.tasks.splits import SPLITS, choose_split, drop_repeats, normalise
 from errorbook.errors import DataError
 from errorbook.interfaces import Scorer
 from errorbook.records import Example, Split
@@ -87,7 +87,7 @@ class TestReferenceData:
         found = everything(factory())
         splits: dict[object, set[str]] = {}
         for example in found:
-            splits.setdefault((normal(example.question), example.choices), set()).add(example.split)
+            splits.setdefault((normalise(example.question), example.choices), set()).add(example.split)
 
         assert len({example.id for example in found}) == len(found)
         assert all(len(seen) == 1 for seen in splits.values())
@@ -359,9 +359,9 @@ class TestDivision:
         self, question: str, part: Split, others: set[Split]
     ) -> None:
         parts = others | {part}
-        split = divide(question, part, parts)
+        split = choose_split(question, part, parts)
 
-        assert divide(f"  {question.upper()} ", part, parts) == divide(question.upper(), part, parts)
+        assert choose_split(f"  {question.upper()} ", part, parts) == choose_split(question.upper(), part, parts)
         assert split == part or part != "dev"
         assert split != "train" or part == "train"
         assert not (split != part and split in parts)
@@ -370,11 +370,11 @@ class TestDivision:
         one = Example(id="1", task="t", split="train", question="Why?", answer="so")
         two = Example(id="2", task="t", split="test", question="why? ", answer="so")
 
-        assert distinct([one, two, two]) == [two]
+        assert drop_repeats([one, two, two]) == [two]
 
     def test_a_question_with_two_gold_answers_is_left_out(self) -> None:
         yes = Example(id="1", task="t", split="test", question="Why?", answer="yes")
         no = Example(id="2", task="t", split="test", question="Why?", answer="no")
         options = Example(id="3", task="t", split="test", question="Why?", answer="A", choices=("x", "y"))
 
-        assert distinct([yes, no, options]) == [options]
+        assert drop_repeats([yes, no, options]) == [options]

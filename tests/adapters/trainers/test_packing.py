@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.lean_lora import make_lean
 from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
-from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.preparing import prepare_model
 from errorbook.adapters.trainers.stepping import log_probabilities, loss_of, quicken
 
 SHARED = (1, 2, 3, 4)
 ROWS = [
-    Row((*SHARED, 10, 11, 12, 13, 0), 6),
-    Row((*SHARED, 20, 21, 0), 5),
-    Row((*SHARED, 10, 31, 32, 33, 34, 35, 36, 0), 7),
+    TokenRow((*SHARED, 10, 11, 12, 13, 0), 6),
+    TokenRow((*SHARED, 20, 21, 0), 5),
+    TokenRow((*SHARED, 10, 31, 32, 33, 34, 35, 36, 0), 7),
 ]
 
 
 def adapted(folder: Path, method: str = "lora") -> Any:
     torch.manual_seed(0)
-    model = prepare(
+    model = prepare_model(
         str(folder), "cpu", "float32", recipe_of(rank=4, method="full" if method == "full" else "lora"), None
     )
     with torch.no_grad():  # a fresh adapter does nothing, so nothing could go wrong in it
@@ -38,7 +38,7 @@ def adapted(folder: Path, method: str = "lora") -> Any:
     return model.train()
 
 
-def gradients(model: Any, rows: list[Row]) -> tuple[float, dict[str, torch.Tensor]]:
+def gradients(model: Any, rows: list[TokenRow]) -> tuple[float, dict[str, torch.Tensor]]:
     loss, _ = loss_of(model, rows, "float32")
     model.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -50,7 +50,7 @@ def gradients(model: Any, rows: list[Row]) -> tuple[float, dict[str, torch.Tenso
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize("rows", [ROWS, ROWS[:1], [ROWS[0], ROWS[0]]], ids=["three rows", "one row", "equal rows"])
 def test_a_packed_pass_has_the_loss_and_the_gradients_of_a_padded_one(
-    method: str, rows: list[Row], tiny_model: Path
+    method: str, rows: list[TokenRow], tiny_model: Path
 ) -> None:
     padded, packed = adapted(tiny_model, method), adapted(tiny_model, method)
     loading.plain(padded).set_attn_implementation("eager")
@@ -80,7 +80,7 @@ def test_each_rows_likelihood_is_its_own(tiny_model: Path) -> None:
     )
 )
 def test_no_token_is_lost_nor_computed_twice(parts: list[tuple[list[int], list[int]]]) -> None:
-    rows = [Row((*SHARED, *prompt, *completion), len(SHARED) + len(prompt)) for prompt, completion in parts]
+    rows = [TokenRow((*SHARED, *prompt, *completion), len(SHARED) + len(prompt)) for prompt, completion in parts]
     packed = pack(rows, "cpu")
     shared = packed.layout.shared
     assert packed.inputs.shape[1] == shared + sum(len(row.ids) - 1 - shared for row in rows)

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from recipe_kit import recipe_of
 
-from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.group import Group
 from errorbook.adapters.trainers.job import Job
-from errorbook.adapters.trainers.launch import LaunchedTrainer, Message, Order, accelerate_config
+from errorbook.adapters.trainers.launch import LaunchedTrainer, Message, ProcessJob, accelerate_config
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.adapters.trainers.updating import passes
 from errorbook.errors import ConfigError, StageError
@@ -52,7 +52,7 @@ def largest_difference(one: Path, other: Path) -> float:
 
 
 def job_for(group: Group, *, sharded: bool) -> Job:
-    rows = [Row((1, 2, 3), 1) for _ in range(5)]
+    rows = [TokenRow((1, 2, 3), 1) for _ in range(5)]
     return Job(
         model=None,
         rows=rows,
@@ -93,7 +93,7 @@ def test_the_configuration_is_one_that_accelerate_reads(strategy: str, tmp_path:
 
 
 def test_what_the_processes_are_told_and_tell_survives_the_road() -> None:
-    order = Order(
+    order = ProcessJob(
         model="m",
         device="cpu",
         dtype="auto",
@@ -105,7 +105,7 @@ def test_what_the_processes_are_told_and_tell_survives_the_road() -> None:
     )
     message = Message(error="ConfigError", sentence="Say\nit.")
 
-    assert msgspec.json.decode(msgspec.json.encode(order), type=Order) == order
+    assert msgspec.json.decode(msgspec.json.encode(order), type=ProcessJob) == order
     assert b"\n" not in msgspec.json.encode(message)
     assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.trainers.batches import encode, row_of
+from errorbook.adapters.trainers.batches import encode, encode_row
 from errorbook.adapters.trainers.preference import encode_pairs, preference_loss
 from errorbook.adapters.trainers.stepping import log_probabilities
 from errorbook.adapters.trainers.transformers import TransformersTrainer
@@ -73,7 +73,7 @@ def test_both_sides_end_and_what_is_too_long_is_left_out(tiny_model: Path) -> No
     rows, others, kept = encode_pairs(tokenizer, [PAIRS[1], long, PLAIN[0]], 512)
 
     assert kept == [PAIRS[1], PLAIN[0]]
-    assert others == [row_of(tokenizer, PAIRS[1].prompt, PAIRS[1].rejected), None]
+    assert others == [encode_row(tokenizer, PAIRS[1].prompt, PAIRS[1].rejected), None]
     assert rows[0].ids[-1] == tokenizer.eos_token_id == others[0].ids[-1] if others[0] else False
     with pytest.raises(StageError, match="Nothing can be preferred"):
         encode_pairs(tokenizer, [long, PLAIN[0]], 512)

@@ -16,7 +16,7 @@ from recipe_kit import recipe_of
 
 from errorbook.adapters.targets.loading import load_tokenizer, render
 from errorbook.adapters.targets.transformers import TransformersTarget
-from errorbook.adapters.trainers.batches import IGNORED, Row, collate, encode, plan
+from errorbook.adapters.trainers.batches import IGNORED, TokenRow, collate, encode, plan_steps
 from errorbook.adapters.trainers.scripted import ScriptedTrainer
 from errorbook.adapters.trainers.stepping import learning_rate
 from errorbook.adapters.trainers.transformers import TransformersTrainer
@@ -86,10 +86,10 @@ def test_only_the_completion_and_the_end_token_carry_loss(tiny_model: Path, pair
     seed=st.integers(0, 9),
 )
 def test_the_plan_shows_every_lesson_once_an_epoch(lengths: list[int], size: int, epochs: float, seed: int) -> None:
-    rows = [Row(tuple(range(length)), 1) for length in lengths]
+    rows = [TokenRow(tuple(range(length)), 1) for length in lengths]
     recipe = recipe_of(batch_size=size, epochs=epochs, seed=seed)
 
-    steps = plan(rows, recipe)
+    steps = plan_steps(rows, recipe)
 
     an_epoch = -(-len(rows) // size)
     assert len(steps) == max(1, round(epochs * an_epoch))
@@ -97,7 +97,7 @@ def test_the_plan_shows_every_lesson_once_an_epoch(lengths: list[int], size: int
     for start in range(0, len(steps) - an_epoch + 1, an_epoch):
         shown = [number for step in steps[start : start + an_epoch] for number in step]
         assert sorted(shown) == list(range(len(rows)))
-    assert steps == plan(rows, recipe)
+    assert steps == plan_steps(rows, recipe)
 
 
 def test_the_learning_rate_rises_then_falls_and_is_never_zero() -> None:

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.trainers.batches import Row, encode, plan
+from errorbook.adapters.trainers.batches import TokenRow, encode, plan_steps
 from errorbook.adapters.trainers.job import Job
-from errorbook.adapters.trainers.memory import Estimate, fit, free_bytes
-from errorbook.adapters.trainers.preference import encode_pairs, refer
-from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.memory import Estimate, choose_rows, free_bytes
+from errorbook.adapters.trainers.preference import encode_pairs, measure_reference
+from errorbook.adapters.trainers.preparing import prepare_model
 from errorbook.adapters.trainers.stepping import quicken
 from errorbook.adapters.trainers.updating import update
 from errorbook.records import Lesson, Recipe
@@ -39,7 +39,7 @@ def job_of(model: Path, recipe: Recipe, at_once: int, lessons: Sequence[Lesson] 
     import torch
 
     tokenizer = loading.load_tokenizer(str(model))
-    rejected: list[Row | None]
+    rejected: list[TokenRow | None]
     if recipe.objective == "dpo":
         rows, rejected, _ = encode_pairs(tokenizer, lessons, 512)
     else:
@@ -47,10 +47,10 @@ def job_of(model: Path, recipe: Recipe, at_once: int, lessons: Sequence[Lesson] 
         rejected = [None] * len(rows)
     torch.manual_seed(0)
     job = Job(
-        model=prepare(str(model), "cpu", "float32", recipe, None),
+        model=prepare_model(str(model), "cpu", "float32", recipe, None),
         rows=rows,
         rejected=rejected,
-        steps=plan(rows, recipe),
+        steps=plan_steps(rows, recipe),
         recipe=recipe,
         dtype="float32",
         state=Path(),
@@ -58,7 +58,7 @@ def job_of(model: Path, recipe: Recipe, at_once: int, lessons: Sequence[Lesson] 
     )
     quicken(job.model, "cpu")
     job.optimizer = torch.optim.AdamW(job.weights().values(), lr=recipe.learning_rate)
-    job.reference = refer(job) if recipe.objective == "dpo" else {}
+    job.reference = measure_reference(job) if recipe.objective == "dpo" else {}
     return job
 
 
@@ -83,7 +83,7 @@ def test_passes_of_any_size_make_the_same_update(objective: str, tiny_model: Pat
 def test_a_pass_fits_and_one_more_row_would_not(needs: Estimate, data: st.DataObject) -> None:
     wanted, free = data.draw(st.integers(1, 64)), data.draw(st.integers(0, 10**12))
 
-    rows, recomputed = fit(needs, wanted, free)
+    rows, recomputed = choose_rows(needs, wanted, free)
 
     def fits(count: int, *, recomputed: bool) -> bool:
         return needs.total(count, recomputed=recomputed) - needs.weights <= int(free * 0.75)
@@ -92,7 +92,7 @@ def test_a_pass_fits_and_one_more_row_would_not(needs: Estimate, data: st.DataOb
     fitting = [count for count in range(1, wanted + 1) if fits(count, recomputed=recomputed)]
     assert rows == max(fitting, default=1)
     assert recomputed == (not fits(1, recomputed=False))
-    assert fit(needs, wanted, None) == (wanted, False)
+    assert choose_rows(needs, wanted, None) == (wanted, False)
 
 
 @contextmanager
@@ -143,10 +143,10 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from errorbook.train import TrainSection
-from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.job import Job
-from errorbook.adapters.trainers.memory import estimate
-from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.memory import estimate_memory
+from errorbook.adapters.trainers.preparing import prepare_model
 from errorbook.adapters.trainers.stepping import quicken
 from errorbook.adapters.trainers.updating import update
 
@@ -159,9 +159,9 @@ if not folder.exists():
 recipe = TrainSection(method=method, rank=8).recipe(0)
 
 def job(count, length):
-    model = prepare(str(folder), "cpu", dtype, recipe, None)
+    model = prepare_model(str(folder), "cpu", dtype, recipe, None)
     quicken(model, "cpu")
-    row = [Row(tuple(range(3 + n, 3 + n + length)), length // 2) for n in range(count)]
+    row = [TokenRow(tuple(range(3 + n, 3 + n + length)), length // 2) for n in range(count)]
     made = Job(model=model, rows=row, rejected=[None] * count, steps=[list(range(count))], recipe=recipe,
                dtype=dtype, state=Path(), at_once=count)
     made.optimizer = torch.optim.AdamW(made.weights().values(), lr=1e-3, fused=True)
@@ -174,7 +174,7 @@ def resident():
 
 update(job(1, 8), 0)  # what PyTorch takes for itself the first time is not the training's
 made = job(rows, 320)
-told = estimate(made.model, made.rows, dtype)
+told = estimate_memory(made.model, made.rows, dtype)
 before = resident()
 Path("/proc/self/clear_refs").write_text("5")
 update(made, 0)

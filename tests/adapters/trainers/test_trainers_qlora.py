@@ -12,7 +12,7 @@ from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.trainers.batches import encode
-from errorbook.adapters.trainers.preparing import prepare
+from errorbook.adapters.trainers.preparing import prepare_model
 from errorbook.adapters.trainers.stepping import loss_of
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ConfigError
@@ -33,7 +33,7 @@ def silent(done: int, total: int) -> None:
 def test_the_base_is_held_in_4_bits_and_only_the_adapter_changes(tiny_model: Path) -> None:
     import torch
 
-    model = prepare(str(tiny_model), "cpu", "float32", RECIPE, None)
+    model = prepare_model(str(tiny_model), "cpu", "float32", RECIPE, None)
 
     packed = [weight for name, weight in model.named_parameters() if "proj.base_layer.weight" in name]
     whole = loading.load_model(str(tiny_model), "cpu", "float32")

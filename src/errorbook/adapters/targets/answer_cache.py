@@ -67,7 +67,7 @@ class Answers:
         return self._try(read)
 
     def keep(self, key: str, body: bytes) -> None:
-        """Keep an answer, in the place of an earlier one with this key; the oldest make room where there is none."""
+        """Keep an answer, in the place of an earlier one with this key; the oldest make room if there is none."""
 
         def write(sql: sqlite3.Connection) -> None:
             sql.execute(
@@ -79,28 +79,28 @@ class Answers:
         self._try(write)
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """What `work` returns, or None where the file does not let it: then nothing is remembered."""
+        """What `work` returns, or None if the file does not let it: then nothing is remembered."""
         for _ in range(2):
             if self._given_up:
                 break
             try:
-                with _opened(self.path) as sql:
+                with _open(self.path) as sql:
                     return work(sql)
             except (sqlite3.Error, OSError) as error:
-                if not self._begun_anew(error):
+                if not self._begin_anew(error):
                     self._given_up = True
                     self._note(
                         f"Answers are not remembered: {self.path} cannot be used ({error}); see to it or delete it."
                     )
         return None
 
-    def _begun_anew(self, error: Exception) -> bool:
+    def _begin_anew(self, error: Exception) -> bool:
         """Whether the file was damaged and is out of the way now."""
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
             return False
         aside = self.path.with_name(f"{self.path.name}.damaged")
         try:
-            if _sound(self.path):  # another process was faster
+            if _is_sound(self.path):  # another process was faster
                 return True
             self.path.replace(aside)
             # A journal that is left would be rolled back into the new file.
@@ -112,7 +112,7 @@ class Answers:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection in one transaction. No WAL: the user's cache folder may be on a network, where it does not work."""
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=_PATIENCE)
@@ -133,9 +133,9 @@ def _used(sql: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-def _sound(path: Path) -> bool:
+def _is_sound(path: Path) -> bool:
     try:
-        with _opened(path) as sql:
+        with _open(path) as sql:
             return bool(sql.execute("PRAGMA quick_check").fetchone()[0] == "ok")
     except sqlite3.Error:
         return False

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from errorbook.adapters.targets.served import Api, said
+from errorbook.adapters.targets.served import Api, describe_refusal
 from errorbook.errors import ModelError
 
 PROMPTS = (
@@ -26,7 +26,7 @@ THRESHOLD = 1e-3
 
 
 class Take(NamedTuple):
-    """One greedy answer: its text and the log-probability of each of its tokens, where the server tells them."""
+    """One greedy answer: its text and the log-probability of each of its tokens, if the server tells them."""
 
     text: str
     logprobs: tuple[float, ...]
@@ -59,11 +59,11 @@ def take(api: Api, model: str) -> tuple[Take, ...]:
     Raises:
         ModelError: The server does not answer as it should.
     """
-    return tuple(_asked(api, model, prompt) for prompt in PROMPTS)
+    return tuple(_ask(api, model, prompt) for prompt in PROMPTS)
 
 
 def prove(adapter: str, answers: Sequence[Take], base: Sequence[Sequence[Take]]) -> None:
-    """Check that an adapter's answers differ from every take of the base's; raises ModelError where they do not.
+    """Check that an adapter's answers differ from every take of the base's; raises ModelError if they do not.
 
     Two takes of the base show what differs by itself: a server's caches change the order of its sums.
     """
@@ -82,7 +82,7 @@ def _differ(ours: Take, theirs: Take) -> bool:
     return any(abs(one - other) > THRESHOLD for one, other in pairs)
 
 
-def _asked(api: Api, model: str, prompt: str) -> Take:
+def _ask(api: Api, model: str, prompt: str) -> Take:
     wanted = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
@@ -99,4 +99,6 @@ def _asked(api: Api, model: str, prompt: str) -> Take:
             return Take(choice.message.content or "", tuple(token.logprob for token in told))
     except (msgspec.DecodeError, IndexError):
         pass
-    raise ModelError(f"The server does not answer as '{model}' ({said(answer)}); see its log and run again.")
+    raise ModelError(
+        f"The server does not answer as '{model}' ({describe_refusal(answer)}); see its log and run again."
+    )

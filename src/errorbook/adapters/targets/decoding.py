@@ -21,7 +21,7 @@ _COMPACT = 0.25  # share of finished rows at which copying the cache costs less 
 class Limits:
     """When and how a row ends: token ids that end it, the padding id, the cap, and the temperature (0 is greedy).
 
-    `over` is asked after every token whether what a row has written ends it, where there is such a rule.
+    `over` is asked after every token whether what a row has written ends it, if there is such a rule.
     """
 
     ends: frozenset[int]
@@ -83,7 +83,7 @@ def decode(
         yield row, written[row]
 
 
-def until(text: str, stop: Sequence[str]) -> str:
+def cut_at_stop(text: str, stop: Sequence[str]) -> str:
     """The text up to the end of the first of the strings that it holds."""
     ends = [text.index(item) + len(item) for item in stop if item in text]
     return text[: min(ends)] if ends else text

@@ -90,7 +90,7 @@ def _download(name: str) -> str:
 
 
 def _embedded_folder(model: str, gguf: Path) -> Path:
-    """The cached conversion, made first where it is missing; the lock lets two processes start at once."""
+    """The cached conversion, made first if it is missing; the lock lets two processes start at once."""
     from filelock import FileLock
 
     models = cache_root() / "models"

@@ -89,7 +89,7 @@ def _describe(writer: Any, config: Any) -> None:
 def _add_vocabulary(writer: Any, tokenizer: Any, rows: int, labels: Labels) -> None:
     """Tokens in the order of their ids, one for each row of the embeddings, and the merges.
 
-    Raises ModelError where they are not of byte-level BPE.
+    Raises ModelError if they are not of byte-level BPE.
     """
     described = json.loads(tokenizer.backend_tokenizer.to_str())
     if described["model"]["type"] != "BPE" or described["model"].get("byte_fallback"):

@@ -17,7 +17,7 @@ from errorbook.records import Checkpoint, digest
 
 
 def choose_device(wanted: str) -> str:
-    """The device's name; "auto" is the GPU where there is one. Raises ModelError where the wanted one is missing."""
+    """The device's name; "auto" is the GPU if there is one. Raises ModelError if the wanted one is missing."""
     import torch
 
     if wanted == "auto":
@@ -30,7 +30,7 @@ def choose_device(wanted: str) -> str:
 
 
 def choose_dtype(wanted: str, device: str) -> str:
-    """The name of the number format; "auto" is bfloat16 where the hardware computes it fast, else float32.
+    """The name of the number format; "auto" is bfloat16 if the hardware computes it fast, else float32.
 
     A CPU with bfloat16 instructions multiplies matrices 2.6 to 3 times as fast in it (see docs/lab-notebook.md);
     one without is slower than in float32.
@@ -47,7 +47,7 @@ def choose_dtype(wanted: str, device: str) -> str:
 
 
 def load_model(folder: str, device: str, dtype: str) -> Any:
-    """The causal language model in evaluation mode. Raises ModelError where the files cannot be read."""
+    """The causal language model in evaluation mode. Raises ModelError if the files cannot be read."""
     return _read_model(folder, dtype).to(device).eval()
 
 
@@ -78,7 +78,7 @@ def load_in_4_bits(folder: str, device: str, dtype: str) -> Any:
 
 
 def load_tokenizer(folder: str) -> Any:
-    """The model's own tokenizer. Raises ModelError where the files cannot be read or no end token is known."""
+    """The model's own tokenizer. Raises ModelError if the files cannot be read or no end token is known."""
     from transformers import AutoTokenizer
 
     try:
@@ -93,7 +93,7 @@ def load_tokenizer(folder: str) -> Any:
 def render(tokenizer: Any, prompt: str) -> str:
     """The text that the model reads for one user prompt, up to where its answer begins.
 
-    The model's own chat template where it has one; a model without is given the prompt and a line break.
+    The model's own chat template if it has one; a model without is given the prompt and a line break.
     """
     if not tokenizer.chat_template:
         return f"{prompt}\n"
@@ -153,7 +153,7 @@ def blend(model: Any, base: Any, scale: float) -> None:
 
 
 def checkpoint_folder(checkpoint: Checkpoint, root: Path) -> Path:
-    """The checkpoint's folder. Raises ModelError where its weights are missing."""
+    """The checkpoint's folder. Raises ModelError if its weights are missing."""
     folder = root / checkpoint.folder
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"The checkpoint's weights are missing from '{folder}'; restore the run's folder and resume.")

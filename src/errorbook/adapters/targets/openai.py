@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from errorbook.adapters.targets.served import Afresh, Api, Chat, Place, refuse, said, served_model
+from errorbook.adapters.targets.served import Afresh, Api, Chat, PromptPlace, describe_refusal, refuse, served_model
 from errorbook.errors import ConfigError, ModelError
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
@@ -44,7 +44,7 @@ class OpenAITarget:
 
     `api_key_env` names the environment variable with the key (OPENAI_API_KEY for OpenAI's own address); `headers` and
     `sampling` are added to every request, `concurrency` is how many requests are in the air at most. `max_context` is
-    the server's limit on prompt and answer together, in tokens. `embedding_model` embeds where the model itself does
+    the server's limit on prompt and answer together, in tokens. `embedding_model` embeds if the model itself does
     not. `workspace` is the folder that keeps the answers; the run gives its own.
     """
 
@@ -123,8 +123,8 @@ class OpenAITarget:
         return self.answer(prompts, settings)
 
     def answer(self, prompts: Sequence[str], settings: Generation, *, kept: bool = True) -> Iterator[Completion]:
-        """As `generate`; where answers are not `kept`, every prompt is asked again."""
-        places = ((Place(0, index), prompt) for index, prompt in enumerate(prompts))
+        """As `generate`; if answers are not `kept`, every prompt is asked again."""
+        places = ((PromptPlace(0, index), prompt) for index, prompt in enumerate(prompts))
         for _, completion in self._answers.answers(self._endpoint(settings), places, settings, kept=kept):
             yield completion
 
@@ -135,13 +135,13 @@ class OpenAITarget:
         yield from self._answers.blocks(self._endpoint(settings), blocks, settings)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One vector a text, of unit length. Raises ConfigError where the endpoint embeds nothing, or ModelError."""
+        """One vector a text, of unit length. Raises ConfigError if the endpoint embeds nothing, or ModelError."""
         import numpy as np
 
         found = [
             vector
             for start in range(0, len(texts), _EMBEDDED_AT_ONCE)
-            for vector in self._embedded(texts[start : start + _EMBEDDED_AT_ONCE])
+            for vector in self._embed_batch(texts[start : start + _EMBEDDED_AT_ONCE])
         ]
         vectors = np.array(found, dtype=np.float32).reshape(len(texts), len(found[0]) if found else 0)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
@@ -159,11 +159,11 @@ class OpenAITarget:
         chat = self._chat(self._served, {**self._sampling, "seed": settings.seed})
         return chat.identify_as(f"{chat.identity} {self.fingerprint}")
 
-    def _embedded(self, texts: Sequence[str]) -> list[list[float]]:
+    def _embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
         # An empty text is no input to most servers; a space is the nearest thing to it.
         wanted = {"model": self._embedding_model, "input": [text or " " for text in texts]}
         answer = self._api.ask("POST", "/embeddings", wanted)
-        reason = said(answer)
+        reason = describe_refusal(answer)
         if answer.status == 200:
             try:
                 rows = sorted(msgspec.json.decode(answer.body, type=_Vectors).data, key=lambda row: row.index)

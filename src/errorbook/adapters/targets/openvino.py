@@ -68,7 +68,7 @@ class OpenVinoTarget:
         return digest(self._plain.fingerprint, "openvino", version("openvino-genai"))
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
-        """Answer as `checkpoint` from now on. Raises ModelError where its weights are missing."""
+        """Answer as `checkpoint` from now on. Raises ModelError if its weights are missing."""
         self._plain.use(checkpoint, root)
         self._wanted = Weights(checkpoint, root)
 

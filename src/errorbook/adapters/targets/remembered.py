@@ -38,8 +38,8 @@ _COMPLETIONS = msgspec.json.Decoder(list[Completion])
 _WEIGHED = msgspec.json.Decoder(list[_Weighed])
 
 
-def remembering(target: Target, options: Mapping[str, object], note: Note = on_stderr) -> Target:
-    """`target` with the user's cache before it, or `target` itself where ERRORBOOK_NO_CACHE is set to 1.
+def remember_answers(target: Target, options: Mapping[str, object], note: Note = on_stderr) -> Target:
+    """`target` with the user's cache before it, or `target` itself if ERRORBOOK_NO_CACHE is set to 1.
 
     `options` are those that the run file gives the engine: the batch size and the device round differently.
     """
@@ -49,7 +49,7 @@ def remembering(target: Target, options: Mapping[str, object], note: Note = on_s
 
 
 class Remembering:
-    """Implements `Target`, and `Likelihood`, `BlockTarget`, `Paced` and `Applies` where the target behind it does.
+    """Implements `Target`, and `Likelihood`, `BlockTarget`, `Paced` and `Applies` if the target behind it does.
 
     That target is told of a checkpoint when it is first asked something, so that answers which are all remembered
     load no model. Then a checkpoint whose weights are missing is not noticed either.
@@ -93,7 +93,7 @@ class Remembering:
 
     def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
         """Completions in the order in which they finished; remembered once all of them are there."""
-        key = _asked(self._who(), prompts, settings)
+        key = _request_key(self._who(), prompts, settings)
         known = self._find(key, _COMPLETIONS, len(prompts))
         if known is not None:
             yield from known
@@ -119,7 +119,7 @@ class Remembering:
     ) -> Iterator[tuple[int, Sequence[Completion]]]:
         """The remembered blocks first, then the others as they finish; a block is what `generate` calls a request."""
         who = self._who()
-        keys = [_asked(who, block, settings) for block in blocks]
+        keys = [_request_key(who, block, settings) for block in blocks]
         missing = []
         for number, block in enumerate(blocks):
             known = self._find(keys[number], _COMPLETIONS, len(block))
@@ -152,13 +152,13 @@ class Remembering:
         self._keep(key, found, len(prompts))
 
     def _tell(self) -> None:
-        """Have the target answer as the wanted checkpoint, where it does not yet."""
+        """Have the target answer as the wanted checkpoint, if it does not yet."""
         if self._wanted is not None and self._wanted != self._told:
             self._target.use(*self._wanted)
             self._told = self._wanted
 
     def _who(self) -> str:
-        """What answers: weights, template and engine, the checkpoint on top; empty where its weights have no hash."""
+        """What answers: weights, template and engine, the checkpoint on top; empty if its weights have no hash."""
         weights = "base"
         if self._wanted is not None and self._wanted[0].form != "base":
             checkpoint = self._wanted[0]
@@ -173,18 +173,18 @@ class Remembering:
             found = None if body is None else decoder.decode(body)
         except msgspec.DecodeError:
             return None
-        return found if found is not None and _whole(found, n) else None
+        return found if found is not None and _is_whole(found, n) else None
 
     def _keep(self, key: str, found: Sequence[T], n: int) -> None:
-        if key and _whole(found, n):
+        if key and _is_whole(found, n):
             self._answers.keep(key, msgspec.json.encode(found))
 
 
-def _asked(who: str, prompts: Sequence[str], settings: Generation) -> str:
-    """The key of a request for texts; empty where nobody knows who answers."""
+def _request_key(who: str, prompts: Sequence[str], settings: Generation) -> str:
+    """The key of a request for texts; empty if nobody knows who answers."""
     return who and digest(who, "generate", settings.hash, *prompts)
 
 
-def _whole(found: Sequence[Completion] | Sequence[_Weighed], n: int) -> bool:
+def _is_whole(found: Sequence[Completion] | Sequence[_Weighed], n: int) -> bool:
     """Whether every prompt of the request is answered, once."""
     return sorted(item.index for item in found) == list(range(n))

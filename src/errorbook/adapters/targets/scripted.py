@@ -28,7 +28,7 @@ WEIGHTS = "weights.json"
 _WIDTH = 64
 
 
-class Weights(msgspec.Struct, frozen=True, kw_only=True):
+class ScriptedWeights(msgspec.Struct, frozen=True, kw_only=True):
     """A scripted checkpoint's "weights": how many trainings it has behind it, and their hash."""
 
     trainings: int
@@ -38,7 +38,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
 class ScriptedTarget:
     """Implements `Target` and `Likelihood`.
 
-    A prompt is answered rightly where its hash falls below `accuracy` plus `gain` for each training of the checkpoint
+    A prompt is answered rightly if its hash falls below `accuracy` plus `gain` for each training of the checkpoint
     and of its ancestors, so that more training breaks nothing that was right. The right answer is looked up in
     `answers` by whole prompt, then by its first line, and else recomputed as arithmetic from the first line; a prompt
     without one is answered wrongly. `delay` is in seconds a prompt.
@@ -78,7 +78,7 @@ class ScriptedTarget:
         return digest("scripted", options)
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
-        """Read the checkpoint's number of trainings; its scale counts. Raises ModelError where the file is missing."""
+        """Read the checkpoint's number of trainings; its scale counts. Raises ModelError if the file is missing."""
         self._trainings = 0.0
         if checkpoint.form != "base":
             self._trainings = checkpoint.scale * read_weights(root / checkpoint.folder).trainings
@@ -136,10 +136,10 @@ class ScriptedTarget:
         return known if known is not None else solve(first)
 
 
-def read_weights(folder: Path) -> Weights:
-    """The scripted weights in a checkpoint's folder. Raises ModelError where there are none."""
+def read_weights(folder: Path) -> ScriptedWeights:
+    """The scripted weights in a checkpoint's folder. Raises ModelError if there are none."""
     try:
-        return msgspec.json.decode((folder / WEIGHTS).read_bytes(), type=Weights)
+        return msgspec.json.decode((folder / WEIGHTS).read_bytes(), type=ScriptedWeights)
     except (OSError, msgspec.DecodeError) as error:
         raise ModelError(
             f"The checkpoint in '{folder}' is not a scripted one; use the engine that trained it."
@@ -147,6 +147,6 @@ def read_weights(folder: Path) -> Weights:
 
 
 def _off_by_one(answer: str) -> str:
-    """The answer with its first number raised by one, or a word added where it has none."""
+    """The answer with its first number raised by one, or a word added if it has none."""
     wrong, found = re.subn(r"\d+", lambda number: str(int(number.group()) + 1), answer, count=1)
     return wrong if found else f"not {answer}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from errorbook.adapters.targets.decoding import until
+from errorbook.adapters.targets.decoding import cut_at_stop
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import Target
 from errorbook.llm import faults
@@ -50,7 +50,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def served_model(folder: Path) -> str:
-    """The name under which a checkpoint trained elsewhere is served. Raises ModelError where none is given."""
+    """The name under which a checkpoint trained elsewhere is served. Raises ModelError if none is given."""
     path = folder / SERVED
     try:
         name = msgspec.json.decode(path.read_bytes(), type=Served).model.strip()
@@ -71,7 +71,7 @@ class Api:
         self._limits = limits or Limits(seconds=60.0)
 
     def send(self, method: str, url: str, value: object = None) -> Answer:
-        """One attempt. Raises faults.Fault where no answer came, ModelError where the key is missing."""
+        """One attempt. Raises faults.Fault if no answer came, ModelError if the key is missing."""
         headers, secrets = self._endpoint.headers(), secrets_of(self._endpoint)
         body = None if value is None else msgspec.json.encode(value)
 
@@ -88,7 +88,7 @@ class Api:
         return answer._replace(body=redacted(answer.body, secrets))
 
     def ask(self, method: str, path: str, value: object = None) -> Answer:
-        """The server's answer to a question below its base URL, asked again where it was busy or failed.
+        """The server's answer to a question below its base URL, asked again if it was busy or failed.
 
         Raises:
             ModelError: It did not answer, is busy or failing all the time, or refuses the key.
@@ -104,32 +104,32 @@ class Api:
                     raise ModelError(f"{base} refuses the key; correct the variable that api_key_env names.")
                 if answer.status < 500 and answer.status not in {408, 425, 429}:
                     return answer
-                reason = said(answer)
+                reason = describe_refusal(answer)
             if attempt < _ATTEMPTS:
                 time.sleep(backoff(attempt, None))
         raise ModelError(f"{base}{path} did not answer ({reason}); see to the server or correct base_url.")
 
     def describe(self, model: str) -> dict[str, Any]:
-        """What the server says of a model's identity in its list; empty where it keeps no list or leaves it out.
+        """What the server says of a model's identity in its list; empty if it keeps no list or leaves it out.
 
         Only what stays the same from one start of the server to the next: no dates, no counters.
         """
         answer = self.ask("GET", "/models")
         if answer.status in _NOT_SERVED:
             return {}
-        for entry in _listed(answer):
+        for entry in _list_models(answer):
             if entry.get("id") == model:
                 return {key: entry[key] for key in ("id", "root", "parent", "owned_by", "meta") if entry.get(key)}
         return {}
 
 
-def said(answer: Answer) -> str:
+def describe_refusal(answer: Answer) -> str:
     """A refusal in a few words."""
     words = faults.message(answer.body)
     return f"status {answer.status}" + (f": {words}" if words else "")
 
 
-def _listed(answer: Answer) -> list[dict[str, Any]]:
+def _list_models(answer: Answer) -> list[dict[str, Any]]:
     try:
         found = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -138,7 +138,7 @@ def _listed(answer: Answer) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-class Place(NamedTuple):
+class PromptPlace(NamedTuple):
     """Where a prompt stands: in which block, and at which place there."""
 
     block: int
@@ -173,7 +173,9 @@ class Chat:
             if not count:
                 yield number, ()
         places = (
-            (Place(number, index), prompt) for number, block in enumerate(blocks) for index, prompt in enumerate(block)
+            (PromptPlace(number, index), prompt)
+            for number, block in enumerate(blocks)
+            for index, prompt in enumerate(block)
         )
         for place, completion in self.answers(endpoint, places, settings):
             finished = done[place.block]
@@ -182,16 +184,16 @@ class Chat:
                 yield place.block, sorted(done.pop(place.block), key=lambda item: item.index)
 
     def answers(
-        self, endpoint: Endpoint, prompts: Iterable[tuple[Place, str]], settings: Generation, *, kept: bool = True
-    ) -> Iterator[tuple[Place, Completion]]:
+        self, endpoint: Endpoint, prompts: Iterable[tuple[PromptPlace, str]], settings: Generation, *, kept: bool = True
+    ) -> Iterator[tuple[PromptPlace, Completion]]:
         """Completions in the order in which they finish; if not `kept`, none is stored or taken from the store.
 
         Raises ModelError as `blocks` does.
         """
         failures: list[str] = []
-        hashes: dict[Place, str] = {}
+        hashes: dict[PromptPlace, str] = {}
 
-        def asks() -> Iterator[tuple[Place, Ask]]:
+        def asks() -> Iterator[tuple[PromptPlace, Ask]]:
             for place, prompt in prompts:
                 if len(failures) >= FAILURES_AT_MOST:
                     return
@@ -235,7 +237,7 @@ class Chat:
         )
 
     def _cap(self, prompt: str, wanted: int) -> int:
-        """The tokens that an answer may have; fewer than wanted where the context is known and may be too short."""
+        """The tokens that an answer may have; fewer than wanted if the context is known and may be too short."""
         if not self._max_context:
             return wanted
         # Without the model's tokenizer only an estimate, on the high side for prose: 3 bytes a token, and a template.
@@ -248,9 +250,9 @@ class Chat:
         return min(wanted, left)
 
 
-def _completion(result: Accepted[Place, Reply], prompt_hash: str, stop: Sequence[str]) -> Completion:
+def _completion(result: Accepted[PromptPlace, Reply], prompt_hash: str, stop: Sequence[str]) -> Completion:
     """A target's completion, cut at a stop; a server that counts no tokens is taken to have written none."""
-    text = until(result.value.text, stop)
+    text = cut_at_stop(result.value.text, stop)
     return Completion(
         index=result.key.at,
         text=text,
@@ -264,7 +266,7 @@ class Answering(Target, Protocol):
     """A target that can be asked past what it keeps of earlier answers."""
 
     def answer(self, prompts: Sequence[str], settings: Generation, *, kept: bool) -> Iterator[Completion]:
-        """As `generate`; where answers are not `kept`, every prompt is asked again."""
+        """As `generate`; if answers are not `kept`, every prompt is asked again."""
         ...
 
 

@@ -23,7 +23,7 @@ _LONGEST_LINE = 200
 
 
 class Server:
-    """One running command. Raises ModelError where the program is not there. Close it; a forgotten one dies with us."""
+    """One running command. Raises ModelError if the program is not there. Close it; a forgotten one dies with us."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         if shutil.which(command[0]) is None:
@@ -58,7 +58,7 @@ class Server:
         return " | ".join(lines[-_TAIL:]) or "it is empty"
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return when the server is ready. Raises ModelError, with its log's tail, where it ends or takes too long."""
+        """Return when the server is ready. Raises ModelError, with its log's tail, if it ends or takes too long."""
         until, pause = time.monotonic() + seconds, 0.02
         while not ready():
             if self.ended() is not None:

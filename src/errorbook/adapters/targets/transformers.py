@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.targets.decoding import Limits, decode, score_options, until
+from errorbook.adapters.targets.decoding import Limits, cut_at_stop, decode, score_options
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.errors import ModelError
@@ -30,7 +30,7 @@ class TransformersTarget:
     """Implements `Target` and `Likelihood`.
 
     `device` is "auto", "cpu", "cuda", ...; `dtype` is "auto", "bfloat16", "float16" or "float32"; `batch_size` is
-    halved by itself where memory runs out, and stays so.
+    halved by itself if memory runs out, and stays so.
     """
 
     def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: int = 128) -> None:
@@ -52,7 +52,7 @@ class TransformersTarget:
     @property
     def fingerprint(self) -> str:
         """Hash of base weights, chat template, number format and engine version. Raises ModelError."""
-        folder = self._located()
+        folder = self._locate()
         dtype = loading.choose_dtype(self._dtype, loading.choose_device(self._device))
         template = str(self.tokenizer.chat_template or "")
         return digest(
@@ -60,7 +60,7 @@ class TransformersTarget:
         )
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
-        """Answer as `checkpoint` from now on. Raises ModelError where its weights are missing."""
+        """Answer as `checkpoint` from now on. Raises ModelError if its weights are missing."""
         if checkpoint.form != "base":
             loading.checkpoint_folder(checkpoint, root)
         self._wanted = Weights(checkpoint, root)
@@ -74,7 +74,7 @@ class TransformersTarget:
         model, tokenizer = self._ready(), self.tokenizer
         rendered = [loading.render(tokenizer, prompt) for prompt in prompts]
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
-        ends = end_tokens(self._located(), tokenizer)
+        ends = end_tokens(self._locate(), tokenizer)
         over = stops_at(tokenizer, settings.stop) if settings.stop else None
         limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
         # Longest first: neighbours pad each other least, and the batch that may not fit comes at once.
@@ -122,13 +122,13 @@ class TransformersTarget:
             (index for index in range(len(prompts)) if continued[index]), key=lambda at: (-len(ids[at]), at)
         )
         while waiting:
-            batch = _fitting(waiting, continued, self._batch_size)
+            batch = _choose_fitting(waiting, continued, self._batch_size)
             try:
                 weighed = score_options(
                     model, [ids[at] for at in batch], [continued[at] for at in batch], tokenizer.eos_token_id
                 )
             except (RuntimeError, MemoryError) as error:
-                self._batch_size = self._smaller(error, len(batch))
+                self._batch_size = self._halve_batch(error, len(batch))
                 continue
             yield from zip(batch, weighed, strict=True)
             waiting = waiting[len(batch) :]
@@ -165,8 +165,8 @@ class TransformersTarget:
             self._model, self._applied = None, ""
             _free_unused()
 
-    def _smaller(self, error: BaseException, prompts: int) -> int:
-        """Half the batch size, where memory ran out; anything else, and a single prompt, is raised."""
+    def _halve_batch(self, error: BaseException, prompts: int) -> int:
+        """Half the batch size, if memory ran out; anything else, and a single prompt, is raised."""
         if not _out_of_memory(error):
             raise error
         if prompts == 1:
@@ -174,7 +174,7 @@ class TransformersTarget:
         _free_unused()
         return max(1, self._batch_size // 2)
 
-    def _located(self) -> str:
+    def _locate(self) -> str:
         if not self._folder:
             self._folder = resolve(self._name)
         return self._folder
@@ -183,7 +183,7 @@ class TransformersTarget:
     def tokenizer(self) -> Any:
         """The model's own tokenizer, loaded once. Raises ModelError."""
         if self._tokenizer is None:
-            self._tokenizer = loading.load_tokenizer(self._located())
+            self._tokenizer = loading.load_tokenizer(self._locate())
         return self._tokenizer
 
     def _ready(self) -> Any:
@@ -192,12 +192,12 @@ class TransformersTarget:
             return self._model
         self.close()
         device = loading.choose_device(self._device)
-        self._model = load(self._located(), self._wanted, device, loading.choose_dtype(self._dtype, device))
+        self._model = load(self._locate(), self._wanted, device, loading.choose_dtype(self._dtype, device))
         self._applied = self._wanted.name
         return self._model
 
 
-def _fitting(waiting: Sequence[int], options: Sequence[Sequence[object]], size: int) -> list[int]:
+def _choose_fitting(waiting: Sequence[int], options: Sequence[Sequence[object]], size: int) -> list[int]:
     """The first prompts whose options together make at most `size` rows, at least one."""
     batch, rows = [waiting[0]], len(options[waiting[0]])
     for index in waiting[1:]:
@@ -238,7 +238,7 @@ def completion_of(
     stopped = any(item in text for item in ends[1])
     return Completion(
         index=index,
-        text=until(text, ends[1]),
+        text=cut_at_stop(text, ends[1]),
         tokens=len(tokens),
         truncated=tokens[-1] not in ends[0] and not stopped,
         prompt_hash=prompt_hash,

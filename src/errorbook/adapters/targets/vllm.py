@@ -22,7 +22,7 @@ import msgspec
 
 from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import resolve
-from errorbook.adapters.targets.served import Afresh, Api, Chat, Place, refuse, said
+from errorbook.adapters.targets.served import Afresh, Api, Chat, PromptPlace, describe_refusal, refuse
 from errorbook.adapters.targets.serving import Server, free_port
 from errorbook.errors import ConfigError, ErrorbookError, ModelError
 from errorbook.llm import faults
@@ -120,7 +120,7 @@ class VLLMTarget:
         return Afresh(self)
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
-        """Answer as `checkpoint` from now on. Raises ModelError where that cannot be or its weights are missing."""
+        """Answer as `checkpoint` from now on. Raises ModelError if that cannot be or its weights are missing."""
         if checkpoint.form == "served":
             raise refuse(checkpoint, "vllm", "set engine = 'openai' in [target] with the base_url of its server")
         if checkpoint.form == "weights" and checkpoint.scale != 1.0:
@@ -130,13 +130,13 @@ class VLLMTarget:
         self._wanted = (checkpoint, root)
 
     def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
-        """Completions as they finish. Raises ModelError where server, adapter or a request fails."""
+        """Completions as they finish. Raises ModelError if server, adapter or a request fails."""
         return self.answer(prompts, settings)
 
     def answer(self, prompts: Sequence[str], settings: Generation, *, kept: bool = True) -> Iterator[Completion]:
-        """As `generate`; where answers are not `kept`, every prompt is asked again."""
-        places = [(Place(0, index), prompt) for index, prompt in enumerate(prompts)]
-        found = self._watched(lambda: self._answers.answers(self._endpoint(settings), places, settings, kept=kept))
+        """As `generate`; if answers are not `kept`, every prompt is asked again."""
+        places = [(PromptPlace(0, index), prompt) for index, prompt in enumerate(prompts)]
+        found = self._watch(lambda: self._answers.answers(self._endpoint(settings), places, settings, kept=kept))
         for _, completion in found:
             yield completion
 
@@ -144,7 +144,7 @@ class VLLMTarget:
         self, blocks: Sequence[Sequence[str]], settings: Generation
     ) -> Iterator[tuple[int, Sequence[Completion]]]:
         """Blocks as they finish, with the requests of several in the air so that the GPU is never idle."""
-        yield from self._watched(lambda: self._answers.blocks(self._endpoint(settings), blocks, settings))
+        yield from self._watch(lambda: self._answers.blocks(self._endpoint(settings), blocks, settings))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Not possible: a vLLM server that generates embeds nothing. Raises ConfigError."""
@@ -163,8 +163,8 @@ class VLLMTarget:
             self._scaled.cleanup()
             self._scaled = None
 
-    def _watched(self, start: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """What the server answers; where it has ended, its log says more than the requests that failed for it."""
+    def _watch(self, start: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """What the server answers; if it has ended, its log says more than the requests that failed for it."""
         try:
             yield from start()
         except ErrorbookError as error:
@@ -187,22 +187,22 @@ class VLLMTarget:
         if self._wanted is not None and self._wanted[0].form == "weights":
             checkpoint, root = self._wanted
             weights, answering = str(loading.checkpoint_folder(checkpoint, root)), checkpoint.hash
-        up = self._serving(weights)
+        up = self._serve(weights)
         if self._wanted is not None and self._wanted[0].form == "adapter":
             checkpoint, root = self._wanted
-            model, answering = self._adapter(up, checkpoint, root), checkpoint.hash
+            model, answering = self._load_adapter(up, checkpoint, root), checkpoint.hash
         chat = _chat(up.base_url, model, up.key, settings.seed)
         return chat.identify_as(f"vllm {self.fingerprint} {answering} {settings.seed}")
 
-    def _serving(self, weights: str) -> _Up:
-        """The server with these weights, started where it is not running. Raises ModelError."""
+    def _serve(self, weights: str) -> _Up:
+        """The server with these weights, started if it is not running. Raises ModelError."""
         if self._up is not None and (self._up.weights != weights or self._up.server.ended() is not None):
             self.close()
         if self._up is None:
-            self._up = self._started(weights)
+            self._up = self._start(weights)
         return self._up
 
-    def _started(self, weights: str) -> _Up:
+    def _start(self, weights: str) -> _Up:
         port, key = self._port or free_port(), secrets.token_hex(16)
         address = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", _BASE]
         adapters = ["--enable-lora", "--max-lora-rank", str(self._rank)]
@@ -220,7 +220,7 @@ class VLLMTarget:
             raise
         return _Up(server, weights, f"{root}/v1", key, api)
 
-    def _adapter(self, up: _Up, checkpoint: Checkpoint, root: Path) -> str:
+    def _load_adapter(self, up: _Up, checkpoint: Checkpoint, root: Path) -> str:
         """The name of the checkpoint's adapter on the server, loaded and proved to be applied. Raises ModelError."""
         name = f"errorbook-{checkpoint.hash}"
         if self._applied == name:
@@ -231,12 +231,12 @@ class VLLMTarget:
             # Only one is in use at a time; a refusal to forget one that is gone already harms nobody.
             up.api.ask("POST", "/unload_lora_adapter", {"lora_name": self._applied})
             self._applied = ""
-        folder = self._folder(checkpoint, root)
+        folder = self._adapter_folder(checkpoint, root)
         answer = up.api.ask("POST", "/load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
         if answer.status != 200:
             raise ModelError(
-                f"The server does not take the adapter in '{folder}' ({said(answer)}); compare its rank with "
-                "max_lora_rank in [target], or set engine = 'transformers'."
+                f"The server does not take the adapter in '{folder}' ({describe_refusal(answer)}); compare its rank "
+                "with max_lora_rank in [target], or set engine = 'transformers'."
             )
         self._applied = name
         try:
@@ -246,8 +246,8 @@ class VLLMTarget:
             raise
         return name
 
-    def _folder(self, checkpoint: Checkpoint, root: Path) -> Path:
-        """The adapter's folder, absolute; where it is scaled, a copy with another alpha."""
+    def _adapter_folder(self, checkpoint: Checkpoint, root: Path) -> Path:
+        """The adapter's folder, absolute; if it is scaled, a copy with another alpha."""
         folder = loading.checkpoint_folder(checkpoint, root).resolve()
         if checkpoint.scale == 1.0:
             return folder
@@ -284,7 +284,7 @@ def _healthy(api: Api, url: str) -> bool:
 
 
 def _version() -> str:
-    """vLLM's, where it is installed beside us; one that is reached by `command` alone tells none."""
+    """vLLM's, if it is installed beside us; one that is reached by `command` alone tells none."""
     try:
         return version("vllm")
     except PackageNotFoundError:

@@ -13,7 +13,7 @@ from errorbook.records import Checkpoint
 
 
 class Weights(NamedTuple):
-    """Which weights are wanted: a checkpoint and the run's folder, or the base where there is none."""
+    """Which weights are wanted: a checkpoint and the run's folder, or the base if there is none."""
 
     checkpoint: Checkpoint | None = None
     root: Path = Path()
@@ -25,7 +25,7 @@ class Weights(NamedTuple):
 
 
 def load(folder: str, wanted: Weights, device: str, dtype: str) -> Any:
-    """The model in evaluation mode with the wanted weights. Raises ModelError where they are missing or do not fit."""
+    """The model in evaluation mode with the wanted weights. Raises ModelError if they are missing or do not fit."""
     model = loading.load_model(folder, device, dtype)
     checkpoint, root = wanted
     if checkpoint is None or checkpoint.form == "base":

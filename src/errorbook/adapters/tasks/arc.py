@@ -1,6 +1,6 @@
 """ARC, Challenge set: science exam questions with three to five options (Clark et al. 2018, arXiv 1803.05457).
 
-Train, dev and test are ARC's own; where the data have its test questions only, half of them, by hash, are dev. Labels
+Train, dev and test are ARC's own; if the data have its test questions only, half of them, by hash, are dev. Labels
 1 to 4 become letters. Metric: the letter is right.
 """
 

@@ -19,7 +19,7 @@ from errorbook.records import Example, Split
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Thirteen skills at three levels. The options are each split's size where no number is asked for.
+    """Thirteen skills at three levels. The options are each split's size if no number is asked for.
 
     The defaults are 15, 4 and 4 examples for each of the 39 pairs of skill and level.
     """
@@ -35,8 +35,8 @@ class Arithmetic:
     def examples(self, split: Split, n: int | None, seed: int) -> Sequence[Example]:
         """The split's first `n` examples; any multiple of 13 has all skills equally often, of 39 all levels too.
 
-        Where a skill and level has no new problem left (easy divisions first, beyond the default sizes), the others
-        go on alone. No calculation is in two splits, for any two seeds. Raises DataError where `n` exceeds what exists.
+        If a skill and level has no new problem left (easy divisions first, beyond the default sizes), the others
+        go on alone. No calculation is in two splits, for any two seeds. Raises DataError if `n` exceeds what exists.
         """
         size = {"train": self.train, "dev": self.dev, "test": self.test}[split] if n is None else n
         return arithmetic_splits.draw(self.name, split, size, seed, _cells(split, seed), make)
@@ -50,7 +50,7 @@ class Arithmetic:
         return arithmetic_splits.completion(solution, answer)
 
     def solve(self, question: str) -> str | None:
-        """The answer recomputed from the text, or None where it is not understood."""
+        """The answer recomputed from the text, or None if it is not understood."""
         return arithmetic_solver.solve(question)
 
 

@@ -168,7 +168,7 @@ def _fraction_sum(level: int, rng: random.Random) -> Sketch:
 def _fraction_sketch(
     operation: tuple[str, Fraction, Fraction], raw: tuple[int, int], steps: list[str], rng: random.Random
 ) -> Sketch:
-    """Add the reducing step where the raw result is not yet in lowest terms."""
+    """Add the reducing step if the raw result is not yet in lowest terms."""
     operator, x, y = operation
     result = Fraction(*raw)
     if result.denominator != raw[1]:

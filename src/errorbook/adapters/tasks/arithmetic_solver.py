@@ -43,7 +43,7 @@ _UNITS: dict[str, tuple[str, int]] = {
 
 
 def solve(question: str) -> str | None:
-    """The answer: a whole number, a reduced fraction as `3/4`, or `7 remainder 5`; None where it is not understood."""
+    """The answer: a whole number, a reduced fraction as `3/4`, or `7 remainder 5`; None if it is not understood."""
     text = " ".join(question.translate(_SYMBOLS).split())
     if len(text) > _LARGEST_TEXT:
         return None
@@ -85,7 +85,7 @@ def _calculation(text: str) -> str | None:
 
 
 def evaluate(expression: str) -> Fraction | None:
-    """The exact value of an expression of whole numbers, + - * / and brackets; None where it is malformed.
+    """The exact value of an expression of whole numbers, + - * / and brackets; None if it is malformed.
 
     There is no unary minus, juxtaposition is not multiplication, and a division by a tight fraction, as in
     `3/4 / 1/2`, is refused: it is read in two ways.
@@ -177,7 +177,7 @@ def _converted(amount: str, wanted: str) -> str | None:
 
 
 def _unit(name: str) -> tuple[str, int]:
-    """Dimension and size; ("", 0) where it is unknown."""
+    """Dimension and size; ("", 0) if it is unknown."""
     return _UNITS.get(name.lower().removesuffix("s"), ("", 0))
 
 

@@ -45,7 +45,7 @@ def draw(
 ) -> list[Example]:
     """The first `n` examples of a split, one from each cell in turn; more of them never changes the first ones.
 
-    A cell that has no new problem left is passed over. Raises DataError where all are used up.
+    A cell that has no new problem left is passed over. Raises DataError if all are used up.
     """
     seen: set[str] = set()
     streams = [_fresh(cell, random.Random(f"{task}:{split}:{seed}:{cell}"), make, split, seen) for cell in cells]  # noqa: S311 (not for secrets)

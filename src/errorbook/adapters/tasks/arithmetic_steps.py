@@ -95,7 +95,7 @@ def division(a: int, b: int) -> tuple[str, ...]:
 
 
 def value(tree: Tree) -> int | None:
-    """The tree's value, or None where it or a part of it is not a positive whole number."""
+    """The tree's value, or None if it or a part of it is not a positive whole number."""
     if isinstance(tree, int):
         return tree
     operator, left, right = tree[0], value(tree[1]), value(tree[2])

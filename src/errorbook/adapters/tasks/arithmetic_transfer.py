@@ -34,7 +34,7 @@ LEVEL = 4
 
 @dataclass(frozen=True)
 class ArithmeticTransfer:
-    """Eight reworded, enlarged or combined skills. The options are each split's size where no number is asked for."""
+    """Eight reworded, enlarged or combined skills. The options are each split's size if no number is asked for."""
 
     train: int = 800
     dev: int = 240

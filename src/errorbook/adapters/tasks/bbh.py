@@ -59,7 +59,7 @@ def _read(row: Mapping[str, Any], subtask: str) -> Item:
 
 
 def _choices(block: str) -> tuple[str, ...]:
-    """The options of a block of lines "(A) ...", "(B) ..."; none where a line has another form."""
+    """The options of a block of lines "(A) ...", "(B) ..."; none if a line has another form."""
     lines = block.splitlines()
     heads = [f"({letter}) " for letter in wording.LETTERS[: len(lines)]]
     if len(heads) != len(lines) or not all(line.startswith(head) for head, line in zip(heads, lines, strict=True)):

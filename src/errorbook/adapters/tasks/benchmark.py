@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Collection, Loaded, Loader, Style
 from errorbook.adapters.tasks.downloads import fetch
-from errorbook.adapters.tasks.items import Item, as_examples
+from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.adapters.tasks.rows import file_hash
 from errorbook.errors import DataError
 from errorbook.files import Row, data_root, read_json_lines
@@ -48,7 +48,7 @@ class Spec(NamedTuple):
     files: Mapping[str, Split]
     dataset: str
     portions: tuple[Portion, ...]
-    completion: Callable[[str, str], str] = wording.answered
+    completion: Callable[[str, str], str] = wording.word_answer
 
 
 class Options(NamedTuple):
@@ -80,7 +80,7 @@ def style_of(spec: Spec, options: Options) -> Style:
         name=spec.name,
         scorer=spec.scorer,
         max_new_tokens=options.max_new_tokens,
-        prompt=lambda question, choices: wording.asked(question, choices, spec.instruction),
+        prompt=lambda question, choices: wording.word_question(question, choices, spec.instruction),
         completion=spec.completion,
     )
 
@@ -107,7 +107,7 @@ def _load(spec: Spec, options: Options) -> Loaded:
     origin = _origin([batch.origin for batch in batches])
     fix = "set {split} = 0 for this task, or give data that have one"
     items = [(_read(spec, row, batch), batch.part) for batch in batches for row in batch.rows]
-    return Loaded(as_examples(spec.name, items), origin, f"'{spec.name}'", fix)
+    return Loaded(make_examples(spec.name, items), origin, f"'{spec.name}'", fix)
 
 
 def _batches(spec: Spec, options: Options) -> list[_Batch]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from errorbook.adapters.tasks.splits import choose
+from errorbook.adapters.tasks.splits import choose_examples
 from errorbook.errors import DataError
 from errorbook.records import Example, Split
 
@@ -25,7 +25,7 @@ class Style(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """Every example of a task; where they come from (with hash or commit); and the fix where a split is empty."""
+    """Every example of a task; where they come from (with hash or commit); and the fix if a split is empty."""
 
     examples: Sequence[Example]
     origin: str
@@ -60,7 +60,9 @@ class Collection:
         """
         loaded = self._all()
         fix = loaded.fix.format(split=split)
-        return choose(loaded.examples, split, n, seed, f"{loaded.source} has no example in the {split} split; {fix}.")
+        return choose_examples(
+            loaded.examples, split, n, seed, f"{loaded.source} has no example in the {split} split; {fix}."
+        )
 
     def prompt(self, question: str, choices: Sequence[str] = ()) -> str:
         """The user message."""

@@ -20,7 +20,7 @@ _SHA = 40
 
 
 class Fetched(NamedTuple):
-    """The rows of one split of a dataset, and what exactly they are: the commit where it is known, and a hash."""
+    """The rows of one split of a dataset, and what exactly they are: the commit if it is known, and a hash."""
 
     rows: list[Row]
     origin: str

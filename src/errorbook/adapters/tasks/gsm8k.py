@@ -18,14 +18,14 @@ from errorbook.errors import DataError
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 
 
-def worked(text: str) -> tuple[str, str]:
+def split_solution(text: str) -> tuple[str, str]:
     """Reasoning and final number of a worked answer "... #### 18"; calculator annotations are taken out."""
     reasoning, _, number = text.partition("####")
     return _CALCULATOR.sub("", reasoning).strip(), number.strip().replace(",", "")
 
 
 def _read(row: Mapping[str, Any], _: str) -> Item:
-    solution, answer = worked(field(row, "answer"))
+    solution, answer = split_solution(field(row, "answer"))
     if not answer:
         raise DataError("has no '####' with a number after it in its answer; add it")
     return Item(question=field(row, "question").strip(), answer=answer, solution=solution)

@@ -13,7 +13,7 @@ from typing import Any
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.benchmark import Options, Portion, Spec, benchmark, field
 from errorbook.adapters.tasks.collection import Collection
-from errorbook.adapters.tasks.gsm8k import worked
+from errorbook.adapters.tasks.gsm8k import split_solution
 from errorbook.adapters.tasks.items import Item
 
 _INSTRUCTION = f'{wording.NUMBER} If the question cannot be answered, end with "Answer: None".'
@@ -23,7 +23,7 @@ def _read(row: Mapping[str, Any], _: str) -> Item:
     return Item(
         question=field(row, "question").strip(),
         answer=field(row, "answer").strip().replace(",", ""),
-        solution=worked(field(row, "solution"))[0],
+        solution=split_solution(field(row, "solution"))[0],
         skill=field(row, "perturbation_type"),
         group=field(row, "seed_question"),
     )

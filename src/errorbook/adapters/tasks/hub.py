@@ -11,7 +11,7 @@ from typing import Any
 
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.downloads import fetch
-from errorbook.adapters.tasks.table import Found, Layout, table
+from errorbook.adapters.tasks.table import Columns, SourceRows, make_table
 from errorbook.errors import ConfigError
 from errorbook.records import Split
 
@@ -19,7 +19,7 @@ from errorbook.records import Split
 class Hub(Collection):
     """A dataset of the Hugging Face hub, or a local folder in its layout."""
 
-    options = Layout
+    options = Columns
 
     def __init__(
         self,
@@ -41,21 +41,21 @@ class Hub(Collection):
             train_split: The split to learn from; empty for a dataset that is only a guard.
             dev_split: The split for the gate; empty takes the share `dev` of train, or half of test.
             test_split: The split for the report; empty takes the share `test` of train.
-            options: See `Layout`.
+            options: See `Columns`.
 
         Raises:
             ConfigError: Options contradict each other or make no sense.
         """
-        layout = Layout(**{**options, "name": options.get("name") or "hub"})
+        layout = Columns(**{**options, "name": options.get("name") or "hub"})
         named: dict[Split, str] = {"train": train_split, "dev": dev_split, "test": test_split}
         splits = {part: split for part, split in named.items() if split}
         if not splits:
             raise ConfigError("The hub dataset has no split to read; name a train_split, dev_split or test_split.")
-        super().__init__(*table(layout, lambda: _find(dataset, subset, revision, splits)))
+        super().__init__(*make_table(layout, lambda: _find(dataset, subset, revision, splits)))
 
 
-def _find(dataset: str, subset: str, revision: str, splits: dict[Split, str]) -> Found:
+def _find(dataset: str, subset: str, revision: str, splits: dict[Split, str]) -> SourceRows:
     fetched = {part: fetch(dataset, subset, split, revision) for part, split in splits.items()}
     rows = [(row, part) for part, batch in fetched.items() for row in batch.rows]
     origin = ", ".join(batch.origin for batch in fetched.values())
-    return Found(rows, frozenset(splits), dataset, origin, own=False)
+    return SourceRows(rows, frozenset(splits), dataset, origin, own=False)

@@ -33,7 +33,7 @@ SPEC = Spec(
     files={"test": "test"},
     dataset="openai/openai_humaneval",
     portions=(Portion("test", "test"),),
-    completion=wording.programmed,
+    completion=wording.word_program,
 )
 
 

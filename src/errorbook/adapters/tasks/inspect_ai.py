@@ -12,7 +12,7 @@ from typing import Any
 
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Collection, Loaded, Style
-from errorbook.adapters.tasks.items import Item, as_examples
+from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.errors import DataError
 from errorbook.records import digest
 
@@ -40,8 +40,8 @@ def inspect_ai(
         name=name,
         scorer=scorer,
         max_new_tokens=max_new_tokens,
-        prompt=lambda question, choices: wording.asked(question, choices, instruction),
-        completion=wording.answered,
+        prompt=lambda question, choices: wording.word_question(question, choices, instruction),
+        completion=wording.word_answer,
     )
     return Collection(style, lambda: _load(name, task, args or {}))
 
@@ -52,16 +52,16 @@ def _load(name: str, task: str, args: dict[str, Any]) -> Loaded:
     except ImportError as error:
         raise DataError("inspect_ai is not installed; run: pip install 'errorbook[inspect]'.") from error
     try:
-        made = _made(task, args)
+        made = _make_task(task, args)
     except (ImportError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise DataError(f"The inspect task '{task}' cannot be made ({reason}); check its name and args.") from error
     items = [_item(sample, number, task) for number, sample in enumerate(made.dataset, 1)]
     origin = f"inspect_ai {__version__} {task} blake2b:{digest(*(repr(item) for item in items))}"
-    return Loaded(as_examples(name, [(item, "train") for item in items]), origin, f"'{task}'")
+    return Loaded(make_examples(name, [(item, "train") for item in items]), origin, f"'{task}'")
 
 
-def _made(task: str, args: dict[str, Any]) -> Any:
+def _make_task(task: str, args: dict[str, Any]) -> Any:
     from inspect_ai.util import registry_create
 
     file, _, function = task.rpartition("@")

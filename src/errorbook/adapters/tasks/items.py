@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from errorbook.adapters.tasks.splits import distinct, divide
+from errorbook.adapters.tasks.splits import choose_split, drop_repeats
 from errorbook.records import Example, Split, digest
 
 
@@ -23,17 +23,17 @@ class Item(NamedTuple):
     part: Split | None = None
 
 
-def as_examples(task: str, items: Sequence[tuple[Item, Split]]) -> list[Example]:
-    """The items with the parts of their source as examples, divided where the source lacks a part; see `splits`."""
+def make_examples(task: str, items: Sequence[tuple[Item, Split]]) -> list[Example]:
+    """The items with the parts of their source as examples, divided if the source lacks a part; see `splits`."""
     parts = {item.part or part for item, part in items}
-    return distinct(_example(task, item, item.part or part, parts) for item, part in items)
+    return drop_repeats(_example(task, item, item.part or part, parts) for item, part in items)
 
 
 def _example(task: str, item: Item, part: Split, parts: set[Split]) -> Example:
     return Example(
         id=item.id or digest(item.question, item.answer, *item.choices)[:16],
         task=task,
-        split=divide(item.group or item.question, part, parts),
+        split=choose_split(item.group or item.question, part, parts),
         question=item.question,
         answer=item.answer,
         choices=item.choices,

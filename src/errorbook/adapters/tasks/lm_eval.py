@@ -13,8 +13,8 @@ from typing import Any
 
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Collection, Loaded, Style
-from errorbook.adapters.tasks.items import Item, as_examples
-from errorbook.adapters.tasks.table import cut
+from errorbook.adapters.tasks.items import Item, make_examples
+from errorbook.adapters.tasks.table import cut_at_mark
 from errorbook.errors import DataError
 from errorbook.records import Split, digest
 
@@ -44,8 +44,8 @@ def lm_eval(  # noqa: PLR0913 - the options of a run file, each a keyword
         name=name,
         scorer=scorer,
         max_new_tokens=max_new_tokens,
-        prompt=lambda question, choices: wording.asked(question, choices, instruction),
-        completion=wording.answered,
+        prompt=lambda question, choices: wording.word_question(question, choices, instruction),
+        completion=wording.word_answer,
     )
     return Collection(style, lambda: _load(name, task, path, after))
 
@@ -70,7 +70,7 @@ def _load(name: str, task: str, path: str, after: str) -> Loaded:
         for doc in docs
     ]
     origin = f"lm_eval {__version__} {task} blake2b:{digest(*(repr(item) for item in items))}"
-    return Loaded(as_examples(name, items), origin, f"'{task}'", "set {split} = 0 for this task")
+    return Loaded(make_examples(name, items), origin, f"'{task}'", "set {split} = 0 for this task")
 
 
 def _documents(task: Any) -> Iterator[tuple[Split, Any]]:
@@ -93,7 +93,7 @@ def _item(task: Any, doc: Any, after: str) -> Item:
     if isinstance(target, list):
         target = target[0]
     if kind == "generate_until":
-        answer, solution = cut(str(target), after)
+        answer, solution = cut_at_mark(str(target), after)
         return Item(question, answer, solution=solution)
     choices = tuple(str(choice).strip() for choice in task.doc_to_choice(doc))
     gold = wording.LETTERS[choices.index(target.strip()) if isinstance(target, str) else int(target)]

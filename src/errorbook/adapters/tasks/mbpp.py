@@ -25,7 +25,7 @@ _TRAIN = range(601, 975)
 
 
 def _read(row: Mapping[str, Any], _: str) -> Item:
-    item = _asserts(row) if "test_list" in row else _rewritten(row)
+    item = _read_asserts(row) if "test_list" in row else _read_checked(row)
     return item._replace(id=field(row, "task_id"), part=_part(int(field(row, "task_id"))))
 
 
@@ -33,14 +33,14 @@ def _part(task_id: int) -> Split:
     return "train" if task_id in _TRAIN else "dev" if task_id in _VALIDATION else "test"
 
 
-def _rewritten(row: Mapping[str, Any]) -> Item:
+def _read_checked(row: Mapping[str, Any]) -> Item:
     tests = f"{field(row, 'test').rstrip()}\ncheck({field(row, 'entry_point')})"
     return Item(question=field(row, "prompt").strip(), answer="", tests=tests)
 
 
-def _asserts(row: Mapping[str, Any]) -> Item:
+def _read_asserts(row: Mapping[str, Any]) -> Item:
     asserts = [str(test).strip() for test in row["test_list"]]
-    name = _tested(asserts[0] if asserts else "")
+    name = _find_function(asserts[0] if asserts else "")
     body = textwrap.indent("\n".join([f"{name} = candidate", *asserts]), "    ")
     setup = str(row.get("test_setup_code") or "").strip()
     tests = "\n".join(part for part in (setup, f"def check(candidate):\n{body}", f"check({name})") if part)
@@ -48,7 +48,7 @@ def _asserts(row: Mapping[str, Any]) -> Item:
     return Item(question=question, answer=field(row, "code").replace("\r\n", "\n").strip(), tests=tests)
 
 
-def _tested(test: str) -> str:
+def _find_function(test: str) -> str:
     """The name of the function that an assert is about: the first one it calls that Python does not know itself."""
     try:
         calls = [node.func for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call)]
@@ -68,7 +68,7 @@ SPEC = Spec(
     files={"train": "train", "test": "test"},
     dataset="google-research-datasets/mbpp",
     portions=(Portion("train", "train", "full"), Portion("validation", "dev", "full"), Portion("test", "test", "full")),
-    completion=wording.programmed,
+    completion=wording.word_program,
 )
 
 

@@ -2,7 +2,7 @@
 
 What is learnt from are the 1,816 questions of MMLU's own dev and validation splits, as in the paper; a fifth of them,
 by hash, are dev here. MMLU's auxiliary training questions are not used: they come from other benchmarks, ARC among
-them, which would spoil those as guards. Test is MMLU's own; where the data have none, it is another fifth of the
+them, which would spoil those as guards. Test is MMLU's own; if the data have none, it is another fifth of the
 1,816, and dev stays the same. Metric: the letter is right.
 """
 

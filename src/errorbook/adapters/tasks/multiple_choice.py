@@ -1,7 +1,7 @@
 """Options and the letter of the right one, out of the shapes in which benchmarks write them.
 
 Also the two ways to answer: `text` asks for reasoning that ends with a letter; `likelihood` takes the letter that the
-target finds likeliest as the first word of its reply. What is asked and what a sample teaches change together: where
+target finds likeliest as the first word of its reply. What is asked and what a sample teaches change together: if
 the first word counts, a sample with the reasoning first would teach nothing that is measured.
 """
 

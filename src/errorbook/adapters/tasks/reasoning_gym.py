@@ -13,8 +13,8 @@ import msgspec
 
 from errorbook.adapters.scorers.reasoning_gym import Recipe
 from errorbook.adapters.tasks.collection import Collection, Loaded, Style
-from errorbook.adapters.tasks.items import Item, as_examples
-from errorbook.adapters.tasks.splits import normal
+from errorbook.adapters.tasks.items import Item, make_examples
+from errorbook.adapters.tasks.splits import normalise
 from errorbook.errors import ConfigError, DataError
 from errorbook.records import Example
 
@@ -73,10 +73,10 @@ def _load(name: str, recipe: Recipe) -> Loaded:
     for index in range(recipe.size):
         entry = entries[index]
         question = entry["question"].strip()
-        if normal(question) not in seen:
+        if normalise(question) not in seen:
             tests = msgspec.json.encode(msgspec.structs.replace(recipe, index=index)).decode()
             items.append(Item(question, str(entry["answer"]), tests=tests, skill=recipe.dataset))
-        seen.add(normal(question))
-    examples: list[Example] = as_examples(name, [(item, "train") for item in items])
+        seen.add(normalise(question))
+    examples: list[Example] = make_examples(name, [(item, "train") for item in items])
     origin = f"reasoning_gym {library.__version__} {msgspec.json.encode(recipe).decode()}"
     return Loaded(examples, origin, f"'{recipe.dataset}'", "raise the task's 'size'")

@@ -70,7 +70,7 @@ def _filled(rows: list[Row], path: Path, wanted: str) -> list[Row]:
 
 
 def _separator(header: str) -> str:
-    """The separator that the header line uses most; a comma where it holds none."""
+    """The separator that the header line uses most; a comma if it holds none."""
     return max(",;\t", key=header.count)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Loaded, Loader, Style
-from errorbook.adapters.tasks.splits import SPLITS, distinct, divide, normal
+from errorbook.adapters.tasks.splits import SPLITS, choose_split, drop_repeats, normalise
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import Row
 from errorbook.records import Example, Split, digest
@@ -23,7 +23,7 @@ from errorbook.records import Example, Split, digest
 _MOST = len(wording.LETTERS)
 
 
-class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which column holds what, and what else a run file says of its data: the options that all such tasks share.
 
     Args:
@@ -63,8 +63,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prompt: str = "{question}"
 
 
-class Found(NamedTuple):
-    """A source's rows, each with its part where the source says so; the parts that it has; and what it is.
+class SourceRows(NamedTuple):
+    """A source's rows, each with its part if the source says so; the parts that it has; and what it is.
 
     `own`: the user can mend them, so repeated questions are refused and not left out.
     """
@@ -76,11 +76,11 @@ class Found(NamedTuple):
     own: bool = True
 
 
-def table(layout: Layout, find: Callable[[], Found]) -> tuple[Style, Loader]:
+def make_table(layout: Columns, find: Callable[[], SourceRows]) -> tuple[Style, Loader]:
     """The parts of the task over the rows that `find` reads, one example each.
 
     Raises:
-        ConfigError: Where options contradict each other or make no sense.
+        ConfigError: If options contradict each other or make no sense.
     """
     _check_options(layout)
     style = Style(
@@ -88,13 +88,13 @@ def table(layout: Layout, find: Callable[[], Found]) -> tuple[Style, Loader]:
         scorer=layout.scorer,
         max_new_tokens=layout.max_new_tokens,
         prompt=lambda question, choices: _prompt(layout.prompt, question, choices),
-        completion=wording.programmed if layout.tests else wording.answered,
+        completion=wording.word_program if layout.tests else wording.word_answer,
     )
     return style, lambda: _load(layout, find())
 
 
-def read(row: Row, layout: Layout, part: Split | None, parts: frozenset[Split]) -> Example:
-    """One row as an example, in the split of its source or, where that says none, by the hash of its question.
+def read_example(row: Row, layout: Columns, part: Split | None, parts: frozenset[Split]) -> Example:
+    """One row as an example, in the split of its source or, if that says none, by the hash of its question.
 
     Raises:
         DataError: A column is missing, empty or of a wrong form, naming the line.
@@ -105,7 +105,7 @@ def read(row: Row, layout: Layout, part: Split | None, parts: frozenset[Split]) 
     return Example(
         id=_text(row, layout.id) if layout.id else digest(question, answer, *choices)[:16],
         task=layout.name,
-        split=divide(question, part or "train", parts if part else {"train"}, layout.dev, layout.test),
+        split=choose_split(question, part or "train", parts if part else {"train"}, layout.dev, layout.test),
         question=question,
         answer=answer,
         choices=choices,
@@ -115,8 +115,8 @@ def read(row: Row, layout: Layout, part: Split | None, parts: frozenset[Split]) 
     )
 
 
-def cut(text: str, after: str) -> tuple[str, str]:
-    """The answer after the last mark `after`, and the solution before it; all of it the answer where there is none."""
+def cut_at_mark(text: str, after: str) -> tuple[str, str]:
+    """The answer after the last mark `after`, and the solution before it; all of it the answer if there is none."""
     if not after or after not in text:
         return text.strip(), ""
     solution, _, answer = text.rpartition(after)
@@ -124,7 +124,7 @@ def cut(text: str, after: str) -> tuple[str, str]:
 
 
 def column_split(row: Row) -> Split | None:
-    """What the row's own column `split` says; None where there is no such column.
+    """What the row's own column `split` says; None if there is no such column.
 
     Raises:
         DataError: It says something else than train, dev or test.
@@ -138,26 +138,26 @@ def column_split(row: Row) -> Split | None:
 
 
 def _prompt(prompt: str, question: str, choices: Sequence[str]) -> str:
-    """The user message; options follow the question where the prompt does not place them."""
-    listed = wording.listed(choices)
+    """The user message; options follow the question if the prompt does not place them."""
+    listed = wording.list_choices(choices)
     text = prompt if not listed or "{choices}" in prompt else prompt + "\n{choices}"
     # Not str.format: a question may hold braces, and so may the rest of the prompt.
     head, _, tail = text.partition("{question}")
     return head.replace("{choices}", listed) + question + tail.replace("{choices}", listed)
 
 
-def _load(layout: Layout, found: Found) -> Loaded:
-    examples = [read(row, layout, part, found.parts) for row, part in found.rows]
+def _load(layout: Columns, found: SourceRows) -> Loaded:
+    examples = [read_example(row, layout, part, found.parts) for row, part in found.rows]
     if found.own:
         _check_rows([row for row, _ in found.rows], examples, bool(layout.id))
         _check_splits(found.source, examples)
     else:
-        examples = distinct(examples)
+        examples = drop_repeats(examples)
         _check_ids(found.source, examples)
     return Loaded(examples, found.origin, found.source)
 
 
-def _check_options(layout: Layout) -> None:
+def _check_options(layout: Columns) -> None:
     dev, test = layout.dev, layout.test
     if dev < 0 or test < 0 or dev + test > 1:
         raise ConfigError(f"The shares dev = {dev} and test = {test} must not be negative or exceed 1 together.")
@@ -173,11 +173,11 @@ def _check_options(layout: Layout) -> None:
         raise ConfigError("entry_point names the function to test, but the task names no 'tests'; name their column.")
 
 
-def _gold(row: Row, layout: Layout, choices: Sequence[str]) -> tuple[str, str]:
+def _gold(row: Row, layout: Columns, choices: Sequence[str]) -> tuple[str, str]:
     """The row's gold answer and worked solution; a program that tests judge needs no reference answer."""
     if layout.tests and row.values.get(layout.answer) is None:
         return "", ""
-    answer, solution = cut(_text(row, layout.answer), layout.after)
+    answer, solution = cut_at_mark(_text(row, layout.answer), layout.after)
     if not answer:
         raise DataError(f"Column '{layout.answer}' on {row.place} has nothing after '{layout.after}'; complete it.")
     if layout.solution:
@@ -197,7 +197,7 @@ def _counted(row: Row, answer: str, start: int, options: int) -> str:
     return wording.LETTERS[known.index(answer)]
 
 
-def _tests(row: Row, layout: Layout) -> str:
+def _tests(row: Row, layout: Columns) -> str:
     value = _value(row, layout.tests)
     if isinstance(value, list) and value:
         tests = "\n".join(_plain(row, layout.tests, line) for line in value)
@@ -266,7 +266,7 @@ def _check_splits(source: str, examples: Sequence[Example]) -> None:
     """Refuse a file whose own `split` column puts one question into two splits."""
     seen: dict[str, Split] = {}
     for example in examples:
-        first = seen.setdefault(normal(example.question), example.split)
+        first = seen.setdefault(normalise(example.question), example.split)
         if first != example.split:
             raise DataError(
                 f"{source} has the question '{example.question[:60]}' in the splits {first} and {example.split};"

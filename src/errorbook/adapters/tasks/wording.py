@@ -16,23 +16,23 @@ WORDS = 'Think step by step and be brief. End with a line "Answer: " and the ans
 PROGRAM = "Write this program in Python. Reply with one ```python block that holds all of it, imports included."
 
 
-def listed(choices: Sequence[str]) -> str:
+def list_choices(choices: Sequence[str]) -> str:
     """The options as lines "A. ..."."""
     return "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
 
 
-def asked(question: str, choices: Sequence[str], instruction: str) -> str:
+def word_question(question: str, choices: Sequence[str], instruction: str) -> str:
     """Question, options and instruction as paragraphs."""
-    options = listed(choices)
+    options = list_choices(choices)
     return "\n\n".join(part for part in (f"{question}\n{options}" if options else question, instruction) if part)
 
 
-def answered(solution: str, answer: str) -> str:
+def word_answer(solution: str, answer: str) -> str:
     """The worked solution, then the answer on a line of its own."""
     return f"{solution}\nAnswer: {answer}" if solution else f"Answer: {answer}"
 
 
-def programmed(solution: str, answer: str) -> str:
+def word_program(solution: str, answer: str) -> str:
     """What is to be said about the program, then the program itself in a block."""
     block = f"```python\n{answer.strip()}\n```"
     return f"{solution}\n\n{block}" if solution else block

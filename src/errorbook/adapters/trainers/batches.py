@@ -24,7 +24,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """Token ids of one lesson; the first `prompt` of them carry no loss."""
 
     ids: tuple[int, ...]
@@ -35,23 +35,23 @@ class Row:
 class Batch:
     """One step's tensors, both of shape (rows, width) and padded on the right.
 
-    `labels` holds at each place the token after it where that carries loss, else IGNORED.
+    `labels` holds at each place the token after it if that carries loss, else IGNORED.
     """
 
     inputs: torch.Tensor
     labels: torch.Tensor
 
 
-def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[list[Row], list[Lesson]]:
+def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[list[TokenRow], list[Lesson]]:
     """Rows and their lessons, without those longer than `max_tokens`: a cut-off answer is never trained on.
 
     Raises:
         StageError: No lesson is short enough.
     """
-    rows: list[Row] = []
+    rows: list[TokenRow] = []
     kept: list[Lesson] = []
     for lesson in lessons:
-        row = row_of(tokenizer, lesson.prompt, lesson.completion)
+        row = encode_row(tokenizer, lesson.prompt, lesson.completion)
         if len(row.ids) <= max_tokens:
             rows.append(row)
             kept.append(lesson)
@@ -62,17 +62,17 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[
     return rows, kept
 
 
-def row_of(tokenizer: Any, prompt: str, completion: str) -> Row:
+def encode_row(tokenizer: Any, prompt: str, completion: str) -> TokenRow:
     """The prompt as the target reads it, the completion and the end token.
 
     The completion is tokenised apart from the prompt, because that is how the target's own tokens come about.
     """
     start = prompt_ids(tokenizer, render(tokenizer, prompt))
     ids = tokenizer(completion, add_special_tokens=False)["input_ids"]
-    return Row((*start, *ids, tokenizer.eos_token_id), len(start))
+    return TokenRow((*start, *ids, tokenizer.eos_token_id), len(start))
 
 
-def plan(rows: Sequence[Row], recipe: Recipe) -> list[list[int]]:
+def plan_steps(rows: Sequence[TokenRow], recipe: Recipe) -> list[list[int]]:
     """The row numbers of every step of the whole training; it depends on nothing but the arguments.
 
     Each epoch shuffles anew. An epoch's last batch may be smaller, and a fractional number of epochs ends within one.
@@ -86,7 +86,7 @@ def plan(rows: Sequence[Row], recipe: Recipe) -> list[list[int]]:
     return chosen[:steps]
 
 
-def collate(rows: Sequence[Row], device: str) -> Batch:
+def collate(rows: Sequence[TokenRow], device: str) -> Batch:
     """Pad the rows to one width and mark where the loss is."""
     import torch
 
@@ -101,7 +101,7 @@ def collate(rows: Sequence[Row], device: str) -> Batch:
     return Batch(inputs=inputs.to(device), labels=labels.to(device))
 
 
-def _epoch(rows: Sequence[Row], size: int, generator: random.Random) -> list[list[int]]:
+def _epoch(rows: Sequence[TokenRow], size: int, generator: random.Random) -> list[list[int]]:
     """All rows once, in random company: batches of rows of one length, which are mostly of one kind, teach less well.
 
     See docs/lab-notebook.md. Packing makes the difference in length cost nothing.

@@ -2,7 +2,7 @@
 
 Each tool's files are a mapping from name to text, so that looking at them writes nothing. Both tools render prompts by
 the model's own chat template and put loss on the completion alone, as our own trainer does. What they do not have is
-left out: LLaMA-Factory cuts a lesson at `max_tokens`, where our trainer would leave it out.
+left out: LLaMA-Factory cuts a lesson at `max_tokens`; our trainer leaves it out.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Value = str | int | float | bool | list[dict[str, object]]
 
 
 def llama_factory(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict[str, str]:
-    """Files for LLaMA-Factory: alpaca data, its dataset_info.json, and train.yaml. Raises StageError as `usable`."""
-    taught = usable(lessons, recipe)
+    """Files for LLaMA-Factory: alpaca data, dataset_info.json, and train.yaml. Raises StageError as `select_usable`."""
+    taught = select_usable(lessons, recipe)
     preference = recipe.objective == "dpo"
     if preference:
         columns = {"prompt": "instruction", "query": "input", "chosen": "chosen", "rejected": "rejected"}
@@ -71,8 +71,8 @@ def llama_factory(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict
 
 
 def axolotl(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict[str, str]:
-    """Files for Axolotl: chat data as JSON lines, and train.yaml. Raises StageError as `usable` does."""
-    taught = usable(lessons, recipe)
+    """Files for Axolotl: chat data as JSON lines, and train.yaml. Raises StageError as `select_usable` does."""
+    taught = select_usable(lessons, recipe)
     preference = recipe.objective == "dpo"
     data: dict[str, object] = {"path": "lessons.jsonl", "ds_type": "json", "split": "train"}
     data |= {"field_messages": "messages"}
@@ -109,7 +109,7 @@ def axolotl(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict[str, 
     }
 
 
-def usable(lessons: Sequence[Lesson], recipe: Recipe) -> list[Lesson]:
+def select_usable(lessons: Sequence[Lesson], recipe: Recipe) -> list[Lesson]:
     """The lessons that the recipe's objective can learn from: for preference those with a rejected response.
 
     Raises:
@@ -122,7 +122,7 @@ def usable(lessons: Sequence[Lesson], recipe: Recipe) -> list[Lesson]:
     return kept
 
 
-def write(folder: Path, files: Mapping[str, str]) -> None:
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
     """Write files below a folder, each all or nothing; equal calls write equal files."""
     for name, text in files.items():
         write_file(folder / name, text)

@@ -40,7 +40,7 @@ class ExternalTrainer:
         root: Path,
         progress: Progress,
     ) -> Training:
-        """The record of a training that was done elsewhere; where it was not yet, the files for it and how to go on.
+        """The record of a training that was done elsewhere; if it was not yet, the files for it and how to go on.
 
         It counts lessons only: steps, tokens and losses are the other trainer's to tell.
 
@@ -52,7 +52,7 @@ class ExternalTrainer:
         taught = training_set_hash(lessons)
         folder = training_folder(parent, lessons, recipe)
         files = root / "exports" / folder.name
-        kept = exports.usable(lessons, recipe)
+        kept = exports.select_usable(lessons, recipe)
         starts_from = self._start(parent, recipe, root)
         if not (root / folder / SERVED).is_file():
             self._export(files, lessons, recipe, (starts_from, root / folder / SERVED))
@@ -101,14 +101,14 @@ class ExternalTrainer:
             ("llama-factory", exports.llama_factory(lessons, recipe, model)),
             ("axolotl", exports.axolotl(lessons, recipe, model)),
         ):
-            exports.write(folder / tool, files)
-        exports.write(folder, {"README.md": readme(model, served)})
+            exports.write_files(folder / tool, files)
+        exports.write_files(folder, {"README.md": readme(model, served)})
 
 
 def readme(model: str, served: Path) -> str:
     """Three lines for whoever trains."""
     return (
-        f"1. Train '{model}' (correct that name in train.yaml where your trainer knows the weights by another): "
+        f"1. Train '{model}' (correct that name in train.yaml if your trainer knows the weights by another): "
         "`cd llama-factory && llamafactory-cli train train.yaml`, or `cd axolotl && axolotl train train.yaml`.\n"
         f"2. Serve the weights in `{exports.TRAINED}` at the run's base_url under a name of their own, say NAME, with "
         f"'{model}' still served beside them.\n"

@@ -34,8 +34,8 @@ class Group:
         return list(items[self.rank :: self.size])
 
 
-def current() -> Group:
-    """The group that this process was started in; alone where `torch.distributed` was not initialised."""
+def join_group() -> Group:
+    """The group that this process was started in; alone if `torch.distributed` was not initialised."""
     from torch import distributed
 
     if not (distributed.is_available() and distributed.is_initialized()):
@@ -43,7 +43,7 @@ def current() -> Group:
     return Group(distributed.get_rank(), distributed.get_world_size())
 
 
-def told(group: Group, value: T) -> T:
+def broadcast(group: Group, value: T) -> T:
     """The first process's value, in every process."""
     if group.size == 1:
         return value
@@ -55,7 +55,7 @@ def told(group: Group, value: T) -> T:
     return answer
 
 
-def gathered(group: Group, value: T) -> list[T]:
+def gather(group: Group, value: T) -> list[T]:
     """The values of all processes by rank, in every process."""
     if group.size == 1:
         return [value]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets.loading import plain
-from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.group import Group
 from errorbook.records import Recipe
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 class Job:
     """The model, what changes in it, and how far it is.
 
-    `rejected` holds for each row the one it is preferred over, or None where it is imitated. `reference` holds for
+    `rejected` holds for each row the one it is preferred over, or None if it is imitated. `reference` holds for
     each pair the log-probabilities of both under the starting weights. `at_once` caps the rows of one forward pass.
     `sharded` says that every process holds a part of the weights only.
     """
 
     model: Any
-    rows: list[Row]
-    rejected: list[Row | None]
+    rows: list[TokenRow]
+    rejected: list[TokenRow | None]
     steps: list[list[int]]
     recipe: Recipe
     dtype: str

@@ -48,7 +48,7 @@ fsdp_config:
 """
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ProcessJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that a process needs to know to take part in one training."""
 
     model: str
@@ -105,14 +105,14 @@ class LaunchedTrainer:
 
         Raises:
             ConfigError: There are fewer GPUs than processes.
-            ErrorbookError: What a process raised, or StageError with the end of the log where one broke.
+            ErrorbookError: What a process raised, or StageError with the end of the log if one broke.
         """
         folder = root / training_folder(parent, lessons, recipe)
         done = read_record(folder)
         if done is not None:
             return done
         _check_gpus(loading.choose_device(self._device), self._processes)
-        order = Order(
+        order = ProcessJob(
             model=self._model,
             device=self._device,
             dtype=self._dtype,
@@ -145,9 +145,9 @@ def accelerate_config(processes: int, strategy: Literal["ddp", "fsdp"]) -> str:
 def main(path: str) -> None:
     """Take part in the training that the job file describes, as the process that the launcher made this one."""
     _end_with_parent()
-    order = msgspec.json.decode(Path(path).read_bytes(), type=Order)
+    order = msgspec.json.decode(Path(path).read_bytes(), type=ProcessJob)
     try:
-        with _joined(order.device):
+        with _join_group(order.device):
             options = {"model": order.model, "device": order.device, "dtype": order.dtype, "strategy": order.strategy}
             trainer: Trainer = plugins.create("trainers", order.recipe.method, options)
             trainer.train(order.parent, order.lessons, order.recipe, Path(order.root), _report)
@@ -197,7 +197,7 @@ def _follow(process: subprocess.Popen[str], log: IO[str], progress: Progress) ->
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ask the processes to end where they have not, then wait a little, then end them."""
+    """Ask the processes to end if they have not, then wait a little, then end them."""
     if process.stdin:
         process.stdin.close()
     if process.poll() is None:
@@ -222,8 +222,8 @@ def _check_gpus(device: str, processes: int) -> None:
 
 
 @contextmanager
-def _joined(device: str) -> Iterator[None]:
-    """The group that the launcher's environment variables describe, on one GPU each where there are any."""
+def _join_group(device: str) -> Iterator[None]:
+    """The group that the launcher's environment variables describe, on one GPU each if there are any."""
     import torch
     from torch import distributed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.batches import TokenRow
 
 if TYPE_CHECKING:
     import torch
@@ -45,12 +45,12 @@ class Estimate:
 
         both norms' inputs in float32, and their outputs     s (8 h + 2 b h)
         queries, keys and values, one for each head          3 s b q
-        attention weights where they are written out         a s s (4 + b, or 4 where b is 4)
+        attention weights if they are written out         a s s (4 + b, or 4 if b is 4)
         the attention's output                               s b q
         gate, its activation, up, and their product          4 s b f
 
     and the head, on the p places that carry loss, keeps the logits and computes their loss and gradient in float32:
-    p v (b + 12), or 12 where b is 4. Recomputing keeps each layer's input, 4 s h, and one layer at a time.
+    p v (b + 12), or 12 if b is 4. Recomputing keeps each layer's input, 4 s h, and one layer at a time.
     """
 
     weights: int
@@ -85,10 +85,10 @@ def shape_of(config: Any) -> Shape:
     )
 
 
-def estimate(model: Any, rows: Sequence[Row], dtype: str, processes: int = 1) -> Estimate:
+def estimate_memory(model: Any, rows: Sequence[TokenRow], dtype: str, processes: int = 1) -> Estimate:
     """What training this model's trainable weights takes; every row is taken to be as long as the longest.
 
-    `processes` is how many share the weights (1 where each has all).
+    `processes` is how many share the weights (1 if each has all).
     """
     bare = loading.plain(model)
     shape = shape_of(bare.config)
@@ -115,11 +115,11 @@ def estimate(model: Any, rows: Sequence[Row], dtype: str, processes: int = 1) ->
     )
 
 
-def fit(needs: Estimate, rows: int, free: int | None) -> tuple[int, bool]:
+def choose_rows(needs: Estimate, rows: int, free: int | None) -> tuple[int, bool]:
     """How many rows, `rows` at most, one pass may have in `free` bytes, and whether activations are recomputed.
 
-    The weights are there already. Recomputing costs a third more time, so it is the last resort: only where not even
-    one row fits without. Where it is not known what is free, nothing is changed.
+    The weights are there already. Recomputing costs a third more time, so it is the last resort: only if not even
+    one row fits without. If it is not known what is free, nothing is changed.
     """
     if free is None:
         return rows, False
@@ -132,7 +132,7 @@ def fit(needs: Estimate, rows: int, free: int | None) -> tuple[int, bool]:
 
 
 def free_bytes(device: torch.device, processes: int = 1) -> int | None:
-    """The memory that a training on this device may take; `processes` share a CPU's. None where nobody tells."""
+    """The memory that a training on this device may take; `processes` share a CPU's. None if nobody tells."""
     import torch
 
     if device.type == "cuda":
@@ -152,7 +152,7 @@ def _machine_has() -> int | None:
 
 
 def _container_has() -> int | None:
-    """What is left of this container's limit, where it has one (cgroup version 2)."""
+    """What is left of this container's limit, if it has one (cgroup version 2)."""
     folder = Path("/sys/fs/cgroup")
     try:
         limit = (folder / "memory.max").read_text(encoding="utf-8").strip()

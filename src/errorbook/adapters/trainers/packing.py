@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from errorbook.adapters.trainers.batches import Row
+from errorbook.adapters.trainers.batches import TokenRow
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ _UNLIKE = ("sliding_window", "attn_logit_softcapping", "attention_chunk_size")
 
 
 @dataclass(frozen=True)
-class Layout:
+class AttentionLayout:
     """Who sees whom among the packed tokens, as rows of one width; the shared beginning is the first row.
 
     `queries` (rows, width) and `keys` (rows, shared + width) are places in the packed tokens, where a shorter row is
@@ -48,7 +48,7 @@ class Packed:
 
     inputs: torch.Tensor
     positions: torch.Tensor
-    layout: Layout
+    layout: AttentionLayout
     places: torch.Tensor
     labels: torch.Tensor
     owners: torch.Tensor
@@ -77,11 +77,11 @@ def is_packed(model: Any) -> bool:
     return bool(model.config._attn_implementation == _NAME)
 
 
-def pack(rows: Sequence[Row], device: Any) -> Packed:
+def pack(rows: Sequence[TokenRow], device: Any) -> Packed:
     """Lay the rows out. The last token of a row predicts nothing and is left out."""
     import torch
 
-    shared = _shared(rows)
+    shared = _count_shared(rows)
     inputs, positions = list(rows[0].ids[:shared]), list(range(shared))
     spans = [range(shared)] if shared else []
     places: list[int] = []
@@ -99,15 +99,15 @@ def pack(rows: Sequence[Row], device: Any) -> Packed:
     return Packed(
         inputs=tensor([inputs]),
         positions=tensor([positions]),
-        layout=_layout(shared, spans, device),
+        layout=_lay_out(shared, spans, device),
         places=tensor(places),
         labels=tensor(labels),
         owners=tensor(owners),
     )
 
 
-def _layout(shared: int, spans: Sequence[range], device: Any) -> Layout:
-    """The layout of rows that take up these places; the first one is the shared beginning, where there is any."""
+def _lay_out(shared: int, spans: Sequence[range], device: Any) -> AttentionLayout:
+    """The layout of rows that take up these places; the first one is the shared beginning, if there is any."""
     import torch
 
     width = max(len(span) for span in spans)
@@ -120,10 +120,10 @@ def _layout(shared: int, spans: Sequence[range], device: Any) -> Layout:
     tensor = partial(torch.tensor, device=device)
     back = [number * width + at for number, span in enumerate(spans) for at in range(len(span))]
     keys = [[*range(shared), *row] for row in filled]
-    return Layout(shared, tensor(filled), tensor(keys), hidden, tensor(back))
+    return AttentionLayout(shared, tensor(filled), tensor(keys), hidden, tensor(back))
 
 
-def _shared(rows: Sequence[Row]) -> int:
+def _count_shared(rows: Sequence[TokenRow]) -> int:
     """How many tokens all rows begin with; each keeps at least the last one of its prompt for itself."""
     if len(rows) == 1:
         return 0
@@ -147,7 +147,7 @@ def _attention(
     """
     import torch
 
-    layout: Layout = others["layout"]
+    layout: AttentionLayout = others["layout"]
     heads, groups, wide = query.shape[1], key.shape[1], query.shape[3]
     rows, width = layout.queries.shape
     # Heads that share their keys are taken together: (groups, rows, heads of a group, places, width of a head).

@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from errorbook.adapters.trainers.batches import Row, encode, row_of
-from errorbook.adapters.trainers.group import gathered
+from errorbook.adapters.trainers.batches import TokenRow, encode, encode_row
+from errorbook.adapters.trainers.group import gather
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.stepping import log_probabilities
 from errorbook.errors import StageError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def encode_pairs(
     tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int
-) -> tuple[list[Row], list[Row | None], list[Lesson]]:
+) -> tuple[list[TokenRow], list[TokenRow | None], list[Lesson]]:
     """The rows to prefer, those they are preferred over (None for a lesson without), and the lessons of both.
 
     A lesson either side of which is longer than `max_tokens` is left out.
@@ -33,11 +33,11 @@ def encode_pairs(
     Raises:
         StageError: No lesson is short enough, or none of those has a rejected response.
     """
-    rows: list[Row] = []
-    others: list[Row | None] = []
+    rows: list[TokenRow] = []
+    others: list[TokenRow | None] = []
     kept: list[Lesson] = []
     for row, lesson in zip(*encode(tokenizer, lessons, max_tokens), strict=True):
-        other = row_of(tokenizer, lesson.prompt, lesson.rejected) if lesson.rejected else None
+        other = encode_row(tokenizer, lesson.prompt, lesson.rejected) if lesson.rejected else None
         if other is None or len(other.ids) <= max_tokens:
             rows.append(row)
             others.append(other)
@@ -50,7 +50,7 @@ def encode_pairs(
     return rows, others, kept
 
 
-def refer(job: Job) -> dict[int, tuple[float, float]]:
+def measure_reference(job: Job) -> dict[int, tuple[float, float]]:
     """For each pair the log-probabilities of its two sides under the weights as they are now, in nats.
 
     The batches do not depend on how many processes share them, so neither do the numbers.
@@ -70,7 +70,7 @@ def refer(job: Job) -> dict[int, tuple[float, float]]:
         for batch in mine:
             chosen, rejected = pair_log_probabilities(job, batch)
             found |= zip(batch, zip(chosen.tolist(), rejected.tolist(), strict=True), strict=True)
-    return {number: both for part in gathered(job.group, found) for number, both in part.items()}
+    return {number: both for part in gather(job.group, found) for number, both in part.items()}
 
 
 def pair_log_probabilities(job: Job, pairs: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

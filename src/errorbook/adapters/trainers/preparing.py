@@ -25,7 +25,7 @@ def form_of(recipe: Recipe) -> Form:
     return "weights" if recipe.method == "full" else "adapter"
 
 
-def prepare(source: str, device: str, dtype: str, recipe: Recipe, start: Start) -> Any:
+def prepare_model(source: str, device: str, dtype: str, recipe: Recipe, start: Start) -> Any:
     """The model with the weights to start from, of which those that the recipe's method trains are trainable.
 
     Raises:
@@ -40,12 +40,12 @@ def prepare(source: str, device: str, dtype: str, recipe: Recipe, start: Start) 
             "keep the method or set start = 'restart'."
         )
     if recipe.method == "full":
-        return _full(source, device, start)
+        return _load_full(source, device, start)
     load = loading.load_in_4_bits if recipe.method == "qlora" else loading.load_model
-    return _adapted(load(source, device, dtype), recipe, start)
+    return _add_adapter(load(source, device, dtype), recipe, start)
 
 
-def _adapted(model: Any, recipe: Recipe, start: Start) -> Any:
+def _add_adapter(model: Any, recipe: Recipe, start: Start) -> Any:
     """The model with a new adapter, or with the parent's and its scale made part of the weights."""
     with quiet_transformers():
         from peft import LoraConfig, get_peft_model
@@ -72,7 +72,7 @@ def _adapted(model: Any, recipe: Recipe, start: Start) -> Any:
     return adapted
 
 
-def _full(source: str, device: str, start: Start) -> Any:
+def _load_full(source: str, device: str, start: Start) -> Any:
     """All weights in float32, whatever the target answers in: small updates would vanish in 16 bits."""
     if start is None:
         return loading.load_model(source, device, "float32")

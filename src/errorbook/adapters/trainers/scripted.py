@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from errorbook.adapters.targets.scripted import WEIGHTS, Weights, read_weights
+from errorbook.adapters.targets.scripted import WEIGHTS, ScriptedWeights, read_weights
 from errorbook.adapters.trainers.result import training_folder
 from errorbook.errors import StageError
 from errorbook.files import write_file
@@ -46,7 +46,7 @@ class ScriptedTrainer:
         for step in range(1, steps + 1):
             progress(step, steps)
         folder = training_folder(parent, lessons, recipe)
-        weights = msgspec.json.encode(Weights(trainings=before + 1, lessons=taught))
+        weights = msgspec.json.encode(ScriptedWeights(trainings=before + 1, lessons=taught))
         write_file(root / folder / WEIGHTS, weights)
         return Training(
             training_set=taught,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from errorbook.adapters.trainers.group import copy_from_first, told
+from errorbook.adapters.trainers.group import broadcast, copy_from_first
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.sharding import take_state, whole_state
 from errorbook.files import replace_file
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def keep(job: Job) -> None:
+def save_state(job: Job) -> None:
     """Save what a resumed training needs, all or nothing."""
     import torch
 
@@ -33,8 +33,8 @@ def keep(job: Job) -> None:
         torch.save({"weights": weights, "optimizer": optimizer, **_progress(job)}, file)
 
 
-def restore(job: Job) -> bool:
-    """Go on from the saved state; False where there is none, and all processes start from the same weights."""
+def restore_state(job: Job) -> bool:
+    """Go on from the saved state; False if there is none, and all processes start from the same weights."""
     import torch
 
     saved = None
@@ -43,7 +43,7 @@ def restore(job: Job) -> bool:
         # Divided weights are named differently from whole ones: after a change of strategy the training begins anew.
         saved = found if found.get("sharded", job.sharded) == job.sharded else None
     small = None if saved is None else {name: saved.get(name) for name in _progress(job)}
-    small = told(job.group, small)
+    small = broadcast(job.group, small)
     if job.sharded:
         if small is not None:
             take_state(job, saved["weights"] if saved else {}, saved["optimizer"] if saved else {})
@@ -60,7 +60,7 @@ def restore(job: Job) -> bool:
     return True
 
 
-def values_hash(job: Job) -> str:
+def hash_values(job: Job) -> str:
     """Hash of the trainable weights as they are in this process's memory."""
     import torch
 
@@ -98,7 +98,7 @@ def _take(job: Job, saved: dict[str, Any] | None) -> None:
 
 
 def _tensors(job: Job, *, with_optimizer: bool) -> list[torch.Tensor]:
-    """The weights and, where it has begun, the optimiser's state, in an order that is the same in every process."""
+    """The weights and, if it has begun, the optimiser's state, in an order that is the same in every process."""
     import torch
 
     weights = list(job.weights().values())

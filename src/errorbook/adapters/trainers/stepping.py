@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.trainers.batches import IGNORED, Row, collate
+from errorbook.adapters.trainers.batches import IGNORED, TokenRow, collate
 from errorbook.adapters.trainers.lean_lora import make_lean
 from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
 from errorbook.records import Recipe
@@ -29,13 +29,13 @@ def quicken(model: Any, device: str) -> None:
         bare.set_attn_implementation("eager")
 
 
-def loss_of(model: Any, rows: Sequence[Row], dtype: str) -> tuple[torch.Tensor, int]:
+def loss_of(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[torch.Tensor, int]:
     """The sum of the completion tokens' losses, in nats, ready for `backward`, and how many tokens these are."""
     losses, _ = _token_losses(model, rows, dtype)
     return losses.sum(), len(losses)
 
 
-def log_probabilities(model: Any, rows: Sequence[Row], dtype: str) -> torch.Tensor:
+def log_probabilities(model: Any, rows: Sequence[TokenRow], dtype: str) -> torch.Tensor:
     """The log-probability of each row's completion, in nats, shape (rows,)."""
     import torch
 
@@ -51,7 +51,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * (steps - step) / (steps - warmup)
 
 
-def _token_losses(model: Any, rows: Sequence[Row], dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _token_losses(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of every token that carries one, row after row, and the number of its row; both of shape (tokens,).
 
     Logits are most of the memory, and few places need them: the head sees only those.

@@ -18,12 +18,12 @@ import msgspec
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.embedded import public_name, quiet_transformers, resolve
 from errorbook.adapters.trainers import memory, state
-from errorbook.adapters.trainers.batches import Row, encode, plan
-from errorbook.adapters.trainers.group import current, gathered, told
+from errorbook.adapters.trainers.batches import TokenRow, encode, plan_steps
+from errorbook.adapters.trainers.group import broadcast, gather, join_group
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.launch import LaunchedTrainer
-from errorbook.adapters.trainers.preference import encode_pairs, refer
-from errorbook.adapters.trainers.preparing import form_of, prepare
+from errorbook.adapters.trainers.preference import encode_pairs, measure_reference
+from errorbook.adapters.trainers.preparing import form_of, prepare_model
 from errorbook.adapters.trainers.result import RECORD, read_record, training_folder
 from errorbook.adapters.trainers.sharding import shard, whole_state
 from errorbook.adapters.trainers.stepping import quicken
@@ -42,7 +42,7 @@ class TransformersTrainer:
     """Implements `Trainer` for the methods "lora" and "qlora" (every linear layer) and "full".
 
     `device` and `dtype` mean the same as for the target. Adapter weights and the optimiser are always float32; so
-    are full weights while they are trained. Where several processes train together, all call `train` alike and get
+    are full weights while they are trained. If several processes train together, all call `train` alike and get
     the same record, the first alone reports and writes; `strategy` "fsdp" divides full weights among them.
     """
 
@@ -70,8 +70,8 @@ class TransformersTrainer:
     ) -> Training:
         """Train `parent` on the lessons and write the result below `root`/checkpoints.
 
-        The folder is named by the hash of parent, lessons and recipe. Where it is complete its record is returned;
-        where a training was interrupted it goes on from its last saved step. A lesson longer than
+        The folder is named by the hash of parent, lessons and recipe. If it is complete its record is returned;
+        if a training was interrupted it goes on from its last saved step. A lesson longer than
         `recipe.max_tokens` is left out and counted as truncated.
 
         Raises:
@@ -82,37 +82,42 @@ class TransformersTrainer:
         """
         import torch
 
-        group = current()
+        group = join_group()
         folder = training_folder(parent, lessons, recipe)
-        done = told(group, read_record(root / folder) if group.leads else None)
+        done = broadcast(group, read_record(root / folder) if group.leads else None)
         if done is not None:
             return done
         source = resolve(self._name)
         tokenizer = loading.load_tokenizer(source)
-        rows, rejected, kept = _encoded(tokenizer, lessons, recipe)
+        rows, rejected, kept = _encode(tokenizer, lessons, recipe)
         gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
             job = self._job(source, parent, recipe, root, (rows, rejected))
             job.state = (root / folder).with_suffix(".resume")
-            before = state.values_hash(job)
+            before = state.hash_values(job)
             _run(job, progress if group.leads else _say_nothing)
-            if not any(gathered(group, state.values_hash(job) != before)):
+            if not any(gather(group, state.hash_values(job) != before)):
                 raise StageError("Training left the weights unchanged; raise learning_rate or epochs in [train].")
-        training = _count(job, parent, lessons, kept, folder)
+        training = _make_record(job, parent, lessons, kept, folder)
         return self._save(job, training, tokenizer, root)
 
     def _job(
-        self, source: str, parent: Checkpoint, recipe: Recipe, root: Path, rows: tuple[list[Row], list[Row | None]]
+        self,
+        source: str,
+        parent: Checkpoint,
+        recipe: Recipe,
+        root: Path,
+        rows: tuple[list[TokenRow], list[TokenRow | None]],
     ) -> Job:
-        """The model with the weights to start from. Raises StageError where none of them is trainable."""
-        group = current()
+        """The model with the weights to start from. Raises StageError if none of them is trainable."""
+        group = join_group()
         device = loading.choose_device(self._device)
         dtype = loading.choose_dtype(self._dtype, device)
         sharded = self._strategy == "fsdp" and group.size > 1
         _check(recipe, dtype, sharded)
         goes_on = recipe.start == "continue" and parent.form != "base"
-        model = prepare(source, "cpu" if sharded else device, dtype, recipe, (parent, root) if goes_on else None)
+        model = prepare_model(source, "cpu" if sharded else device, dtype, recipe, (parent, root) if goes_on else None)
         quicken(model, device)
         if sharded:
             shard(model, device, group.size)
@@ -120,7 +125,7 @@ class TransformersTrainer:
             model=model,
             rows=rows[0],
             rejected=rows[1],
-            steps=plan(rows[0], recipe),
+            steps=plan_steps(rows[0], recipe),
             recipe=recipe,
             dtype=dtype,
             state=Path(),
@@ -145,7 +150,7 @@ class TransformersTrainer:
                 (making / RECORD).write_bytes(msgspec.json.encode(training))
                 shutil.rmtree(folder, ignore_errors=True)
             job.state.unlink(missing_ok=True)
-        return told(job.group, training)
+        return broadcast(job.group, training)
 
     def _write(self, job: Job, folder: Path, tokenizer: Any, whole: dict[str, Any] | None) -> None:
         """Write the adapter, or the model in the number format that it answers in; `whole` is a divided one's state."""
@@ -164,9 +169,9 @@ class TransformersTrainer:
         tokenizer.save_pretrained(folder)
 
 
-def _encoded(
+def _encode(
     tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe
-) -> tuple[list[Row], list[Row | None], list[Lesson]]:
+) -> tuple[list[TokenRow], list[TokenRow | None], list[Lesson]]:
     """Rows, what they are preferred over, and their lessons; supervised training looks at no rejected response."""
     if recipe.objective == "dpo":
         return encode_pairs(tokenizer, lessons, recipe.max_tokens)
@@ -184,7 +189,9 @@ def _check(recipe: Recipe, dtype: str, sharded: bool) -> None:
         )
 
 
-def _count(job: Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Sequence[Lesson], folder: Path) -> Training:
+def _make_record(
+    job: Job, parent: Checkpoint, lessons: Sequence[Lesson], kept: Sequence[Lesson], folder: Path
+) -> Training:
     """The record of a training that has run all its steps; its weights are not written yet, so their hash is empty."""
     numbers = [number for step in job.steps for number in step]
     read = [row for number in numbers for row in (job.rows[number], job.rejected[number]) if row is not None]
@@ -213,18 +220,18 @@ def _run(job: Job, progress: Progress) -> None:
         weight_decay=job.recipe.weight_decay,
         fused=job.model.device.type in {"cpu", "cuda"},
     )
-    if not state.restore(job):
+    if not state.restore_state(job):
         _fit_to_memory(job)
-        job.reference = refer(job) if any(job.rejected) else {}
+        job.reference = measure_reference(job) if any(job.rejected) else {}
     saved = time.monotonic()
     while len(job.losses) < len(job.steps):
         step = len(job.losses)
         job.losses.append(update(job, step))
         progress(step + 1, len(job.steps))
         late = job.group.leads and time.monotonic() - saved > _SAVE_SECONDS
-        due = (step + 1) % _SAVE_STEPS == 0 or (told(job.group, late) if job.sharded else late)
+        due = (step + 1) % _SAVE_STEPS == 0 or (broadcast(job.group, late) if job.sharded else late)
         if due and step + 1 < len(job.steps):
-            state.keep(job)
+            state.save_state(job)
             saved = time.monotonic()
     job.model.eval()
 
@@ -234,9 +241,9 @@ def _fit_to_memory(job: Job) -> None:
     size = job.group.size
     device = loading.plain(job.model).device
     rows = [*job.rows, *(row for row in job.rejected if row is not None)]
-    needs = memory.estimate(job.model, rows, job.dtype, size if job.sharded else 1)
+    needs = memory.estimate_memory(job.model, rows, job.dtype, size if job.sharded else 1)
     wanted = job.recipe.batch_size * (2 if any(job.rejected) else 1)
-    fits = gathered(job.group, memory.fit(needs, wanted, memory.free_bytes(device, size)))
+    fits = gather(job.group, memory.choose_rows(needs, wanted, memory.free_bytes(device, size)))
     job.at_once = min(rows for rows, _ in fits)
     if any(recompute for _, recompute in fits):
         job.recompute()

@@ -25,7 +25,7 @@ def update(job: Job, step: int) -> float:
     """Update the weights once; returns the step's loss.
 
     For supervised lessons this is the mean over their completion tokens, in nats; for pairs the mean over the pairs;
-    where there are both, each lesson counts the same. Where memory runs out, the step begins again with half as many
+    if there are both, each lesson counts the same. If memory runs out, the step begins again with half as many
     rows a pass: nothing has been updated by then.
 
     Raises:
@@ -46,7 +46,7 @@ def update(job: Job, step: int) -> float:
 
 
 def _add_gradients(job: Job, step: int) -> float | None:
-    """Compute the step's gradients over all processes; None, and no gradient, where one ran out of memory."""
+    """Compute the step's gradients over all processes; None, and no gradient, if one ran out of memory."""
     import torch
 
     # A model with dropout draws the same numbers in a step whether or not the training was resumed before it.
@@ -70,7 +70,7 @@ def _add_gradients(job: Job, step: int) -> float | None:
 
 
 def _own_gradients(job: Job, step: int) -> torch.Tensor | None:
-    """This process's part of the loss, its gradients added to the weights'; None where memory ran out."""
+    """This process's part of the loss, its gradients added to the weights'; None if memory ran out."""
     import torch
 
     try:
@@ -121,7 +121,7 @@ def _loss(job: Job, numbers: Sequence[int], step: Sequence[int]) -> torch.Tensor
 
 
 def _need_less(job: Job) -> None:
-    """Halve the rows of a pass, or recompute activations where a pass has but one row already."""
+    """Halve the rows of a pass, or recompute activations if a pass has but one row already."""
     import torch
 
     gc.collect()  # what the failed pass left behind
