@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from places import KITS
 
 from errorbook.files import cache_root
 
 # Processes that a test starts find the kits as the test itself does.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(KITS), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+# `make mutate` runs a test once for each change of the code that it reaches: a few examples each are enough there.
+settings.register_profile("mutation", max_examples=20, deadline=None)
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
