@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from teacher_kit import example, mistake
 
-from errorbook.instruct import FEW, assign, misconceptions, retry, shares
+from errorbook.instruct import FEW, assign, group_by_misconception, retry, share_out
 from errorbook.records import Diagnosis, Mistake
 
 CARRY = [
@@ -45,24 +45,24 @@ def diagnosis(kind: str, misconception: str, task: str = "sums", difficulty: int
 
 
 def test_one_misconception_in_other_words_is_one_group() -> None:
-    found = misconceptions([diagnosis(kind, text) for kind, text in [*CARRY, *ORDER, *UNITS]])
+    found = group_by_misconception([diagnosis(kind, text) for kind, text in [*CARRY, *ORDER, *UNITS]])
     assert sorted(found) == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)]
 
 
 def test_a_few_diagnoses_are_grouped_by_their_kind_of_error_alone() -> None:
     few = [diagnosis("Dropped  carry", "a"), diagnosis("order", "b"), diagnosis("dropped carry", "c")]
-    assert misconceptions(few) == [(0, 2), (1,)]
+    assert group_by_misconception(few) == [(0, 2), (1,)]
     assert len(few) <= FEW
 
 
 def test_a_group_is_of_one_task() -> None:
     both = [diagnosis(*CARRY[0]), diagnosis(*CARRY[0], task="words")]
-    assert misconceptions(both) == [(0,), (1,)]
+    assert group_by_misconception(both) == [(0,), (1,)]
 
 
 def test_diagnoses_without_a_word_stay_together() -> None:
     rows = [diagnosis(kind, text) for kind, text in [*CARRY, *ORDER, *UNITS]]
-    found = misconceptions([*rows, diagnosis("?", "!"), diagnosis("!", "?")])
+    found = group_by_misconception([*rows, diagnosis("?", "!"), diagnosis("!", "?")])
     assert (12, 13) in found
 
 
@@ -72,12 +72,12 @@ DIAGNOSES = st.lists(st.builds(lambda text, task: diagnosis(text[0], text[1], ta
 
 @given(DIAGNOSES, st.randoms(use_true_random=False))
 def test_groups_are_a_partition_that_no_order_changes(rows: list[Diagnosis], rng: object) -> None:
-    groups = misconceptions(rows)
+    groups = group_by_misconception(rows)
     assert sorted(place for group in groups for place in group) == list(range(len(rows)))
     order = list(range(len(rows)))
     rng.shuffle(order)  # type: ignore[attr-defined]
     shuffled = [rows[place] for place in order]
-    assert contents(shuffled, misconceptions(shuffled)) == contents(rows, groups)
+    assert contents(shuffled, group_by_misconception(shuffled)) == contents(rows, groups)
 
 
 def contents(rows: list[Diagnosis], groups: list[tuple[int, ...]]) -> Counter[tuple[str, ...]]:
@@ -90,15 +90,15 @@ SIZED = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 5)), max_size=12)
 @given(SIZED, st.integers(0, 300))
 def test_the_whole_quota_is_given_out_and_no_group_goes_without(sizes: list[tuple[int, int]], quota: int) -> None:
     groups = [[diagnosis("k", "m", difficulty=difficulty)] * size for size, difficulty in sizes]
-    given_out = shares(groups, quota)
+    given_out = share_out(groups, quota)
     assert sum(given_out) == (quota if groups else 0)
     assert not groups or quota < len(groups) or min(given_out) >= 1
 
 
 def test_a_share_grows_with_the_root_of_the_size_and_with_difficulty() -> None:
-    sizes = shares([[diagnosis("k", "m")] * 64, [diagnosis("k", "m")] * 4], 102)
+    sizes = share_out([[diagnosis("k", "m")] * 64, [diagnosis("k", "m")] * 4], 102)
     assert sizes == [81, 21]
-    hard, easy = shares([[diagnosis("k", "m", difficulty=5)] * 9, [diagnosis("k", "m", difficulty=1)] * 9], 100)
+    hard, easy = share_out([[diagnosis("k", "m", difficulty=5)] * 9, [diagnosis("k", "m", difficulty=1)] * 9], 100)
     assert hard > easy
 
 

@@ -18,7 +18,7 @@ from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import StageError
 from errorbook.evaluate import evaluate, identify
-from errorbook.noise_floor import AT_MOST, noise_floor
+from errorbook.noise_floor import AT_MOST, measure_noise_floor
 from errorbook.records import Completion, Evaluation, Example, Generation, Noise, Response, Split, digest
 from errorbook.render.words import noise_text
 
@@ -63,7 +63,7 @@ def examined(
 
 
 def measured(target: ScriptedTarget | TransformersTarget | Remembering, n: int, split: Split = "dev") -> Noise:
-    return noise_floor(target, TASK, Numeric(), *examined(target, n, split))
+    return measure_noise_floor(target, TASK, Numeric(), *examined(target, n, split))
 
 
 def test_a_target_that_rounds_nothing_has_no_noise() -> None:
@@ -75,14 +75,14 @@ def test_a_target_that_rounds_nothing_has_no_noise() -> None:
 def test_what_differs_is_counted_against_the_recorded_responses() -> None:
     target = Shaky(0.2)
     evaluation, examples, recorded = examined(target, 60)
-    noise = noise_floor(target, TASK, Numeric(), evaluation, examples, recorded)
+    noise = measure_noise_floor(target, TASK, Numeric(), evaluation, examples, recorded)
 
     assert noise.evaluation == evaluation.hash
     assert (noise.task, noise.split, noise.n) == ("arithmetic", "dev", 60)
     assert 0 < noise.verdicts_differ <= noise.texts_differ < 60
     assert noise.right_before == sum(response.score.verdict == "right" for response in recorded.values())
     assert abs(noise.right_after - noise.right_before) <= noise.verdicts_differ
-    assert noise == noise_floor(target, TASK, Numeric(), evaluation, examples, recorded)
+    assert noise == measure_noise_floor(target, TASK, Numeric(), evaluation, examples, recorded)
 
 
 @given(st.integers(2, 200))
@@ -91,7 +91,7 @@ def test_the_batches_are_others_and_the_draw_is_bounded(n: int) -> None:
     target = Shaky(0.0)
     evaluation, examples, recorded = examined(target, n)
     blocks, target.sizes = target.sizes, []
-    noise = noise_floor(target, TASK, Numeric(), evaluation, examples, recorded)
+    noise = measure_noise_floor(target, TASK, Numeric(), evaluation, examples, recorded)
 
     assert sum(target.sizes) == noise.n == min(n, AT_MOST)
     assert max(target.sizes) < max(blocks)
@@ -100,7 +100,9 @@ def test_the_batches_are_others_and_the_draw_is_bounded(n: int) -> None:
 def test_the_draw_does_not_depend_on_the_order_of_the_examples() -> None:
     target = Shaky(0.3)
     evaluation, examples, recorded = examined(target, 200)
-    one, other = (noise_floor(target, TASK, Numeric(), evaluation, e, recorded) for e in (examples, examples[::-1]))
+    one, other = (
+        measure_noise_floor(target, TASK, Numeric(), evaluation, e, recorded) for e in (examples, examples[::-1])
+    )
     assert one == other
 
 
@@ -127,7 +129,7 @@ def test_an_unfinished_evaluation_has_no_noise_floor() -> None:
     evaluation, examples, recorded = examined(Shaky(0.0), 20)
     some = dict(list(recorded.items())[1:])
     with pytest.raises(StageError, match="incomplete"):
-        noise_floor(Shaky(0.0), TASK, Numeric(), evaluation, examples, some)
+        measure_noise_floor(Shaky(0.0), TASK, Numeric(), evaluation, examples, some)
 
 
 def test_a_real_model_in_float32_keeps_its_texts(tiny_model: Path) -> None:

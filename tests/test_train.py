@@ -12,7 +12,7 @@ from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import StageError
 from errorbook.interfaces import Task
 from errorbook.records import Example, Lesson, Marked, Response, Sample, Score, Split, Verdict, digest
-from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
+from errorbook.train import make_lessons, make_preference_lessons, make_question, prefer_over_wrong, training_set_hash
 
 
 class WithOptions(Arithmetic):
@@ -72,7 +72,7 @@ def skills(lessons: Sequence[Lesson], rehearsal: Sequence[tuple[Example, Marked]
 
 
 def test_each_sample_makes_a_lesson_in_the_words_of_its_task() -> None:
-    lessons = lessons_from(SAMPLES, [], TASKS, replay=0.0, seed=1)
+    lessons = make_lessons(SAMPLES, [], TASKS, replay=0.0, seed=1)
 
     task = TASKS["arithmetic"]
     assert [lesson.source for lesson in lessons] == [sample.hash for sample in SAMPLES]
@@ -83,14 +83,14 @@ def test_each_sample_makes_a_lesson_in_the_words_of_its_task() -> None:
 
 def test_without_a_sample_there_is_nothing_to_train_on() -> None:
     with pytest.raises(StageError, match=r"^There is no verified sample to train on; see the rejections"):
-        lessons_from([], [known("addition", 1)], TASKS, replay=0.5, seed=1)
+        make_lessons([], [known("addition", 1)], TASKS, replay=0.5, seed=1)
 
 
 @pytest.mark.parametrize(("replay", "rehearsed"), [(0.0, 0), (0.15, 1), (0.25, 2), (0.4, 4), (0.5, 6)])
 def test_so_much_is_rehearsed_that_it_is_its_share_of_all_lessons(replay: float, rehearsed: int) -> None:
     rehearsal = [known(skill, number) for skill in ("addition", "division") for number in range(20)]
 
-    lessons = lessons_from(SAMPLES, rehearsal, TASKS, replay, seed=1)
+    lessons = make_lessons(SAMPLES, rehearsal, TASKS, replay, seed=1)
 
     assert [lesson.replay for lesson in lessons] == [False] * len(SAMPLES) + [True] * rehearsed
     assert all(lesson.rejected == "" for lesson in lessons)
@@ -99,7 +99,7 @@ def test_so_much_is_rehearsed_that_it_is_its_share_of_all_lessons(replay: float,
 def test_what_is_rehearsed_is_the_targets_own_response_to_the_tasks_prompt() -> None:
     pair = known("addition", 7, ("14", "15"))
 
-    replayed = lessons_from(SAMPLES, [pair], TASKS, replay=0.5, seed=1)[-1]
+    replayed = make_lessons(SAMPLES, [pair], TASKS, replay=0.5, seed=1)[-1]
 
     assert replayed == Lesson(
         prompt=TASKS["arithmetic"].prompt("7 and 7?", ("14", "15")),
@@ -116,12 +116,12 @@ def test_skills_are_rehearsed_evenly_however_many_questions_each_has() -> None:
         *(known("medium", number) for number in range(10)),
     ]
 
-    assert skills(lessons_from(SAMPLES, rehearsal, TASKS, 0.5, seed=1), rehearsal) == {
+    assert skills(make_lessons(SAMPLES, rehearsal, TASKS, 0.5, seed=1), rehearsal) == {
         "easy": 2,
         "hard": 2,
         "medium": 2,
     }
-    more = lessons_from(SAMPLES * 2, rehearsal, TASKS, 0.5, seed=1)
+    more = make_lessons(SAMPLES * 2, rehearsal, TASKS, 0.5, seed=1)
     assert skills(more, rehearsal) == {"easy": 5, "hard": 2, "medium": 5}
 
 
@@ -131,7 +131,7 @@ def test_the_same_skill_of_two_tasks_counts_as_two() -> None:
     others = [known("addition", number) for number in range(20, 29)]
     rehearsal += [(replace(example, task="other"), answer) for example, answer in others]
 
-    lessons = lessons_from(SAMPLES, rehearsal, tasks, 0.5, seed=1)
+    lessons = make_lessons(SAMPLES, rehearsal, tasks, 0.5, seed=1)
 
     first = {answer.response.hash for _, answer in rehearsal[:9]}
     assert Counter(lesson.source in first for lesson in lessons if lesson.replay) == {True: 3, False: 3}
@@ -141,7 +141,7 @@ def test_the_draw_depends_on_the_seed_alone_and_takes_nothing_twice() -> None:
     rehearsal = [known("addition", number) for number in range(30)]
 
     def drawn(seed: int) -> list[str]:
-        return [lesson.source for lesson in lessons_from(SAMPLES, rehearsal, TASKS, 0.5, seed) if lesson.replay]
+        return [lesson.source for lesson in make_lessons(SAMPLES, rehearsal, TASKS, 0.5, seed) if lesson.replay]
 
     assert drawn(1) == drawn(1)
     assert len({*drawn(1)}) == 6
@@ -154,20 +154,20 @@ def test_only_finished_right_responses_are_rehearsed(changes: dict[str, object])
     cut = replace(answer.response, truncated=True)
     other = replace(answer, **changes) if "verdict" in changes else replace(answer, response=cut)
 
-    replayed = [lesson for lesson in lessons_from(SAMPLES, [(example, other)], TASKS, 0.5, 1) if lesson.replay]
+    replayed = [lesson for lesson in make_lessons(SAMPLES, [(example, other)], TASKS, 0.5, 1) if lesson.replay]
 
     assert replayed == []
-    assert any(lesson.replay for lesson in lessons_from(SAMPLES, [(example, answer)], TASKS, 0.5, 1))
+    assert any(lesson.replay for lesson in make_lessons(SAMPLES, [(example, answer)], TASKS, 0.5, 1))
 
 
 def test_fewer_known_answers_than_wanted_are_all_rehearsed() -> None:
     rehearsal = [known("addition", 1), known("division", 2)]
 
-    assert skills(lessons_from(SAMPLES, rehearsal, TASKS, 0.9, 1), rehearsal) == {"addition": 1, "division": 1}
+    assert skills(make_lessons(SAMPLES, rehearsal, TASKS, 0.9, 1), rehearsal) == {"addition": 1, "division": 1}
 
 
 def test_a_sample_becomes_a_question_from_train() -> None:
-    assert question_of(SAMPLES[3]) == Example(
+    assert make_question(SAMPLES[3]) == Example(
         id=SAMPLES[3].hash,
         task="arithmetic",
         split="train",
@@ -186,7 +186,7 @@ def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
     task = TASKS["arithmetic"]
     example, answer = answered(choices=("2", "3"))
 
-    (lesson,) = preference_lessons([(example, answer)], {"arithmetic": task})
+    (lesson,) = make_preference_lessons([(example, answer)], {"arithmetic": task})
 
     assert lesson.prompt == task.prompt(example.question, ("2", "3"))
     assert lesson.completion == task.completion("1 + 1 = 2", "2")
@@ -207,7 +207,7 @@ def test_a_wrong_response_with_a_known_solution_makes_a_pair() -> None:
     ids=["right", "unscorable", "cut off", "no solution", "empty"],
 )
 def test_what_is_not_surely_wrong_or_cannot_be_corrected_makes_none(pair: tuple[Example, Marked]) -> None:
-    assert preference_lessons([pair], {"arithmetic": Arithmetic()}) == []
+    assert make_preference_lessons([pair], {"arithmetic": Arithmetic()}) == []
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])
@@ -216,13 +216,15 @@ def test_only_train_is_learnt_from(split: Split) -> None:
 
     for pair in (held, (train[0], held[1]), (held[0], train[1])):
         with pytest.raises(StageError, match="only train questions"):
-            preference_lessons([pair], {"arithmetic": Arithmetic()})
+            make_preference_lessons([pair], {"arithmetic": Arithmetic()})
 
 
 def test_samples_are_paired_by_their_source_and_replay_is_left_alone() -> None:
     replayed = replace(PLAIN[1], replay=True)
 
-    lessons = paired([PLAIN[0], replayed, PLAIN[2]], {PLAIN[0].source: " Wrong.\n", replayed.source: "Wrong, too."})
+    lessons = prefer_over_wrong(
+        [PLAIN[0], replayed, PLAIN[2]], {PLAIN[0].source: " Wrong.\n", replayed.source: "Wrong, too."}
+    )
 
     assert [lesson.rejected for lesson in lessons] == ["Wrong.", "", ""]
     assert lessons[1:] == [replayed, PLAIN[2]]

@@ -76,7 +76,7 @@ def add_contrasts(
     ]
 
 
-def neighbours(mistake: Mistake) -> Neighbours:
+def list_neighbours(mistake: Mistake) -> Neighbours:
     """What the diagnosis of this mistake is shown beside it, in numbers: for people who read the book."""
     near = ((contrast.response.hash, contrast.similarity) for contrast in mistake.contrasts)
     return Neighbours(response=mistake.response.hash, near=tuple(near))

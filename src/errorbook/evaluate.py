@@ -16,7 +16,7 @@ from errorbook.interfaces import BatchScorer, BlockTarget, Likelihood, OptionTas
 from errorbook.records import Completion, Evaluation, Example, Generation, Response, Score, Split, digest
 
 BLOCK = 128
-"""Examples asked together, where the target names no other number: at most this many are asked again after a kill."""
+"""Examples asked together if the target names no other number: at most so many are asked again after a kill."""
 _SOON = 0.5
 """Seconds: how long a finished response may wait before it is handed on to be recorded."""
 
@@ -26,7 +26,7 @@ def identify(
 ) -> Evaluation:
     """The identity of one evaluation; `checkpoint` is the hash of the checkpoint that the target answers as.
 
-    `scorer` says what marks, where that is more than the task's scorer by name: one with options.
+    `scorer` names what marks the responses, if that is more than the task's scorer by name: one with options.
 
     Raises:
         ConfigError: The task wants its options weighed by likelihood, which the target cannot tell.
@@ -63,13 +63,13 @@ def evaluate(
     """
     done = frozenset(answered)
     size = target.block_size if isinstance(target, Paced) else BLOCK
-    blocks = [block for block in _blocks(examples, size) if any(example.id not in done for example in block)]
+    blocks = [block for block in _cut_blocks(examples, size) if any(example.id not in done for example in block)]
     if evaluation.generation.answer == "options" and isinstance(target, Likelihood):
         for block in blocks:
             yield [_respond(evaluation, *answer) for answer in weigh(target, task, scorer, block)]
         return
-    for block, completions in _asked(target, task, evaluation.generation, blocks):
-        for finished in _together(completions, whole=isinstance(scorer, BatchScorer)):
+    for block, completions in _ask_blocks(target, task, evaluation.generation, blocks):
+        for finished in _gather_finished(completions, whole=isinstance(scorer, BatchScorer)):
             pairs = [(block[completion.index], completion.text) for completion in finished]
             scores = _score(scorer, pairs)
             yield [
@@ -78,7 +78,7 @@ def evaluate(
             ]
 
 
-def _asked(
+def _ask_blocks(
     target: Target, task: Task, settings: Generation, blocks: Sequence[Sequence[Example]]
 ) -> Iterator[tuple[Sequence[Example], Iterable[Completion]]]:
     """Each block with its completions: as they finish, or block by block from a target that answers several at once."""
@@ -91,8 +91,8 @@ def _asked(
         yield block, target.generate(asked, settings)
 
 
-def _together(completions: Iterable[Completion], *, whole: bool) -> Iterator[list[Completion]]:
-    """What finished within a moment; the whole block where scoring many at once is faster."""
+def _gather_finished(completions: Iterable[Completion], *, whole: bool) -> Iterator[list[Completion]]:
+    """What finished within a moment, or the whole block if scoring many at once is faster."""
     waiting: list[Completion] = []
     since = time.monotonic()
     for completion in completions:
@@ -104,7 +104,7 @@ def _together(completions: Iterable[Completion], *, whole: bool) -> Iterator[lis
         yield waiting
 
 
-def _blocks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
+def _cut_blocks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
     """Blocks of questions of similar length, which pad less; the order depends on the examples alone."""
     ordered = sorted(examples, key=lambda example: (len(example.question), example.id))
     for start in range(0, len(ordered), size):
@@ -112,7 +112,7 @@ def _blocks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example
 
 
 def _score(scorer: Scorer, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score]:
-    """A block's scores: together where the scorer is faster so (programs run in parallel)."""
+    """A block's scores. A scorer that is faster with many at once (programs run in parallel) gets them together."""
     if isinstance(scorer, BatchScorer):
         return scorer.score_all(pairs)
     return [scorer.score(example, text) for example, text in pairs]

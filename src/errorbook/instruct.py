@@ -60,12 +60,12 @@ def assign_by_misconception(diagnosed: Diagnosed, quota: int, cycle: int) -> lis
 
     A misconception's drafts are written a few at a time, each time against others of its mistakes.
     """
-    groups = misconceptions([diagnosis for _, diagnosis in diagnosed])
-    parts = shares([[diagnosed[place][1] for place in group] for group in groups], quota)
+    groups = group_by_misconception([diagnosis for _, diagnosis in diagnosed])
+    parts = share_out([[diagnosed[place][1] for place in group] for group in groups], quota)
     assignments: list[Assignment] = []
     for group, share in zip(groups, parts, strict=True):
         for turn, start in enumerate(range(0, share, CLUSTER_BATCH)):
-            first, *others = _in_turn(group, turn * _SHOWN, _SHOWN)
+            first, *others = _take_in_turn(group, turn * _SHOWN, _SHOWN)
             mistake, diagnosis = diagnosed[first]
             assignment = Assignment(
                 task=mistake.example.task,
@@ -100,7 +100,7 @@ def assign_undirected(
                 index=len(assignments),
                 count=min(batch, share - start),
                 cycle=cycle,
-                exemplars=tuple(_in_turn(shown, turn * _EXEMPLARS, _EXEMPLARS)),
+                exemplars=tuple(_take_in_turn(shown, turn * _EXEMPLARS, _EXEMPLARS)),
             )
             assignments.append(assignment)
     return assignments
@@ -139,7 +139,7 @@ def share_evenly(quota: int, parts: int) -> list[int]:
     return [quota // parts + (index < quota % parts) for index in range(parts)] if parts else []
 
 
-def _in_turn(items: Sequence[T], start: int, count: int) -> list[T]:
+def _take_in_turn(items: Sequence[T], start: int, count: int) -> list[T]:
     """`count` items from `start` on, going round, none twice."""
     return [items[(start + step) % len(items)] for step in range(min(count, len(items)))]
 
@@ -157,7 +157,7 @@ _STEM = 6
 _WORD = re.compile(r"\w+")
 
 
-def misconceptions(diagnoses: Sequence[Diagnosis], distance: float = 0.75) -> list[tuple[int, ...]]:
+def group_by_misconception(diagnoses: Sequence[Diagnosis], distance: float = 0.75) -> list[tuple[int, ...]]:
     """The diagnoses' places in groups, one a misconception, the largest first; no group has two tasks.
 
     Args:
@@ -177,7 +177,7 @@ def misconceptions(diagnoses: Sequence[Diagnosis], distance: float = 0.75) -> li
     return sorted(groups, key=lambda members: (-len(members), members))
 
 
-def shares(groups: Sequence[Sequence[Diagnosis]], quota: int) -> list[int]:
+def share_out(groups: Sequence[Sequence[Diagnosis]], quota: int) -> list[int]:
     """How many of `quota` drafts each group gets; all are given out, and each group gets one if there are enough."""
     weights = [_weight(group) for group in groups]
     order = sorted(range(len(groups)), key=lambda place: (-weights[place], place))
@@ -201,7 +201,7 @@ def _weight(group: Sequence[Diagnosis]) -> float:
 
 def _labels(diagnoses: Sequence[Diagnosis], distance: float) -> list[str | int]:
     """A label for each diagnosis; equal labels are one misconception."""
-    described = [_described(diagnosis) for diagnosis in diagnoses]
+    described = [_describe(diagnosis) for diagnosis in diagnoses]
     different = sorted(set(described))
     if len(different) <= FEW:
         return [" ".join(diagnosis.error_kind.casefold().split()) for diagnosis in diagnoses]
@@ -209,7 +209,7 @@ def _labels(diagnoses: Sequence[Diagnosis], distance: float) -> list[str | int]:
     return [clustered[one] for one in described]
 
 
-def _described(diagnosis: Diagnosis) -> tuple[Words, Words]:
+def _describe(diagnosis: Diagnosis) -> tuple[Words, Words]:
     """The name of the kind of error, and the longer description."""
     return _words(diagnosis.error_kind), _words(f"{diagnosis.misconception} {diagnosis.skill}")
 

@@ -4,7 +4,7 @@ The rule (recorded as `Rule` before the first cycle):
 
 - A candidate must improve the tasks it learns from: one-sided exact McNemar on the paired dev responses of all of
   them together.
-- No task may get worse: for every guard, and for every learnt task where there are several, "worse by the margin or
+- No task may get worse: for every guard, and for every learnt task if there are several, "worse by the margin or
   more" must be rejected (Tango's score test on the paired responses).
 - Each of the cycles x candidates applications is tested at alpha / (cycles x candidates), so that the chance that a
   useless run ever has a checkpoint accepted stays below alpha, whatever the target, and whichever candidate is

@@ -15,7 +15,7 @@ from pathlib import Path
 from errorbook.config import Config
 from errorbook.corrections.apply import apply_corrections
 from errorbook.corrections.inbox import collect, mark_responses
-from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, neighbours
+from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, list_neighbours
 from errorbook.evaluate import evaluate
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
@@ -23,7 +23,7 @@ from errorbook.judge import best, compare, judge, require_same_prompts
 from errorbook.ledger import keys
 from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
-from errorbook.noise_floor import noise_floor
+from errorbook.noise_floor import measure_noise_floor
 from errorbook.records import (
     Call,
     Checkpoint,
@@ -46,7 +46,7 @@ from errorbook.records import (
 )
 from errorbook.setup.assemble import Course
 from errorbook.setup.session import Run, open_run, record_stage
-from errorbook.train import lessons_from, paired, preference_lessons, question_of, training_set_hash
+from errorbook.train import make_lessons, make_preference_lessons, make_question, prefer_over_wrong, training_set_hash
 from errorbook.write_and_verify import generate_samples, keep_budget
 
 
@@ -185,7 +185,7 @@ def _measure_noise(this: Run, cycle: int, current: Checkpoint, course: Course) -
     answers = {response.example: response for response in ledger.responses(evaluation)}
     with record_stage(this, "noise", cycle, len(examples), course.name, "dev"):
         target.use(current, ledger.root)
-        noise = noise_floor(target, course.task, course.scorer, evaluation, examples, answers)
+        noise = measure_noise_floor(target, course.task, course.scorer, evaluation, examples, answers)
     ledger.append(noise, key=key, cycle=cycle, parent=evaluation.hash)
 
 
@@ -229,7 +229,7 @@ def _list_entries(mistake: Mistake, result: Diagnosis | Failure, call: Call) -> 
     parent = mistake.response.hash
     key = keys.diagnosis(parent, mistake.strategy)
     asked = keys.call("diagnose", key)
-    beside = [Entry(neighbours(mistake), key, parent)] if mistake.contrasts else []
+    beside = [Entry(list_neighbours(mistake), key, parent)] if mistake.contrasts else []
     return [
         Entry(call, asked, parent),
         Entry(result, asked if isinstance(result, Failure) else key, parent),
@@ -246,10 +246,10 @@ def _train_candidates(
     recipe = config.train.recipe(seed=config.run.seed * 1000 + cycle)
     if recipe.start == "restart":  # from the base again, so with everything that was accepted so far
         samples = apply_corrections(this, cycle, _list_accepted_samples(ledger, cycle)) + samples
-    lessons = lessons_from(samples, _collect_rehearsal(this, cycle, books), tasks, recipe.replay, recipe.seed)
+    lessons = make_lessons(samples, _collect_rehearsal(this, cycle, books), tasks, recipe.replay, recipe.seed)
     if recipe.objective == "dpo":
-        lessons = paired(lessons, _collect_wrong_answers(this, cycle, current, samples))
-        lessons += preference_lessons(_pair_with_answers(this, books), tasks)
+        lessons = prefer_over_wrong(lessons, _collect_wrong_answers(this, cycle, current, samples))
+        lessons += make_preference_lessons(_pair_with_answers(this, books), tasks)
     training = ledger.find(Training, keys.training(cycle))
     if training is None:
         # Recorded first: from here on a correction is too late for this cycle, even if the training is killed.
@@ -292,7 +292,7 @@ def _collect_wrong_answers(this: Run, cycle: int, current: Checkpoint, samples: 
     for course in this.parts.learnt():
         if isinstance(course.scorer, BatchScorer):  # programs: their drafts' tests are not kept with the samples
             continue
-        examples = tuple(question_of(sample) for sample in samples if sample.task == course.name)
+        examples = tuple(make_question(sample) for sample in samples if sample.task == course.name)
         for answer in (
             _load_answers(this, course.practising(examples), "train", current, cycle).values() if examples else ()
         ):

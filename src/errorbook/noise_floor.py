@@ -21,7 +21,7 @@ _BLOCKS = 3  # at least, so that few questions are not asked in their old batch 
 _LARGEST = 48
 
 
-def noise_floor(
+def measure_noise_floor(
     target: Target,
     task: Task,
     scorer: Scorer,

@@ -47,7 +47,7 @@ class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return Recipe(**{name: getattr(self, name) for name in shared}, seed=seed)
 
 
-def lessons_from(
+def make_lessons(
     samples: Sequence[Sample],
     rehearsal: Sequence[tuple[Example, Marked]],
     tasks: Mapping[str, Task],
@@ -85,7 +85,7 @@ def lessons_from(
     return taught + rehearsed
 
 
-def preference_lessons(mistakes: Sequence[tuple[Example, Marked]], tasks: Mapping[str, Task]) -> list[Lesson]:
+def make_preference_lessons(mistakes: Sequence[tuple[Example, Marked]], tasks: Mapping[str, Task]) -> list[Lesson]:
     """One pair for each wrong response to a train question whose worked solution is known: prefer that to it.
 
     A response that was cut off is left out: a trainer ends every response, which would tell the target that its own
@@ -115,7 +115,7 @@ def preference_lessons(mistakes: Sequence[tuple[Example, Marked]], tasks: Mappin
     return pairs
 
 
-def question_of(sample: Sample) -> Example:
+def make_question(sample: Sample) -> Example:
     """The sample as a train question, so that the target can be asked it; its id is the sample's hash."""
     return Example(
         id=sample.hash,
@@ -127,8 +127,8 @@ def question_of(sample: Sample) -> Example:
     )
 
 
-def paired(lessons: Sequence[Lesson], wrong: Mapping[str, str]) -> list[Lesson]:
-    """The lessons, each with the target's own wrong response to its prompt where there is one in `wrong`.
+def prefer_over_wrong(lessons: Sequence[Lesson], wrong: Mapping[str, str]) -> list[Lesson]:
+    """The lessons, each with the target's own wrong response to its prompt if there is one in `wrong`.
 
     `wrong` holds finished responses by the lesson's source. What is rehearsed is right and stays without.
     """

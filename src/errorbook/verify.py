@@ -69,7 +69,7 @@ class Refusal(NamedTuple):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the drafts besides themselves, by draft hash.
 
-    `votes` are blind answers (an empty one where a call failed); `wrong` is the response that the draft was written
+    `votes` are blind answers (an empty one if a call failed); `wrong` is the response that the draft was written
     against; `trust_answers` skips every independent check of the answer (for ablations, and for recorded samples).
     """
 
@@ -166,10 +166,10 @@ def verify(
         evidence: Blind votes and wrong responses; True is short for evidence that only trusts the answers.
     """
     known = Evidence(trust_answers=evidence) if isinstance(evidence, bool) else evidence
-    scores = _scored_together(drafts, tasks, known)
+    scores = _score_batches(drafts, tasks, known)
     for draft in drafts:
         refusal = (
-            next(own_faults(draft, tasks, known, scores), None)
+            next(find_own_faults(draft, tasks, known, scores), None)
             or taken.clash(draft.question)
             or protected.clash(draft.question, draft.answer)
         )
@@ -190,7 +190,7 @@ def verify(
         )
 
 
-def own_faults(
+def find_own_faults(
     draft: Draft,
     tasks: Mapping[str, tuple[Task, Scorer]],
     evidence: Evidence,
@@ -211,7 +211,7 @@ def own_faults(
     yield from filter(None, checks)
 
 
-def blind(draft: Draft) -> Example:
+def hide_answer(draft: Draft) -> Example:
     """What a checker may see of a draft: the question and its options, not the answer and not the solution."""
     return Example(
         id=draft.hash, task=draft.task, split="train", question=draft.question, answer="", choices=draft.choices
@@ -286,7 +286,7 @@ def _check_answer(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]
 
 
 def _check_votes(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]) -> Refusal | None:
-    """More than half of the votes must give the answer; where more than half give another, the answer is wrong."""
+    """More than half of the votes must give the answer; if more than half give another, the answer is wrong."""
     example = _as_example(draft, draft.answer)
     verdicts = [scorer.score(example, task.completion("", vote)).verdict if vote.strip() else "" for vote in votes]
     right, wrong = verdicts.count("right"), verdicts.count("wrong")
@@ -297,7 +297,7 @@ def _check_votes(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str])
     return Refusal(reason, f"'{draft.answer}' is stated, {right} of {len(votes)} blind votes agree: {given}")
 
 
-def _scored_together(
+def _score_batches(
     drafts: Sequence[Draft], tasks: Mapping[str, tuple[Task, Scorer]], evidence: Evidence
 ) -> dict[tuple[str, str], Score]:
     """The scores, by draft and text, of what is scored faster in batches (programs run in parallel)."""

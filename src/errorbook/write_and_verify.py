@@ -17,7 +17,7 @@ from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
 from errorbook.setup.session import Run, record_stage
-from errorbook.verify import Evidence, Protected, Taken, blind, verify
+from errorbook.verify import Evidence, Protected, Taken, hide_answer, verify
 
 
 class Desk(NamedTuple):
@@ -84,7 +84,7 @@ def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list
     missing = [draft for draft in asked if len(votes.get(draft.hash, ())) < k]
     if missing:
         with record_stage(this, "vote", cycle, k * len(missing)) as tick:
-            for done, (question, answer, call) in enumerate(instructor.vote(map(blind, missing), k), 1):
+            for done, (question, answer, call) in enumerate(instructor.vote(map(hide_answer, missing), k), 1):
                 given = "" if isinstance(answer, Failure) else answer
                 vote = Entry(Vote(draft=question.id, answer=given, call=call.hash), call.subject, question.id)
                 ledger.extend([Entry(call, keys.call("vote", call.subject), question.id), vote], cycle)

@@ -21,7 +21,7 @@ from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import words
 from errorbook.records import Draft, Example, Rejection, Sample, Split
 from errorbook.sandbox.cell import find_lack
-from errorbook.verify import REASONS, Evidence, Protected, Taken, blind, verify
+from errorbook.verify import REASONS, Evidence, Protected, Taken, hide_answer, verify
 
 needs_sandbox = pytest.mark.skipif(find_lack() is not None, reason=f"no sandbox here: {find_lack()}")
 
@@ -96,7 +96,7 @@ def test_more_than_half_of_the_blind_votes_must_agree(votes: list[str], expected
 
 def test_a_voter_sees_neither_answer_nor_solution() -> None:
     item = draft(QUESTION, choices=("8", "9"))
-    shown = blind(item)
+    shown = hide_answer(item)
     assert (shown.question, shown.choices, shown.id) == (item.question, item.choices, item.hash)
     assert (shown.answer, shown.solution, shown.tests) == ("", "", "")
 

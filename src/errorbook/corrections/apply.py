@@ -13,7 +13,7 @@ from errorbook.corrections.check_edit import as_draft, clash
 from errorbook.corrections.inbox import Recorded, corrected_samples, newest
 from errorbook.records import Correction, Draft, Rejection, Sample
 from errorbook.setup.session import Run
-from errorbook.verify import Evidence, Refusal, own_faults
+from errorbook.verify import Evidence, Refusal, find_own_faults
 
 
 def apply_corrections(this: Run, cycle: int, samples: Sequence[Sample]) -> list[Sample]:
@@ -41,7 +41,7 @@ def _passes(this: Run, item: Recorded, standing: Sequence[Correction]) -> bool:
 
 def _fault(this: Run, edited: Draft, item: Recorded, standing: Sequence[Correction]) -> Refusal | None:
     tasks = {course.name: (course.task, course.scorer) for course in this.parts.courses}
-    own = next(own_faults(edited, tasks, Evidence(trust_answers=True)), None)
+    own = next(find_own_faults(edited, tasks, Evidence(trust_answers=True)), None)
     # Against the samples of the cycles up to the edit's own, whichever cycle asks: the answer must stay the same.
     return own or clash(
         this.ledger,

@@ -21,7 +21,7 @@ from errorbook.files import replace_file
 from errorbook.importing.sample_rows import SampleRow, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
 from errorbook.records import Example, Rejection, Sample
-from errorbook.verify import REASONS, Evidence, Protected, Taken, own_faults, verify
+from errorbook.verify import REASONS, Evidence, Protected, Taken, find_own_faults, verify
 
 _BLOCK = 5_000
 
@@ -113,7 +113,7 @@ class _Tally:
         found["overlaps_train"] = self._train.find(words(draft.question)) is not None
         if isinstance(decision, Rejection):
             self._reasons[decision.reason] += 1
-            reasons = {fault.reason for fault in own_faults(draft, self._tasks, self._evidence)}
+            reasons = {fault.reason for fault in find_own_faults(draft, self._tasks, self._evidence)}
             reasons.add(decision.reason)
             if self._protected.clash(draft.question, draft.answer):
                 reasons.add("contaminated")

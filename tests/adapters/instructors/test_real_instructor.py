@@ -23,7 +23,7 @@ from errorbook.diagnose import diagnose
 from errorbook.instruct import assign, instruct
 from errorbook.records import Call, Diagnosis, Draft, Example, Failure, Generation, Mistake, Rejection, Sample
 from errorbook.testing import Faults, Turn, server
-from errorbook.verify import Evidence, Protected, Taken, blind, verify
+from errorbook.verify import Evidence, Protected, Taken, hide_answer, verify
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +141,7 @@ def test_what_it_writes_in_a_forced_form_is_accepted_only_where_it_is_right(
         drafts = [draft for _, result, _ in supplied if not isinstance(result, Failure) for draft in result]
         asked = drafts[:3]
         votes = {draft.hash: [""] for draft in asked}
-        for question, vote, _ in by.vote([blind(draft) for draft in asked], 1):
+        for question, vote, _ in by.vote([hide_answer(draft) for draft in asked], 1):
             votes[question.id] = ["" if isinstance(vote, Failure) else vote]
 
     failed = sum(isinstance(result, Failure) for _, result, _ in supplied)
