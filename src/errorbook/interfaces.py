@@ -263,12 +263,7 @@ class Trainer(Protocol):
         ...
 
     def train(
-        self,
-        parent: Checkpoint,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        root: Path,
-        progress: Progress,
+        self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:
         """Train `parent` on the lessons, completion tokens only, and write the result below `root`/checkpoints.
 

@@ -52,12 +52,7 @@ class RayTrainer:
         self._compute = compute
 
     def train(
-        self,
-        parent: Checkpoint,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        root: Path,
-        progress: Progress,
+        self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:
         """Train on the cluster's workers; the result is below `root`/checkpoints of this machine.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from errorbook.adapters.tasks import wording
-from errorbook.adapters.tasks.collection import Collection, Loaded, Loader, Style
+from errorbook.adapters.tasks.collection import Collection, Loaded, Loader, Style, instructing_style
 from errorbook.adapters.tasks.downloads import fetch
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.adapters.tasks.rows import file_hash
@@ -76,13 +76,7 @@ def benchmark(spec: Spec, options: Options) -> Collection:
 
 def style_of(spec: Spec, options: Options) -> Style:
     """How the benchmark words its questions and answers."""
-    return Style(
-        name=spec.name,
-        scorer=spec.scorer,
-        max_new_tokens=options.max_new_tokens,
-        prompt=lambda question, choices: wording.word_question(question, choices, spec.instruction),
-        completion=spec.completion,
-    )
+    return instructing_style(spec.name, spec.scorer, options.max_new_tokens, spec.instruction, spec.completion)
 
 
 def loader(spec: Spec, options: Options) -> Loader:

@@ -7,8 +7,10 @@ make examples without end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.splits import choose_examples
 from errorbook.errors import DataError
 from errorbook.records import Example, Split
@@ -22,6 +24,18 @@ class Style(NamedTuple):
     max_new_tokens: int
     prompt: Callable[[str, Sequence[str]], str]
     completion: Callable[[str, str], str]
+
+
+def instructing_style(
+    name: str,
+    scorer: str,
+    max_new_tokens: int,
+    instruction: str,
+    completion: Callable[[str, str], str] = wording.word_answer,
+) -> Style:
+    """The style of a task that puts one fixed instruction after each question."""
+    prompt = partial(wording.word_question, instruction=instruction)
+    return Style(name, scorer, max_new_tokens, prompt, completion)
 
 
 class Loaded(NamedTuple):

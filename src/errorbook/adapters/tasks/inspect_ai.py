@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from errorbook.adapters.tasks import wording
-from errorbook.adapters.tasks.collection import Collection, Loaded, Style
+from errorbook.adapters.tasks.collection import Collection, Loaded, instructing_style
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.errors import DataError
 from errorbook.records import digest
@@ -36,13 +36,7 @@ def inspect_ai(
         instruction: What follows the question: the form in which the answer is wanted.
         max_new_tokens: Cap on one response, in tokens.
     """
-    style = Style(
-        name=name,
-        scorer=scorer,
-        max_new_tokens=max_new_tokens,
-        prompt=lambda question, choices: wording.word_question(question, choices, instruction),
-        completion=wording.word_answer,
-    )
+    style = instructing_style(name, scorer, max_new_tokens, instruction)
     return Collection(style, lambda: _load(name, task, args or {}))
 
 

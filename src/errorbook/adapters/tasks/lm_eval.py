@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from errorbook.adapters.tasks import wording
-from errorbook.adapters.tasks.collection import Collection, Loaded, Style
+from errorbook.adapters.tasks.collection import Collection, Loaded, instructing_style
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.adapters.tasks.table import cut_at_mark
 from errorbook.errors import DataError
@@ -40,13 +40,7 @@ def lm_eval(  # noqa: PLR0913 - the options of a run file, each a keyword
         instruction: What follows the question: the form in which the answer is wanted.
         max_new_tokens: Cap on one response, in tokens.
     """
-    style = Style(
-        name=name,
-        scorer=scorer,
-        max_new_tokens=max_new_tokens,
-        prompt=lambda question, choices: wording.word_question(question, choices, instruction),
-        completion=wording.word_answer,
-    )
+    style = instructing_style(name, scorer, max_new_tokens, instruction)
     return Collection(style, lambda: _load(name, task, path, after))
 
 

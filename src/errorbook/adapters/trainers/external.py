@@ -33,12 +33,7 @@ class ExternalTrainer:
         return "served"
 
     def train(
-        self,
-        parent: Checkpoint,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        root: Path,
-        progress: Progress,
+        self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:
         """The record of a training that was done elsewhere; if it was not yet, the files for it and how to go on.
 

@@ -94,12 +94,7 @@ class LaunchedTrainer:
         self._strategy: Literal["ddp", "fsdp"] = strategy
 
     def train(
-        self,
-        parent: Checkpoint,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        root: Path,
-        progress: Progress,
+        self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:
         """Train and return what the processes recorded; see `TransformersTrainer.train`.
 

@@ -24,12 +24,7 @@ class ScriptedTrainer:
         return "adapter"
 
     def train(
-        self,
-        parent: Checkpoint,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        root: Path,
-        progress: Progress,
+        self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:
         """Count one training more than the parent has; equal calls write equal files.
 

@@ -61,12 +61,7 @@ class TransformersTrainer:
         return LaunchedTrainer(self._name, self._device, self._dtype, count, self._strategy)
 
     def train(
-        self,
-        parent: Checkpoint,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        root: Path,
-        progress: Progress,
+        self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:
         """Train `parent` on the lessons and write the result below `root`/checkpoints.
 
