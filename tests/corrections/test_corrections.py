@@ -21,13 +21,13 @@ from synthetic_run import Scribe, write_run
 from errorbook.config import parse
 from errorbook.corrections.inbox import (
     collect,
-    corrected_samples,
-    first_use,
-    left_out,
+    correct_samples,
+    count_left_out,
+    find_first_use,
+    find_newest,
+    list_corrections,
+    list_waiting,
     mark_responses,
-    newest,
-    pending,
-    recorded,
     submit,
 )
 from errorbook.errors import LedgerError, UserError
@@ -125,8 +125,8 @@ def test_a_correction_is_recorded_as_a_persons_and_the_original_stays(book: Path
     with open_ledger(book) as ledger:
         assert ledger.find(Correction, f"strike:{sample.draft}:1") == strike(sample, "It teaches the wrong thing.")
         assert ledger.find(Sample, sample.draft) == sample
-        assert [item.cycle for item in recorded(ledger, sample.draft)] == [3]  # both cycles are trained
-    assert pending(book) == []
+        assert [item.cycle for item in list_corrections(ledger, sample.draft)] == [3]  # both cycles are trained
+    assert list_waiting(book) == []
 
 
 def test_the_same_correction_again_changes_nothing(book: Path) -> None:
@@ -148,10 +148,11 @@ def test_the_newest_of_several_counts(book: Path) -> None:
     for correction, left in ((strike(sample), []), (edit(sample), ["How much is 41 + 58?"]), (back, [sample.question])):
         submit(book, correction)
         with open_ledger(book) as ledger:
-            assert [item.question for item in corrected_samples(ledger, None, [sample])] == left
+            assert [item.question for item in correct_samples(ledger, None, [sample])] == left
 
     with open_ledger(book) as ledger:
-        assert [item.key.partition(":")[0] for item in recorded(ledger, sample.draft)] == ["strike", "edit", "restore"]
+        given = [item.key.partition(":")[0] for item in list_corrections(ledger, sample.draft)]
+        assert given == ["strike", "edit", "restore"]
 
 
 def test_an_edited_sample_says_whose_it_is(book: Path) -> None:
@@ -159,7 +160,7 @@ def test_an_edited_sample_says_whose_it_is(book: Path) -> None:
     submit(book, edit(sample))
 
     with open_ledger(book) as ledger:
-        (made,) = corrected_samples(ledger, None, [sample])
+        (made,) = correct_samples(ledger, None, [sample])
 
     assert (made.question, made.answer, made.draft) == ("How much is 41 + 58?", "99", sample.draft)
     assert made.checks[0] == "edited by ada"
@@ -186,7 +187,7 @@ def test_what_fits_nothing_or_may_not_be_trained_on_is_refused_with_a_sentence(f
     for correction, sentence in refusals(finished):
         with pytest.raises(UserError, match=sentence):
             submit(finished, correction)
-    assert pending(finished) == []
+    assert list_waiting(finished) == []
 
 
 def test_an_edit_may_resemble_its_own_original(book: Path) -> None:
@@ -221,13 +222,13 @@ def test_while_a_run_is_writing_a_correction_waits_and_keeps_its_order(book: Pat
         assert submit(book, strike(sample)) == "waiting"
         assert submit(book, strike(other)) == "waiting"
         assert submit(book, edit(sample)) == "waiting"
-        assert [item.correction for item in pending(book)] == [strike(sample), strike(other), edit(sample)]
-        assert newest(ledger) == {}
+        assert [item.correction for item in list_waiting(book)] == [strike(sample), strike(other), edit(sample)]
+        assert find_newest(ledger) == {}
 
         assert collect(ledger) == 3
 
-        assert pending(book) == []
-        assert [item.key for item in recorded(ledger, sample.draft)] == [
+        assert list_waiting(book) == []
+        assert [item.key for item in list_corrections(ledger, sample.draft)] == [
             f"strike:{sample.draft}:1",
             f"edit:{sample.draft}:2",
         ]
@@ -256,7 +257,7 @@ def test_what_waited_is_recorded_with_the_next_correction_once_nobody_writes(boo
 
     assert submit(book, strike(sample)) == "recorded"
     with open_ledger(book) as ledger:
-        assert len(recorded(ledger, sample.draft)) == 1
+        assert len(list_corrections(ledger, sample.draft)) == 1
 
 
 def test_what_is_no_correction_is_left_alone(book: Path) -> None:
@@ -293,7 +294,7 @@ def test_however_they_come_the_ledger_says_what_was_said_last(
             last[sample.draft] = correction.hash
         with open_ledger(folder, "write") as ledger:
             collect(ledger)
-            assert {subject: item.correction.hash for subject, item in newest(ledger).items()} == last
+            assert {subject: item.correction.hash for subject, item in find_newest(ledger).items()} == last
 
 
 # Which cycle uses it -----------------------------------------------------------------------------------------------
@@ -306,7 +307,7 @@ def test_a_sample_counts_for_the_first_training_to_come_and_a_score_for_the_firs
     with open_ledger(tmp_path, "write") as ledger:
         for _ in Scribe(ledger).steps():
             state = f"{ledger.count(Diagnosis) > 0} {ledger.count(Training)} {ledger.count(Decision)}"
-            seen[state] = (first_use(ledger, taken), first_use(ledger, score))
+            seen[state] = (find_first_use(ledger, taken), find_first_use(ledger, score))
 
     assert seen["False 0 0"] == (1, 1)
     assert seen["True 0 0"] == (1, 2)
@@ -384,14 +385,14 @@ def test_a_sample_struck_out_while_the_run_writes_is_not_trained_on(tmp_path: Pa
 
     ((sample, receipt),) = said
     assert receipt == "waiting"
-    assert pending(tmp_path) == []
+    assert list_waiting(tmp_path) == []
     assert not any(sample.question in prompt for prompt in taught(tmp_path, 1))
     with open_ledger(tmp_path) as ledger:
-        assert [item.cycle for item in recorded(ledger, sample.draft)] == [1]
+        assert [item.cycle for item in list_corrections(ledger, sample.draft)] == [1]
         training = ledger.find(Training, "training:1")
         assert training is not None
         assert training.lessons - training.replayed == ledger.count(Sample, 1) - 1
-        assert (left_out(ledger, 1), left_out(ledger, 2)) == (1, 0)
+        assert (count_left_out(ledger, 1), count_left_out(ledger, 2)) == (1, 0)
 
 
 def test_an_edit_is_what_the_training_sees(tmp_path: Path) -> None:
@@ -410,7 +411,7 @@ def test_an_edit_is_what_the_training_sees(tmp_path: Path) -> None:
         original = ledger.find(Sample, edited[0].subject)
         assert original is not None
         assert not any(original.question in prompt for prompt in taught(tmp_path, 1))
-        (made,) = corrected_samples(ledger, 1, [original])
+        (made,) = correct_samples(ledger, 1, [original])
         assert lessons[0].source == made.hash
 
 
@@ -427,7 +428,7 @@ def test_an_edit_that_only_the_run_can_refuse_is_recorded_and_left_out(tmp_path:
     run(protecting, folder, at("dev", 1, act))
 
     with open_ledger(folder) as ledger:
-        ((_, key, cycle),) = recorded(ledger, copied[0].subject)
+        ((_, key, cycle),) = list_corrections(ledger, copied[0].subject)
         refusal = ledger.find(Rejection, key)
         assert cycle == 1
         assert refusal is not None
@@ -436,8 +437,8 @@ def test_an_edit_that_only_the_run_can_refuse_is_recorded_and_left_out(tmp_path:
         assert refusal not in ledger.all(Rejection, 1)  # and no count of drafts changes
         original = ledger.find(Sample, copied[0].subject)
         assert original is not None
-        assert corrected_samples(ledger, None, [original]) == []
-        assert left_out(ledger, 1) == 1
+        assert correct_samples(ledger, None, [original]) == []
+        assert count_left_out(ledger, 1) == 1
     assert not any("stadium" in prompt or original.question in prompt for prompt in taught(folder, 1))
 
 
@@ -474,7 +475,7 @@ def test_a_score_given_while_mistakes_are_studied_counts_from_the_next_cycle(tmp
 
     with open_ledger(tmp_path) as ledger:
         assert [decision.outcome for decision in ledger.all(Decision)] == ["reject", "reject"]
-        assert [item.cycle for item in recorded(ledger, given[0].hash)] == [2]
+        assert [item.cycle for item in list_corrections(ledger, given[0].hash)] == [2]
         sources = {lesson.source for lesson in ledger.all(Lesson, 1) if lesson.replay}
         assert given[0].hash not in sources
         drafted = _drilled(tmp_path, 2)

@@ -291,6 +291,12 @@ def funnel(raw: Raw) -> Row:
     }
 
 
+def compared(decision: Row) -> list[Row]:
+    """A decision's comparisons; a ledger leaves out what equals its default."""
+    defaults = {"unscorable_before": 0, "unscorable_after": 0, "margin": 0.0, "passed": False}
+    return [{**defaults, **one} for one in decision["comparisons"]]
+
+
 def spending(raw: Raw) -> Row:
     calls = [row["body"] for row in raw.of("Call")]
     drafts, by_kind = kind_of_draft(raw), []
@@ -363,7 +369,7 @@ def expected(folder: Path, control: Path | None) -> Row:
         "corrections": dict(Counter(row["body"]["kind"] for row in raw.of("Correction"))),
         "whole": versus(pairs_of(raw, other, mistakes)) if other else None,
         "cycles": [
-            {"cycle": d["cycle"], "decision": d["outcome"], "reason": d["reason"], "comparisons": d["comparisons"]}
+            {"cycle": d["cycle"], "decision": d["outcome"], "reason": d["reason"], "comparisons": compared(d)}
             for d in raw.decisions
         ],
     }

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from synthetic_run import write_run
 
 from errorbook.config import parse
-from errorbook.corrections.inbox import newest, pending, recorded
+from errorbook.corrections.inbox import find_newest, list_corrections, list_waiting
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
@@ -66,7 +66,7 @@ def a_mistake(root: Path) -> Response:
 
 def said_of(root: Path, subject: str) -> list[Correction]:
     with open_ledger(root / "one") as ledger:
-        return [item.correction for item in recorded(ledger, subject)]
+        return [item.correction for item in list_corrections(ledger, subject)]
 
 
 def sample_page(url: str, sample: Sample) -> str:
@@ -184,7 +184,7 @@ def test_while_a_run_is_writing_the_page_says_that_it_waits(root: Path, served: 
         expect(page.get_by_role("status")).to_contain_text("It waits: a run was writing")
         page.reload()
         expect(page.get_by_role("status")).to_contain_text("It waits: a run was writing")
-    assert [item.correction.kind for item in pending(root / "one")] == ["strike"]
+    assert [item.correction.kind for item in list_waiting(root / "one")] == ["strike"]
     assert said_of(root, sample.draft) == []
 
 
@@ -249,7 +249,7 @@ def test_what_fits_nothing_is_refused(root: Path, served: Serve) -> None:
         answer = httpx.post(f"{url}/runs/one/{place}", data=fields, headers={"Origin": url})
         assert answer.status_code == status, place
     with open_ledger(root / "one") as ledger:
-        assert newest(ledger) == {}
+        assert find_newest(ledger) == {}
 
 
 def test_only_the_page_itself_may_write(root: Path, served: Serve) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from errorbook.corrections.check_edit import as_draft, clash
-from errorbook.corrections.inbox import Recorded, corrected_samples, newest
+from errorbook.corrections.check_edit import find_clash, rewrite_draft
+from errorbook.corrections.inbox import Recorded, correct_samples, find_newest
 from errorbook.records import Correction, Draft, Rejection, Sample
 from errorbook.setup.session import Run
 from errorbook.verify import Evidence, Refusal, find_own_faults
@@ -19,10 +19,10 @@ from errorbook.verify import Evidence, Refusal, find_own_faults
 def apply_corrections(this: Run, cycle: int, samples: Sequence[Sample]) -> list[Sample]:
     """The samples without those struck out and with the edits that pass, by the corrections up to this cycle."""
     given, standing = {sample.draft for sample in samples}, list[Correction]()
-    for subject, item in newest(this.ledger, cycle).items():
+    for subject, item in find_newest(this.ledger, cycle).items():
         if subject in given and item.correction.kind == "edit" and _passes(this, item, standing):
             standing.append(item.correction)
-    return corrected_samples(this.ledger, cycle, samples)
+    return correct_samples(this.ledger, cycle, samples)
 
 
 def _passes(this: Run, item: Recorded, standing: Sequence[Correction]) -> bool:
@@ -30,7 +30,7 @@ def _passes(this: Run, item: Recorded, standing: Sequence[Correction]) -> bool:
     draft = this.ledger.get(Draft, item.correction.subject)
     if draft is None or this.ledger.find(Rejection, item.key) is not None:
         return False
-    edited = as_draft(draft, item.correction)
+    edited = rewrite_draft(draft, item.correction)
     refusal = _fault(this, edited, item, standing)
     if refusal is None:
         return True
@@ -43,7 +43,7 @@ def _fault(this: Run, edited: Draft, item: Recorded, standing: Sequence[Correcti
     tasks = {course.name: (course.task, course.scorer) for course in this.parts.courses}
     own = next(find_own_faults(edited, tasks, Evidence(trust_answers=True)), None)
     # Against the samples of the cycles up to the edit's own, whichever cycle asks: the answer must stay the same.
-    return own or clash(
+    return own or find_clash(
         this.ledger,
         edited,
         item.correction.subject,

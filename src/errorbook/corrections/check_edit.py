@@ -25,18 +25,18 @@ from errorbook.records import Correction, Draft, Example, Sample
 from errorbook.verify import Protected, Refusal, Taken
 
 
-def as_draft(draft: Draft, edit: Correction) -> Draft:
+def rewrite_draft(draft: Draft, edit: Correction) -> Draft:
     """The draft as a person rewrote it."""
     return replace(draft, question=edit.question, answer=edit.answer, solution=edit.solution)
 
 
-def fault_of(ledger: Ledger, draft: Draft, edit: Correction, others: Iterable[Correction] = ()) -> Refusal | None:
+def find_fault(ledger: Ledger, draft: Draft, edit: Correction, others: Iterable[Correction] = ()) -> Refusal | None:
     """Why an edit may not be trained on, as far as the ledger alone can tell; `others` are edits that stand already."""
-    edited = as_draft(draft, edit)
-    return own_fault(edited) or clash(ledger, edited, draft.hash, others=others)
+    edited = rewrite_draft(draft, edit)
+    return find_own_fault(edited) or find_clash(ledger, edited, draft.hash, others=others)
 
 
-def own_fault(edited: Draft) -> Refusal | None:
+def find_own_fault(edited: Draft) -> Refusal | None:
     """What is wrong with the texts by themselves."""
     leaked = find_leak(edited.question)
     if leaked:
@@ -49,7 +49,7 @@ def own_fault(edited: Draft) -> Refusal | None:
     return Refusal("wrong_step", wrong) if wrong else None
 
 
-def clash(
+def find_clash(
     ledger: Ledger,
     edited: Draft,
     original: str,
@@ -87,7 +87,7 @@ def clash(
         if other.subject != original:
             seen.used(other.question)
     taken = Taken(config.verify.near_duplicate, seen.alike)
-    protected = Protected(seen.close, seen.common, config.verify.ngram, solved(config))
+    protected = Protected(seen.close, seen.common, config.verify.ngram, list_solved_tasks(config))
     return taken.clash(edited.question) or protected.clash(edited.question, edited.answer)
 
 
@@ -132,7 +132,7 @@ def _samples(ledger: Ledger, upto: int | None) -> Iterator[Sample]:
             yield from ledger.all(Sample, cycle)
 
 
-def solved(config: Config) -> Collection[str]:
+def list_solved_tasks(config: Config) -> Collection[str]:
     """The run's tasks whose questions are calculations, as far as their plugins are installed here."""
     found = []
     for section in config.tasks:

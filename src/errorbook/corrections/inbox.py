@@ -18,7 +18,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from errorbook.corrections.check_edit import fault_of
+from errorbook.corrections.check_edit import find_fault
 from errorbook.errors import LedgerError, UserError
 from errorbook.files import write_file
 from errorbook.ledger import keys
@@ -104,7 +104,7 @@ def _leave(ledger: Ledger, correction: Correction) -> None:
     """Write one file of the inbox, whole or not at all, unless it says what is said already."""
     files = _files(ledger.root)  # before the ledger is read: what is collected meanwhile is then in both
     waiting = [item for _, item in files if item.correction.subject == correction.subject]
-    known = [Waiting(key=item.key, correction=item.correction) for item in recorded(ledger, correction.subject)]
+    known = [Waiting(key=item.key, correction=item.correction) for item in list_corrections(ledger, correction.subject)]
     said = [*known, *waiting]
     if said and said[-1].correction == correction:
         return
@@ -132,8 +132,8 @@ def require_fitting(ledger: Ledger, correction: Correction) -> None:
         raise UserError(f"This run has no sample of a draft {correction.subject}; only samples can be changed.")
     if correction.kind == "edit":
         _require_texts(draft, correction)
-        others = (item.correction for item in newest(ledger).values() if item.correction.kind == "edit")
-        fault = fault_of(ledger, draft, correction, others)
+        others = (item.correction for item in find_newest(ledger).values() if item.correction.kind == "edit")
+        fault = find_fault(ledger, draft, correction, others)
         if fault is not None:
             reason = fault.reason.replace("_", " ")
             raise UserError(f"The edit cannot be trained on ({reason}: {fault.detail}); change it.")
@@ -151,7 +151,7 @@ def _require_texts(draft: Draft, edit: Correction) -> None:
 # The inbox ---------------------------------------------------------------------------------------------------------
 
 
-def pending(folder: Path) -> list[Waiting]:
+def list_waiting(folder: Path) -> list[Waiting]:
     """The corrections that no run has collected yet, in their order. A file that holds none is left as it is."""
     return [item for _, item in _files(folder)]
 
@@ -160,14 +160,14 @@ def collect(ledger: Ledger) -> int:
     """Record what waits, each with the first cycle that can use it; says how many. Safe to be killed at any moment."""
     found = _files(ledger.root)
     for _, item in found:
-        cycle = first_use(ledger, item.correction)
+        cycle = find_first_use(ledger, item.correction)
         ledger.append(item.correction, item.key, cycle, parent=item.correction.subject)
     for path, _ in found:  # after the commits: a file that is met again has a known key, and is not appended twice
         path.unlink(missing_ok=True)
     return len(found)
 
 
-def first_use(ledger: Ledger, correction: Correction) -> int:
+def find_first_use(ledger: Ledger, correction: Correction) -> int:
     """The first cycle that a correction given now can change; one more than the planned ones where there is none.
 
     Mistakes are being studied once the cycle has an instructor's call, and its samples are fixed with its lessons.
@@ -198,7 +198,7 @@ def _files(folder: Path) -> list[tuple[Path, Waiting]]:
 # Using them --------------------------------------------------------------------------------------------------------
 
 
-def recorded(ledger: Ledger, subject: str) -> list[Recorded]:
+def list_corrections(ledger: Ledger, subject: str) -> list[Recorded]:
     """Every recorded correction of one draft or response, in their order."""
     found: list[Recorded] = []
     for cycle in range(1, read_config(ledger).run.cycles + 2):
@@ -207,13 +207,13 @@ def recorded(ledger: Ledger, subject: str) -> list[Recorded]:
     return found
 
 
-def newest(ledger: Ledger, cycle: int | None = None) -> dict[str, Recorded]:
+def find_newest(ledger: Ledger, cycle: int | None = None) -> dict[str, Recorded]:
     """The correction that counts for each subject, up to a cycle's own number, or all of them."""
     last = read_config(ledger).run.cycles + 1 if cycle is None else cycle
     subjects = {correction.subject for each in range(1, last + 1) for correction in ledger.all(Correction, each)}
     found: dict[str, Recorded] = {}
     for subject in sorted(subjects):
-        found[subject] = [item for item in recorded(ledger, subject) if item.cycle <= last][-1]
+        found[subject] = [item for item in list_corrections(ledger, subject) if item.cycle <= last][-1]
     return found
 
 
@@ -226,7 +226,7 @@ def mark_responses(ledger: Ledger, cycle: int, responses: Mapping[str, Response]
     """
     marked = {example: Marked(response=mine, verdict=mine.score.verdict) for example, mine in responses.items()}
     own = set[str]()
-    for correction, _, _ in newest(ledger, cycle).values():
+    for correction, _, _ in find_newest(ledger, cycle).values():
         known = ledger.response(correction.subject) if correction.kind == "score" else None
         mine = responses.get(known.example) if known else None
         if known is None or mine is None or mine.split != "train" or mine.example in own:
@@ -237,23 +237,23 @@ def mark_responses(ledger: Ledger, cycle: int, responses: Mapping[str, Response]
     return marked
 
 
-def corrected_samples(ledger: Ledger, cycle: int | None, samples: Sequence[Sample]) -> list[Sample]:
+def correct_samples(ledger: Ledger, cycle: int | None, samples: Sequence[Sample]) -> list[Sample]:
     """The samples with what people made of them up to a cycle's own number (None: all): none struck out, edits in.
 
     A sample whose edit a training refused is left out: the person did not want the original. See `amending`.
     """
-    chosen, found = newest(ledger, cycle), []
+    chosen, found = find_newest(ledger, cycle), []
     for sample in samples:
         made: Sample | None = sample
         if sample.draft in chosen:
             refused = ledger.find(Rejection, chosen[sample.draft].key)
-            made = None if refused else as_corrected(sample, chosen[sample.draft].correction)
+            made = None if refused else correct_sample(sample, chosen[sample.draft].correction)
         if made is not None:
             found.append(made)
     return found
 
 
-def as_corrected(sample: Sample, correction: Correction) -> Sample | None:
+def correct_sample(sample: Sample, correction: Correction) -> Sample | None:
     """The sample after one correction: None where it is struck out; an edit says whose it is among its checks."""
     if correction.kind == "strike":
         return None
@@ -268,10 +268,10 @@ def as_corrected(sample: Sample, correction: Correction) -> Sample | None:
     )
 
 
-def left_out(ledger: Ledger, cycle: int) -> int:
+def count_left_out(ledger: Ledger, cycle: int) -> int:
     """How many of a cycle's own samples its training left out: struck out, or edited into what was refused."""
     gone = 0
-    for subject, item in newest(ledger, cycle).items():
+    for subject, item in find_newest(ledger, cycle).items():
         unfit = item.correction.kind == "strike" or ledger.find(Rejection, item.key) is not None
         if unfit and next(ledger.all(Sample, cycle, subject), None) is not None:
             gone += 1

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from errorbook.config import TaskSection
-from errorbook.corrections.inbox import corrected_samples
+from errorbook.corrections.inbox import correct_samples
 from errorbook.errors import DataError, UserError
 from errorbook.interfaces import Task
 from errorbook.ledger.file import Ledger
@@ -89,7 +89,7 @@ def rows(ledger: Ledger, wanted: Wanted) -> Iterator[Row]:
         if wanted.accepted_only and cycle not in accepted:
             continue
         written = {sample.draft: sample for sample in ledger.all(Sample, cycle)}
-        for sample in corrected_samples(ledger, None, list(written.values())):
+        for sample in correct_samples(ledger, None, list(written.values())):
             prompt, completion = words.of(sample)
             yield _row(
                 ledger,

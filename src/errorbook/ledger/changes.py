@@ -126,13 +126,13 @@ def has_answers(ledger: Ledger, evaluation: int, upto: int) -> bool:
     return ledger.connection.execute(query, (evaluation, upto)).fetchone() is not None
 
 
-def said(ledger: Ledger, seq: int) -> str:
+def read_text(ledger: Ledger, seq: int) -> str:
     """The text of the response with this number, empty where there is none."""
     row = ledger.connection.execute("SELECT body FROM bodies WHERE seq = ?", (seq,)).fetchone()
     return "" if row is None else _said(row[0]).text
 
 
-def answered_by(ledger: Ledger, hash: str) -> tuple[int, str] | None:
+def find_answer(ledger: Ledger, hash: str) -> tuple[int, str] | None:
     """Evaluation number and example of the response with this hash, or None. Reads all, so for what is rare."""
     row = ledger.connection.execute("SELECT evaluation, example FROM responses WHERE hash = ?", (hash,)).fetchone()
     return None if row is None else (int(row[0]), str(row[1]))

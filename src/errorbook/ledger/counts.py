@@ -99,7 +99,7 @@ class Letters:
         return iter(self._ledger.connection.execute(query, (evaluation.hash,)))
 
 
-def skills(ledger: Ledger, task: str, split: Split) -> dict[str, str]:
+def read_skills(ledger: Ledger, task: str, split: Split) -> dict[str, str]:
     """Skill by example id of the recorded examples of one split; empty texts where a task names none."""
     start = keys.examples(task, split)
     rows = ledger.connection.execute(
@@ -110,30 +110,30 @@ def skills(ledger: Ledger, task: str, split: Split) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def supplied(ledger: Ledger) -> Iterator[tuple[int, str]]:
+def read_sample_origins(ledger: Ledger) -> Iterator[tuple[int, str]]:
     """For every sample the cycle that it was verified in, and the hash of its draft's diagnosis (or an empty text)."""
-    diagnoses = dict(written(ledger))
+    diagnoses = dict(read_draft_origins(ledger))
     return ((int(cycle), diagnoses.get(draft, "")) for draft, cycle in _columns(ledger, "key, cycle", Sample))
 
 
-def origins(ledger: Ledger) -> Iterator[tuple[str, str, str, str]]:
+def read_diagnosis_origins(ledger: Ledger) -> Iterator[tuple[str, str, str, str]]:
     """For every diagnosis its hash, its response's hash, the task and the kind of error, without the rest of it."""
     what = "hash, parent, json_extract(body, '$.task'), json_extract(body, '$.error_kind')"
     return iter(_columns(ledger, what, Diagnosis))
 
 
-def written(ledger: Ledger) -> Iterator[tuple[str, str]]:
+def read_draft_origins(ledger: Ledger) -> Iterator[tuple[str, str]]:
     """For every draft its hash and that of its diagnosis (or an empty text)."""
     return iter(_columns(ledger, "hash, parent", Draft))
 
 
-def per_cycle(ledger: Ledger, kind: type[Record]) -> Counter[int]:
+def count_per_cycle(ledger: Ledger, kind: type[Record]) -> Counter[int]:
     """How many records of one kind each cycle has."""
     query = "SELECT cycle, count(*) FROM records WHERE kind = ? GROUP BY cycle"
     return Counter({int(cycle): int(n) for cycle, n in ledger.connection.execute(query, (kind.__name__,))})
 
 
-def rejected(ledger: Ledger) -> dict[int, dict[str, int]]:
+def count_rejections(ledger: Ledger) -> dict[int, dict[str, int]]:
     """How many drafts each cycle rejected, by reason, the most frequent first."""
     rows = ledger.connection.execute(
         "SELECT cycle, json_extract(body, '$.reason') AS reason, count(*) AS n FROM records"
@@ -145,7 +145,7 @@ def rejected(ledger: Ledger) -> dict[int, dict[str, int]]:
     return found
 
 
-def corrected(ledger: Ledger) -> dict[str, int]:
+def count_corrections(ledger: Ledger) -> dict[str, int]:
     """How many corrections people made, by kind."""
     rows = ledger.connection.execute(
         "SELECT json_extract(body, '$.kind') AS change, count(*) FROM records WHERE kind = 'Correction'"
@@ -154,7 +154,7 @@ def corrected(ledger: Ledger) -> dict[str, int]:
     return {str(change): int(n) for change, n in rows}
 
 
-def diagnosed(ledger: Ledger) -> list[Diagnosed]:
+def read_diagnoses(ledger: Ledger) -> list[Diagnosed]:
     """Every diagnosis in the order in which they were made."""
     decode = msgspec.json.Decoder(Diagnosis).decode
     rows = ledger.connection.execute("SELECT hash, body, cycle FROM records WHERE kind = 'Diagnosis' ORDER BY seq")

@@ -16,22 +16,22 @@ from errorbook.records import Evaluation, Record, Response
 T = TypeVar("T", bound=Record)
 
 
-class Dated(NamedTuple):
+class Origin(NamedTuple):
     """Where a record stands: the cycle that it was made in, and the hash of the record that led to it."""
 
     cycle: int
     parent: str
 
 
-def dated(ledger: Ledger, kind: type[Record], hash: str) -> Dated | None:
+def find_origin(ledger: Ledger, kind: type[Record], hash: str) -> Origin | None:
     """Cycle and parent of the record of this kind with this content hash, or None where there is none."""
     row = ledger.connection.execute(
         "SELECT cycle, parent FROM records WHERE hash = ? AND kind = ? ORDER BY seq", (hash, kind.__name__)
     ).fetchone()
-    return None if row is None else Dated(*row)
+    return None if row is None else Origin(*row)
 
 
-def of_parent(ledger: Ledger, kind: type[T], parent: str) -> list[tuple[int, T]]:
+def find_children(ledger: Ledger, kind: type[T], parent: str) -> list[tuple[int, T]]:
     """The records of one kind that one record led to, each with its cycle, in the order of appending."""
     rows = ledger.connection.execute(
         "SELECT cycle, body FROM records WHERE parent = ? AND kind = ? ORDER BY seq", (parent, kind.__name__)
@@ -39,7 +39,7 @@ def of_parent(ledger: Ledger, kind: type[T], parent: str) -> list[tuple[int, T]]
     return [(cycle, msgspec.json.decode(body, type=kind)) for cycle, body in rows]
 
 
-def keyed(ledger: Ledger, kind: type[T], start: str) -> list[tuple[int, T]]:
+def find_by_prefix(ledger: Ledger, kind: type[T], start: str) -> list[tuple[int, T]]:
     """The records of one kind whose key is `start`, a colon and anything, with their cycle, in order of appending."""
     rows = ledger.connection.execute(
         "SELECT cycle, body FROM records WHERE kind = ? AND key >= ? AND key < ? ORDER BY seq",
@@ -48,7 +48,7 @@ def keyed(ledger: Ledger, kind: type[T], start: str) -> list[tuple[int, T]]:
     return [(cycle, msgspec.json.decode(body, type=kind)) for cycle, body in rows]
 
 
-def among(ledger: Ledger, evaluation: str, hashes: Collection[str]) -> dict[str, Response]:
+def find_responses(ledger: Ledger, evaluation: str, hashes: Collection[str]) -> dict[str, Response]:
     """Responses of one evaluation by their content hash; only their rows are searched, and no texts but those read."""
     marks = ", ".join("?" * len(hashes))
     rows = ledger.connection.execute(

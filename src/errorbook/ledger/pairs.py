@@ -144,7 +144,7 @@ def _is(change: Change) -> str:
 
 
 @contextmanager
-def paired(before: tuple[Path, Evaluation], after: tuple[Path, Evaluation]) -> Iterator[Pairs]:
+def pair_evaluations(before: tuple[Path, Evaluation], after: tuple[Path, Evaluation]) -> Iterator[Pairs]:
     """Open both ledgers for reading and pair one evaluation of each.
 
     Raises:

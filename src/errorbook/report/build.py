@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from errorbook.config import Config, TaskSection
-from errorbook.corrections.inbox import left_out
+from errorbook.corrections.inbox import count_left_out
 from errorbook.ledger import keys
-from errorbook.ledger.counts import Letters, corrected, diagnosed, per_cycle, rejected
+from errorbook.ledger.counts import Letters, count_corrections, count_per_cycle, count_rejections, read_diagnoses
 from errorbook.ledger.file import Answers, Ledger
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
 from errorbook.records import (
@@ -62,7 +62,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
     seconds = _stage_seconds(ledger)
     rule = ledger.find(Rule, keys.RULE) or config.rule()  # a book imported from logs has no gate, and records no rule
     spending = _spending(ledger)
-    diagnoses = diagnosed(ledger)
+    diagnoses = read_diagnoses(ledger)
     mistakes, kinds = count_error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
     compared, kinds = compare_with_control(ledger, control, mistakes, kinds) if control else (None, kinds)
     cases, strata = pick_cases(ledger, config, points, letters, diagnoses)
@@ -94,7 +94,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         by_cycle=tuple(list_accuracies(ledger, config, points, letters)),
         fates=tuple(count_fates(config, points, letters)),
         strata=strata,
-        corrections=corrected(ledger),
+        corrections=count_corrections(ledger),
         control=compared,
     )
 
@@ -221,12 +221,12 @@ def _funnel(ledger: Ledger, config: Config, points: Checkpoints) -> Funnel:
 
 
 def _cycle_funnels(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[CycleFunnel]:
-    outcomes, reasons = per_cycle(ledger, Sample), rejected(ledger)
-    written = per_cycle(ledger, Draft)  # read last: a run that goes on meanwhile can only have written more
+    outcomes, reasons = count_per_cycle(ledger, Sample), count_rejections(ledger)
+    written = count_per_cycle(ledger, Draft)  # read last: a run that goes on meanwhile can only have written more
     for cycle in range(1, config.run.cycles + 1):
         drafts, samples, turned_down = written[cycle], outcomes[cycle], reasons.get(cycle, {})
         training = ledger.find(Training, keys.training(cycle))
-        gone = left_out(ledger, cycle) if training else samples
+        gone = count_left_out(ledger, cycle) if training else samples
         yield CycleFunnel(
             cycle=cycle,
             mistakes=points.mistakes(config, cycle),

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from errorbook.errors import DataError, LedgerError, StageError
 from errorbook.judge import require_comparable
 from errorbook.ledger.file import Ledger, open_ledger
-from errorbook.ledger.pairs import Pairs, paired
+from errorbook.ledger.pairs import Pairs, pair_evaluations
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Noise, Role, Split, Verdict
 from errorbook.report.records import Difference, difference_of
@@ -211,7 +211,7 @@ def open_pairs(a: Side, b: Side, row: Paired) -> Iterator[Pairs]:
         before, after = first.get(Evaluation, row.before), second.get(Evaluation, row.after)
     if before is None or after is None:
         raise LedgerError("One of the two runs was begun anew meanwhile; compare them again.")
-    with paired((a.path, before), (b.path, after)) as pairs:
+    with pair_evaluations((a.path, before), (b.path, after)) as pairs:
         yield pairs
 
 
@@ -255,7 +255,7 @@ def _require_alike(a: Side, b: Side, before: Evaluation, after: Evaluation) -> N
 
 
 def _paired(a: Side, b: Side, before: Evaluation, after: Evaluation) -> Paired:
-    with paired((a.path, before), (b.path, after)) as pairs:
+    with pair_evaluations((a.path, before), (b.path, after)) as pairs:
         totals = pairs.totals()
         reworded, looked_at = pairs.other_prompts(_LOOKED_AT) if a.folder != b.folder else (0, 0)
     pairing = totals.pairing

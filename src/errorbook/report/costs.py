@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from errorbook.ledger.counts import origins, supplied, written
+from errorbook.ledger.counts import read_diagnosis_origins, read_draft_origins, read_sample_origins
 from errorbook.ledger.file import Ledger
 from errorbook.llm.budget import NANO
 from errorbook.report.records import KindCost
@@ -26,16 +26,16 @@ def cost_by_kind(ledger: Ledger) -> tuple[KindCost, ...]:
         return ()
     kinds: dict[str, _Kind] = {}
     parents: dict[str, _Kind] = {}
-    for diagnosis, response, task, kind in origins(ledger):
+    for diagnosis, response, task, kind in read_diagnosis_origins(ledger):
         kinds[diagnosis] = parents[response] = (task, kind)
-    parents |= kinds | {draft: kinds.get(diagnosis, _NONE) for draft, diagnosis in written(ledger)}
+    parents |= kinds | {draft: kinds.get(diagnosis, _NONE) for draft, diagnosis in read_draft_origins(ledger)}
     nano: defaultdict[_Kind, int] = defaultdict(int)
     for parent, usd in ledger.costs():
         nano[parents.get(parent, _NONE)] += round(usd * NANO)
     # The total is read last: a run that goes on meanwhile can only have spent more.
     nano[_NONE] = max(0, round(ledger.total_cost() * NANO) - sum(nano[kind] for kind in nano if kind != _NONE))
     samples: defaultdict[_Kind, int] = defaultdict(int)
-    for _, diagnosis in supplied(ledger):
+    for _, diagnosis in read_sample_origins(ledger):
         samples[kinds.get(diagnosis, _NONE)] += 1
     found = (_part(kind, nano[kind], samples[kind]) for kind in {*nano, *samples} if nano[kind] or samples[kind])
     return tuple(sorted(found, key=lambda item: (-item.usd, item.task, item.kind)))

@@ -11,10 +11,10 @@ from typing import Literal
 
 import msgspec
 
-from errorbook.corrections.inbox import as_corrected
+from errorbook.corrections.inbox import correct_sample
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
-from errorbook.ledger.lookups import dated, keyed, of_parent
+from errorbook.ledger.lookups import find_by_prefix, find_children, find_origin
 from errorbook.records import (
     Call,
     Correction,
@@ -99,7 +99,7 @@ def read_draft_line(ledger: Ledger, draft: Draft, cycle: int) -> DraftLine:
         outcome=outcome,
         sample=sample,
         rejection=rejection,
-        votes=tuple(_blind(draft, vote) for _, vote in of_parent(ledger, Vote, hash)),
+        votes=tuple(_blind(draft, vote) for _, vote in find_children(ledger, Vote, hash)),
         corrections=corrections,
         edit=newest if outcome == "edited" else None,
         trained=trained_on(ledger, _names(sample, corrections), "sample"),
@@ -108,12 +108,12 @@ def read_draft_line(ledger: Ledger, draft: Draft, cycle: int) -> DraftLine:
 
 def corrections_of(ledger: Ledger, subject: str) -> tuple[Correction, ...]:
     """A draft's or response's corrections, the newest last."""
-    return tuple(correction for _, correction in of_parent(ledger, Correction, subject))
+    return tuple(correction for _, correction in find_children(ledger, Correction, subject))
 
 
 def trained_on(ledger: Ledger, sources: Iterable[str], use: Use) -> tuple[Trained, ...]:
     """The trainings that had a lesson from one of these samples or responses, in order: as `use`, or rehearsed."""
-    lessons = chain.from_iterable(of_parent(ledger, Lesson, source) for source in dict.fromkeys(sources))
+    lessons = chain.from_iterable(find_children(ledger, Lesson, source) for source in dict.fromkeys(sources))
     uses: set[tuple[int, Use]] = {(cycle, "rehearsed" if lesson.replay else use) for cycle, lesson in lessons}
     return tuple(Trained(cycle=cycle, use=how, outcome=_outcome(ledger, cycle)) for cycle, how in sorted(uses))
 
@@ -122,11 +122,11 @@ def list_writings(ledger: Ledger, diagnosis: str) -> tuple[Writing, ...]:
     """Every request for drafts against one diagnosis, the rounds that filled gaps included, in order."""
     calls = {
         call.subject: Asked(call=call, hash=call.hash, cycle=cycle)
-        for cycle, call in of_parent(ledger, Call, diagnosis)
+        for cycle, call in find_children(ledger, Call, diagnosis)
     }
-    failures = {failure.subject: failure for _, failure in of_parent(ledger, Failure, diagnosis)}
+    failures = {failure.subject: failure for _, failure in find_children(ledger, Failure, diagnosis)}
     drafts: dict[str, list[DraftLine]] = {}
-    for cycle, draft in of_parent(ledger, Draft, diagnosis):
+    for cycle, draft in find_children(ledger, Draft, diagnosis):
         drafts.setdefault(draft.assignment, []).append(read_draft_line(ledger, draft, cycle))
     return tuple(
         Writing(
@@ -142,18 +142,18 @@ def list_writings(ledger: Ledger, diagnosis: str) -> tuple[Writing, ...]:
 def writing_of(ledger: Ledger, draft: Draft) -> Writing:
     """The request that one draft came from, with what else it gave: found by key, so undirected ones are too."""
     key = keys.call("write", draft.assignment)
-    call = ledger.find(Call, key)
+    call, drafts = ledger.find(Call, key), find_by_prefix(ledger, Draft, draft.assignment)
     return Writing(
         assignment=draft.assignment,
         call=asked(ledger, call) if call else None,
         failure=ledger.find(Failure, key),
-        drafts=tuple(read_draft_line(ledger, item, cycle) for cycle, item in keyed(ledger, Draft, draft.assignment)),
+        drafts=tuple(read_draft_line(ledger, item, cycle) for cycle, item in drafts),
     )
 
 
 def asked(ledger: Ledger, call: Call) -> Asked:
     """A call with its hash and cycle."""
-    place = dated(ledger, Call, call.hash)
+    place = find_origin(ledger, Call, call.hash)
     return Asked(call=call, hash=call.hash, cycle=place.cycle if place else 0)
 
 
@@ -161,7 +161,7 @@ def _names(sample: Sample | None, corrections: tuple[Correction, ...]) -> list[s
     """What lessons call the sample: its hash, and those of what people made of it."""
     if sample is None:
         return []
-    made = (as_corrected(sample, correction) for correction in corrections)
+    made = (correct_sample(sample, correction) for correction in corrections)
     return [sample.hash, *(item.hash for item in made if item is not None)]
 
 

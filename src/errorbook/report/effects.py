@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from errorbook.config import Config
 from errorbook.errors import LedgerError
 from errorbook.ledger import keys
-from errorbook.ledger.counts import VERDICT, Diagnosed, Letters, skills, supplied
+from errorbook.ledger.counts import VERDICT, Diagnosed, Letters, read_sample_origins, read_skills
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Checkpoint, Evaluation, Training, Verdict
@@ -58,7 +58,7 @@ class _Train:
         self.task = task
         base = points.complete(points.base, task, "train")
         final = points.complete(points.final, task, "train") if points.decisions else None
-        self.skills = skills(ledger, task, "train") if base else {}
+        self.skills = read_skills(ledger, task, "train") if base else {}
         self.after = letters.verdicts(final) if final else {}
         self.pairs: defaultdict[str, Counter[tuple[Verdict, Verdict]]] = defaultdict(Counter)
         if base and final:
@@ -86,7 +86,7 @@ def _spent(ledger: Ledger, points: Checkpoints, kinds: Mapping[str, Kind]) -> tu
     kept: Counter[Kind] = Counter()
     done = {cycle for cycle in range(1, len(points.decisions) + 2) if ledger.find(Training, keys.training(cycle))}
     accepted = {decision.cycle for decision in points.decisions if decision.outcome == "accept"}
-    for cycle, diagnosis in supplied(ledger):
+    for cycle, diagnosis in read_sample_origins(ledger):
         if cycle in done and diagnosis in kinds:
             trained[kinds[diagnosis]] += 1
             kept[kinds[diagnosis]] += cycle in accepted

@@ -14,7 +14,7 @@ import msgspec
 
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
-from errorbook.ledger.lookups import among, dated, keyed, of_parent
+from errorbook.ledger.lookups import find_by_prefix, find_children, find_origin, find_responses
 from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import (
     Call,
@@ -158,7 +158,7 @@ def read_story(ledger: Ledger, task: str, split: str, example: str) -> Story | N
 
 def read_draft_story(ledger: Ledger, hash: str) -> DraftStory | None:
     """Everything about one draft, or None if the ledger has none with this hash."""
-    draft, place = ledger.get(Draft, hash), dated(ledger, Draft, hash)
+    draft, place = ledger.get(Draft, hash), find_origin(ledger, Draft, hash)
     if draft is None or place is None:
         return None
     line, writing = read_draft_line(ledger, draft, place.cycle), writing_of(ledger, draft)
@@ -223,16 +223,15 @@ def _studies(ledger: Ledger, answer: Answer) -> list[Study]:
     """What was made of one answer; most are not studied, since only wrong ones of train are."""
     if answer.response.split != "train":
         return []
-    calls = {call.hash: (cycle, call) for cycle, call in of_parent(ledger, Call, answer.hash)}
+    calls = {call.hash: (cycle, call) for cycle, call in find_children(ledger, Call, answer.hash)}
     first = next(iter(calls.values()), None)
     call = Asked(call=first[1], hash=first[1].hash, cycle=first[0]) if first else None
     failures = [
         Study(cycle=cycle, answer=answer, call=call, failure=failure)
-        for cycle, failure in of_parent(ledger, Failure, answer.hash)
+        for cycle, failure in find_children(ledger, Failure, answer.hash)
     ]
-    return failures + [
-        _study(ledger, answer, diagnosis, cycle, call) for cycle, diagnosis in of_parent(ledger, Diagnosis, answer.hash)
-    ]
+    diagnoses = find_children(ledger, Diagnosis, answer.hash)
+    return failures + [_study(ledger, answer, diagnosis, cycle, call) for cycle, diagnosis in diagnoses]
 
 
 def _study(ledger: Ledger, answer: Answer, diagnosis: Diagnosis, cycle: int, call: Asked | None) -> Study:
@@ -249,7 +248,7 @@ def _study(ledger: Ledger, answer: Answer, diagnosis: Diagnosis, cycle: int, cal
 
 
 def _contrasts(ledger: Ledger, response: Response, diagnosis: Diagnosis) -> tuple[Beside, ...]:
-    found = among(ledger, response.evaluation, diagnosis.contrasts) if diagnosis.contrasts else {}
+    found = find_responses(ledger, response.evaluation, diagnosis.contrasts) if diagnosis.contrasts else {}
     known = ledger.find(Neighbours, keys.diagnosis(diagnosis.response, diagnosis.strategy))
     similarities = dict(known.near) if known else {}
     contrasts = []
@@ -268,8 +267,8 @@ def _contrasts(ledger: Ledger, response: Response, diagnosis: Diagnosis) -> tupl
 
 def _of_diagnosing(ledger: Ledger, asked: Asked) -> CallStory:
     subject = asked.call.subject
-    _, diagnosis = next(iter(of_parent(ledger, Diagnosis, subject)), (0, None))
-    _, failure = next(iter(of_parent(ledger, Failure, subject)), (0, None))
+    _, diagnosis = next(iter(find_children(ledger, Diagnosis, subject)), (0, None))
+    _, failure = next(iter(find_children(ledger, Failure, subject)), (0, None))
     if diagnosis is not None:
         example = ledger.find(Example, f"{diagnosis.task}:train:{diagnosis.example}")
     else:
@@ -282,8 +281,8 @@ def _of_diagnosing(ledger: Ledger, asked: Asked) -> CallStory:
 
 def _of_writing(ledger: Ledger, asked: Asked) -> CallStory:
     assignment = asked.call.subject
-    drafts = tuple(read_draft_line(ledger, draft, cycle) for cycle, draft in keyed(ledger, Draft, assignment))
-    place = dated(ledger, Call, asked.hash)
+    drafts = tuple(read_draft_line(ledger, draft, cycle) for cycle, draft in find_by_prefix(ledger, Draft, assignment))
+    place = find_origin(ledger, Call, asked.hash)
     diagnosis = ledger.get(Diagnosis, place.parent) if place and place.parent else None
     return CallStory(
         asked=asked,
@@ -296,7 +295,7 @@ def _of_writing(ledger: Ledger, asked: Asked) -> CallStory:
 
 def _of_voting(ledger: Ledger, asked: Asked) -> CallStory:
     hash = asked.call.subject.rpartition(":")[0]
-    draft, place = ledger.get(Draft, hash), dated(ledger, Draft, hash)
+    draft, place = ledger.get(Draft, hash), find_origin(ledger, Draft, hash)
     if draft is None or place is None:
         return CallStory(asked=asked)
     line = read_draft_line(ledger, draft, place.cycle)

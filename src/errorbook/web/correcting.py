@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook.corrections.inbox import author, first_use, pending, recorded, submit
+from errorbook.corrections.inbox import author, find_first_use, list_corrections, list_waiting, submit
 from errorbook.errors import LedgerError, UserError
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
@@ -59,13 +59,13 @@ def score_desk(book: Book, response: str, split: Split) -> Desk:
 
 
 def _desk(book: Book, ledger: Ledger, subject: str, effect: Callable[[Correction, int], str]) -> Desk:
-    known = recorded(ledger, subject)
-    waits = [item.correction for item in pending(book.folder) if item.correction.subject == subject]
+    known = list_corrections(ledger, subject)
+    waits = [item.correction for item in list_waiting(book.folder) if item.correction.subject == subject]
     fresh = [item for item in waits if not known or item != known[-1].correction]
     if not known and not fresh:
         return Desk(None, False, "", "", "", author())
     if fresh:
-        now, cycle = fresh[-1], first_use(ledger, fresh[-1])
+        now, cycle = fresh[-1], find_first_use(ledger, fresh[-1])
     else:
         now, _, cycle = known[-1]
     rejection = None if fresh else ledger.find(Rejection, known[-1].key)

@@ -146,12 +146,12 @@ class Filling:
         if item is not None:
             self._set_path(item, path, newest)
         else:
-            answer = newest, changes.said(self._ledger, newest)
+            answer = newest, changes.read_text(self._ledger, newest)
             writing.add_item(self._sql, place, example, self._question(place, example), path, answer)
 
     def _set_path(self, item: ItemRow, path: str, answer: int) -> None:
         if writing.set_path(self._sql, item, path, answer):
-            writing.set_answer_text(self._sql, item.id, changes.said(self._ledger, answer))
+            writing.set_answer_text(self._sql, item.id, changes.read_text(self._ledger, answer))
 
     def _question(self, place: int, example: str) -> Question:
         task, split = self._plan.places[place]
@@ -235,7 +235,7 @@ class Filling:
         self._sql.execute("UPDATE items SET corrected = 1 WHERE id = ?", (item,))
 
     def _corrected_answer(self, response: str) -> int | None:
-        answered = changes.answered_by(self._ledger, response)
+        answered = changes.find_answer(self._ledger, response)
         where = {seq: where for where, seq in self._plan.evaluations.items()}
         if answered is None or answered[0] not in where:
             return None
