@@ -22,7 +22,7 @@ from errorbook.llm.endpoint import Dialect
 from errorbook.llm.engine import Engine
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Accepted, Ask, Failed, Message, Rejected
-from errorbook.llm.structured import check_form, reader, schema_of
+from errorbook.llm.structured import check_form, make_reader, schema_of
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +93,7 @@ async def run_plain(options: argparse.Namespace) -> Outcome:
     import aiohttp
 
     endpoint = OpenAIChat(options.model, base_url=options.base_url, api_key_env=options.api_key_env)
-    waiting, read = asks(options.calls), reader(Answer)
+    waiting, read = asks(options.calls), make_reader(Answer)
     accepted = 0
     start = time.perf_counter()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=endpoint.headers()) as session:

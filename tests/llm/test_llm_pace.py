@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from errorbook.errors import ModelError
 from errorbook.llm import faults
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.llm.pace import Pace, backoff
+from errorbook.llm.pace import Pace, compute_backoff
 
 ENDPOINT = OpenAIChat("poet", base_url="http://localhost:8000/v1")
 
@@ -64,7 +64,7 @@ def test_nothing_starts_before_the_server_allows_it() -> None:
 
 @given(st.integers(1, 60), st.none() | st.floats(0, 120))
 def test_back_off_grows_with_jitter_has_an_end_and_obeys_the_server(failures: int, wait: float | None) -> None:
-    delay = backoff(failures, wait)
+    delay = compute_backoff(failures, wait)
     usual = min(30.0, 0.25 * 2.0 ** (failures - 1))
 
     assert (wait or 0.0) <= delay <= max(usual * 1.5, (wait or 0.0) * 1.1)
@@ -86,13 +86,13 @@ def test_back_off_grows_with_jitter_has_an_end_and_obeys_the_server(failures: in
     ],
 )
 def test_retry_after_in_all_its_forms(headers: Mapping[str, str], seconds: float | None) -> None:
-    assert faults.retry_after(headers) == seconds
+    assert faults.read_retry_after(headers) == seconds
 
 
 def test_retry_after_as_a_date_ahead() -> None:
     date = format_datetime(datetime.fromtimestamp(time.time() + 20, UTC), usegmt=True)
 
-    assert faults.retry_after({"Retry-After": date}) == pytest.approx(20, abs=2)
+    assert faults.read_retry_after({"Retry-After": date}) == pytest.approx(20, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_retry_after_as_a_date_ahead() -> None:
     ],
 )
 def test_rate_limit_headers(headers: Mapping[str, str], seconds: float | None) -> None:
-    found = faults.exhausted(headers)
+    found = faults.read_exhausted(headers)
 
     assert found == (seconds if seconds is None else pytest.approx(seconds))
 
@@ -118,7 +118,7 @@ def test_anthropics_reset_is_a_date() -> None:
     reset = (datetime.now(UTC) + timedelta(seconds=9)).isoformat()
     headers = {"anthropic-ratelimit-tokens-remaining": "0", "anthropic-ratelimit-tokens-reset": reset}
 
-    assert faults.exhausted(headers) == pytest.approx(9, abs=1)
+    assert faults.read_exhausted(headers) == pytest.approx(9, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_anthropics_reset_is_a_date() -> None:
 def test_what_a_status_means(status: int, known_good: bool, kind: type[Exception]) -> None:
     body = b'{"error": {"message": "The poet sleeps."}}'
 
-    found = faults.judge(ENDPOINT, status, {}, body, known_good=known_good)
+    found = faults.classify_refusal(ENDPOINT, status, {}, body, known_good=known_good)
 
     assert type(found) is kind
     assert "The poet sleeps" in str(found)
@@ -151,12 +151,12 @@ def test_what_a_status_means(status: int, known_good: bool, kind: type[Exception
 def test_an_empty_account_is_no_reason_to_wait() -> None:
     body = b'{"error": {"message": "You exceeded your current quota.", "code": "insufficient_quota"}}'
 
-    assert isinstance(faults.judge(ENDPOINT, 429, {}, body, known_good=True), ModelError)
+    assert isinstance(faults.classify_refusal(ENDPOINT, 429, {}, body, known_good=True), ModelError)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<html>502</html>", b"\xff\xfe", b"[1]", b'{"error": "no"}', b'{"detail": []}', b"null"]
 )
 def test_a_servers_words_are_found_or_left_out(body: bytes) -> None:
-    assert isinstance(faults.message(body), str)
-    assert "<" not in faults.message(body)
+    assert isinstance(faults.read_message(body), str)
+    assert "<" not in faults.read_message(body)

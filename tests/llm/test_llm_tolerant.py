@@ -36,7 +36,7 @@ class Page(Record, frozen=True, kw_only=True):
 def test_whole_json_is_read_as_the_standard_library_does(value: Any, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
 
-    assert list(tolerant.values(text)) == [json.loads(text)]
+    assert list(tolerant.find_values(text)) == [json.loads(text)]
 
 
 @QUICK
@@ -44,12 +44,12 @@ def test_whole_json_is_read_as_the_standard_library_does(value: Any, ascii_only:
 def test_text_around_the_value_is_no_matter(value: Any, prose: str, opening: str) -> None:
     text = f"{opening}{json.dumps(value)}\n```{prose}"
 
-    assert list(tolerant.values(text)) == [value]
+    assert list(tolerant.find_values(text)) == [value]
 
 
 @given(st.text(alphabet='{}[]":,\\ab1-e.u tru'))
 def test_nothing_crashes_the_reader(text: str) -> None:
-    list(tolerant.values(text))
+    list(tolerant.find_values(text))
 
 
 @QUICK
@@ -58,7 +58,7 @@ def test_a_reply_that_was_cut_off_is_never_taken_for_the_whole(value: dict[str, 
     text = json.dumps(value)
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
 
-    assert value not in list(tolerant.values(cut)) or value in value.values()
+    assert value not in list(tolerant.find_values(cut)) or value in value.values()
 
 
 @pytest.mark.parametrize(
@@ -73,22 +73,22 @@ def test_a_reply_that_was_cut_off_is_never_taken_for_the_whole(value: dict[str, 
     ],
 )
 def test_small_faults_are_forgiven(text: str, value: Any) -> None:
-    assert list(tolerant.values(text)) == [value]
+    assert list(tolerant.find_values(text)) == [value]
 
 
 @pytest.mark.parametrize(
     "text", ["", "no", '{"a": 1', '{"a"', '{"a": "b}', "[1, 2", "{'a': 1}", "{a: 1}", "{,}", "[,]", "{" * 5000]
 )
 def test_what_is_not_whole_has_no_value(text: str) -> None:
-    assert list(tolerant.values(text)) == []
+    assert list(tolerant.find_values(text)) == []
 
 
 def test_deep_nesting_is_refused_rather_than_followed() -> None:
-    assert len(list(tolerant.values("[" * 100 + "]" * 100))) <= 1
+    assert len(list(tolerant.find_values("[" * 100 + "]" * 100))) <= 1
 
 
 def test_the_last_fitting_value_is_meant() -> None:
-    read = structured.reader(Note)
+    read = structured.make_reader(Note)
 
     text = 'Let me try {"answer": 3}. Or: {"thought": "a", "answer": 4}. No: {"thought": "b", "answer": 5}.'
 
@@ -106,7 +106,7 @@ def test_the_last_fitting_value_is_meant() -> None:
 )
 def test_an_invalid_reply_says_where(text: str, words: str) -> None:
     with pytest.raises(InvalidReply) as caught:
-        structured.reader(Note)(text)
+        structured.make_reader(Note)(text)
 
     assert words in str(caught.value)
 

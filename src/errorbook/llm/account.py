@@ -81,11 +81,11 @@ class Account:
         return tuple(value.removeprefix("Bearer ") for value in (*self._own_headers().values(), self._key()) if value)
 
     def _own_headers(self) -> dict[str, str]:
-        """The user's headers. Raises ModelError where one is to come from the environment and is not there."""
+        """The user's headers. Raises ModelError if one is to come from the environment and is not there."""
         return {name: self._from_environment(value) for name, value in self._headers.items()}
 
     def _key(self) -> str:
-        """The key, or nothing where none is wanted. Raises ModelError where it is not set."""
+        """The key, or nothing if none is wanted. Raises ModelError if it is not set."""
         return self._from_environment("$" + self._api_key_env) if self._api_key_env else ""
 
     def _from_environment(self, value: str) -> str:

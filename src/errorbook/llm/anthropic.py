@@ -9,8 +9,8 @@ import msgspec
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import AnthropicBatches
 from errorbook.llm.endpoint import Dialect, Reply, Request
-from errorbook.llm.faults import Lost, message
-from errorbook.llm.openai_chat import instructed
+from errorbook.llm.faults import Lost, read_message
+from errorbook.llm.openai_chat import add_instruction
 from errorbook.llm.records import Ask
 
 VERSION = "2023-06-01"
@@ -57,7 +57,7 @@ class Anthropic(Account):
 
     def build(self, ask: Ask, dialect: Dialect) -> Request:
         """See `Endpoint`."""
-        told = instructed(ask) if ask.schema and dialect.mode != "schema" else ask.messages
+        told = add_instruction(ask) if ask.schema and dialect.mode != "schema" else ask.messages
         body: dict[str, Any] = {
             "model": self._model,
             "max_tokens": ask.max_tokens,
@@ -79,7 +79,7 @@ class Anthropic(Account):
         try:
             reply = _READ.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Lost(f"the server sent no message ({message(body) or 'an empty body'})") from None
+            raise Lost(f"the server sent no message ({read_message(body) or 'an empty body'})") from None
         called = [bytes(block.input).decode() for block in reply.content if block.type == "tool_use"]
         text = called[0] if called else "".join(block.text for block in reply.content if block.type == "text")
         tokens_in = tokens_out = None

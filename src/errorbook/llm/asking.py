@@ -42,7 +42,7 @@ class Buyer(Protocol):
         ...
 
     def waiting(self) -> float:
-        """The caller has nothing else to do: for how many seconds it is to wait. Raises where all waiting is vain."""
+        """The caller has nothing else to do: for how many seconds it is to wait. Raises if all waiting is vain."""
         ...
 
     def halt(self, group: Group) -> None:
@@ -122,7 +122,7 @@ class Asking(Generic[K, T]):
         self._arrived.put((work, outcome))
 
     def _step(self, *, wait: bool) -> Result[K, T] | None:
-        """Deal with one outcome: a result, or None where there is none yet."""
+        """Deal with one outcome: a result, or None if there is none yet."""
         try:
             work, outcome = self._arrived.get_nowait()
         except queue.Empty:
@@ -148,7 +148,7 @@ class Asking(Generic[K, T]):
         return None
 
     def _read(self, work: _Work[K], bought: Bought) -> Result[K, T] | None:
-        """The result of a reply, or None where it is asked for again."""
+        """The result of a reply, or None if it is asked for again."""
         work.add(bought)
         text = bought.reply.text
         try:
@@ -169,6 +169,6 @@ def _correct(ask: Ask, reply: str, reason: str) -> Ask:
     """The ask with its invalid reply and what is wrong with it."""
     turns = (
         Message(role="assistant", content=reply[:SHOWN] or "(no text)"),
-        Message(role="user", content=structured.again(reason)),
+        Message(role="user", content=structured.write_correction(reason)),
     )
     return msgspec.structs.replace(ask, messages=(*ask.messages, *turns))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from errorbook.llm.endpoint import Endpoint, Request
-from errorbook.llm.faults import Lost, judge, message
+from errorbook.llm.faults import Lost, classify_refusal, read_message
 from errorbook.llm.http import Answer, Http
 
 MOST_REQUESTS = 20_000
@@ -16,24 +16,24 @@ MOST_BYTES = 90_000_000
 
 
 class Parcel(NamedTuple):
-    """A batch ready to be submitted. `tag` finds it again where the answer to its submission is lost, unless empty."""
+    """A batch ready to be submitted. `tag` finds it again if the answer to its submission is lost, unless empty."""
 
     tag: str
     body: bytes
 
 
-class Line(NamedTuple):
-    """One result: the HTTP status that the request met, 0 where it was not worked on in time."""
+class BatchReply(NamedTuple):
+    """One result: the HTTP status that the request met, 0 if it was not worked on in time."""
 
     key: str
     status: int
     body: bytes
 
 
-class Ended(NamedTuple):
-    """A finished batch; `problem` is set where it was refused as a whole."""
+class FinishedBatch(NamedTuple):
+    """A finished batch; `problem` is set if it was refused as a whole."""
 
-    lines: list[Line]
+    lines: list[BatchReply]
     problem: str = ""
 
 
@@ -52,7 +52,7 @@ class BatchApi(Protocol):
         """The id of the batch that was made of a parcel, if it was."""
         ...
 
-    async def fetch(self, http: Http, batch: str) -> Ended | None:
+    async def fetch(self, http: Http, batch: str) -> FinishedBatch | None:
         """The results, or None while it is not finished."""
         ...
 
@@ -106,7 +106,7 @@ class OpenAIBatches:
         batches = _value(self._endpoint, answer).get("data", [])
         return next((str(batch["id"]) for batch in batches if batch.get("input_file_id") == tag), None)
 
-    async def fetch(self, http: Http, batch: str) -> Ended | None:
+    async def fetch(self, http: Http, batch: str) -> FinishedBatch | None:
         """See `BatchApi`."""
         told = _value(self._endpoint, await http.send("GET", f"{self._endpoint.base_url}/batches/{batch}"))
         if told.get("status") not in {"completed", "failed", "expired", "cancelled"}:
@@ -116,13 +116,13 @@ class OpenAIBatches:
             if told.get(name):
                 url = f"{self._endpoint.base_url}/files/{told[name]}/content"
                 lines += [self._line(line) for line in _lines(self._endpoint, await http.send("GET", url), _OpenAILine)]
-        problem = message(msgspec.json.encode(told.get("errors"))) if told["status"] == "failed" else ""
-        return Ended(lines, problem)
+        problem = read_message(msgspec.json.encode(told.get("errors"))) if told["status"] == "failed" else ""
+        return FinishedBatch(lines, problem)
 
-    def _line(self, line: _OpenAILine) -> Line:
+    def _line(self, line: _OpenAILine) -> BatchReply:
         if line.response is None:
-            return Line(line.custom_id, 0, b"")
-        return Line(line.custom_id, line.response.status_code, bytes(line.response.body))
+            return BatchReply(line.custom_id, 0, b"")
+        return BatchReply(line.custom_id, line.response.status_code, bytes(line.response.body))
 
 
 class _Result(msgspec.Struct):
@@ -156,36 +156,36 @@ class AnthropicBatches:
         """See `BatchApi`."""
         return None
 
-    async def fetch(self, http: Http, batch: str) -> Ended | None:
+    async def fetch(self, http: Http, batch: str) -> FinishedBatch | None:
         """See `BatchApi`."""
         told = _value(self._endpoint, await http.send("GET", f"{self._url}/{batch}"))
         if told.get("processing_status") != "ended":
             return None
         answer = await http.send("GET", f"{self._url}/{batch}/results")
-        return Ended([self._line(line) for line in _lines(self._endpoint, answer, _AnthropicLine)])
+        return FinishedBatch([self._line(line) for line in _lines(self._endpoint, answer, _AnthropicLine)])
 
-    def _line(self, line: _AnthropicLine) -> Line:
+    def _line(self, line: _AnthropicLine) -> BatchReply:
         if line.result.type == "succeeded":
-            return Line(line.custom_id, 200, bytes(line.result.message))
+            return BatchReply(line.custom_id, 200, bytes(line.result.message))
         if line.result.type == "errored":
             error = bytes(line.result.error)
-            return Line(line.custom_id, 400 if b"invalid_request_error" in error else 500, error)
-        return Line(line.custom_id, 0, b"")
+            return BatchReply(line.custom_id, 400 if b"invalid_request_error" in error else 500, error)
+        return BatchReply(line.custom_id, 0, b"")
 
 
 def _value(endpoint: Endpoint, answer: Answer) -> dict[str, Any]:
-    """The object that a server has sent. Raises what a refusal stands for, or Lost where it is no object."""
+    """The object that a server has sent. Raises what a refusal stands for, or Lost if it is no object."""
     if answer.status != 200:
-        raise judge(endpoint, answer.status, answer.headers, answer.body, known_good=False)
+        raise classify_refusal(endpoint, answer.status, answer.headers, answer.body, known_good=False)
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])
     except msgspec.DecodeError:
-        raise Lost(f"the server sent no JSON object ({message(answer.body)})") from None
+        raise Lost(f"the server sent no JSON object ({read_message(answer.body)})") from None
 
 
 def _lines(endpoint: Endpoint, answer: Answer, kind: type[Any]) -> list[Any]:
     if answer.status != 200:
-        raise judge(endpoint, answer.status, answer.headers, answer.body, known_good=True)
+        raise classify_refusal(endpoint, answer.status, answer.headers, answer.body, known_good=True)
     try:
         return list(msgspec.json.Decoder(kind).decode_lines(answer.body))
     except msgspec.DecodeError as error:

@@ -14,16 +14,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 from errorbook.errors import ErrorbookError, ModelError
-from errorbook.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchApi, Ended, Line
-from errorbook.llm.budget import NOTHING, Amount, Price, Purse, actual, worst_case
+from errorbook.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchApi, BatchReply, FinishedBatch
+from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
 from errorbook.llm.dialects import Dialects
 from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
-from errorbook.llm.faults import Fault, Lost, Refused, message
+from errorbook.llm.faults import Fault, Lost, Refused, read_message
 from errorbook.llm.http import Http, Limits
-from errorbook.llm.orders import Bought, Group, Order, Outcome, Stopped, Terms, Unbought, from_store
-from errorbook.llm.pace import backoff
+from errorbook.llm.orders import Bought, Group, Order, Outcome, Stopped, Terms, Unbought, read_outcome
+from errorbook.llm.pace import compute_backoff
 from errorbook.llm.records import Ask
-from errorbook.llm.redact import redacted, secrets_of
+from errorbook.llm.redact import collect_secrets, redact
 from errorbook.llm.store import Store
 from errorbook.records import digest
 
@@ -76,7 +76,7 @@ class BatchDesk:
         """See `Buyer`."""
         kept = self._store.find(order.key)
         if kept is not None:
-            order.end(from_store(self._endpoint, kept))
+            order.end(read_outcome(self._endpoint, kept))
             return
         self._orders.setdefault(order.key, []).append(order)
         under_way = any(order.key in keys for keys in self._open.values())
@@ -109,12 +109,12 @@ class BatchDesk:
     # submitting ------------------------------------------------------------------------------------------------------
 
     def _submit(self) -> bool:
-        """Submit one batch of what fits the budget; False where nothing does and there is something to wait for."""
+        """Submit one batch of what fits the budget; False if nothing does and there is something to wait for."""
         items: list[tuple[str, Request]] = []
         size = 0
         for order in list(self._fresh.values()):
             request = self._endpoint.build(order.ask, self._dialects.current)
-            reserved = worst_case(order.ask, request, self._price, DISCOUNT)
+            reserved = estimate_worst_case(order.ask, request, self._price, DISCOUNT)
             size += len(request.body)
             if len(items) == MOST_REQUESTS or size > MOST_BYTES:
                 break
@@ -174,7 +174,7 @@ class BatchDesk:
     # fetching --------------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """Fetch what is finished; sleep where nothing is."""
+        """Fetch what is finished; sleep if nothing is."""
         ended = False
         for batch in list(self._open):
             result = self._call(partial(self._api.fetch, self._http, batch))
@@ -184,7 +184,7 @@ class BatchDesk:
         if not ended and self._open:
             time.sleep(self._terms.poll)
 
-    def _fetched(self, batch: str, ended: Ended) -> None:
+    def _fetched(self, batch: str, ended: FinishedBatch) -> None:
         held = self._open.pop(batch)
         bought: list[tuple[str, Outcome]] = []
         for line in ended.lines:
@@ -199,8 +199,8 @@ class BatchDesk:
             if outcome is not _LATER:
                 _deliver(self._orders.pop(key, []), outcome)
 
-    def _landed(self, line: Line, reserved: Amount) -> Outcome:
-        body = redacted(line.body, self._secrets)
+    def _landed(self, line: BatchReply, reserved: Amount) -> Outcome:
+        body = redact(line.body, self._secrets)
         orders = self._orders.get(line.key, [])
         if line.status == 200:
             try:
@@ -213,12 +213,12 @@ class BatchDesk:
             if not orders or self._dialects.refused(used, body, orders[0].ask):
                 return self._again(line.key, reserved, "the server speaks another dialect")
             self._settle(line.key, reserved)
-            return Unbought(f"The server refuses the request ({message(body)}).")
+            return Unbought(f"The server refuses the request ({read_message(body)}).")
         reason = f"it failed with status {line.status}" if line.status else "it was not worked on in time"
         return self._again(line.key, reserved, reason)
 
     def _bought(self, key: str, body: bytes, reply: Reply, reserved: Amount) -> Outcome:
-        spent = actual(reserved, reply, self._price, DISCOUNT)
+        spent = compute_spent(reserved, reply, self._price, DISCOUNT)
         self._back(key, reserved, spent)
         self._store.keep(key, body, spent)
         return Bought(reply, spent.nano, cached=False)
@@ -252,7 +252,7 @@ class BatchDesk:
     def _connect(self) -> None:
         if self._runner is None:
             headers = self._endpoint.headers()
-            self._secrets = secrets_of(self._endpoint)
+            self._secrets = collect_secrets(self._endpoint)
             self._runner = asyncio.Runner()
             self._runner.run(self._open_http(headers))
 
@@ -270,7 +270,7 @@ class BatchDesk:
             except Fault as fault:
                 reason, wait = fault.reason, getattr(fault, "wait", None)
             if attempt < CALLS:
-                time.sleep(backoff(attempt, wait, self._terms.first_wait))
+                time.sleep(compute_backoff(attempt, wait, self._terms.first_wait))
         raise ModelError(
             f"The batch API of {self._endpoint.base_url} does not work now: {reason}; run again later, batches under "
             "way are not lost."

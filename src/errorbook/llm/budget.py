@@ -63,7 +63,7 @@ class Amount(NamedTuple):
         return self.nano / NANO
 
 
-def worst_case(ask: Ask, request: Request, price: Price | None, share: float = 1.0) -> Amount:
+def estimate_worst_case(ask: Ask, request: Request, price: Price | None, share: float = 1.0) -> Amount:
     """The most that a request can cost: no tokenizer makes more than one token of a byte."""
     tokens_in = len(request.body) + TEMPLATE_TOKENS
     nano = price.nano(tokens_in, ask.max_tokens, share) if price else 0
@@ -73,8 +73,8 @@ def worst_case(ask: Ask, request: Request, price: Price | None, share: float = 1
 NOTHING = Amount()
 
 
-def actual(reserved: Amount, reply: Reply, price: Price | None, share: float = 1.0) -> Amount:
-    """What a reply did cost; the whole reservation where the server does not count tokens."""
+def compute_spent(reserved: Amount, reply: Reply, price: Price | None, share: float = 1.0) -> Amount:
+    """What a reply did cost; the whole reservation if the server does not count tokens."""
     tokens_in, tokens_out = reply.input_tokens, reply.output_tokens
     if tokens_in is None or tokens_out is None:
         return reserved
@@ -94,7 +94,7 @@ class Purse:
         self.held = NOTHING
 
     def require(self, price: Price | None, model: str) -> None:
-        """Raise BudgetError where the cap is in dollars and the price is unknown."""
+        """Raise BudgetError if the cap is in dollars and the price is unknown."""
         if self.budget.usd is not None and price is None:
             raise BudgetError(
                 f"A cap of ${self.budget.usd:g} cannot be kept, because the price of '{model}' is not known; "

@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 BATCH_SHARE = 0.5
-"""What is left to pay where the provider's batch API is used."""
+"""What is left to pay if the provider's batch API is used."""
 
 
-class Line:
+class Client:
     """An endpoint with its price and budget; each stage opens an engine on it, and all share one budget."""
 
     def __init__(
@@ -63,8 +63,8 @@ class Line:
         return engine
 
 
-def price_of(price_input: float | None, price_output: float | None) -> Price | None:
-    """The price, or None where it is not given. Raises ConfigError where half of it is."""
+def read_price(price_input: float | None, price_output: float | None) -> Price | None:
+    """The price, or None if it is not given. Raises ConfigError if half of it is."""
     if price_input is None and price_output is None:
         return None
     if price_input is None or price_output is None:
@@ -74,7 +74,7 @@ def price_of(price_input: float | None, price_output: float | None) -> Price | N
     return Price(input=price_input, output=price_output)
 
 
-def store_in(workspace: str | None) -> Path | None:
+def store_path(workspace: str | None) -> Path | None:
     """The store of calls in a run's folder."""
     return Path(workspace) / "calls.sqlite" if workspace else None
 

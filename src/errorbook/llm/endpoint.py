@@ -34,7 +34,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A reply out of its envelope. Token counts are None where the server gives none."""
+    """A reply out of its envelope. Token counts are None if the server gives none."""
 
     text: str
     input_tokens: int | None
@@ -71,7 +71,7 @@ class Endpoint(Protocol):
         ...
 
     def headers(self) -> Mapping[str, str]:
-        """Headers of every request, with the key from the environment. Raises ModelError where it is not set."""
+        """Headers of every request, with the key from the environment. Raises ModelError if it is not set."""
         ...
 
     def secrets(self) -> tuple[str, ...]:
@@ -83,9 +83,9 @@ class Endpoint(Protocol):
         ...
 
     def read(self, body: bytes) -> Reply:
-        """The reply in a body that came with status 200. Raises faults.Lost where it is not a whole envelope."""
+        """The reply in a body that came with status 200. Raises faults.Lost if it is not a whole envelope."""
         ...
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
-        """After status 400 or 422: the dialect to try instead, or None where the request itself is at fault."""
+        """After status 400 or 422: the dialect to try instead, or None if the request itself is at fault."""
         ...

@@ -7,7 +7,7 @@
 
 The caller's thread pulls the asks, reads the store and runs the check; a background thread does the HTTP. A reply that
 the check refuses is shown to the model with the refusal and asked again; each such round is a request of its own, so a
-rerun finds all of them in the store. Where everything is in the store, no thread is started and nothing is sent.
+rerun finds all of them in the store. If everything is in the store, no thread is started and nothing is sent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from errorbook.llm.batches import BatchDesk
 from errorbook.llm.budget import Amount, Budget, Price, Purse
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.exchange import Exchange
-from errorbook.llm.orders import Group, Order, Terms, from_store
+from errorbook.llm.orders import Group, Order, Terms, read_outcome
 from errorbook.llm.pace import Pace
 from errorbook.llm.records import Ask, K, Result, T
 from errorbook.llm.store import Store, Ticket
@@ -123,14 +123,14 @@ class Engine:
         return digest(self.endpoint.identity, ask.hash)
 
     def buy(self, order: Order) -> None:
-        """See `Buyer`. Raises ModelError where the key for the endpoint is missing."""
+        """See `Buyer`. Raises ModelError if the key for the endpoint is missing."""
         if not self._from_store(order):
             self._start()
             if not self._exchange.order(order):
                 self._from_store(order)
 
     def waiting(self) -> float:
-        """See `Buyer`. Raises StageError where the background thread has died."""
+        """See `Buyer`. Raises StageError if the background thread has died."""
         if self._thread is not None and not self._thread.is_alive():
             raise StageError("The engine's background thread has ended unexpectedly; run again, what is done is kept.")
         return 1.0
@@ -145,7 +145,7 @@ class Engine:
         kept = self._store.find(order.key)
         if kept is None:
             return False
-        order.end(from_store(self.endpoint, kept))
+        order.end(read_outcome(self.endpoint, kept))
         return True
 
     # the background thread -------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def _batch_api(endpoint: Endpoint) -> BatchApi:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The quicker event loop where it is installed (it does not exist for Windows); None means Python's own."""
+    """The quicker event loop if it is installed (it does not exist for Windows); None means Python's own."""
     try:
         import uvloop
     except ImportError:

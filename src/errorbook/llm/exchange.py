@@ -15,13 +15,13 @@ from functools import partial
 
 from errorbook.errors import ErrorbookError, LedgerError, ModelError
 from errorbook.llm import faults
-from errorbook.llm.budget import NOTHING, Amount, Price, Purse, actual, worst_case
+from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
 from errorbook.llm.dialects import Dialects
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.http import Answer, Http
 from errorbook.llm.orders import Bought, Order, Outcome, Stopped, Terms, Unbought
-from errorbook.llm.pace import Pace, backoff
-from errorbook.llm.redact import redacted, secrets_of
+from errorbook.llm.pace import Pace, compute_backoff
+from errorbook.llm.redact import collect_secrets, redact
 from errorbook.llm.store import Store, Ticket
 
 DOWN_AT_ONCE = 5
@@ -62,7 +62,7 @@ class Exchange:
     def order(self, order: Order) -> bool:
         """Buy this unless it is being bought already, in which case the one reply is delivered to both.
 
-        Returns False, and takes nothing, where the reply is in the store by now.
+        Returns False, and takes nothing, if the reply is in the store by now.
         """
         with self._lock:
             leader = self._wanted.get(order.key)
@@ -92,9 +92,9 @@ class Exchange:
     # in the loop --------------------------------------------------------------------------------------------------
 
     def open(self, loop: asyncio.AbstractEventLoop, terms: Terms) -> None:
-        """Start within the running `loop`. Raises ModelError where a key is missing."""
+        """Start within the running `loop`. Raises ModelError if a key is missing."""
         headers = self.endpoint.headers()
-        self._secrets = secrets_of(self.endpoint)
+        self._secrets = collect_secrets(self.endpoint)
         self.loop = loop
         self._terms = terms
         self._http = Http(headers, terms.limits, self._pace.ceiling, proxies=terms.proxies)
@@ -183,7 +183,7 @@ class Exchange:
         if not order.request.url or order.dialect != self._dialects.current:
             order.dialect = self._dialects.current
             order.request = self.endpoint.build(order.ask, order.dialect)
-        order.reserved = worst_case(order.ask, order.request, self._price)
+        order.reserved = estimate_worst_case(order.ask, order.request, self._price)
         return self._purse.reserve(order.reserved)
 
     def _came_down(self, order: Order, task: asyncio.Task[None]) -> None:
@@ -205,7 +205,7 @@ class Exchange:
         try:
             answer = await self._http.post(order.request.url, order.request.body)
             # A server may tell the key that it was shown: what is kept from here on does not hold it.
-            answer = answer._replace(body=redacted(answer.body, self._secrets))
+            answer = answer._replace(body=redact(answer.body, self._secrets))
             if answer.status != 200:
                 raise self._judge(order, answer)
             self._landed(order, answer, self.endpoint.read(answer.body))
@@ -224,8 +224,8 @@ class Exchange:
         body = answer.body
         if answer.status in {400, 422} and self._dialects.refused(order.dialect, body, order.ask):
             return _OtherDialect("the server speaks another dialect")
-        fault = faults.judge(self.endpoint, answer.status, answer.headers, body, known_good=self._good)
-        wait = faults.exhausted(answer.headers)
+        fault = faults.classify_refusal(self.endpoint, answer.status, answer.headers, body, known_good=self._good)
+        wait = faults.read_exhausted(answer.headers)
         if wait is not None and isinstance(fault, faults.Busy):
             self._pace.hold(self.loop.time() + wait)
         return fault
@@ -237,12 +237,12 @@ class Exchange:
         """
         self._failed_in_a_row = 0
         self._good = True
-        wait = faults.exhausted(answer.headers)
+        wait = faults.read_exhausted(answer.headers)
         if wait is None:
             self._pace.resume()
         else:
             self._pace.hold(self.loop.time() + wait)
-        spent = actual(order.reserved, reply, self._price)
+        spent = compute_spent(order.reserved, reply, self._price)
         self._purse.settle(order.reserved, spent)
         outcome = Bought(reply, spent.nano, cached=False)
         self._store.keep(order.key, answer.body, spent, partial(self._kept, order, outcome))
@@ -254,7 +254,7 @@ class Exchange:
         self._pump()
 
     def _settle(self, order: Order, *, lost: bool) -> None:
-        """An attempt without a reply: free where the server refused it, the worst case where that is not sure."""
+        """An attempt without a reply: free if the server refused it, the worst case if that is not sure."""
         spent = order.reserved if lost else Amount(calls=1)
         self._purse.settle(order.reserved, spent)
         self._store.settle(order.key, spent)
@@ -277,11 +277,11 @@ class Exchange:
             self._deliver(order, Unbought(f"No reply after {order.failures} attempts; at last {fault.reason}."))
         else:
             wait = fault.wait if isinstance(fault, faults.Busy) else None
-            due = self.loop.time() + backoff(order.failures, wait, self._terms.first_wait)
+            due = self.loop.time() + compute_backoff(order.failures, wait, self._terms.first_wait)
             heapq.heappush(self._later, (due, next(self._number), order))
 
     def _is_down(self, fault: faults.Fault) -> ModelError | None:
-        """The circuit breaker: an error where the endpoint as a whole does not work."""
+        """The circuit breaker: an error if the endpoint as a whole does not work."""
         now, base = self.loop.time(), self.endpoint.base_url
         if not self._failed_in_a_row:
             self._failing_since = now

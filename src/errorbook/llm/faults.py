@@ -3,7 +3,7 @@
     Fault
     +-- Busy       the server asks for fewer requests (429, 503, 529): wait, send again, send less
     +-- Broken     the server failed and did no work (other 5xx): send again
-    +-- Away       no connection was made: send again, and give up soon where there never was one
+    +-- Away       no connection was made: send again, and give up soon if there never was one
     +-- Lost       the request went out and no whole reply came back: send again, but it may have been billed
     `-- Refused    this request will never work (400, 413, 422): do not send it again
 
@@ -38,7 +38,7 @@ class Fault(Exception):  # noqa: N818 - its kinds are named for what happened
 
 
 class Busy(Fault):
-    """The server asks for fewer requests, and for `wait` seconds of patience where it says how many."""
+    """The server asks for fewer requests, and for `wait` seconds of patience if it says how many."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -61,17 +61,19 @@ class Refused(Fault):
     """The server will never take this request."""
 
 
-def judge(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes, *, known_good: bool) -> Exception:
+def classify_refusal(
+    endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes, *, known_good: bool
+) -> Exception:
     """The fault, or the error for the user, that a status other than 200 stands for.
 
     `known_good` says that the endpoint has answered before: then a 403 or 404 is about this one request.
     """
-    words = message(body)
+    words = read_message(body)
     said = f"status {status}" + (f": {words}" if words else "")
     if status == 402 or (status == 429 and "insufficient_quota" in body[:2000].decode("utf-8", "replace")):
         return ModelError(f"{endpoint.base_url} wants its bill paid ({said}); add credit there and run again.")
     if status in _BUSY:
-        return Busy(f"the server is busy ({said})", retry_after(headers))
+        return Busy(f"the server is busy ({said})", read_retry_after(headers))
     if status >= 500:
         return Broken(f"the server failed ({said})")
     if status in _REFUSED or (status in {403, 404} and known_good):
@@ -94,8 +96,8 @@ def _no_use(endpoint: Endpoint, status: int, said: str) -> str:
     )
 
 
-def message(body: bytes) -> str:
-    """The server's own words about an error: its `error.message` where it sends JSON, else the start of the text."""
+def read_message(body: bytes) -> str:
+    """The server's own words about an error: its `error.message` if it sends JSON, else the start of the text."""
     text = body[:2000].decode("utf-8", "replace").strip()
     try:
         value = msgspec.json.decode(body)
@@ -111,7 +113,7 @@ def _short(text: str) -> str:
     return line if len(line) <= 200 else line[:197] + "..."
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as an HTTP date."""
     try:
         if "retry-after-ms" in headers:
@@ -126,8 +128,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def exhausted(headers: Mapping[str, str]) -> float | None:
-    """Seconds until requests are allowed again, where rate-limit headers say that none is left now; else None."""
+def read_exhausted(headers: Mapping[str, str]) -> float | None:
+    """Seconds until requests are allowed again, if rate-limit headers say that none is left now; else None."""
     for kind in ("requests", "tokens"):
         if headers.get(f"x-ratelimit-remaining-{kind}") == "0":
             return _bounded(_duration(headers.get(f"x-ratelimit-reset-{kind}", "")))
@@ -144,7 +146,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _duration(text: str) -> float:
-    """Seconds of `1s`, `6m0s` or `20ms`; 0 where it is not understood."""
+    """Seconds of `1s`, `6m0s` or `20ms`; 0 if it is not understood."""
     total, number, unit = 0.0, "", ""
     for character in f"{text} ":
         if character.isdigit() or character in ". ":

@@ -1,6 +1,6 @@
 """One POST at a time over a pool of connections, with a time limit and a limit on the reply's size.
 
-Proxies of the environment are used only where the user says so, redirects are never followed (they would carry the
+Proxies of the environment are used only if the user says so, redirects are never followed (they would carry the
 key elsewhere), and nothing is sent again here: whether that is safe is decided by the exchange.
 """
 

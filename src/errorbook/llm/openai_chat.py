@@ -10,7 +10,7 @@ from errorbook.llm import structured
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
 from errorbook.llm.endpoint import Dialect, Mode, Reply, Request
-from errorbook.llm.faults import Lost, message
+from errorbook.llm.faults import Lost, read_message
 from errorbook.llm.records import Ask, Message
 
 _FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
@@ -70,7 +70,7 @@ class OpenAIChat(Account):
             schema = {"name": ask.name, "strict": True, "schema": msgspec.Raw(ask.schema.encode())}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif ask.schema:
-            body["messages"] = instructed(ask)
+            body["messages"] = add_instruction(ask)
             if dialect.mode == "json":
                 body["response_format"] = {"type": "json_object"}
         return Request(f"{self._base_url}/chat/completions", msgspec.json.encode({**body, **self._sampling}))
@@ -81,7 +81,7 @@ class OpenAIChat(Account):
             completion = _READ.decode(body)
             choice = completion.choices[0]
         except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
-            raise Lost(f"the server sent no chat completion ({message(body) or 'an empty body'})") from None
+            raise Lost(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
         content = choice.message.content
         if isinstance(content, list):
             content = "".join(part.text for part in content)
@@ -101,10 +101,10 @@ class OpenAIChat(Account):
         return None
 
 
-def instructed(ask: Ask) -> tuple[Message, ...]:
+def add_instruction(ask: Ask) -> tuple[Message, ...]:
     """The messages with the schema told in the first one of the user's, which every chat template has room for."""
     first = next((place for place, turn in enumerate(ask.messages) if turn.role == "user"), None)
     if first is None:
-        return (*ask.messages, Message(role="user", content=structured.instruction(ask.schema).strip()))
-    told = Message(role="user", content=ask.messages[first].content + structured.instruction(ask.schema))
+        return (*ask.messages, Message(role="user", content=structured.write_instruction(ask.schema).strip()))
+    told = Message(role="user", content=ask.messages[first].content + structured.write_instruction(ask.schema))
     return (*ask.messages[:first], told, *ask.messages[first + 1 :])

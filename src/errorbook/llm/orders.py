@@ -10,7 +10,7 @@ from errorbook.llm.budget import NOTHING
 from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
 from errorbook.llm.http import Limits
 from errorbook.llm.records import Ask
-from errorbook.llm.store import Kept
+from errorbook.llm.store import StoredReply
 
 
 class Terms(NamedTuple):
@@ -87,7 +87,7 @@ class Order:
             deliver(outcome)
 
 
-def from_store(endpoint: Endpoint, kept: Kept) -> Outcome:
+def read_outcome(endpoint: Endpoint, kept: StoredReply) -> Outcome:
     """A stored reply as an outcome."""
     try:
         return Bought(endpoint.read(kept.body), kept.cost_nano, cached=True)

@@ -32,7 +32,7 @@ class Pace:
         return self.in_air < int(self.limit) and now >= self._held_until
 
     def held_for(self, now: float) -> float:
-        """Seconds until the server allows requests again; 0 where it does."""
+        """Seconds until the server allows requests again; 0 if it does."""
         return max(0.0, self._held_until - now)
 
     def hold(self, until: float) -> None:
@@ -65,7 +65,7 @@ class Pace:
             self.limit = min(float(self.ceiling), self.limit + 1)
 
 
-def backoff(failures: int, wait: float | None, base: float = 0.25, longest: float = 30.0) -> float:
+def compute_backoff(failures: int, wait: float | None, base: float = 0.25, longest: float = 30.0) -> float:
     """Seconds before a request is sent again: exponential with jitter, never less than the server asked for."""
     delay = min(longest, base * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
     return delay if wait is None else max(delay, wait * random.uniform(1.0, 1.1))  # noqa: S311 - not all at once

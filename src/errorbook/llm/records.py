@@ -39,7 +39,7 @@ class Ask(Record, frozen=True, kw_only=True):
 class Usage(Record, frozen=True, kw_only=True):
     """What a result took over all its rounds; the same whether it was bought now or read from the store.
 
-    `attempts` counts replies: 1 where the first was valid. `cached` is true where nothing was sent now.
+    `attempts` counts replies: 1 if the first was valid. `cached` is true if nothing was sent now.
     """
 
     input_tokens: int = 0

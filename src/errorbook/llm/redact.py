@@ -8,12 +8,12 @@ SHORTEST = 6
 """Characters; a shorter value is no secret, and taking it out would garble replies."""
 
 
-def secrets_of(endpoint: Endpoint) -> tuple[bytes, ...]:
-    """What must not appear in anything that comes back. Raises ModelError where a key is missing."""
+def collect_secrets(endpoint: Endpoint) -> tuple[bytes, ...]:
+    """What must not appear in anything that comes back. Raises ModelError if a key is missing."""
     return tuple(secret.encode() for secret in endpoint.secrets() if len(secret) >= SHORTEST)
 
 
-def redacted(body: bytes, secrets: tuple[bytes, ...]) -> bytes:
+def redact(body: bytes, secrets: tuple[bytes, ...]) -> bytes:
     """A body without the secrets."""
     for secret in secrets:
         if secret in body:

@@ -76,7 +76,7 @@ Commit = Callable[[list[Ticket], LedgerError | None], None]
 """Told of each commit, in the writer's thread: the tickets of its writes, and why writing has failed if it has."""
 
 
-class Kept(NamedTuple):
+class StoredReply(NamedTuple):
     """A reply from the store: its raw body and what it cost."""
 
     body: bytes
@@ -106,10 +106,10 @@ class Store:
 
     # reading ------------------------------------------------------------------------------------------------------
 
-    def find(self, key: str) -> Kept | None:
-        """The reply to a request, or None where there is none yet."""
+    def find(self, key: str) -> StoredReply | None:
+        """The reply to a request, or None if there is none yet."""
         rows = self._read("SELECT reply, cost_nano FROM calls WHERE key = ? AND reply IS NOT NULL", (key,))
-        return Kept(*rows[0]) if rows else None
+        return StoredReply(*rows[0]) if rows else None
 
     def spent(self) -> Amount:
         """Everything spent by all runs; what was in the air when a process died counts in full."""
@@ -169,7 +169,7 @@ class Store:
             self._write("DELETE FROM batches WHERE id = ?", (formerly,))
 
     def flush(self) -> None:
-        """Wait until everything written so far is on the disk. Raises LedgerError where it could not be written."""
+        """Wait until everything written so far is on the disk. Raises LedgerError if it could not be written."""
         done = threading.Event()
         self._writes.put(_Write("SELECT 1", (), flushed=done))
         done.wait()

@@ -49,7 +49,7 @@ def _inline(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> 
     return {key: _inline(value, definitions, inside) for key, value in node.items() if key not in _DROPPED}
 
 
-def reader(kind: type[T]) -> Callable[[str], T]:
+def make_reader(kind: type[T]) -> Callable[[str], T]:
     """A function from a text to a `kind`; it raises InvalidReply with a sentence that says where the text is wrong."""
     decoder = msgspec.json.Decoder(kind)
 
@@ -63,15 +63,15 @@ def reader(kind: type[T]) -> Callable[[str], T]:
 
 
 def check_form(kind: type[T]) -> Callable[[object, Reply], T]:
-    """A check for `Engine.ask` where every key's reply must be a `kind`, and nothing more."""
-    read = reader(kind)
+    """A check for `Engine.ask` if every key's reply must be a `kind`, and nothing more."""
+    read = make_reader(kind)
     return lambda _, reply: read(reply.text)
 
 
 def _search(text: str, kind: type[T]) -> T:
     """The last value in the text that is a `kind`: what is thought aloud comes before what is meant."""
     fault, found = "", []
-    for value in tolerant.values(text):
+    for value in tolerant.find_values(text):
         try:
             found.append(msgspec.convert(value, kind))
         except msgspec.ValidationError as error:
@@ -85,11 +85,11 @@ def _search(text: str, kind: type[T]) -> T:
     raise InvalidReply("The reply holds no complete JSON object; write one that follows the schema, and nothing else.")
 
 
-def instruction(schema: str) -> str:
-    """What is added to the prompt where a server does not hold replies to a schema by itself."""
+def write_instruction(schema: str) -> str:
+    """What is added to the prompt if a server does not hold replies to a schema by itself."""
     return f"\n\nReply with one JSON object and nothing else. It must follow this JSON schema:\n{schema}"
 
 
-def again(fault: str) -> str:
+def write_correction(fault: str) -> str:
     """What the model is told about an invalid reply."""
     return f"That reply cannot be used. {fault} Write the whole reply again, corrected, in the form that was asked for."

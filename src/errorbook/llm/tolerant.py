@@ -25,8 +25,8 @@ class NotJson(ValueError):  # noqa: N818 - a verdict on a text
     """There is no whole JSON value at a place."""
 
 
-def values(text: str) -> Iterator[Any]:
-    """The objects and arrays in a text, outermost ones in their order; nothing where there is none."""
+def find_values(text: str) -> Iterator[Any]:
+    """The objects and arrays in a text, outermost ones in their order; nothing if there is none."""
     text = text[:MOST_CHARACTERS]
     place = 0
     for _ in range(MOST_STARTS):

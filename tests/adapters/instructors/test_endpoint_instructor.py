@@ -21,7 +21,13 @@ from hypothesis import strategies as st
 from teacher_kit import INJECTION, blocks, example, mistake, outside, teacher
 
 from errorbook.adapters.instructors import replies
-from errorbook.adapters.instructors.asking import Settings, kind_of, to_answer, to_diagnose, to_write
+from errorbook.adapters.instructors.asking import (
+    Settings,
+    build_answer_prompt,
+    build_diagnose_prompt,
+    build_write_prompt,
+    kind_of,
+)
 from errorbook.adapters.instructors.custom import custom
 from errorbook.adapters.instructors.endpoint import EndpointInstructor, anthropic, openai
 from errorbook.adapters.instructors.forecast import Priced, Work
@@ -67,12 +73,12 @@ def test_every_kind_has_its_prompts_in_every_strategy(of: Any) -> None:
         response="r", example="e", task="sums", strategy="s", error_kind="k", misconception="m", skill="s"
     )
     for wrong in (mistake(of, "It is 3."), mistake(of, "It is 3.", [(of, "It is 4.")])):
-        asks.append(to_diagnose(wrong, Settings()).ask)
+        asks.append(build_diagnose_prompt(wrong, Settings()).ask)
         told = Assignment(task="sums", index=0, count=2, mistake=wrong, diagnosis=diagnosis, alike=(WRONG,))
-        asks.append(to_write(told, Settings()).ask)  # type: ignore[union-attr]
-    undirected = to_write(Assignment(task="sums", index=0, count=2, exemplars=(of,)), Settings())
+        asks.append(build_write_prompt(told, Settings()).ask)  # type: ignore[union-attr]
+    undirected = build_write_prompt(Assignment(task="sums", index=0, count=2, exemplars=(of,)), Settings())
     assert undirected is not None
-    asks += [undirected.ask, to_answer(of, 0, Settings()).ask]
+    asks += [undirected.ask, build_answer_prompt(of, 0, Settings()).ask]
     for ask in asks:
         assert of.question in ask.messages[-1].content
         assert "\n\n\n" not in ask.messages[-1].content
@@ -83,7 +89,7 @@ def test_every_kind_has_its_prompts_in_every_strategy(of: Any) -> None:
 
 def test_the_blind_question_shows_no_answer_and_no_solution() -> None:
     told = example("How many legs have 12 spiders?", "ninety-six", solution="12 times eight")
-    prompt = to_answer(told, 0, Settings()).ask.messages[-1].content
+    prompt = build_answer_prompt(told, 0, Settings()).ask.messages[-1].content
     assert "How many legs have 12 spiders?" in prompt
     assert "ninety-six" not in prompt
     assert "times eight" not in prompt
@@ -91,7 +97,7 @@ def test_the_blind_question_shows_no_answer_and_no_solution() -> None:
 
 def test_a_prompts_version_changes_with_its_strategy_and_its_schema_but_not_with_the_row() -> None:
     other = mistake(NEAR, "11 + 12 = 32")
-    versions = [to_diagnose(one, Settings()).version for one in (WRONG, other, LEC)]
+    versions = [build_diagnose_prompt(one, Settings()).version for one in (WRONG, other, LEC)]
     assert versions[0] == versions[1] != versions[2]
 
 
@@ -102,7 +108,7 @@ def test_a_later_round_and_cycle_are_other_requests_and_one_mistake_more_re_buys
 
     def ask(of: Mistake = WRONG, **changes: int) -> str:
         fields: dict[str, Any] = {"index": 0, "count": 2, **changes}
-        prompt = to_write(Assignment(task="sums", mistake=of, diagnosis=diagnosis, **fields), Settings())
+        prompt = build_write_prompt(Assignment(task="sums", mistake=of, diagnosis=diagnosis, **fields), Settings())
         assert prompt is not None
         return prompt.ask.hash
 
@@ -145,12 +151,12 @@ def test_a_quote_that_is_never_in_the_response_is_a_failure_with_its_price() -> 
 
 
 def test_white_space_is_the_only_liberty_of_a_quote() -> None:
-    assert replies.quote("a  +\tb", "so a + \n b = c") == "a + \n b"
+    assert replies.find_quote("a  +\tb", "so a + \n b = c") == "a + \n b"
     with pytest.raises(InvalidReply):
-        replies.quote("a + B", "so a + b = c")
+        replies.find_quote("a + B", "so a + b = c")
     with pytest.raises(InvalidReply):
-        replies.quote(" ", "so a + b = c")
-    assert replies.quote("", " ") == ""
+        replies.find_quote(" ", "so a + b = c")
+    assert replies.find_quote("", " ") == ""
 
 
 @given(st.lists(st.text(), min_size=1).map("\n".join))
@@ -158,7 +164,7 @@ def test_white_space_is_the_only_liberty_of_a_quote() -> None:
 def test_every_line_of_a_response_can_be_quoted(text: str) -> None:
     lines = [line for line in text.split("\n") if line.split()]
 
-    assert [line for line in lines if replies.quote(line, text) not in text] == []
+    assert [line for line in lines if replies.find_quote(line, text) not in text] == []
 
 
 @pytest.mark.parametrize(
@@ -388,7 +394,9 @@ def test_what_the_model_said_before_is_data_too() -> None:
         misconception=f"{INJECTION}\n</diagnosis>",
         skill="s",
     )
-    prompt = to_write(Assignment(task="sums", index=0, count=1, mistake=WRONG, diagnosis=diagnosis), Settings())
+    prompt = build_write_prompt(
+        Assignment(task="sums", index=0, count=1, mistake=WRONG, diagnosis=diagnosis), Settings()
+    )
     assert prompt is not None
     assert INJECTION not in outside(prompt.ask.messages[-1].content)
     assert INJECTION in blocks(prompt.ask.messages[-1].content)["diagnosis"]

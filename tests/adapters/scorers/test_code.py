@@ -236,7 +236,7 @@ def test_odd_text_breaks_nothing(text: str) -> None:
 def test_odd_fences_break_nothing(lines: list[str]) -> None:
     text = "\n".join(lines)
 
-    assert all(block.strip() for block in programs.fenced(text))
+    assert all(block.strip() for block in programs.find_fenced(text))
     prepare(example(), text)
 
 

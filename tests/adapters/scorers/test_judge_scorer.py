@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from teacher_kit import blocks, outside
 
-from errorbook.adapters.scorers.judge import ENOUGH, Judge, agreement
+from errorbook.adapters.scorers.judge import ENOUGH, Judge, measure_agreement
 from errorbook.config import Config, load
 from errorbook.errors import BudgetError, ConfigError, DataError
 from errorbook.interfaces import BatchScorer
@@ -208,8 +208,8 @@ VERDICTS = st.sampled_from(["right", "wrong"])
 
 @given(st.lists(st.tuples(VERDICTS, VERDICTS | st.just("unscorable")), min_size=1))
 def test_agreement_is_bounded_and_indifferent_to_order(pairs: list[tuple[str, str]]) -> None:
-    found = agreement(pairs)
-    assert found == agreement(pairs[::-1])
+    found = measure_agreement(pairs)
+    assert found == measure_agreement(pairs[::-1])
     assert -1 <= found.kappa <= 1
     assert found.low <= found.accuracy <= found.high
     assert (found.agreed == found.n) or found.kappa < 1
@@ -217,6 +217,6 @@ def test_agreement_is_bounded_and_indifferent_to_order(pairs: list[tuple[str, st
 
 def test_kappa_is_cohens() -> None:
     pairs = [("right", "right")] * 20 + [("right", "wrong")] * 5 + [("wrong", "right")] * 10 + [("wrong", "wrong")] * 15
-    assert agreement(pairs).kappa == pytest.approx(0.4)
-    assert agreement([("right", "right")] * 40).kappa == 0.0, "labels of one kind show nothing"
-    assert agreement([]).kappa == 0.0
+    assert measure_agreement(pairs).kappa == pytest.approx(0.4)
+    assert measure_agreement([("right", "right")] * 40).kappa == 0.0, "labels of one kind show nothing"
+    assert measure_agreement([]).kappa == 0.0

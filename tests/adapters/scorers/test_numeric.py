@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errorbook.adapters.scorers import symbolic
-from errorbook.adapters.scorers.markers import own, tidy
-from errorbook.adapters.scorers.numbers import plain, quantity, single
+from errorbook.adapters.scorers.markers import cut_next_question, tidy
+from errorbook.adapters.scorers.numbers import normalize_numbers, read_quantity, read_single
 from errorbook.adapters.scorers.numeric import Numeric, extract
 from errorbook.adapters.scorers.symbolic import is_symbolic
 from errorbook.records import Example, Score
@@ -168,12 +168,12 @@ def test_every_form_gives_the_number_in_every_writing(value: int, form: str) -> 
 
 @given(st.text(alphabet="0123456789<>=*+-. $\n", max_size=60))
 def test_annotations_never_outlive_plain_text(text: str) -> None:
-    assert plain(plain(text)) == plain(text) or "<" in plain(text)
+    assert normalize_numbers(normalize_numbers(text)) == normalize_numbers(text) or "<" in normalize_numbers(text)
 
 
 def test_a_restated_question_is_kept() -> None:
     text = tidy("Question: 3 eggs\nProblem: find it\nAnswer: 5")
-    assert own(text) == text
+    assert cut_next_question(text) == text
 
 
 def test_right_off_the_main_thread() -> None:
@@ -216,7 +216,7 @@ PLAIN += "|x = 5||1,234|-5|10\\%"
 
 @pytest.mark.parametrize("gold", PLAIN.split("|"))
 def test_plain_golds_need_no_algebra(gold: str) -> None:
-    assert not is_symbolic(gold, single(gold))
+    assert not is_symbolic(gold, read_single(gold))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_plain_golds_need_no_algebra(gold: str) -> None:
     ["\\sqrt{2}", "2\\pi", "x+1", "2x", "x^2-1", "(1,2)", "[0, 1)", "2^{10}", "\\frac{\\sqrt{3}}{2}", "y = 2x + 1"],
 )
 def test_symbolic_golds_do(gold: str) -> None:
-    assert is_symbolic(gold, single(gold))
+    assert is_symbolic(gold, read_single(gold))
 
 
 SYMBOLIC = [
@@ -361,6 +361,6 @@ def test_every_recorded_gold_answer_is_right_for_itself() -> None:
 
 
 def test_a_percent_sign_is_part_of_what_was_read() -> None:
-    found = single("12.5 percent")
+    found = read_single("12.5 percent")
     assert found is not None
-    assert (found.percent, found.text, found.quantity) == (True, "12.5 percent", quantity("12.5"))
+    assert (found.percent, found.text, found.quantity) == (True, "12.5 percent", read_quantity("12.5"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from errorbook.adapters.scorers.contains import Contains
 from errorbook.adapters.scorers.exact import Exact
-from errorbook.adapters.scorers.numbers import quantity
+from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.scorers.numeric import Numeric, extract
 from errorbook.interfaces import Scorer
 from errorbook.records import Example
@@ -184,14 +184,14 @@ def test_equality_is_exact(gold: int, given_answer: int) -> None:
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**9), max_value=10**9))
 def test_decimals_are_read_exactly(value: object) -> None:
-    found = quantity(str(value))
+    found = read_quantity(str(value))
     assert found is not None
     assert found.value == Fraction(str(value))
 
 
 @given(st.fractions(min_value=0, max_value=10**6))
 def test_fractions_are_read_exactly(value: Fraction) -> None:
-    found = quantity(f"{value.numerator}/{value.denominator}")
+    found = read_quantity(f"{value.numerator}/{value.denominator}")
     assert found is not None
     assert found.value == value
 
@@ -215,7 +215,7 @@ PIECES += ["one", "hundred", "and", "remainder", "r", "e", "^", "**", "half", "m
 @hypothesis.example(["Answer:", " ", "23"])
 def test_what_is_extracted_can_be_read_again(pieces: list[str]) -> None:
     found = extract("".join(pieces))
-    assert (quantity(found.text) if found.quantity is not None else None) == found.quantity
+    assert (read_quantity(found.text) if found.quantity is not None else None) == found.quantity
 
 
 REPEATED = ["1", "a", " ", "1 ", "1,", "-", "$", "one ", "answer: ", "the answer is ", "\\boxed{", "\\frac{", "*", "1a"]

@@ -10,7 +10,7 @@ import pytest
 
 from errorbook.adapters.scorers.exact import Exact
 from errorbook.adapters.scorers.numeric import Numeric
-from errorbook.adapters.scorers.reasoning_gym import ReasoningGym, tagged
+from errorbook.adapters.scorers.reasoning_gym import ReasoningGym, find_tagged
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.inspect_ai import inspect_ai
 from errorbook.adapters.tasks.lm_eval import lm_eval
@@ -78,8 +78,8 @@ class TestReasoningGym:
         assert ReasoningGym().score(example, "<answer>5</answer>").verdict == "wrong"
 
     def test_the_last_pair_of_tags_holds_the_answer(self) -> None:
-        assert tagged("<answer>1</answer> no, <answer>2\n3</answer> ok") == "2\n3"
-        assert tagged("</answer><answer>") == tagged("answer") == tagged("1</answer>") == ""
+        assert find_tagged("<answer>1</answer> no, <answer>2\n3</answer> ok") == "2\n3"
+        assert find_tagged("</answer><answer>") == find_tagged("answer") == find_tagged("1</answer>") == ""
 
     @pytest.mark.parametrize("options", [{"dataset": "no_such"}, {"dataset": "chain_sum", "config": {"colour": 1}}])
     def test_a_wrong_generator_is_one_sentence(self, options: dict[str, object]) -> None:

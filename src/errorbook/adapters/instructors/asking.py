@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from errorbook.adapters.instructors import replies
-from errorbook.adapters.scorers.numbers import plain, single
+from errorbook.adapters.scorers.numbers import normalize_numbers, read_single
 from errorbook.llm import prompts as prompting
 from errorbook.llm.records import Ask, Message
 from errorbook.llm.structured import schema_of
@@ -64,7 +64,7 @@ def kind_of(example: Example) -> Kind:
     return "numeric" if _is_number(example.answer) else "text"
 
 
-def to_diagnose(mistake: Mistake, settings: Settings) -> Prompt:
+def build_diagnose_prompt(mistake: Mistake, settings: Settings) -> Prompt:
     """Ask what is behind a wrong response; with contrasts, also what separates it from them."""
     reply = replies.ContrastAnalysis if mistake.contrasts else replies.Analysis
     kind = kind_of(mistake.example)
@@ -73,8 +73,8 @@ def to_diagnose(mistake: Mistake, settings: Settings) -> Prompt:
     return Prompt(ask, reply, _version(("system", "diagnose"), mistake.strategy, reply))
 
 
-def to_write(assignment: Assignment, settings: Settings) -> Prompt | None:
-    """Ask for drafts; None where nothing in the assignment shows what its task looks like."""
+def build_write_prompt(assignment: Assignment, settings: Settings) -> Prompt | None:
+    """Ask for drafts; None if nothing in the assignment shows what its task looks like."""
     seen = assignment.mistake.example if assignment.mistake else next(iter(assignment.exemplars), None)
     if seen is None:
         return None
@@ -104,14 +104,14 @@ def to_write(assignment: Assignment, settings: Settings) -> Prompt | None:
     return Prompt(ask, _DRAFTS[kind], _version(files, strategy, _DRAFTS[kind]))
 
 
-def to_answer(question: Example, vote: int, settings: Settings) -> Prompt:
+def build_answer_prompt(question: Example, vote: int, settings: Settings) -> Prompt:
     """Ask a question blind: no more than the question and its options is shown."""
     text = prompting.render("answer", question=question.question, choices=question.choices)
     ask = _ask(text, replies.BlindAnswer, "answer", settings.max_tokens, settings.temperature, vote)
     return Prompt(ask, replies.BlindAnswer, _version(("system", "answer"), "", replies.BlindAnswer))
 
 
-def transcript(ask: Ask) -> str:
+def write_transcript(ask: Ask) -> str:
     """What was sent as one text for people: every turn under its own heading.
 
     Half a surrogate pair, which no ledger can hold, becomes a question mark.
@@ -163,7 +163,7 @@ def _ask(
 def _sample(assignment: Assignment, strategy: str) -> int:
     """Tells requests apart that may have the same words: a later cycle or round, or another part of one group's share.
 
-    Where each assignment has a mistake of its own, its place does not count, so one mistake more re-buys only itself.
+    If each assignment has a mistake of its own, its place does not count, so one mistake more re-buys only itself.
     """
     place = assignment.index if strategy in {"cluster", "undirected"} else 0
     return int(digest(str(assignment.cycle), str(assignment.round), str(place))[:7], 16)
@@ -180,8 +180,8 @@ def _version(files: Sequence[str], strategy: str, reply: type[replies.Reply]) ->
 
 
 def _is_number(answer: str) -> bool:
-    found = single(answer)
+    found = read_single(answer)
     if found is None or found.quantity is None:
         return False
-    line = plain(" ".join(answer.split()))
+    line = normalize_numbers(" ".join(answer.split()))
     return sum(letter.isalpha() for letter in line[: found.start] + line[found.end :]) <= _UNITS

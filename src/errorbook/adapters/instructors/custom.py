@@ -24,7 +24,7 @@ from errorbook.interfaces import Instructor
 from errorbook.llm.asking import Asking
 from errorbook.llm.client import Asker
 from errorbook.llm.endpoint import Reply
-from errorbook.llm.openai_chat import instructed
+from errorbook.llm.openai_chat import add_instruction
 from errorbook.llm.orders import Bought, Group, Order, Outcome, Stopped, Unbought
 from errorbook.llm.records import Ask, Result
 
@@ -97,7 +97,7 @@ def custom(
     Args:
         function: "module:name" of a function from messages to text, or of a class or function that gives an object
             with the methods of `Instructor`.
-        concurrency: How many calls run at once; 1 where the function must not be called from two threads.
+        concurrency: How many calls run at once; 1 if the function must not be called from two threads.
         options: Keywords for a class or function that gives an Instructor.
         seed: Shuffles options.
 
@@ -133,4 +133,6 @@ def _find(function: str) -> Callable[..., Any]:
 
 def _plain(ask: Ask) -> Messages:
     """The messages with the schema told in words, since nothing else holds a function's reply to it."""
-    return [{"role": turn.role, "content": turn.content} for turn in (instructed(ask) if ask.schema else ask.messages)]
+    return [
+        {"role": turn.role, "content": turn.content} for turn in (add_instruction(ask) if ask.schema else ask.messages)
+    ]

@@ -19,19 +19,19 @@ from errorbook.adapters.instructors.asking import Settings
 from errorbook.adapters.instructors.model import ModelInstructor
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget, Price
-from errorbook.llm.client import BATCH_SHARE, Line, price_of, store_in
+from errorbook.llm.client import BATCH_SHARE, Client, read_price, store_path
 from errorbook.llm.openai_chat import OpenAIChat
 
 
 class EndpointInstructor(ModelInstructor):
     """A `ModelInstructor` over an engine; it can also tell its price beforehand (`forecast.Priced`)."""
 
-    def __init__(self, name: str, line: Line, settings: Settings, seed: int = 0) -> None:
+    def __init__(self, name: str, line: Client, settings: Settings, seed: int = 0) -> None:
         super().__init__(name, line.open, settings, seed)
         self._line = line
 
     def price(self) -> Price | None:
-        """Dollars per million tokens; None where it is not known."""
+        """Dollars per million tokens; None if it is not known."""
         return self._line.price
 
     def forecast(self, work: forecast.Work) -> forecast.Forecast:
@@ -72,7 +72,7 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
             sampling: Added to every request as it is, such as `{top_p = 0.9}`.
             price_input: Dollars per million tokens in; 0 for a model of your own.
             price_output: Dollars per million tokens out.
-            concurrency: Requests in the air at most; fewer where the server is loaded.
+            concurrency: Requests in the air at most; fewer if the server is loaded.
             temperature: Of drafts and blind answers; diagnoses are asked for at 0.
             max_tokens: Allowed for a diagnosis, for a draft and for a blind answer.
             batch: Use the provider's batch API: half the price, within a day.
@@ -82,11 +82,11 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
             workspace: The folder for the store of calls; the run gives its own.
             seed: Shuffles options; the run gives its own.
         """
-        line = Line(
+        line = Client(
             provider(model, base_url, api_key_env, headers, sampling),
-            price=price_of(price_input, price_output),
+            price=read_price(price_input, price_output),
             budget=Budget(usd=budget_usd, tokens=max_total_tokens, calls=max_calls),
-            store=store_in(workspace),
+            store=store_path(workspace),
             concurrency=concurrency,
             batch=batch,
         )

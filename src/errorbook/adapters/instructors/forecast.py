@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
-from errorbook.adapters.instructors.asking import Prompt, Settings, to_answer, to_diagnose, to_write
+from errorbook.adapters.instructors.asking import (
+    Prompt,
+    Settings,
+    build_answer_prompt,
+    build_diagnose_prompt,
+    build_write_prompt,
+)
 from errorbook.llm.budget import NANO, Price
 from errorbook.records import Assignment, Contrast, Diagnosis, Example, Mistake, Record, Response, Score
 
@@ -39,7 +45,7 @@ class Work(Record, frozen=True, kw_only=True):
 
 
 class Forecast(Record, frozen=True, kw_only=True):
-    """Expected calls and tokens; `cost_usd` is None where the price is not known."""
+    """Expected calls and tokens; `cost_usd` is None if the price is not known."""
 
     calls: int
     input_tokens: int
@@ -52,7 +58,7 @@ class Priced(Protocol):
     """An instructor that can tell beforehand what work will cost."""
 
     def price(self) -> Price | None:
-        """Dollars per million tokens; None where it is not known."""
+        """Dollars per million tokens; None if it is not known."""
         ...
 
     def forecast(self, work: Work) -> Forecast:
@@ -64,9 +70,9 @@ def forecast(work: Work, settings: Settings, price: Price | None, discount: floa
     """See `Priced`; `discount` is the share of the price that is left to pay."""
     shown = [_mistake(work, example) for example in work.examples[:_MEASURED]]
     each = max(1, round(work.drafts / max(1, work.writes)))
-    diagnosing = _mean([to_diagnose(mistake, settings) for mistake in shown])
-    writing = _mean([to_write(_assignment(work, mistake, each), settings) for mistake in shown])
-    answering = _mean([to_answer(mistake.example, 0, settings) for mistake in shown])
+    diagnosing = _mean([build_diagnose_prompt(mistake, settings) for mistake in shown])
+    writing = _mean([build_write_prompt(_assignment(work, mistake, each), settings) for mistake in shown])
+    answering = _mean([build_answer_prompt(mistake.example, 0, settings) for mistake in shown])
     directed = 0 if work.strategy == "undirected" else work.diagnoses
     tokens_in = round(directed * diagnosing + work.writes * writing + work.votes * answering)
     tokens_out = directed * REPLY + work.drafts * DRAFT + work.votes * ANSWER

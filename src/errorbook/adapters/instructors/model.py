@@ -15,17 +15,17 @@ from errorbook.adapters.instructors import replies
 from errorbook.adapters.instructors.asking import (
     Prompt,
     Settings,
+    build_answer_prompt,
+    build_diagnose_prompt,
+    build_write_prompt,
     kind_of,
-    to_answer,
-    to_diagnose,
-    to_write,
-    transcript,
+    write_transcript,
 )
 from errorbook.adapters.instructors.replies import Parts
 from errorbook.llm.client import Asker
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.records import Accepted, Failed, Result
-from errorbook.llm.structured import reader
+from errorbook.llm.structured import make_reader
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
 Purpose = Literal["diagnose", "write", "verify"]
@@ -56,7 +56,7 @@ class ModelInstructor:
 
     def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
         """One diagnosis, or the reason why there is none, for each mistake."""
-        asked = ((mistake, to_diagnose(mistake, self._settings)) for mistake in mistakes)
+        asked = ((mistake, build_diagnose_prompt(mistake, self._settings)) for mistake in mistakes)
         for mistake, prompt, result in self._ask(asked, _accept_analysis):
             call = self._call("diagnose", mistake.response.hash, prompt, result)
             if isinstance(result, Accepted):
@@ -65,12 +65,12 @@ class ModelInstructor:
                 yield mistake, _failure(call, result.reason), call
 
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
-        """Drafts for each assignment; fewer than were asked for where the model wrote fewer."""
+        """Drafts for each assignment; fewer than were asked for if the model wrote fewer."""
         unclear: list[Assignment] = []
 
         def asked() -> Iterator[tuple[Assignment, Prompt]]:
             for assignment in assignments:
-                prompt = to_write(assignment, self._settings)
+                prompt = build_write_prompt(assignment, self._settings)
                 if prompt is None:
                     unclear.append(assignment)
                 else:
@@ -88,9 +88,9 @@ class ModelInstructor:
             yield assignment, _failure(call, reason), call
 
     def vote(self, questions: Iterable[Example], votes: int) -> Iterator[tuple[Example, str | Failure, Call]]:
-        """`votes` independent answers to each question; a Failure where it has not exactly one right answer."""
+        """`votes` independent answers to each question; a Failure if it has not exactly one right answer."""
         asked = (
-            ((question, vote), to_answer(question, vote, self._settings))
+            ((question, vote), build_answer_prompt(question, vote, self._settings))
             for question in questions
             for vote in range(votes)
         )
@@ -111,7 +111,7 @@ class ModelInstructor:
 
         def check(key: tuple[T, Prompt], reply: Reply) -> Any:
             subject, prompt = key
-            return accept(subject, reader(prompt.reply)(reply.text))
+            return accept(subject, make_reader(prompt.reply)(reply.text))
 
         with self._asker() as asker:
             for result in asker.ask((((subject, prompt), prompt.ask) for subject, prompt in asked), check):
@@ -136,7 +136,7 @@ class ModelInstructor:
             output_tokens=result.usage.output_tokens,
             cost_usd=result.usage.cost_usd,
             reply="" if isinstance(result, Failed) else result.raw,
-            prompt=transcript(result.ask),
+            prompt=write_transcript(result.ask),
         )
 
 

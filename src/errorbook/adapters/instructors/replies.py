@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from errorbook.adapters.scorers import programs
-from errorbook.adapters.scorers.numbers import quantity
+from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.tasks.wording import LETTERS
 from errorbook.llm.records import InvalidReply
 
@@ -118,12 +118,12 @@ def check_analysis(reply: Analysis, response: str) -> Analysis:
         raise InvalidReply(f"error_kind is a name of two to four words, not a sentence of {len(reply.error_kind)}.")
     if not 1 <= reply.difficulty <= 5:
         raise InvalidReply(f"difficulty is a number from 1 to 5, not {reply.difficulty}.")
-    step = quote(reply.first_wrong_step, response)
+    step = find_quote(reply.first_wrong_step, response)
     kind = " ".join(reply.error_kind.replace("_", " ").casefold().split())
     return msgspec.structs.replace(reply, first_wrong_step=step, error_kind=kind)
 
 
-def quote(step: str, response: str) -> str:
+def find_quote(step: str, response: str) -> str:
     """The place of the response that `step` quotes, whatever the white space between its words."""
     words = step.split()
     if not words:
@@ -138,12 +138,12 @@ def quote(step: str, response: str) -> str:
 
 
 def check_worked(reply: WorkedDrafts, *, numeric: bool) -> list[Parts]:
-    """Drafts with a number as answer or, where not `numeric`, any short text."""
+    """Drafts with a number as answer or, if not `numeric`, any short text."""
     parts = []
     for number, draft in _numbered(reply.drafts):
         _complete(draft.question, draft.solution, number)
         _require(draft.answer, f"the answer of draft {number}")
-        if numeric and quantity(draft.answer) is None:
+        if numeric and read_quantity(draft.answer) is None:
             raise InvalidReply(f"The answer of draft {number} is not one number: {draft.answer[:60]!r}.")
         parts.append(Parts(draft.question.strip(), draft.solution.strip(), draft.answer.strip()))
     return parts
@@ -152,7 +152,7 @@ def check_worked(reply: WorkedDrafts, *, numeric: bool) -> list[Parts]:
 def check_choice(reply: ChoiceDrafts, options: int, seed: int) -> list[Parts]:
     """Drafts whose options are shuffled, so that a model's liking for one place teaches nothing.
 
-    `options` is how many there must be, 0 where at least two will do.
+    `options` is how many there must be, 0 if at least two will do.
     """
     parts = []
     for number, draft in _numbered(reply.drafts):
@@ -177,7 +177,7 @@ def check_coding(reply: CodingDrafts) -> list[Parts]:
     parts = []
     for number, draft in _numbered(reply.drafts):
         _complete(draft.question, draft.solution, number)
-        tree = programs.parsed(draft.program)
+        tree = programs.parse_program(draft.program)
         if tree is None or not programs.defines(draft.program, draft.entry_point):
             raise InvalidReply(f"The program of draft {number} is not Python that defines {draft.entry_point!r}.")
         if len(draft.tests) < 2:
@@ -193,7 +193,7 @@ def check_coding(reply: CodingDrafts) -> list[Parts]:
 
 
 def check_blind(reply: BlindAnswer, choices: Sequence[str]) -> BlindAnswer:
-    """A blind answer, as the bare letter where there are options."""
+    """A blind answer, as the bare letter if there are options."""
     answer = reply.answer.strip()
     if not reply.sound:
         return reply
@@ -224,7 +224,7 @@ def _require(text: str, name: str) -> None:
 
 def _asserts(test: str, entry_point: str) -> bool:
     """Whether the test is nothing but one assertion that calls the function."""
-    tree = programs.parsed(test.strip())
+    tree = programs.parse_program(test.strip())
     if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
         return False
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]

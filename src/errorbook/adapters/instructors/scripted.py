@@ -1,4 +1,4 @@
-"""The fake instructor for tests and plugin authors: it says what its script says, and fails where it is told to.
+"""The fake instructor for tests and plugin authors: it says what its script says, and fails if it is told to.
 
 Without a script it restates the mistake, which is enough to drive a loop but teaches nothing. It understands no task.
 """
@@ -109,5 +109,5 @@ class ScriptedInstructor:
 
 
 def _solution(example: Example) -> str:
-    """Something to say where a question has options or tests and its data no worked solution, as is usual there."""
+    """Something to say if a question has options or tests and its data no worked solution, as is usual there."""
     return "This is right." if example.choices or example.tests else ""

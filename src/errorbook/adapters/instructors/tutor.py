@@ -31,7 +31,7 @@ class Tutor:
         return "tutor"
 
     def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
-        """One diagnosis a mistake; a Failure where the example has no skill that the tutor knows."""
+        """One diagnosis a mistake; a Failure if the example has no skill that the tutor knows."""
         for mistake in mistakes:
             call = self._call("diagnose", mistake.response.hash)
             reason = _unknown(mistake.example.skill)
@@ -58,7 +58,7 @@ class Tutor:
 
 
 def _unknown(skill: str) -> str:
-    """Why a skill cannot be taught, or nothing where it can."""
+    """Why a skill cannot be taught, or nothing if it can."""
     from errorbook.adapters.tasks.arithmetic_problems import SKILLS
 
     if skill in SKILLS:

@@ -38,8 +38,8 @@ class Border(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_border(mistake: Mistake) -> Border:
     """Compare a mistake with its contrasts; `mistake.contrasts` must not be empty."""
-    wrong = features(mistake.example)
-    right = [features(contrast.example) for contrast in mistake.contrasts]
+    wrong = measure_features(mistake.example)
+    right = [measure_features(contrast.example) for contrast in mistake.contrasts]
     skill = wrong.skill.replace("_", " ")
     same = [other for other in right if other.skill == wrong.skill]
     if not same:
@@ -56,7 +56,7 @@ def find_border(mistake: Mistake) -> Border:
     return Border(sentence=f"{sentence}.", difficulty=max(1, wrong.level))
 
 
-def features(example: Example) -> Features:
+def measure_features(example: Example) -> Features:
     """The computable features of one question, from its text and its gold steps."""
     steps = read_steps(example.solution)
     pairs = [
@@ -78,7 +78,7 @@ def features(example: Example) -> Features:
 
 
 def _clause(wrong: Features, right: Sequence[Features]) -> str:
-    """The features that the mistake has and no right question has, as a subordinate clause; empty where none is."""
+    """The features that the mistake has and no right question has, as a subordinate clause; empty if none is."""
     found = []
     if wrong.carries and not any(other.carries for other in right):
         found.append("right without a carry, wrong with one")

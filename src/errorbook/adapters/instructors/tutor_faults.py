@@ -16,7 +16,7 @@ import msgspec
 
 from errorbook.adapters.instructors.tutor_reading import (
     Step,
-    longest_expression,
+    find_longest_expression,
     read_number,
     read_numbers,
     read_steps,
@@ -107,7 +107,7 @@ def borrow_places(a: int, b: int) -> tuple[int, ...]:
     return carry_places(a - b, b) if a >= b else ()
 
 
-def slip(step: Step) -> str:
+def name_slip(step: Step) -> str:
     """The kind of fault in an equation that does not hold."""
     if step.remainder is None and step.stated == step.value and not step.columns_hold:
         return "dropped_carry"
@@ -210,11 +210,11 @@ def _digits_lost(stated: Fraction, true: Fraction) -> bool:
 
 
 def _step_fault(case: _Case, index: int) -> str:
-    """The kind of fault in the response's step number `index`, or nothing where it is sound."""
+    """The kind of fault in the response's step number `index`, or nothing if it is sound."""
     step = case.steps[index]
     idea = _IDEAS.get(case.example.skill, "")
     if not step.holds:
-        kind = "wrong_operation" if _turned(case, step) else slip(step)
+        kind = "wrong_operation" if _turned(case, step) else name_slip(step)
         return idea if idea and _ignores_idea(case, step.stated) else kind
     if any(_same(step, gold) for gold in case.gold):
         return ""
@@ -252,7 +252,7 @@ def _same(step: Step, gold: Step) -> bool:
 
 def _against_precedence(case: _Case, step: Step) -> bool:
     """Whether a true step joins two neighbours of the question's expression that a stronger operator keeps apart."""
-    numbers, operators = longest_expression(case.example.question)
+    numbers, operators = find_longest_expression(case.example.question)
     if len({operator in "*/" for operator in operators}) < 2 or len(step.operators) != 1:
         return False
     for place, operator in enumerate(operators):
@@ -323,7 +323,7 @@ def _wrong_result(case: _Case, stated: Fraction, quote: str) -> tuple[str, str]:
     if gold in found or not missing:
         return "copied_wrong_number", quote
     if missing == [case.gold[-1]]:
-        return slip(msgspec.structs.replace(missing[0], stated=stated, remainder=None, written=None)), quote
+        return name_slip(msgspec.structs.replace(missing[0], stated=stated, remainder=None, written=None)), quote
     return "off_track", quote
 
 
@@ -336,7 +336,7 @@ def _stray_kind(case: _Case, stray: Step) -> str:
 
 def _bare_answer(case: _Case, stated: Fraction) -> str:
     """The likeliest fault behind a wrong answer that came without any working."""
-    numbers, operators = longest_expression(case.example.question)
+    numbers, operators = find_longest_expression(case.example.question)
     closing = case.gold[-1] if case.gold else None
     if len(numbers) > 2 and len(numbers) == len(operators) + 1:
         joined = " ".join(f"{value} {operator}" for value, operator in zip(numbers, operators, strict=False))
@@ -345,7 +345,7 @@ def _bare_answer(case: _Case, stated: Fraction) -> str:
             return "wrong_order"
     if closing is None or not set(closing.numbers) <= set(case.given):
         return "off_track"
-    kind = slip(msgspec.structs.replace(closing, stated=stated, remainder=None, written=None, carried=None))
+    kind = name_slip(msgspec.structs.replace(closing, stated=stated, remainder=None, written=None, carried=None))
     return "off_track" if kind == "miscalculated" else kind
 
 

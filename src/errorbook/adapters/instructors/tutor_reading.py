@@ -133,7 +133,7 @@ def read_steps(text: str) -> list[Step]:
     return sorted([*signs, *prose], key=lambda step: step.start)
 
 
-def longest_expression(text: str) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
+def find_longest_expression(text: str) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
     """Numbers and operators of the longest expression in a question, without an equals sign; empty if it has none."""
     cut = tokens(text)
     found = [read.tree for place in range(len(cut)) if (read := _expression(cut, place)) is not None]

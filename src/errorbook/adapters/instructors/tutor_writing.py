@@ -1,4 +1,4 @@
-"""Decides what to practise against a diagnosis and draws the problems. `plan` is the whole policy.
+"""Decides what to practise against a diagnosis and draws the problems. `choose_aim` is the whole policy.
 
 The problems come from the task's own generator, so every worked step is in one style; what a diagnosis changes is
 which of them are drawn. Undirected assignments go evenly over all skills and levels: the control that a diagnosis has
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from errorbook.adapters.instructors.tutor_faults import borrow_places, carry_places
-from errorbook.adapters.instructors.tutor_reading import Step, longest_expression, read_numbers, read_steps
+from errorbook.adapters.instructors.tutor_reading import Step, find_longest_expression, read_numbers, read_steps
 from errorbook.records import Assignment, Diagnosis, Draft, Example, digest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _SIMPLER = {
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """What one draft is to practise. `exercises` is the fault it should (or, with `avoid`, should not) exercise.
 
-    `step` is the step that the target got wrong, where it is an equation: a draft that repeats its fact is preferred.
+    `step` is the step that the target got wrong, if it is an equation: a draft that repeats its fact is preferred.
     """
 
     skill: str
@@ -56,12 +56,12 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     step: Step | None = None
 
 
-def plan(diagnosis: Diagnosis, level: int, turn: int) -> Aim:
+def choose_aim(diagnosis: Diagnosis, level: int, turn: int) -> Aim:
     """What the draft number `turn` against a diagnosis practises; `level` is that of the mistake.
 
     Half of the turns drill the misconception where it happened, at the mistake's own level. The others go below it:
     Learning from Error to the step below (the sub-skill of the wrong step, or the same skill one level down);
-    Learning from Error by Contrast to the border of what the target gets right: up from there where the border is
+    Learning from Error by Contrast to the border of what the target gets right: up from there if the border is
     lower than the mistake, else its other side, the same without what went wrong.
     """
     step = next(iter(read_steps(diagnosis.first_wrong_step)), None)
@@ -74,10 +74,10 @@ def plan(diagnosis: Diagnosis, level: int, turn: int) -> Aim:
         return Aim(skill=skill, level=border, exercises=kind, step=step)
     if diagnosis.contrasts and border > 1:
         return Aim(skill=skill, level=border, exercises=kind, avoid=True)
-    return prerequisite(drill)
+    return ease_aim(drill)
 
 
-def prerequisite(drill: Aim) -> Aim:
+def ease_aim(drill: Aim) -> Aim:
     """The step below a drill: the operation of the wrong step by itself, an easier level, or a simpler skill."""
     if drill.step and drill.exercises in _CALCULATION:
         digits = max(len(str(abs(value.numerator))) for value in drill.step.numbers)
@@ -96,7 +96,7 @@ def write_drafts(assignment: Assignment, seed: int, call: str) -> list[Draft]:
     taken: set[str] = set()
     drafts = []
     for index, aim in enumerate(_aims(assignment, seed)):
-        problem = draw(aim, rng, taken, example)
+        problem = draw_problem(aim, rng, taken, example)
         taken.add(problem.key)
         drafts.append(
             Draft(
@@ -127,11 +127,11 @@ def _draw_key(assignment: Assignment, seed: int) -> str:
     return digest(str(seed), *asked, *wrong, diagnosis.error_kind if diagnosis else "")
 
 
-def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None = None) -> Problem:
+def draw_problem(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None = None) -> Problem:
     """The best of up to 150 problems for an aim.
 
     One that is of the train split (as the task divides problems), not yet `taken`, and with other numbers than the
-    mistake's; where chance offers none, the first of them.
+    mistake's; if chance offers none, the first of them.
     """
     from errorbook.adapters.tasks.arithmetic_problems import make
     from errorbook.adapters.tasks.arithmetic_splits import split_of
@@ -142,7 +142,7 @@ def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None 
     for _ in range(_TRIES):
         fresh = candidate.key not in taken and split_of(candidate.key) == "train"
         fresh = fresh and sorted(read_numbers(candidate.question)) != given
-        score = relevance(candidate.steps, candidate.question, aim) if fresh else -1
+        score = score_relevance(candidate.steps, candidate.question, aim) if fresh else -1
         if score > best_score:
             best, best_score = candidate, score
         if best_score >= _top(aim):
@@ -151,7 +151,7 @@ def draw(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None 
     return best
 
 
-def relevance(steps: Sequence[str], question: str, aim: Aim) -> int:
+def score_relevance(steps: Sequence[str], question: str, aim: Aim) -> int:
     """How well a problem fits an aim, from 0 to 3: 1 for the kind of fault, 2 at the same column, 3 the same fact."""
     equations = [equation for line in steps for equation in _read_step(line)]
     exercised = _exercises(aim.exercises, equations, question)
@@ -189,7 +189,7 @@ def _exercises(kind: str, equations: Sequence[Step], question: str) -> bool:
     if kind == "dropped_borrow":
         return any(e.operators == ("-",) and _columns(e) for e in equations)
     if kind == "wrong_order":
-        operators = longest_expression(question)[1]
+        operators = find_longest_expression(question)[1]
         return any(x in "+-" and y in "*/" for x, y in pairwise(operators))
     if kind == "place_value":
         return any(e.stated >= 100 or e.stated % 10 == 0 for e in equations)
@@ -197,7 +197,7 @@ def _exercises(kind: str, equations: Sequence[Step], question: str) -> bool:
 
 
 def _fact(step: Step) -> tuple[str, tuple[Fraction, ...]] | None:
-    """The table fact in a step, zeros stripped (70 * 8 rehearses 7 * 8); None where it is no single fact."""
+    """The table fact in a step, zeros stripped (70 * 8 rehearses 7 * 8); None if it is no single fact."""
     if len(step.operators) != 1 or any(value.denominator != 1 for value in step.numbers):
         return None
     values = [Fraction(str(value).rstrip("0") or "0") if step.operators[0] in "*/" else value for value in step.numbers]
@@ -234,7 +234,7 @@ def _aims(assignment: Assignment, seed: int) -> Iterator[Aim]:
         elif rest == REHEARSE_EVERY - 1:
             yield _even(f"{seed}:{assignment.cycle}:{assignment.round}", rehearsal)
         else:
-            yield plan(assignment.diagnosis, assignment.mistake.example.difficulty, rest)
+            yield choose_aim(assignment.diagnosis, assignment.mistake.example.difficulty, rest)
 
 
 def _even(salt: str, position: int) -> Aim:

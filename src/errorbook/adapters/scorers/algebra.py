@@ -70,7 +70,7 @@ def _compare(pair: Pair, parse: Any, verify: Any) -> Reply:
 
 
 def _as_math(text: str) -> str:
-    """`text` marked as mathematics where it is nothing else; prose is left to math-verify's own search."""
+    """`text` marked as mathematics if it is nothing else; prose is left to math-verify's own search."""
     return text if "$" in text or "\\(" in text or "\\[" in text or _WORD.search(text) else f"${text}$"
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from errorbook.adapters.scorers.letters import Options, clean, letter, options
-from errorbook.adapters.scorers.statements import statement
+from errorbook.adapters.scorers.letters import Options, clean_text, letter, make_options
+from errorbook.adapters.scorers.statements import find_statement
 from errorbook.records import Example, Score, Verdict
 
 _GOLD = re.compile(r"[(\[]?([A-Z])[)\]]?[.:]?")
@@ -19,7 +19,7 @@ _LISTED = re.compile(r"^ ?\(?([A-Z])[).] ?(.*\S)", re.MULTILINE)
 
 
 class Choice:
-    """Right where the option that the response settles on is the gold one."""
+    """Right if the option that the response settles on is the gold one."""
 
     @property
     def name(self) -> str:
@@ -27,12 +27,12 @@ class Choice:
         return "choice"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; `unscorable` where it settles on no option, or the gold answer is none of them."""
-        known = options(choices(example), example.question)
+        """Judge one response; `unscorable` if it settles on no option, or the gold answer is none of them."""
+        known = make_options(list_choices(example), example.question)
         gold = gold_index(example.answer, known)
         if gold is None:
             return Score(verdict="unscorable", method="none", evidence="The gold answer is not one of the options.")
-        found = statement(clean(text), known)
+        found = find_statement(clean_text(text), known)
         if found is None:
             return Score(verdict="unscorable", method="none", evidence="The response names no option.")
         if found.refused:
@@ -42,8 +42,8 @@ class Choice:
         return Score(verdict=verdict, extracted=extracted, method=found.method, evidence=found.evidence)
 
 
-def choices(example: Example) -> tuple[str, ...]:
-    """The option texts: the example's own or, where it has none, those listed in its question as "(A) ..." lines."""
+def list_choices(example: Example) -> tuple[str, ...]:
+    """The option texts: the example's own or, if it has none, those listed in its question as "(A) ..." lines."""
     if example.choices:
         return example.choices
     listed: list[str] = []
@@ -54,9 +54,9 @@ def choices(example: Example) -> tuple[str, ...]:
 
 
 def gold_index(answer: str, known: Options) -> int | None:
-    """The option that a gold answer means, by its letter or by its whole text; None where it is none of them."""
+    """The option that a gold answer means, by its letter or by its whole text; None if it is none of them."""
     if match := _GOLD.fullmatch(answer.strip()):
         return known.place(match[1])
-    wanted = known.read(clean(answer))
+    wanted = known.read(clean_text(answer))
     same = [index for index, option in enumerate(known.words) if wanted and option == wanted]
     return same[0] if len(same) == 1 else None

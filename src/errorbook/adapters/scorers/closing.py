@@ -1,9 +1,9 @@
-r"""Which of the numbers of a text is its answer: the first after a marker (`opening`), or the last (`closing`).
+r"""Which number of a text is its answer: the first after a marker (`read_opening`), or the last (`read_closing`).
 
-`opening` follows a chain of equalities to its end ("3 + 4 = 7" is 7) and refuses what has no one value. `closing`
-takes the last number of a text that ends a thought: it leaves out list numbering, the step's number, numbers in an
+`read_opening` follows a chain of equalities to its end ("3 + 4 = 7" is 7) and refuses what has no one value.
+`read_closing` takes the last number that ends a thought: it leaves out list numbering, the step's number, numbers in an
 aside ("he has $72 left ($144 - $72)", "6 instead of 9") and the circumstances that a closing sentence repeats from the
-question ("Claire eats 7 dozen eggs in 4 weeks", where the question asks about 4 weeks). It does not know grammar: of
+question ("Claire eats 7 dozen eggs in 4 weeks" after a question about 4 weeks). It does not know grammar: of
 two answers in one sentence it takes the last.
 """
 
@@ -13,7 +13,7 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 
-from errorbook.adapters.scorers.numbers import Quantity, Reading, ordinals, plain, readings
+from errorbook.adapters.scorers.numbers import Quantity, Reading, find_ordinals, find_readings, normalize_numbers
 
 _WINDOW = 20_000
 _TAIL = 1_000
@@ -57,14 +57,14 @@ _ASKED = re.compile(r"\bhow (?:many|much)((?: [a-z'-]+){1,3})", re.IGNORECASE)
 _COORDINATE = re.compile(r"(?:\band|,)(?: [a-z'-]+){0,2} \$?\Z", re.IGNORECASE)
 
 
-def opening(place: str, near: int | None = None) -> Reading | None:
+def read_opening(place: str, near: int | None = None) -> Reading | None:
     """The answer in the words after a marker: the first number, or what the equalities that it begins end in.
 
-    None where there is no number, or none among the first `near` words. The reading has no quantity where the number
+    None if there is no number, or none among the first `near` words. The reading has no quantity if the number
     is only part of an operation, a range, a choice or a list.
     """
     place = _REMARK.sub("", place)
-    found = readings(place) or ordinals(place)
+    found = find_readings(place) or find_ordinals(place)
     if not found or (near is not None and len(place[: found[0].start].split()) > near):
         return None
     answer, complete = found[0], True
@@ -79,11 +79,11 @@ def opening(place: str, near: int | None = None) -> Reading | None:
     return answer if complete else answer._replace(quantity=None)
 
 
-def closing(text: str, question: str = "") -> tuple[Reading | None, str]:
+def read_closing(text: str, question: str = "") -> tuple[Reading | None, str]:
     """The last number of `text` that can be an answer, with the words before it.
 
-    The reading is None and the words say why where the text ends in an operation without its result or in a choice;
-    both are empty where it holds no number.
+    The reading is None and the words say why if the text ends in an operation without its result or in a choice;
+    both are empty if it holds no number.
     """
     window = text[-_WINDOW:]
     cut = window.find(" ", max(0, len(window) - _TAIL)) + 1 if len(window) > _TAIL else 0
@@ -93,9 +93,9 @@ def closing(text: str, question: str = "") -> tuple[Reading | None, str]:
 
 
 def _closing(window: str, numbered: set[int], shift: int, question: str) -> tuple[Reading | None, str] | None:
-    """`closing` for the part of the text from `shift`; None where it holds no number."""
+    """`read_closing` for the part of the text from `shift`; None if it holds no number."""
     steps = {match.end() for match in _STEP.finditer(window)}
-    found = [found for found in readings(window) if found.start + shift not in numbered and found.end not in steps]
+    found = [found for found in find_readings(window) if found.start + shift not in numbered and found.end not in steps]
     digits = [reading for reading in found if any(map(str.isdigit, reading.text))]
     found = digits or [reading for reading in found if reading.start == 0 or reading.text.lower() != "one"]
     if ordinal := _ordinal(window, found):
@@ -156,7 +156,7 @@ def _ordinal(window: str, found: list[Reading]) -> Reading | None:
     """The "4th" of a concluding sentence that holds no other number: "So, she was hurt in the 4th week"."""
     since = found[-1].end if found else 0
     start = max((match.end() for match in _SENTENCE_END.finditer(window, since)), default=0)
-    places = ordinals(window[start:]) if _CONCLUSION.match(window, start) else []
+    places = find_ordinals(window[start:]) if _CONCLUSION.match(window, start) else []
     if not places:
         return None
     return places[-1]._replace(start=places[-1].start + start, end=places[-1].end + start)
@@ -169,7 +169,7 @@ def _answer(window: str, start: int, found: list[Reading], question: str) -> int
         return mates[0]
     inside = _brackets(window, start)
     spoken = [place for place in mates if not _is_aside(window, found[place], inside)] or mates
-    known = {reading.quantity for reading in readings(plain(question))}
+    known = {reading.quantity for reading in find_readings(normalize_numbers(question))}
     given = _circumstances(window, start, [found[place] for place in spoken], known)
     kept = [place for place in spoken if found[place] not in given]
     if not kept or found[kept[-1]].quantity in known:

@@ -1,7 +1,7 @@
 """The `code` scorer: runs the response's program against the example's tests in the sandbox.
 
-Right where every assertion of the tests holds and at least one ran. Wrong where one fails, the program does not parse,
-raises, ends early or does not end in time. Unscorable where the response holds no code, or where the fault is not the
+Right if every assertion of the tests holds and at least one ran. Wrong if one fails, the program does not parse,
+raises, ends early or does not end in time. Unscorable if the response holds no code, or if the fault is not the
 program's: tests that do not parse, that assert nothing, that use names which nobody defines or need an object of the
 program's own class compared, and a sandbox that failed. Programs have the standard library only.
 
@@ -27,7 +27,7 @@ _VERDICTS: dict[str, Verdict] = {"passed": "right", "failed": "wrong", "timeout"
 
 
 class Code:
-    """Right where the program in the response passes the example's tests.
+    """Right if the program in the response passes the example's tests.
 
     `seconds` is the wall clock of one program, `workers` how many run at once (0: one for each processor core).
     """
@@ -42,11 +42,11 @@ class Code:
         return "code"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response. Raises UserError where this machine has no sandbox."""
+        """Judge one response. Raises UserError if this machine has no sandbox."""
         return self.score_all([(example, text)])[0]
 
     def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score]:
-        """Judge many, in parallel. Raises UserError where this machine has no sandbox: nothing runs without it."""
+        """Judge many, in parallel. Raises UserError if this machine has no sandbox: nothing runs without it."""
         from errorbook.sandbox.pool import Limits, run_all
 
         found = [prepare(example, text) for example, text in pairs]
@@ -57,23 +57,25 @@ class Code:
 
 
 def prepare(example: Example, text: str) -> Score | tuple[programs.Program, Job]:
-    """The response's program and what to run, or the score where there is nothing to run."""
+    """The response's program and what to run, or the score if there is nothing to run."""
     from errorbook.sandbox.pool import Job
 
-    entry = programs.entry_point(example.tests, example.question)
+    entry = programs.find_entry_point(example.tests, example.question)
     if not entry:
-        why = "the tests do not parse" if programs.parsed(example.tests) is None else "the tests call no function"
+        why = (
+            "the tests do not parse" if programs.parse_program(example.tests) is None else "the tests call no function"
+        )
         return Score(verdict="unscorable", method="none", evidence=_evidence(why=why))
-    program = programs.find(text.replace("\r\n", "\n"), example.question, entry)
+    program = programs.find_program(text.replace("\r\n", "\n"), example.question, entry)
     if program is None:
         return Score(verdict="unscorable", method="none", evidence=_evidence(why="the response holds no code"))
-    given = programs.prelude(example.question, entry)
+    given = programs.find_prelude(example.question, entry)
     return program, Job(parts=program.parts, tests=_called(example.tests, entry), entry=entry, prelude=given)
 
 
 def _called(tests: str, entry: str) -> str:
-    """The tests with the call of `check` where they only define it."""
-    tree = programs.parsed(tests)
+    """The tests with the call of `check` if they only define it."""
+    tree = programs.parse_program(tests)
     names = {node.func.id for node in _calls(tree) if isinstance(node.func, ast.Name)} if tree else set()
     return tests if "check" in names or not programs.defines(tests, "check") else f"{tests}\ncheck({entry})\n"
 

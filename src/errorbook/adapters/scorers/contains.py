@@ -2,7 +2,7 @@
 
 Made for short facts that a model wraps in a sentence. Alternatives in the gold answer are separated by "|". It does
 not see negation ("not Paris" contains Paris) and rewards a response that lists many answers: keep `max_new_tokens`
-small, and use `exact` or `numeric` where the answer can be read alone.
+small, and use `exact` or `numeric` if the answer can be read alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SHOWN = 80
 
 
 class Contains:
-    """Right where any alternative of the gold answer occurs in the response, case and punctuation aside."""
+    """Right if any alternative of the gold answer occurs in the response, case and punctuation aside."""
 
     @property
     def name(self) -> str:
@@ -22,7 +22,7 @@ class Contains:
         return "contains"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; `unscorable` where it, or the gold answer, holds no word."""
+        """Judge one response; `unscorable` if it, or the gold answer, holds no word."""
         said = words(text)
         alternatives = [(choice.strip(), words(choice)) for choice in example.answer.split("|")]
         if not said or not any(wanted for _, wanted in alternatives):

@@ -4,7 +4,7 @@ What counts as the same depends on the gold answer: one of the example's options
 value, yes or no (and their kin) by the word, signs such as a bracket sequence one by one without spaces, and all else
 by its words in order. The answer stands after "the answer is" and its kin, else it is the whole response, its first or
 its last line. A long response that announces nothing is `unscorable`. No synonyms and no extra words: use `contains`
-where a sentence around the answer is fine.
+if a sentence around the answer is fine.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from errorbook.adapters.scorers.choice import Choice, choices, gold_index
-from errorbook.adapters.scorers.letters import clean, options
-from errorbook.adapters.scorers.markers import boxed
-from errorbook.adapters.scorers.numbers import quantity
+from errorbook.adapters.scorers.choice import Choice, gold_index, list_choices
+from errorbook.adapters.scorers.letters import clean_text, make_options
+from errorbook.adapters.scorers.markers import find_boxed
+from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.scorers.numeric import extract
-from errorbook.adapters.scorers.statements import relevant
+from errorbook.adapters.scorers.statements import cut_relevant
 from errorbook.adapters.scorers.words import words
 from errorbook.records import Example, Score, Verdict
 
@@ -40,7 +40,7 @@ _LONG = 40
 _SHOWN = 160
 
 
-class Place(NamedTuple):
+class AnswerPlace(NamedTuple):
     """Where an answer may stand, and how it was found; `rest` is what follows on later lines."""
 
     method: str
@@ -54,7 +54,7 @@ class Place(NamedTuple):
 
 
 class Exact:
-    """Right where the response's answer is the gold answer, case, spacing and punctuation aside."""
+    """Right if the response's answer is the gold answer, case, spacing and punctuation aside."""
 
     @property
     def name(self) -> str:
@@ -62,10 +62,10 @@ class Exact:
         return "exact"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; `unscorable` where no answer can be read in it."""
-        if gold_index(example.answer, options(choices(example))) is not None:
+        """Judge one response; `unscorable` if no answer can be read in it."""
+        if gold_index(example.answer, make_options(list_choices(example))) is not None:
             return Choice().score(example, text)
-        gold, plain = example.answer.strip(), clean(relevant(text))
+        gold, plain = example.answer.strip(), clean_text(cut_relevant(text))
         if not words(gold):
             return _signs(gold, plain)
         if pair := next((pair for pair in _PAIRS if gold.casefold() in pair), None):
@@ -73,19 +73,23 @@ class Exact:
         return _number(gold, plain) if _NUMBER.fullmatch(gold) else _words(gold, plain)
 
 
-def _places(text: str) -> list[Place]:
-    """The last announced answer alone where there is one, else the whole text, its first and its last line."""
+def _places(text: str) -> list[AnswerPlace]:
+    """The last announced answer alone if there is one, else the whole text, its first and its last line."""
     for place in _announced(text):
-        line = next(boxed(f"\\boxed{{{place.line}")) if place.method == "boxed" else _TAIL.sub("", place.line)
+        line = next(find_boxed(f"\\boxed{{{place.line}")) if place.method == "boxed" else _TAIL.sub("", place.line)
         if words(line):
             return [place._replace(line=line)]
     lines = [line for line in text.split("\n") if line]
     if not lines:
         return []
-    return [Place("whole", "\n".join(lines)), Place("first line", lines[0]), Place("last line", lines[-1])]
+    return [
+        AnswerPlace("whole", "\n".join(lines)),
+        AnswerPlace("first line", lines[0]),
+        AnswerPlace("last line", lines[-1]),
+    ]
 
 
-def _announced(text: str) -> Iterator[Place]:
+def _announced(text: str) -> Iterator[AnswerPlace]:
     """What follows each marker, the last first: its first line that is not empty, and the rest of its paragraph."""
     end = len(text)
     for marker in reversed(list(_MARKER.finditer(text))[-_MOST:]):
@@ -93,10 +97,10 @@ def _announced(text: str) -> Iterator[Place]:
         end = marker.start()
         line, _, rest = reach.partition("\n")
         method = "boxed" if marker.group().startswith("\\") else "marker"
-        yield Place(method, line, rest.partition("\n\n")[0])
+        yield AnswerPlace(method, line, rest.partition("\n\n")[0])
 
 
-def _forms(place: Place) -> Iterator[str]:
+def _forms(place: AnswerPlace) -> Iterator[str]:
     """What may be the answer at a place: the line, then less of it, then the paragraph as a list."""
     yield place.line
     for cut in _CUTS:
@@ -119,10 +123,10 @@ def _words(gold: str, text: str) -> Score:
 
 def _number(gold: str, text: str) -> Score:
     """By value: "24" is "24.0". Without a marker only a short line with one number in it counts."""
-    wanted = quantity(gold)
+    wanted = read_quantity(gold)
     for place in _places(text):
         line = place.line[:_SHOWN]
-        found = extract(f"Answer: {line}").quantity if place.announced else quantity(line)
+        found = extract(f"Answer: {line}").quantity if place.announced else read_quantity(line)
         if found is not None and (place.announced or (line == place.line and len(words(line)) <= 4)):
             return _score("right" if found == wanted else "wrong", place.line, place)
     return Score(verdict="unscorable", method="none", evidence="No number is announced.")
@@ -140,7 +144,7 @@ def _either(gold: str, pair: tuple[str, str], text: str) -> Score:
             return _score("right" if word == gold else "wrong", word, place)
     last = re.split(r"(?<=[.!?])\s+", text.rstrip())[-1]
     if last.endswith((".", "!")) and (word := _only(last, pair)):
-        return _score("right" if word == gold else "wrong", word, Place("last sentence", last))
+        return _score("right" if word == gold else "wrong", word, AnswerPlace("last sentence", last))
     return Score(verdict="unscorable", method="none", evidence=f"Neither {pair[0]} nor {pair[1]} is announced.")
 
 
@@ -159,7 +163,7 @@ def _only(sentence: str, pair: tuple[str, str]) -> str:
 def _signs(gold: str, text: str) -> Score:
     """By the signs in their order, spaces, quotes and a final full stop aside; announced words are no signs."""
     wanted = _bare(gold)
-    for place in [*_announced(text), Place("whole", text)] if wanted else []:
+    for place in [*_announced(text), AnswerPlace("whole", text)] if wanted else []:
         line = place.line.rpartition("}")[0] if place.method == "boxed" else place.line.strip()
         found = _SIGNS.match(line)
         signs = found.group() if found else ""
@@ -174,5 +178,5 @@ def _bare(signs: str) -> str:
     return "".join(signs.split()).strip(_QUOTES) if len(signs.strip()) > 1 else signs.strip()
 
 
-def _score(verdict: Verdict, extracted: str, place: Place) -> Score:
+def _score(verdict: Verdict, extracted: str, place: AnswerPlace) -> Score:
     return Score(verdict=verdict, extracted=extracted[:_SHOWN], method=place.method, evidence=place.line[:_SHOWN])

@@ -14,8 +14,8 @@
     price_output = 8.0
     budget_usd = 5.0
 
-`labelled` holds responses that people have marked: JSON lines of question, response, verdict (right or wrong) and,
-where there is one, answer. Before the judge marks anything else it marks those, and it refuses all work where its
+`labelled` holds responses that people have marked: JSON lines of question, response, verdict (right or wrong)
+and an optional answer. Before the judge marks anything else it marks those, and it refuses all work if its
 agreement is below what is asked for. A response that it cannot mark is `unscorable`, never wrong. Marks are bought once
 and kept in the store. It is for text that no other scorer can read: a number or an option is marked better without a
 model.
@@ -36,7 +36,7 @@ from errorbook.files import Row, read_json_lines
 from errorbook.llm import prompts as prompting
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget
-from errorbook.llm.client import Line, price_of
+from errorbook.llm.client import Client, read_price
 from errorbook.llm.endpoint import Endpoint
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Accepted, Ask, Message
@@ -86,7 +86,7 @@ class Agreement(Record, frozen=True, kw_only=True):
 
 
 class Judge:
-    """Right where the model says that a response fulfils the rubric.
+    """Right if the model says that a response fulfils the rubric.
 
     `protocol`, `model`, `base_url`, `api_key_env`, `headers`, `sampling`, prices and `budget_usd` are as for an
     instructor. `store` is the file that remembers marks; a run keeps them in its folder. `kappa` is the least
@@ -115,9 +115,9 @@ class Judge:
             raise ConfigError("The judge has no rubric; say in `rubric` what makes a response right.")
         kind = Anthropic if protocol == "anthropic" else OpenAIChat
         endpoint: Endpoint = kind(model, base_url or None, api_key_env, headers, sampling)
-        self._line = Line(
+        self._line = Client(
             endpoint,
-            price=price_of(price_input, price_output),
+            price=read_price(price_input, price_output),
             budget=Budget(usd=budget_usd),
             store=Path(store) if store else None,
             concurrency=concurrency,
@@ -147,7 +147,7 @@ class Judge:
         return self._marks(pairs)
 
     def require_agreement(self) -> Agreement:
-        """The agreement with the labelled responses, measured once. Raises DataError where it is too low."""
+        """The agreement with the labelled responses, measured once. Raises DataError if it is too low."""
         found = self.measure()
         if found.n < ENOUGH:
             raise DataError(
@@ -167,7 +167,9 @@ class Judge:
             rows = read_labelled(self._labelled)
             pairs = [(_example(row), row.response) for row in rows]
             scores = self._marks(pairs)
-            self._measured = agreement([(row.verdict, score.verdict) for row, score in zip(rows, scores, strict=True)])
+            self._measured = measure_agreement(
+                [(row.verdict, score.verdict) for row, score in zip(rows, scores, strict=True)]
+            )
         return self._measured
 
     def _marks(self, pairs: Sequence[tuple[Example, str]]) -> list[Score]:
@@ -185,14 +187,14 @@ class Judge:
         return scores
 
 
-def agreement(verdicts: Sequence[tuple[str, str]]) -> Agreement:
+def measure_agreement(verdicts: Sequence[tuple[str, str]]) -> Agreement:
     """Compare pairs of (label, verdict); a verdict other than right or wrong agrees with nothing."""
     n = len(verdicts)
     agreed = sum(label == verdict for label, verdict in verdicts)
     labels, given = Counter(label for label, _ in verdicts), Counter(verdict for _, verdict in verdicts)
     chance = sum(labels[kind] * given[kind] for kind in ("right", "wrong")) / n**2 if n else 0.0
     observed = agreed / n if n else 0.0
-    # Where all labels are one kind and all verdicts too, chance explains everything: such labels show nothing.
+    # If all labels are one kind and all verdicts too, chance explains everything: such labels show nothing.
     kappa = (observed - chance) / (1 - chance) if chance < 1 else 0.0
     low, high = wilson(agreed, n)
     return Agreement(

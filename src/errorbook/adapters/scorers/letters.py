@@ -1,6 +1,6 @@
 r"""Which option a piece of text names: by its letter, in the forms that models use, or by its own words.
 
-A letter counts where it stands alone: "B", "(b)", "B.", "$B$", "\text{B}", "option B". The article "a", the pronoun
+A letter counts if it stands alone: "B", "(b)", "B.", "$B$", "\text{B}", "option B". The article "a", the pronoun
 "I", "C++", "vitamin B12" and "D-xylose" are not letters. Two letters joined ("A and B") are both named, unless one
 option says just that. Where in a response the answer stands is `statements`' business.
 """
@@ -53,11 +53,11 @@ class Options(NamedTuple):
     signs: bool = False
 
     def read(self, text: str) -> tuple[str, ...]:
-        """The words of `text`, with the signs between them where the options differ in nothing else."""
+        """The words of `text`, with the signs between them if the options differ in nothing else."""
         return _with_signs(text) if self.signs else words(text)
 
     def place(self, letter: str) -> int | None:
-        """The place of the option called `letter`, None where there is no such option."""
+        """The place of the option called `letter`, None if there is no such option."""
         place = ord(letter.upper()) - ord("A")
         return place if 0 <= place < len(self.texts) else None
 
@@ -71,13 +71,13 @@ class Named(NamedTuple):
 
     @property
     def only(self) -> int | None:
-        """The option, where just one is named."""
+        """The option, if just one is named."""
         return self.indices[0] if len(self.indices) == 1 else None
 
 
-def options(texts: Sequence[str], question: str = "") -> Options:
+def make_options(texts: Sequence[str], question: str = "") -> Options:
     """The options of an example with these texts and this question."""
-    denied, plain = bool(_DENIES.search(question)), [clean(text) for text in texts]
+    denied, plain = bool(_DENIES.search(question)), [clean_text(text) for text in texts]
     read = tuple(words(text) for text in plain)
     if len(set(read)) == len(read):
         return Options(tuple(texts), read, denied)
@@ -89,7 +89,7 @@ def _with_signs(text: str) -> tuple[str, ...]:
     return tuple(_SIGN_OR_WORD.findall(plain))
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     r"""`text` without Markdown emphasis and without the LaTeX around words and single letters."""
     if "\\" in text or "$" in text:
         text = _LATEX.sub(r"\1", text)
@@ -102,8 +102,8 @@ def letter(index: int) -> str:
     return chr(ord("A") + index)
 
 
-def item(match: re.Match[str], known: Options) -> int | None:
-    """The option that a match of `ITEM` names; None where its letter is a word ("a", "I") or no option's."""
+def read_item(match: re.Match[str], known: Options) -> int | None:
+    """The option that a match of `ITEM` names; None if its letter is a word ("a", "I") or no option's."""
     index = known.place(match["letter"])
     if index is None:
         return None
@@ -121,14 +121,14 @@ def item_end(match: re.Match[str]) -> int:
     return max(match.end("letter"), match.end("close"), match.end("dot"))
 
 
-def named(place: str, known: Options) -> Named | None:
-    """The options that the beginning of `place` names, None where it names none."""
+def read_named(place: str, known: Options) -> Named | None:
+    """The options that the beginning of `place` names, None if it names none."""
     lead = _LEAD.match(place)
     start = lead.end() if lead else 0
-    begun = leading(place[start:], known)[0]
+    begun = read_leading(place[start:], known)[0]
     text = None if begun is None else Named((begun,), start, "text")
     first = _ITEM.match(place, start)
-    index = item(first, known) if first else None
+    index = read_item(first, known) if first else None
     if first is None or index is None:
         return text
     bare = not (first["dot"] or first["close"] or first["word"])
@@ -142,7 +142,7 @@ def _joined(place: str, start: int, first: tuple[int, int], known: Options) -> N
     indices, end = [first[0]], first[1]
     while join := _JOIN.match(place, end):
         match = _ITEM.match(place[join.end() :])  # cut, so that the second letter of "B/C" does not see its slash
-        index = item(match, known) if match and (match["letter"].isupper() or match["close"]) else None
+        index = read_item(match, known) if match and (match["letter"].isupper() or match["close"]) else None
         if match is None or index is None:
             break
         indices, end = [*indices, index], join.end() + match.end()
@@ -153,7 +153,7 @@ def _joined(place: str, start: int, first: tuple[int, int], known: Options) -> N
 
 
 def _combination(said: Sequence[str], indices: Sequence[int], known: Options) -> int | None:
-    """The option that stands for several others ("Both A and B", "All of the above"), where there is one."""
+    """The option that stands for several others ("Both A and B", "All of the above"), if there is one."""
     wanted = [word for word in said if word not in _FILLER]
     for index, option in enumerate(known.words):
         if index not in indices and [word for word in option if word not in _FILLER] == wanted:
@@ -164,7 +164,7 @@ def _combination(said: Sequence[str], indices: Sequence[int], known: Options) ->
     return None
 
 
-def leading(place: str, known: Options) -> tuple[int | None, tuple[str, ...]]:
+def read_leading(place: str, known: Options) -> tuple[int | None, tuple[str, ...]]:
     """The option whose whole text `place` begins with (articles aside; the longest, if several), and two words more."""
     said = _without_article(known.read(place[:1000]))
     wanted = [_without_article(option) for option in known.words]
@@ -179,7 +179,7 @@ def _without_article(said: tuple[str, ...]) -> tuple[str, ...]:
     return said[1:] if len(said) > 1 and said[0] in _ARTICLE else said
 
 
-def contradicted(place: str, index: int, known: Options) -> int | None:
+def find_contradiction(place: str, index: int, known: Options) -> int | None:
     """The other option whose text, and nothing else, follows the letter of option `index`; None as a rule."""
     rest = place.split("\n", 1)[0]
     said = known.read(rest)
@@ -192,7 +192,7 @@ def contradicted(place: str, index: int, known: Options) -> int | None:
     return None
 
 
-def mentioned(text: str, known: Options) -> tuple[int, ...]:
+def find_mentioned(text: str, known: Options) -> tuple[int, ...]:
     """The options whose whole text occurs in `text`, those aside that occur only inside a longer option's."""
     said = known.read(text)
     wanted = [_without_article(option) for option in known.words]

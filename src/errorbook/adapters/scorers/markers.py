@@ -1,7 +1,7 @@
 r"""Where a response says that its answer stands: after "Answer:", "####", "the answer is", in <answer> or \boxed{}.
 
 Only places are found here; reading a number or a text there is the scorer's work. The *last* place counts first,
-because a model that corrects itself does so later. "A:" is a marker on the last line only, where it is the form of
+because a model that corrects itself does so later. "A:" is a marker on the last line only: it is the form of
 question-and-answer prompts; elsewhere it names an option. Patterns are bounded and only the last 50 places are looked
 at, so time grows linearly with the text.
 """
@@ -37,7 +37,7 @@ def tidy(text: str) -> str:
     return "\n".join(line.strip() for line in plain.splitlines())
 
 
-def own(text: str) -> str:
+def cut_next_question(text: str) -> str:
     """`text` up to where a model that has given its answer goes on to ask itself the next question."""
     for question in _NEXT_QUESTION.finditer(text):
         before = text[: question.start()]
@@ -48,18 +48,18 @@ def own(text: str) -> str:
     return text
 
 
-def marked(text: str) -> Iterator[str]:
-    """What follows each marker of a tidied text, the last marker first; empty where nothing does.
+def find_marked(text: str) -> Iterator[str]:
+    """What follows each marker of a tidied text, the last marker first; empty if nothing does.
 
-    It is the rest of the marker's line or, where that holds no letter or digit, the next line that does, up to the
+    It is the rest of the marker's line or, if that holds no letter or digit, the next line that does, up to the
     next marker and at most 400 characters.
     """
-    for place, _ in regions(text):
+    for place, _ in find_regions(text):
         yield place
 
 
-def regions(text: str) -> Iterator[tuple[str, str]]:
-    """Like `marked`, with each place everything between its marker and the next one."""
+def find_regions(text: str) -> Iterator[tuple[str, str]]:
+    """Like `find_marked`, with each place everything between its marker and the next one."""
     end = len(text)
     for marker in reversed(list(_MARKER.finditer(text))[-_MOST:]):
         region = text[marker.end() : end].partition("</answer>")[0]
@@ -68,7 +68,7 @@ def regions(text: str) -> Iterator[tuple[str, str]]:
         yield next((line.strip() for line in lines if any(map(str.isalnum, line))), ""), region
 
 
-def boxed(text: str) -> Iterator[str]:
+def find_boxed(text: str) -> Iterator[str]:
     r"""The content of each \boxed{...}, the last first; an unclosed box reaches to the end of its line."""
     for box in reversed(list(_BOXED.finditer(text))[-_MOST:]):
         depth = 1

@@ -91,7 +91,7 @@ class Quantity(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """One number found in a text, at text[start:end]; `quantity` is None where it cannot be read in one way only.
+    """One number found in a text, at text[start:end]; `quantity` is None if it can be read in two ways.
 
     `scale` is what "million" and its kin multiplied it by; `percent` whether a percent sign followed (not applied).
     """
@@ -104,7 +104,7 @@ class Reading(NamedTuple):
     percent: bool = False
 
 
-def plain(text: str) -> str:
+def normalize_numbers(text: str) -> str:
     """`text` with typographic and LaTeX forms of numbers written in ASCII, and calculator annotations taken out."""
     if "<<" in text:
         text = _UNFINISHED.sub("", _ANNOTATION.sub(_result, text))
@@ -118,21 +118,21 @@ def plain(text: str) -> str:
     return _SPACED.sub(_joined, text) if _MAYBE_SPACED.search(text) else text
 
 
-def single(text: str) -> Reading | None:
-    """The one number in a short text such as a gold answer, units aside; None where there is none, or more than one."""
-    line = plain(" ".join(text.split()))
-    found = readings(line) or ordinals(line)
+def read_single(text: str) -> Reading | None:
+    """The one number in a short text such as a gold answer, units aside; None if there is none, or more than one."""
+    line = normalize_numbers(" ".join(text.split()))
+    found = find_readings(line) or find_ordinals(line)
     return found[0] if len(found) == 1 else None
 
 
-def quantity(text: str) -> Quantity | None:
-    """The exact value of `single`, percent signs ignored; None where it has more than one reading."""
-    found = single(text)
+def read_quantity(text: str) -> Quantity | None:
+    """The exact value of `read_single`, percent signs ignored; None if it has more than one reading."""
+    found = read_single(text)
     return found.quantity if found else None
 
 
-def readings(text: str) -> list[Reading]:
-    """Every number of a `plain` text in order, digits and words; powers, ordinals and identifiers (x2) left out."""
+def find_readings(text: str) -> list[Reading]:
+    """Every number of a normalized text in order, digits and words; without powers, ordinals and identifiers (x2)."""
     matches = sorted([*_WORDS.finditer(text), *filter(_is_number, _DIGITS.finditer(text))], key=re.Match.start)
     found: list[Reading] = []
     for match in matches:
@@ -141,14 +141,14 @@ def readings(text: str) -> list[Reading]:
     return found
 
 
-def ordinals(text: str) -> list[Reading]:
-    """Every "6th" of a `plain` text as the number 6: an answer where nothing else is, as in "the 6th week"."""
+def find_ordinals(text: str) -> list[Reading]:
+    """Every "6th" of a normalized text as the number 6: an answer if nothing else is, as in "the 6th week"."""
     places = (match for match in _DIGITS.finditer(text) if _ORDINAL.match(text, match.end()))
     return [_reading(match) for match in places if match["run"].isdigit()]
 
 
 def _result(annotation: re.Match[str]) -> str:
-    """What a calculator annotation stands for: nothing where the result is written beside it, else its result."""
+    """What a calculator annotation stands for: nothing if the result is written beside it, else its result."""
     before = annotation.string[max(0, annotation.start() - 1) : annotation.start()]
     _, equals, result = annotation["inside"].rpartition("=")
     if annotation["after"] or before.isdigit() or not equals:
@@ -211,7 +211,7 @@ def _scale(match: re.Match[str]) -> tuple[int, int]:
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
-    """The number that one match of _DIGITS spells, None where it has more than one reading or is out of range."""
+    """The number that one match of _DIGITS spells, None if it has more than one reading or is out of range."""
     value = _decimal(match["run"])
     exponent = int(match["exp"] or match["pow"] or 0)
     if value is None or abs(exponent) > _LARGEST_EXPONENT:
@@ -260,7 +260,7 @@ def _spelt(phrase: str) -> Fraction | None:
 
 
 def _with_remainder(text: str, whole: Reading) -> Reading:
-    """`whole` joined to the number after "remainder", where there is one."""
+    """`whole` joined to the number after "remainder", if there is one."""
     link = _REMAINDER.match(text, whole.end)
     match = link and (_DIGITS.match(text, link.end()) or _WORDS.match(text, link.end()))
     if not match:

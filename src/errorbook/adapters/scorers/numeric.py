@@ -3,16 +3,16 @@ r"""The `numeric` scorer: is the number that the response gives exactly the gold
 Where the number is looked for, first match wins:
 
 1. `marker`: after the last "Answer:", "#### ", "the answer is" or "<answer>" (see `markers`);
-2. `boxed`: in the last \boxed{...};
-3. `last number`: the last number of the response that can be an answer (see `closing`).
+2. `find_boxed`: in the last \boxed{...};
+3. `last number`: the last number of the response that can be an answer (see `read_closing`).
 
-A number that stands directly after its marker goes before one in a clause behind it. Where only an unfinished step
+A number that stands directly after its marker goes before one in a clause behind it. If only an unfinished step
 follows a marker ("Answer: 30 - 2"), the text from there to the next marker is read like a response of its own. A
 marker or box with nothing readable after it gives way to an earlier one and to a box, but never to numbers before it: a
 model that announces an answer and does not give it has not answered, and any other number is a step on the way.
 
 Equality is exact, in rational numbers; units and currency are not compared. "25%" equals 25 and 0.25; "26 billion"
-equals 26 where the question asks how many billions. The gold answer "None" (no answer can be given) is met by a
+equals 26 if the question asks how many billions. The gold answer "None" (no answer can be given) is met by a
 response that says so. A gold answer in symbols goes to `symbolic`. What has several readings (a range, a choice, an
 operation without its result, "5 hours and 30 minutes", "3,5") is refused as `unscorable`, not guessed. A response that
 ends by saying that the answer cannot be determined has been read, and is wrong. Not covered: unit conversion, rounding
@@ -26,9 +26,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from errorbook.adapters.scorers import symbolic
-from errorbook.adapters.scorers.closing import closing, opening
-from errorbook.adapters.scorers.markers import boxed, marked, own, regions, tidy
-from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, plain, readings, single
+from errorbook.adapters.scorers.closing import read_closing, read_opening
+from errorbook.adapters.scorers.markers import cut_next_question, find_boxed, find_marked, find_regions, tidy
+from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, find_readings, normalize_numbers, read_single
 from errorbook.records import Example, Score, Verdict
 
 _SHOWN = 120
@@ -57,7 +57,7 @@ _DECLINES = re.compile(
 
 
 class Numeric:
-    """Right where the response's number equals the gold number exactly."""
+    """Right if the response's number equals the gold number exactly."""
 
     @property
     def name(self) -> str:
@@ -69,10 +69,10 @@ class Numeric:
         return score.method in {"marker", "boxed"}
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; `unscorable` where no number can be read, or the gold answer is none."""
+        """Judge one response; `unscorable` if no number can be read, or the gold answer is none."""
         if example.answer.strip().lower() == "none":
             return _abstention(text, example.question)
-        gold = single(example.answer)
+        gold = read_single(example.answer)
         if symbolic.is_symbolic(example.answer, gold):
             return symbolic.score(example, text)
         if gold is None or gold.quantity is None:
@@ -87,7 +87,7 @@ class Numeric:
 
 
 class Extraction(NamedTuple):
-    """The number found in a response (None where none could be read), by which method, in which words."""
+    """The number found in a response (None if none could be read), by which method, in which words."""
 
     reading: Reading | None
     method: str
@@ -95,7 +95,7 @@ class Extraction(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The number as written; empty where there is none."""
+        """The number as written; empty if there is none."""
         return self.reading.text if self.reading else ""
 
     @property
@@ -109,13 +109,13 @@ def extract(text: str, question: str = "") -> Extraction:
 
     `question` tells the numbers that a closing sentence only repeats from the one that answers.
     """
-    clean = own(tidy(plain(text)))
-    places, boxes = list(regions(clean)), list(boxed(clean))
+    clean = cut_next_question(tidy(normalize_numbers(text)))
+    places, boxes = list(find_regions(clean)), list(find_boxed(clean))
     if places or boxes:
         return _announced(places, boxes, question)
     if says := _last_word(clean):
         return Extraction(None, "abstains", says)
-    reading, evidence = closing(clean, question)
+    reading, evidence = read_closing(clean, question)
     if not evidence:
         return Extraction(None, "none", "The response holds no number.")
     return _found(reading, "last number", evidence)
@@ -124,17 +124,17 @@ def extract(text: str, question: str = "") -> Extraction:
 def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -> Extraction:
     """The number at a marker or in a box, with the regions that follow the markers as a second chance."""
     for place, region in places:
-        reading = opening(place, _NEAR)
+        reading = read_opening(place, _NEAR)
         if reading is not None and reading.quantity is None:
-            later, evidence = closing(region.partition(place)[2], question)
+            later, evidence = read_closing(region.partition(place)[2], question)
             return _found(later, "marker", evidence or place)
         if reading is not None:
             return Extraction(reading, "marker", place[:_SHOWN])
     for box in boxes:
-        if (reading := opening(box)) is not None:
+        if (reading := read_opening(box)) is not None:
             return _found(reading, "boxed", box)
     for _, region in places:
-        reading, evidence = closing(region, question)
+        reading, evidence = read_closing(region, question)
         if evidence:
             return _found(reading, "marker", evidence)
     method = "marker" if places else "boxed"
@@ -142,10 +142,10 @@ def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -
 
 
 def _last_word(clean: str) -> str:
-    """The sentence in which the response says that no answer can be given, where no number comes after it."""
+    """The sentence in which the response says that no answer can be given, if no number comes after it."""
     for says in reversed(list(_ABSTAINS.finditer(clean, max(0, len(clean) - _ENDING)))):
         rest = _SENTENCE.split(clean[says.start() :], maxsplit=1)
-        return rest[0] if len(rest) == 1 or not readings(rest[1]) else ""
+        return rest[0] if len(rest) == 1 or not find_readings(rest[1]) else ""
     return ""
 
 
@@ -170,9 +170,9 @@ def _equal(gold: Reading, given: Reading, question: str) -> bool:
 
 
 def _abstention(text: str, question: str) -> Score:
-    """Judge a response to a question that has no answer: right where it says so, wrong where it gives a number."""
-    clean = own(tidy(plain(text)))
-    for place in (*marked(clean), *boxed(clean)):
+    """Judge a response to a question that has no answer: right if it says so, wrong if it gives a number."""
+    clean = cut_next_question(tidy(normalize_numbers(text)))
+    for place in (*find_marked(clean), *find_boxed(clean)):
         if place.strip(" .*$").lower() in _NONE:
             return Score(verdict="right", extracted="None", method="marker", evidence=place[:_SHOWN])
     found = extract(text, question)

@@ -1,7 +1,7 @@
 """Finds the program in a response about code: by parsing Python, never by guessing at prose.
 
 In order: the last fenced block that defines the function asked for, a fenced or bare function body that continues the
-question's own stub, and bare code, also where prose stands around it. It judges nothing and runs nothing.
+question's own stub, and bare code, also if prose stands around it. It judges nothing and runs nothing.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     method: str
 
 
-def entry_point(tests: str, question: str) -> str:
+def find_entry_point(tests: str, question: str) -> str:
     """The function under test: what `check(...)` is called with, else what the assertions call; empty if unclear."""
-    tree = parsed(tests)
+    tree = parse_program(tests)
     if tree is None:
         return ""
     checked = _checked(tree)
     if checked is not None:
         return checked.id if isinstance(checked, ast.Name) else ""
-    return _last_function(prelude(question, "")) if _binds(tree, "check") else _asserted(tree)
+    return _last_function(find_prelude(question, "")) if _binds(tree, "check") else _asserted(tree)
 
 
 def _checked(tree: ast.Module) -> ast.expr | None:
@@ -45,7 +45,7 @@ def _checked(tree: ast.Module) -> ast.expr | None:
 
 def _last_function(code: str) -> str:
     """The name of the last function that the code defines: `total` in `def total(items): ...`."""
-    tree = parsed(code)
+    tree = parse_program(code)
     return next((item.name for item in reversed(tree.body if tree else []) if isinstance(item, ast.FunctionDef)), "")
 
 
@@ -56,8 +56,8 @@ def _asserted(tree: ast.Module) -> str:
     return next((func.id for func in called if isinstance(func, ast.Name) and _is_free(func.id, tree)), "")
 
 
-def prelude(question: str, entry: str) -> str:
-    """The question's own code, imports and helpers included; what stands before the stub where the whole is no code."""
+def find_prelude(question: str, entry: str) -> str:
+    """The question's own code, imports and helpers included; what stands before the stub if the whole is no code."""
     text = textwrap.dedent(question)
     if _is_code(text):
         return text
@@ -65,10 +65,10 @@ def prelude(question: str, entry: str) -> str:
     return head if _is_code(head) else ""
 
 
-def find(text: str, question: str, entry: str) -> Program | None:
-    """The response's program, or None where it holds no code."""
-    given = prelude(question, entry)
-    blocks = fenced(text)
+def find_program(text: str, question: str, entry: str) -> Program | None:
+    """The response's program, or None if it holds no code."""
+    given = find_prelude(question, entry)
+    blocks = find_fenced(text)
     for block in reversed(blocks):
         if defines(block, entry):
             return Program(parts=(given, block), code=block, method="fenced code")
@@ -86,7 +86,7 @@ def find(text: str, question: str, entry: str) -> Program | None:
     return Program(parts=(given, bare), code=bare, method="bare code") if bare else None
 
 
-def fenced(text: str) -> list[str]:
+def find_fenced(text: str) -> list[str]:
     """Contents of the fenced code blocks; one that is not closed runs to the end. Blocks of other languages count."""
     blocks: list[str] = []
     mark, lines = "", [""]
@@ -109,15 +109,15 @@ def fenced(text: str) -> list[str]:
 
 def defines(code: str, name: str) -> bool:
     """Whether the code binds `name` at its top level; for code that does not parse, whether a line begins to."""
-    tree = parsed(code)
+    tree = parse_program(code)
     if tree is not None:
         return _binds(tree, name)
     starts = (f"def {name}(", f"async def {name}(", f"class {name}(", f"class {name}:")
     return any(line.startswith(starts) for line in code.split("\n"))
 
 
-def parsed(code: str) -> ast.Module | None:
-    """The syntax tree, or None where the code does not parse."""
+def parse_program(code: str) -> ast.Module | None:
+    """The syntax tree, or None if the code does not parse."""
     import warnings
 
     try:
@@ -145,7 +145,7 @@ def _is_free(name: str, tree: ast.Module) -> bool:
 
 
 def _is_code(text: str) -> bool:
-    tree = parsed(text)
+    tree = parse_program(text)
     return tree is not None and any(not isinstance(node, ast.Expr) for node in tree.body)
 
 
@@ -157,12 +157,12 @@ def _tidy(lines: list[str]) -> str:
 def _continue(question: str, body: str, entry: str) -> str | None:
     """The longest beginning of `body`, an indented text, that continues the question's stub."""
     question = question.rstrip() + "\n"
-    stub = parsed(question)
+    stub = parse_program(question)
     first = next((line for line in body.split("\n") if line.strip()), "")
     if stub is None or not entry or not _binds(stub, entry):
         return None
     if not first.startswith((" ", "\t", '"""', "'''")):
-        if _binds(parsed(body) or ast.Module([], []), entry) or not _is_body(body):
+        if _binds(parse_program(body) or ast.Module([], []), entry) or not _is_body(body):
             return None
         body = textwrap.indent(body, "    ")
     before = len(ast.dump(stub))
@@ -170,7 +170,7 @@ def _continue(question: str, body: str, entry: str) -> str | None:
     outer = [number for number, line in enumerate(lines) if line.strip() and not line.startswith((" ", "\t"))]
     for end in [len(lines), *reversed(outer)]:
         kept = "\n".join(lines[:end]).rstrip() + "\n"
-        tree = parsed(question + kept)
+        tree = parse_program(question + kept)
         if tree is not None and len(ast.dump(tree)) > before:
             return kept
     # A body with a syntax error: prose neither is indented nor begins with a docstring.
@@ -179,7 +179,7 @@ def _continue(question: str, body: str, entry: str) -> str | None:
 
 def _is_body(text: str) -> bool:
     """Whether unindented text is the inside of a function: only there may it return."""
-    tree = parsed("def body():\n" + textwrap.indent(text, "    "))
+    tree = parse_program("def body():\n" + textwrap.indent(text, "    "))
     return tree is not None and any(isinstance(node, ast.Return) for node in ast.walk(tree))
 
 
@@ -190,7 +190,7 @@ def _bare(text: str, entry: str) -> str:
     for start in starts:
         for end in range(len(lines), start, -1):
             code = "\n".join(lines[start:end])
-            tree = parsed(code)
+            tree = parse_program(code)
             if tree is not None and _binds(tree, entry):
                 return code + "\n"
     broken = next((n for n in starts if defines("\n".join(lines[n : n + 1]) + " ...", entry)), None)

@@ -1,7 +1,7 @@
 """The `reasoning_gym` scorer: a Reasoning Gym generator's own judgement of the answer between <answer> tags.
 
 The example's `tests` hold the recipe from which the generator makes the whole entry again. An example without one (a
-question that an instructor wrote) is right where its text is the gold answer's. Partial credit counts as wrong.
+question that an instructor wrote) is right if its text is the gold answer's. Partial credit counts as wrong.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReasoningGym:
-    """Right where the generator gives the tagged answer full marks."""
+    """Right if the generator gives the tagged answer full marks."""
 
     @property
     def name(self) -> str:
@@ -36,8 +36,8 @@ class ReasoningGym:
         return "reasoning_gym"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; `unscorable` where it has no tagged answer, or the generator cannot read it."""
-        answer = tagged(text)
+        """Judge one response; `unscorable` if it has no tagged answer, or the generator cannot read it."""
+        answer = find_tagged(text)
         if not answer:
             return Score(verdict="unscorable", method="none", evidence="No answer between <answer> tags.")
         shown = answer[:_SHOWN]
@@ -57,8 +57,8 @@ class ReasoningGym:
         )
 
 
-def tagged(text: str) -> str:
-    """What stands between the last pair of answer tags; empty where there is none."""
+def find_tagged(text: str) -> str:
+    """What stands between the last pair of answer tags; empty if there is none."""
     head, end, _ = text.rpartition("</answer>")
     _, start, answer = head.rpartition("<answer>")
     return answer.strip() if start and end else ""

@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from errorbook.adapters.scorers.letters import ITEM, Options, contradicted, item, leading, mentioned, named
+from errorbook.adapters.scorers.letters import (
+    ITEM,
+    Options,
+    find_contradiction,
+    find_mentioned,
+    read_item,
+    read_leading,
+    read_named,
+)
 
 _IS = r"(?:is|are|was|would be|will be|should be|must be|could be|can be|has to be|seems to be|appears to be|being)\b"
 _GAP = r"(?:[^.\n:=]|\.(?=[0-9]))"
@@ -103,9 +111,9 @@ class Statement(NamedTuple):
     refused: bool = False
 
 
-def statement(text: str, known: Options) -> Statement | None:
-    """The last of a cleaned response's plainest statements; None where it commits itself to nothing."""
-    text = relevant(text)
+def find_statement(text: str, known: Options) -> Statement | None:
+    """The last of a cleaned response's plainest statements; None if it commits itself to nothing."""
+    text = cut_relevant(text)
     for find in (_announced, _opening):
         if found := find(text, known):
             return found
@@ -123,7 +131,7 @@ def _undecided(text: str, known: Options) -> bool:
     return bool(_UNDECIDED.search(end)) and not any(_UNDECIDED.search(option) for option in known.texts)
 
 
-def relevant(text: str) -> str:
+def cut_relevant(text: str) -> str:
     """The text up to where a base model goes on with a question of its own, without the middle where it is long."""
     run_on = _RUN_ON.search(text, len(text) - len(text.lstrip()) + 1)
     text = text[: run_on.start()] if run_on else text
@@ -141,12 +149,12 @@ def _forward(text: str, known: Options) -> Iterator[tuple[int, Statement]]:
         place = text[marker.end() : marker.end() + 600]
         if _HYPOTHETICAL.search(text[max(0, marker.start() - 60) : marker.start()]):
             continue
-        seen = named(place, known)
+        seen = read_named(place, known)
         if seen is None and _NONE.match(place):
             yield marker.start(), Statement(None, "announced", _line(text, marker.start()))
         elif seen is None and not _NEGATED.match(place):
             sentence = _SENTENCE.split(place.strip(), maxsplit=1)[0]
-            inside = mentioned(sentence, known) if len(sentence) > 3 else ()
+            inside = find_mentioned(sentence, known) if len(sentence) > 3 else ()
             if len(inside) == 1:
                 yield marker.start(), Statement(inside[0], "announced text", _line(text, marker.start()))
         elif seen is not None and not _TAKEN_BACK.match(place, seen.end):
@@ -154,11 +162,11 @@ def _forward(text: str, known: Options) -> Iterator[tuple[int, Statement]]:
 
 
 def _judge(text: str, at: int, read: tuple[str, tuple[int, ...]], known: Options) -> Statement:
-    """A statement of the options that were read, refused where they are two or its text is another option's."""
+    """A statement of the options that were read, refused if they are two or its text is another option's."""
     rest, indices = read
     if len(indices) > 1 or _OR_ELSE.match(rest):
         return Statement(None, "two options", _line(text, at), refused=True)
-    if contradicted(rest, indices[0], known) is not None:
+    if find_contradiction(rest, indices[0], known) is not None:
         return Statement(None, "letter against text", _line(text, at), refused=True)
     return Statement(indices[0], "announced", _line(text, at))
 
@@ -177,7 +185,11 @@ def _subject(subject: str, known: Options, thing: bool) -> Statement | None:
     """The statement made by calling `subject` the answer (`thing`), or just correct."""
     groups, end = [], 0
     for match in _MENTION.finditer(subject):
-        if match.start() >= end and item(match, known) is not None and (seen := named(subject[match.start() :], known)):
+        if (
+            match.start() >= end
+            and read_item(match, known) is not None
+            and (seen := read_named(subject[match.start() :], known))
+        ):
             end = match.start() + seen.end
             groups.append((match, seen.indices, end))
     for match, indices, end in reversed(groups[-_MOST:]):
@@ -190,14 +202,14 @@ def _subject(subject: str, known: Options, thing: bool) -> Statement | None:
         if not plain or _NOT_BEFORE.search(before):
             return None
         return Statement(indices[0], "announced", "") if len(indices) == 1 else Statement(None, "two options", "", True)
-    inside = mentioned(subject, known) if thing else ()
+    inside = find_mentioned(subject, known) if thing else ()
     return Statement(inside[0], "announced text", "") if len(inside) == 1 else None
 
 
 def _last_line(text: str, known: Options) -> Statement | None:
     """A last line that is a letter and nothing else."""
     lines = [line for line in text.split("\n") if line]
-    seen = named(lines[-1], known) if len(lines) > 1 else None
+    seen = read_named(lines[-1], known) if len(lines) > 1 else None
     if seen is None or seen.by != "letter" or any(map(str.isalnum, lines[-1][seen.end :])):
         return None
     if seen.only is None:
@@ -211,20 +223,20 @@ def _opening(text: str, known: Options) -> Statement | None:
     if not lines:
         return None
     head = _HEAD.match(lines[0])
-    if head is not None and item(head, known) is not None:
+    if head is not None and read_item(head, known) is not None:
         return _opening_letter(text, lines, head, known)
     for part in (lines[0], *lines[1:][-1:]):
         if (said := known.read(part)) and known.words.count(said) == 1:
             return Statement(known.words.index(said), "opening text", part[:_SHOWN])
-    whole = mentioned(lines[0], known)
+    whole = find_mentioned(lines[0], known)
     if len(whole) == 1 and len(lines[0]) < len(known.texts[whole[0]]) + 12 and not _NEGATED.match(lines[0]):
         return Statement(whole[0], "opening text", lines[0][:_SHOWN])
     return None
 
 
 def _opening_letter(text: str, lines: list[str], head: re.Match[str], known: Options) -> Statement | None:
-    seen = named(lines[0], known)
-    if seen is None or _is_list(lines, item(head, known) or 0, known) or _TAKEN_BACK.match(lines[0], seen.end):
+    seen = read_named(lines[0], known)
+    if seen is None or _is_list(lines, read_item(head, known) or 0, known) or _TAKEN_BACK.match(lines[0], seen.end):
         return None
     rest = lines[0][seen.end :]
     if head["dot"] or head["close"] or head["word"] or not any(map(str.isalnum, rest)):
@@ -236,23 +248,23 @@ def _opening_letter(text: str, lines: list[str], head: re.Match[str], known: Opt
 def _is_list(lines: list[str], index: int, known: Options) -> bool:
     """Whether the line after the first one begins with the next option's letter."""
     match = _HEAD.match(lines[1]) if len(lines) > 1 else None
-    return match is not None and item(match, known) == index + 1 and bool(match["dot"] or match["close"])
+    return match is not None and read_item(match, known) == index + 1 and bool(match["dot"] or match["close"])
 
 
 def _mentions(text: str, known: Options) -> Iterator[tuple[int, int, bool]]:
     """Letters that are marked as such ("(B)", "option B", "B. <its text>"): start, option, and whether after "is"."""
     end = 0
-    found = [match for match in _MENTION.finditer(text) if item(match, known) is not None]
+    found = [match for match in _MENTION.finditer(text) if read_item(match, known) is not None]
     for match in found if len(found) <= 2 * _MOST else [*found[:_MOST], *found[-_MOST:]]:
-        option = item(match, known)
-        listed = named(text[match.start() : match.start() + 80], known)
+        option = read_item(match, known)
+        listed = read_named(text[match.start() : match.start() + 80], known)
         if listed is not None and len(listed.indices) > 1:
             end = match.start() + listed.end
         if option is None or match.start() < end:
             continue
         before = text[max(0, match.start() - 30) : match.start()]
         after_is = bool(_PREDICATE.search(before))
-        labelled = bool(match["dot"]) and leading(text[match.end() :][:600], known)[0] == option
+        labelled = bool(match["dot"]) and read_leading(text[match.end() :][:600], known)[0] == option
         bracketed = match["open"].endswith("(") and match["close"].startswith(")")
         if not (labelled or bracketed or match["word"] or (match["dot"] and after_is)) or _NOT_BEFORE.search(before):
             continue
@@ -288,13 +300,13 @@ def _by_text(text: str, known: Options) -> Statement | None:
         if (option := _said_to_be(text, start, end, known)) is not None:
             return Statement(option, "option text", text[start:end][-_SHOWN:])
     for start, end in spans:
-        option, after = leading(text[start:end], known)
+        option, after = read_leading(text[start:end], known)
         if option is not None and after[:1] and after[0] in _VERBS and (after[1:] == ("not",)) == known.denied:
             return Statement(option, "option text", text[start:end][:_SHOWN])
     if any(len(words) < 2 and len("".join(words)) < 4 for words in known.words):
         return None  # such as numbers, which occur in every calculation
     for start, end in ((0, len(text)), *spans):
-        inside = mentioned(text[start:end], known)
+        inside = find_mentioned(text[start:end], known)
         if len(inside) == 1 and (known.denied or not _DENIAL.search(text, start, min(end, start + _WINDOW))):
             return Statement(inside[0], "option text", text[start:end][:_SHOWN])
     return None
@@ -304,7 +316,7 @@ def _said_to_be(text: str, start: int, end: int, known: Options) -> int | None:
     """The option whose text follows an "is" or "=" of a sentence; one as short as a number must end it."""
     for verb in reversed(list(_VERB.finditer(text, start, end))[-_MOST:]):
         said = text[verb.end() : min(end, verb.end() + _REACH)]
-        option, _ = leading(said, known)
+        option, _ = read_leading(said, known)
         if option is None or (_NEGATED.match(said) and not known.denied):
             continue
         wanted = known.words[option]

@@ -20,7 +20,7 @@ import threading
 import msgspec
 
 from errorbook.adapters.scorers.algebra import Pair, Reply
-from errorbook.adapters.scorers.markers import boxed, marked, own, tidy
+from errorbook.adapters.scorers.markers import cut_next_question, find_boxed, find_marked, tidy
 from errorbook.adapters.scorers.numbers import Reading
 from errorbook.errors import UserError
 from errorbook.records import Example, Score
@@ -83,11 +83,11 @@ def _installed() -> bool:
 
 def _given(text: str) -> tuple[str, str]:
     """Where the response's expression stands, in the order of `numeric`: after a marker, in a box, at the end."""
-    clean = own(tidy(text))
-    for place in marked(clean):
+    clean = cut_next_question(tidy(text))
+    for place in find_marked(clean):
         if place:
-            return "marker", next(boxed(place), "") or place.rstrip(" .")
-    for box in boxed(clean):
+            return "marker", next(find_boxed(place), "") or place.rstrip(" .")
+    for box in find_boxed(clean):
         if box:
             return "boxed", box
     lines = [line for line in clean[-20 * _LONGEST :].split("\n") if line]
@@ -103,7 +103,7 @@ class _Worker:
         self._owner = 0
 
     def ask(self, pair: Pair) -> Reply | None:
-        """The worker's reply, or None where it was not there in time."""
+        """The worker's reply, or None if it was not there in time."""
         with self._lock:
             process = self._started()
             line = self._exchange(process, msgspec.json.encode(pair).decode(), pair.limit_s)
@@ -133,7 +133,7 @@ class _Worker:
 
     @staticmethod
     def _exchange(process: subprocess.Popen[str], line: str, limit_s: float) -> str:
-        """Send a line and wait for one; empty where the process died or was killed because its time was up."""
+        """Send a line and wait for one; empty if the process died or was killed because its time was up."""
         if process.stdin is None or process.stdout is None:
             return ""
         timer = threading.Timer(limit_s, process.kill)

@@ -13,6 +13,6 @@ _WORD = re.compile(r"(?:(?<!\w)-)?[0-9]+(?:[.,:/][0-9]+)*%?(?!\w)|\w+[+#]*")
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of `text`, case-folded and without punctuation; empty where there are none."""
+    """The words of `text`, case-folded and without punctuation; empty if there are none."""
     plain = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-").casefold()
     return tuple(_WORD.findall(plain))

@@ -24,9 +24,9 @@ from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.engine import Engine
 from errorbook.llm.http import Answer, Http, Limits
 from errorbook.llm.orders import Terms
-from errorbook.llm.pace import backoff
+from errorbook.llm.pace import compute_backoff
 from errorbook.llm.records import Accepted, Ask, Message
-from errorbook.llm.redact import redacted, secrets_of
+from errorbook.llm.redact import collect_secrets, redact
 from errorbook.records import Checkpoint, Completion, Generation, digest
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Api:
 
     def send(self, method: str, url: str, value: object = None) -> Answer:
         """One attempt. Raises faults.Fault if no answer came, ModelError if the key is missing."""
-        headers, secrets = self._endpoint.headers(), secrets_of(self._endpoint)
+        headers, secrets = self._endpoint.headers(), collect_secrets(self._endpoint)
         body = None if value is None else msgspec.json.encode(value)
 
         async def attempt() -> Answer:
@@ -85,7 +85,7 @@ class Api:
         # In a thread, because the caller's own may be running an event loop (a notebook's, say).
         with ThreadPoolExecutor(max_workers=1) as thread:
             answer = thread.submit(asyncio.run, attempt()).result()
-        return answer._replace(body=redacted(answer.body, secrets))
+        return answer._replace(body=redact(answer.body, secrets))
 
     def ask(self, method: str, path: str, value: object = None) -> Answer:
         """The server's answer to a question below its base URL, asked again if it was busy or failed.
@@ -106,7 +106,7 @@ class Api:
                     return answer
                 reason = describe_refusal(answer)
             if attempt < _ATTEMPTS:
-                time.sleep(backoff(attempt, None))
+                time.sleep(compute_backoff(attempt, None))
         raise ModelError(f"{base}{path} did not answer ({reason}); see to the server or correct base_url.")
 
     def describe(self, model: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class Api:
 
 def describe_refusal(answer: Answer) -> str:
     """A refusal in a few words."""
-    words = faults.message(answer.body)
+    words = faults.read_message(answer.body)
     return f"status {answer.status}" + (f": {words}" if words else "")
 
 
