@@ -6,6 +6,7 @@ at any time; it writes nothing.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,19 @@ from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.schema import explain
 
 LEDGER = "ledger.sqlite"
+DEEPEST = 4
+"""Folders between a folder and the runs below it that are looked for."""
 MEMORY = 16_000
 """Kilobytes of pages that one reader keeps: there may be many at once."""
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """The folders of the runs below a folder, which may be one itself."""
+    for parent, folders, names in os.walk(root):
+        if LEDGER in names:
+            yield Path(parent)
+        if LEDGER in names or len(Path(parent).relative_to(root).parts) >= DEEPEST:
+            folders.clear()
 
 
 class Signature(NamedTuple):

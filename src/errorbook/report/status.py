@@ -6,7 +6,6 @@ statistics: see `report`.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +19,12 @@ from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, Tally
 from errorbook.ledger.liveness import changed, pulse
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
+from errorbook.ledger.watch import LEDGER, run_folders
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
 from errorbook.report.build import is_finished
 from errorbook.report.costs import cost_by_kind
 from errorbook.report.progress import Stage, find_present_stage, forecast_seconds_left
 from errorbook.report.records import KindCost
-
-_DEEPEST = 4
 
 Kind = Literal["run", "exam", "book"]
 """A run with cycles; an exam without training; a book that was imported from logs."""
@@ -167,21 +165,10 @@ def find_latest_run(folder: Path) -> Path:
     Raises:
         LedgerError: There is none.
     """
-    found = [path for path in _ledgers(folder) if path.is_file()]
+    found = [path for path in run_folders(folder) if (path / LEDGER).is_file()]
     if not found:
         raise LedgerError(f"There is no run below '{folder}'; name a run's folder, or start one with 'errorbook demo'.")
-    return max(found, key=lambda path: changed(path.parent)).parent
-
-
-def _ledgers(folder: Path) -> list[Path]:
-    found = []
-    for parent, folders, names in os.walk(folder):
-        if len(Path(parent).relative_to(folder).parts) >= _DEEPEST:
-            folders.clear()
-        if "ledger.sqlite" in names:
-            found.append(Path(parent) / "ledger.sqlite")
-            folders.clear()
-    return found
+    return max(found, key=changed)
 
 
 def _evaluation(tally: Tally, points: Checkpoints, evaluation: Evaluation) -> EvaluationStatus:

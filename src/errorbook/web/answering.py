@@ -36,12 +36,21 @@ def shelf_of(request: Request) -> Shelf:
 
 
 def book_of(request: Request) -> Book:
-    """The book that the address names as `{run}`; where there is none, the answer is a page that says so."""
-    slug = part(request, "run")
+    """The book that the address names as `{run}`."""
+    return find_book(request, part(request, "run"))
+
+
+def find_book(request: Request, slug: str) -> Book:
+    """The book of this name; if there is none, the answer is a page that says so."""
     found = shelf_of(request).book(slug)
     if found is None:
         not_found(request, f"There is no run '{slug}' below '{shelf_of(request).root}'.")
     return found
+
+
+def crumbs(book: Book, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """The way from the list of runs to a page of a book: each step's words and address, the last one without."""
+    return (("Runs", "/"), (book.slug, path("runs", book.slug)), *below)
 
 
 def not_found(request: Request, sentence: str) -> NoReturn:
@@ -79,7 +88,7 @@ def url(request: Request, **changes: object) -> str:
     """The request's address with other query values; an empty value or None takes one out of it."""
     values = dict(request.query_params)
     values.update({name: "" if value is None else str(value) for name, value in changes.items()})
-    return "/" + address(request.scope).lstrip("/") + _query(values)
+    return "/" + address(request.scope).lstrip("/") + encode_query(values)
 
 
 def address(scope: Mapping[str, Any]) -> str:
@@ -92,10 +101,11 @@ def query(request: Request, names: Iterable[str], **changes: object) -> str:
     """Some of the request's query values, with changes, as `?a=b` or nothing: for links to other pages."""
     values = {name: request.query_params.get(name, "") for name in names}
     values.update({name: "" if value is None else str(value) for name, value in changes.items()})
-    return _query(values)
+    return encode_query(values)
 
 
-def _query(values: Mapping[str, str]) -> str:
+def encode_query(values: Mapping[str, str]) -> str:
+    """Query values as `?a=b`, or nothing; empty ones are left out."""
     kept = urlencode({name: value for name, value in values.items() if value}, errors="replace")
     return f"?{kept}" if kept else ""
 

@@ -16,9 +16,9 @@ from errorbook.render.pages.model_texts import changes
 from errorbook.render.story_words import ASSOCIATION, effect, moments, named
 from errorbook.report.question_story import Story, read_story
 from errorbook.web import effect_pages, raw_pages, sample_pages
-from errorbook.web.answering import book_of, not_found, path, query, show, templates
+from errorbook.web.answering import book_of, crumbs, not_found, path, query, show, templates
 from errorbook.web.catalogue.records import Facets, ItemFilter, ItemId
-from errorbook.web.filters import ITEM_QUERY, Choices, choices, item_filter, item_sort
+from errorbook.web.filters import ITEM_QUERY, facet_choices, item_filter, item_sort
 from errorbook.web.fitting import brief, fit
 from errorbook.web.shelf import Book
 
@@ -30,6 +30,14 @@ SORTS = (
     ("fate", "what became of it"),
     ("-drafts", "most drafts"),
 )
+TITLES = {
+    "fate": "What became of it",
+    "kind": "Kind of mistake",
+    "skill": "Skill",
+    "task": "Task",
+    "split": "Split",
+    "cycle": "As answered before cycle",
+}
 DRAFTS_SHOWN = 24
 """Drafts of one diagnosis on the page of its mistake; the list of samples has them all."""
 _DIFFERENCE = 4_000
@@ -54,14 +62,14 @@ def book_page(request: Request) -> Response:
         "web/book.html.j2",
         book=book,
         section="book",
-        crumbs=(("Runs", "/"), (book.slug, path("runs", book.slug)), ("Book", "")),
+        crumbs=crumbs(book, ("Book", "")),
         page=page,
         rows=[(item, _address(request, book, item.id)) for item in page.items],
         wanted=wanted,
         sort=sort,
         sorts=SORTS,
         verdicts=facets.verdict,
-        facets=_facets(facets, wanted),
+        facets=facet_choices(facets, wanted, TITLES),
         progress=catalogue.progress(),
     )
 
@@ -82,11 +90,8 @@ def item_page(request: Request) -> Response:
         "web/item.html.j2",
         book=book,
         section="book",
-        crumbs=(
-            ("Runs", "/"),
-            (book.slug, path("runs", book.slug)),
-            ("Book", path("runs", book.slug, "book") + (query(request, ITEM_QUERY) or "?sort=id")),
-            (example, ""),
+        crumbs=crumbs(
+            book, ("Book", path("runs", book.slug, "book") + (query(request, ITEM_QUERY) or "?sort=id")), (example, "")
         ),
         story=told,
         moments=moments(told),
@@ -132,19 +137,6 @@ def _alike(book: Book, told: Story) -> tuple[str, int, Facets] | None:
         return None
     facets = book.catalogue.item_facets(ItemFilter(task=told.example.task, split="train", kind=kind))
     return kind, sum(count.n for count in facets.fate), facets
-
-
-def _facets(facets: Facets, wanted: ItemFilter) -> list[Choices]:
-    cycle = str(wanted.cycle or "")
-    found = [
-        choices("What became of it", "fate", facets.fate, wanted.fate),
-        choices("Kind of mistake", "kind", facets.kind, wanted.kind),
-        choices("Skill", "skill", facets.skill, wanted.skill),
-        choices("Task", "task", facets.task, wanted.task),
-        choices("Split", "split", facets.split, wanted.split),
-        choices("As answered before cycle", "cycle", facets.cycle, cycle),
-    ]
-    return [choice for choice in found if choice.first]
 
 
 def _address(request: Request, book: Book, id: ItemId | None) -> str:

@@ -24,8 +24,7 @@ from errorbook.render.compare_words import choice_text
 from errorbook.report import compare_runs as comparing
 from errorbook.report.compare_runs import SHOWN, Choice, Compared, Paired, Shown, Side
 from errorbook.stats import CHANGES
-from errorbook.web import correcting
-from errorbook.web.answering import not_found, path, query, shelf_of, show, templates, url
+from errorbook.web.answering import find_book, not_found, path, query, shelf_of, show, url
 from errorbook.web.shelf import Book
 
 SIZE = 50
@@ -106,9 +105,7 @@ def _ends(request: Request) -> Ends | None:
     sides, books = [], []
     for text in named:
         slug, _, checkpoint = text.rpartition(":") if ":" in text else (text, "", "final")
-        book = shelf_of(request).book(slug)
-        if book is None:
-            not_found(request, f"There is no run '{slug}' below '{shelf_of(request).root}'.")
+        book = find_book(request, slug)
         with open_ledger(book.folder) as ledger:
             sides.append(comparing.find_side(ledger, checkpoint or "final", slug))
         books.append(book)
@@ -231,6 +228,4 @@ def _choices(folder: Path, version: int) -> tuple[Choice, ...]:
         return tuple(comparing.list_choices(ledger))
 
 
-ROUTES: list[BaseRoute] = [Route("/compare", compare_page), *correcting.ROUTES]
-# The forms stand on the pages of samples and questions: they are offered where these routes answer them.
-templates().globals.update(sample_desk=correcting.sample_desk, score_desk=correcting.score_desk)
+ROUTES: list[BaseRoute] = [Route("/compare", compare_page)]

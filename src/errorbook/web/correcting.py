@@ -20,7 +20,7 @@ from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Draft, Rejection, Sample, Split, Training, Verdict
-from errorbook.web.answering import book_of, not_found, part, path, posted, refused, show
+from errorbook.web.answering import book_of, crumbs, not_found, part, path, posted, refused, show, templates
 from errorbook.web.shelf import Book
 
 VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "unscorable")
@@ -168,7 +168,7 @@ def _refusal(request: Request, book: Book, correction: Correction, back: str, se
         "web/correct_refused.html.j2",
         status=status,
         book=book,
-        crumbs=(("Runs", "/"), (book.slug, path("runs", book.slug)), ("Correction", "")),
+        crumbs=crumbs(book, ("Correction", "")),
         correction=correction,
         draft=draft,
         back=back,
@@ -201,3 +201,5 @@ ROUTES: list[BaseRoute] = [
     *(Route(f"/runs/{{run}}/samples/{{draft}}/{kind}", correct_sample, methods=["POST"]) for kind in KINDS),
     Route("/runs/{run}/responses/{response}/score", correct_score, methods=["POST"]),
 ]
+
+templates().globals.update(sample_desk=sample_desk, score_desk=score_desk)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.requests import Request
 
 from errorbook.web.catalogue.lists import DRAFT_SORTS, ITEM_SORTS
-from errorbook.web.catalogue.records import Count, DraftFilter, ItemFilter
+from errorbook.web.catalogue.records import Count, DraftFacets, DraftFilter, Facets, ItemFilter
 
 ITEM_QUERY = ("task", "split", "skill", "kind", "fate", "verdict", "cycle", "q", "sort")
 """What makes a list of questions: a question's page keeps it, so that next and previous stay in the list."""
 DRAFT_QUERY = ("task", "outcome", "reason", "kind", "cycle", "q", "sort")
 _LONGEST = 200
+_SHOWN = {"reason": 10}  # values that are shown at once; 8 of any other facet
+_MOST = 80
+
+T = TypeVar("T", ItemFilter, DraftFilter)
 
 
 class Choices(NamedTuple):
@@ -31,30 +36,18 @@ class Choices(NamedTuple):
 
 def item_filter(request: Request) -> ItemFilter:
     """The questions that the address asks for."""
-    given = _given(request, ITEM_QUERY)
-    return ItemFilter(
-        task=given["task"],
-        split=given["split"],
-        skill=given["skill"],
-        kind=given["kind"],
-        fate=given["fate"],
-        verdict=given["verdict"],
-        cycle=_number(given["cycle"]),
-        text=given["q"],
-    )
+    return _filter(request, ItemFilter)
 
 
 def draft_filter(request: Request) -> DraftFilter:
     """The drafts that the address asks for."""
-    given = _given(request, DRAFT_QUERY)
-    return DraftFilter(
-        task=given["task"],
-        outcome=given["outcome"],
-        reason=given["reason"],
-        kind=given["kind"],
-        cycle=_number(given["cycle"]),
-        text=given["q"],
-    )
+    return _filter(request, DraftFilter)
+
+
+def _filter(request: Request, kind: type[T]) -> T:
+    names = {name: "q" if name == "text" else name for name in kind.__struct_fields__}
+    given: dict[str, Any] = {name: request.query_params.get(asked, "")[:_LONGEST] for name, asked in names.items()}
+    return kind(**given | {"cycle": _number(given["cycle"])})
 
 
 def item_sort(request: Request) -> str:
@@ -67,17 +60,20 @@ def draft_sort(request: Request) -> str:
     return _sort(request, DRAFT_SORTS)
 
 
-def choices(title: str, name: str, counts: tuple[Count, ...], now: str, *, shown: int = 8, most: int = 80) -> Choices:
-    """A facet's values for showing: the chosen one is always among the first."""
+def facet_choices(
+    facets: Facets | DraftFacets, wanted: ItemFilter | DraftFilter, titles: Mapping[str, str]
+) -> list[Choices]:
+    """The facets with these titles that have values, for showing; a value that is chosen is always among the first."""
+    found = [_choices(titles[name], name, getattr(facets, name), str(getattr(wanted, name) or "")) for name in titles]
+    return [choice for choice in found if choice.first]
+
+
+def _choices(title: str, name: str, counts: tuple[Count, ...], now: str) -> Choices:
     rows = [(value, value.replace("_", " ") or "none", n) for value, n in counts if value]
-    first = rows[:shown]
-    rest = rows[shown:most]
+    shown = _SHOWN.get(name, 8)
+    first, rest = rows[:shown], rows[shown:_MOST]
     chosen = [row for row in rest if row[0] == now]
-    return Choices(title, name, first + chosen, [row for row in rest if row[0] != now], now, max(0, len(rows) - most))
-
-
-def _given(request: Request, names: tuple[str, ...]) -> dict[str, str]:
-    return {name: request.query_params.get(name, "")[:_LONGEST] for name in names}
+    return Choices(title, name, first + chosen, [row for row in rest if row[0] != now], now, max(0, len(rows) - _MOST))
 
 
 def _number(text: str) -> int:

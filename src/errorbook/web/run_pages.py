@@ -10,7 +10,6 @@ import string
 import time
 from functools import partial
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +20,7 @@ from errorbook.ledger.liveness import changed
 from errorbook.render import status_words as standing
 from errorbook.render.pages import html as report_html
 from errorbook.report.status import Status
-from errorbook.web.answering import book_of, path, shelf_of, show
+from errorbook.web.answering import book_of, encode_query, path, shelf_of, show
 from errorbook.web.shelf import Book
 
 MOST = 200
@@ -93,7 +92,7 @@ def run(request: Request) -> Response:
         return show(request, "web/run_problem.html.j2", sentence=str(error), **page)
     if now is None or report is None:
         return show_soon(request, book, "run", now)
-    links = {"book_link": partial(_book_link, here), "samples_link": partial(_samples_link, here)}
+    links = {f"{name}_link": partial(_list_address, f"{here}/{name}") for name in ("book", "samples")}
     values = report_html.context(report) | links
     return show(
         request, "web/run.html.j2", now=now, standing=standing, behind=behind, sections=SECTIONS, **values, **page
@@ -135,19 +134,9 @@ def _again(answer: Response, soon: bool) -> Response:
     return answer
 
 
-def _book_link(here: str, task: str = "", split: str = "", fate: str = "", **more: str) -> str:
-    """The list of questions that a number counts."""
-    return _address(f"{here}/book", {"task": task, "split": split, "fate": fate, **more})
-
-
-def _samples_link(here: str, **query: str) -> str:
-    """The list of drafts that a number counts."""
-    return _address(f"{here}/samples", query)
-
-
-def _address(place: str, query: dict[str, str]) -> str:
-    kept = urlencode({name: value for name, value in query.items() if value})
-    return f"{place}?{kept}" if kept else place
+def _list_address(lists: str, task: str = "", split: str = "", fate: str = "", **more: str) -> str:
+    """The list of questions or drafts that a number counts."""
+    return lists + encode_query({"task": task, "split": split, "fate": fate, **more})
 
 
 ROUTES: list[BaseRoute] = [

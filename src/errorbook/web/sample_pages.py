@@ -8,9 +8,8 @@ from starlette.routing import BaseRoute, Route
 
 from errorbook.render.story_words import ASSOCIATION, effect, named
 from errorbook.report.question_story import read_call_story, read_draft_story
-from errorbook.web.answering import book_of, not_found, part, path, query, show
-from errorbook.web.catalogue.records import DraftFacets, DraftFilter
-from errorbook.web.filters import DRAFT_QUERY, Choices, choices, draft_filter, draft_sort
+from errorbook.web.answering import book_of, crumbs, not_found, part, path, query, show
+from errorbook.web.filters import DRAFT_QUERY, draft_filter, draft_sort, facet_choices
 from errorbook.web.shelf import Book
 
 SORTS = (
@@ -21,6 +20,7 @@ SORTS = (
     ("reason", "reason of rejection"),
     ("cycle", "cycle"),
 )
+TITLES = {"reason": "Why rejected", "kind": "Kind of mistake", "task": "Task", "cycle": "Cycle"}
 
 
 def samples_page(request: Request) -> Response:
@@ -36,14 +36,14 @@ def samples_page(request: Request) -> Response:
         "web/samples.html.j2",
         book=book,
         section="samples",
-        crumbs=(("Runs", "/"), (book.slug, path("runs", book.slug)), ("Samples", "")),
+        crumbs=crumbs(book, ("Samples", "")),
         page=page,
         rows=[(row, path("runs", book.slug, "samples", row.draft) + kept) for row in page.drafts],
         wanted=wanted,
         sort=sort,
         sorts=SORTS,
         outcomes=facets.outcome,
-        facets=_facets(facets, wanted),
+        facets=facet_choices(facets, wanted, TITLES),
         progress=catalogue.progress(),
     )
 
@@ -88,18 +88,7 @@ def call_page(request: Request) -> Response:
 def _below(request: Request, book: Book, words: str) -> tuple[tuple[str, str], ...]:
     """The crumbs of a page below the list of samples."""
     samples = path("runs", book.slug, "samples") + query(request, DRAFT_QUERY)
-    return (("Runs", "/"), (book.slug, path("runs", book.slug)), ("Samples", samples), (words, ""))
-
-
-def _facets(facets: DraftFacets, wanted: DraftFilter) -> list[Choices]:
-    cycle = str(wanted.cycle or "")
-    found = [
-        choices("Why rejected", "reason", facets.reason, wanted.reason, shown=10),
-        choices("Kind of mistake", "kind", facets.kind, wanted.kind),
-        choices("Task", "task", facets.task, wanted.task),
-        choices("Cycle", "cycle", facets.cycle, cycle),
-    ]
-    return [choice for choice in found if choice.first]
+    return crumbs(book, ("Samples", samples), (words, ""))
 
 
 ROUTES: list[BaseRoute] = [

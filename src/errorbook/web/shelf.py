@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from errorbook.errors import LedgerError, UserError
 from errorbook.ledger.liveness import changed, pulse
-from errorbook.ledger.watch import LEDGER, Signature, signature, snapshot, version
+from errorbook.ledger.watch import LEDGER, Signature, run_folders, signature, snapshot, version
 from errorbook.report.build import build
 from errorbook.report.status import Status, glance, renew_status
 from errorbook.web.freshness import Kept, Renewal
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEEPEST = 4
 PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 SCAN_EVERY = 1.0
-STEP = 0.1
+STEP = 0.3
+PATIENCE = 1.0
 MOST = 8
-"""Seconds that a list of runs is good for; seconds of one step towards a whole index; books kept ready."""
+"""Seconds that a list of runs is good for; seconds of one step towards a whole index, and that the
+first page waits for that step; books kept ready."""
 
 
 class Book:
@@ -107,7 +108,7 @@ class Book:
             new = self._index is None
             index = self._index = self._index or Catalogue.open(self.folder)
         kept = self._kept("index", lambda: index if index.refresh(STEP) else None, grows=True)
-        self._renewal.get(kept, 2 * STEP if new else 0.0)
+        self._renewal.get(kept, PATIENCE if new else 0.0)
         return index
 
     def forget(self) -> None:
@@ -200,7 +201,7 @@ def slugs(root: Path) -> dict[str, Path]:
     folders never share one.
     """
     named: dict[str, Path] = {}
-    for folder in _run_folders(root):
+    for folder in run_folders(root):
         parts = folder.relative_to(root).parts or (folder.resolve().name,)
         named["~".join(_plain_name(part) for part in parts)] = folder
     return named
@@ -208,12 +209,3 @@ def slugs(root: Path) -> dict[str, Path]:
 
 def _plain_name(part: str) -> str:
     return "".join(chr(byte) if chr(byte) in PLAIN else f"={byte:02X}" for byte in os.fsencode(part))
-
-
-def _run_folders(root: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(root):
-        if LEDGER in names:
-            folders.clear()
-            yield Path(parent)
-        elif len(Path(parent).relative_to(root).parts) >= DEEPEST:
-            folders.clear()

@@ -29,7 +29,6 @@ from errorbook.web.catalogue.records import (
     DraftFilter,
     DraftPage,
     Facets,
-    Item,
     ItemFilter,
     ItemId,
     ItemPage,
@@ -111,15 +110,6 @@ class Catalogue:
             found = lists.read_leaf(sql, chosen, after, _size(size))
             rows = lists.item_rows(sql, [row.id for row in found.rows])
             return ItemPage(items=rows, total=lists.total(sql, chosen), before=found.before, after=found.after)
-
-        return self._ask(read)
-
-    def item(self, id: ItemId) -> Item | None:
-        """One item, or None."""
-
-        def read(sql: sqlite3.Connection) -> Item | None:
-            number = lists.find_item(sql, id)
-            return None if number is None else lists.item_rows(sql, [number])[0]
 
         return self._ask(read)
 
