@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from errorbook.config import parse
-from errorbook.diagnose import Strategy
+from errorbook.diagnose import Strategy, StrategySection
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import read_json_lines, write_file
 from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, QUESTION, RESPONSE, find_columns
+from errorbook.judge import GateSection
+from errorbook.train import TrainSection
 
 DEFAULT_NAME = "run.toml"
 _SAMPLED_LINES = 200
@@ -73,6 +75,9 @@ def render(answers: Answers, folder: Path) -> str:
         tasks=tasks.strip(),
         strategy=_quoted(answers.strategy),
         answers=_TRUST if answers.data else _RECOMPUTE,
+        chosen=StrategySection(),
+        train=TrainSection(),
+        gate=GateSection(),
     )
     return "\n".join(_aligned(line) for line in text.splitlines()) + "\n"
 
@@ -180,21 +185,21 @@ kind = {instructor}  # "tutor" is built in and knows arithmetic only
 
 [strategy]
 name = {strategy}  # or "error", "undirected" (the control)
-k = 3  # right questions shown beside each mistake ("contrast" only)
-samples_per_error = 2
+k = {chosen.k}  # right questions shown beside each mistake ("contrast" only)
+samples_per_error = {chosen.samples_per_error}
 
 [verify]
 {answers}
 
 [train]
-method = "lora"
-rank = 32
-alpha = 64
-learning_rate = 5e-4
-epochs = 2.0
-batch_size = 8
-replay = 0.15  # share of lessons that rehearse what the model gets right
+method = "{train.method}"
+rank = {train.rank}
+alpha = {train.alpha}
+learning_rate = {train.learning_rate}
+epochs = {train.epochs}
+batch_size = {train.batch_size}
+replay = {train.replay}  # share of lessons that rehearse what the model gets right
 
 [gate]
-alpha = 0.05  # chance that a useless run has any checkpoint accepted
+alpha = {gate.alpha}  # chance that a useless run has any checkpoint accepted
 """
