@@ -92,10 +92,10 @@ def _show(made: Compared, listed: list[Item], options: Options) -> None:
 
 
 def _cells(row: Paired) -> list[object]:
-    from errorbook.render.words import difference_text, percent
+    from errorbook.render.words import difference_text, percent, task_name
 
     return [
-        f"{row.task} (guard)" if row.role == "guard" else row.task,
+        task_name(row.task, row.role),
         row.split,
         row.n,
         percent(row.right_before / row.n),

@@ -37,7 +37,7 @@ def _accuracy(report: Report) -> Iterator[str]:
             difference = sentences.difference_text(result.difference) if result.difference else "–"
             p_value = "–" if result.p_value is None else sentences.p_text(result.p_value)
             final = _maybe(result.final)
-            name = f"{task} (guard)" if result.role == "guard" else task
+            name = sentences.task_name(task, result.role)
             noise = sentences.noise_beside(report, task) if result.difference else "–"
             row = [name, split, result.base.n, sentences.with_interval(result.base), final, difference, noise, p_value]
             rows.append(row)

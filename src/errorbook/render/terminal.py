@@ -136,7 +136,7 @@ def _show_accuracy(report: Report, console: Console) -> None:
     rows, lost = [], []
     for task, splits in report.tasks.items():
         for split, result in splits.items():
-            name = f"{task} (guard)" if result.role == "guard" else task
+            name = sentences.task_name(task, result.role)
             change = _change(result.difference) if result.difference else "–"
             p_value = "–" if result.p_value is None else _p(result.p_value)
             asked = f"{result.base.n}/{result.base.planned}" if result.base.n < result.base.planned else result.base.n

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from errorbook.records import Noise
+from errorbook.records import Noise, Role
 from errorbook.report.fates import Fate
 from errorbook.report.records import (
     Accuracy,
@@ -52,6 +52,11 @@ def count(n: int, noun: str) -> str:
 def words(kind: str) -> str:
     """An error kind or reason as words: dropped_carry is read as 'dropped carry'."""
     return kind.replace("_", " ")
+
+
+def task_name(task: str, role: Role) -> str:
+    """A task in a table; a guard is marked as one."""
+    return f"{task} (guard)" if role == "guard" else task
 
 
 def for_readers(report: Report) -> Report:

@@ -1,7 +1,7 @@
 """What accepted samples cost, by kind of error: every recorded call is traced to the mistake that it was made for.
 
 A diagnosis' call hangs on the response, a writing call on the diagnosis, a blind answer's on the draft. Money is added
-up in whole nano-dollars, so that the parts make up the whole. It only reads, and forecasts nothing: see `plan`.
+up in whole nano-dollars, so that the parts make up the whole. It only reads, and forecasts nothing: `setup/plan` does.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The *path* of a question is its verdicts along the chain of kept checkpoints: the base, then each accepted candidate,
 up to the final model. A rejected candidate is no part of the chain, since nothing was built on it. Unscorable counts
-as not right, as it does for the gate, and stays visible in the path. It reads nothing.
+as not right, as it does for the gate, and stays visible in the path. It reads no ledger.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a run is doing: its present stage, how far that is, and about how long it takes by the run's own past.
 
 The present stage is the last that the loop noted. What the past does not tell is None: nothing is guessed from the
-machine or the model. It reads events only; who is writing is `liveness`'s to say.
+machine or the model. It reads events only; `ledger/liveness` says who is writing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of a report: frozen, typed, JSON-serialisable. `report` computes them, the renderers show them.
+"""The parts of a report: frozen, typed, JSON-serialisable. `report/build` computes them, `render` shows them.
 
 Numbers only: no rendering, no ledger, no statistics.
 """

@@ -1,7 +1,7 @@
 """Where a run stands: which cycle, how far each stage is, what was decided, and about how long it still takes.
 
 Reads a ledger that a run may be writing to at the same time, cheaply enough to ask again and again. It computes no
-statistics: see `report`.
+statistics: see `report/build`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_status(ledger: Ledger) -> Status:
-    """Read where the run stands, and what its samples cost. Raises LedgerError where the ledger holds no run yet."""
+    """Read where the run stands, and what its samples cost.
+
+    Raises:
+        LedgerError: The ledger holds no run yet.
+    """
     return msgspec.structs.replace(glance(ledger), cost_by_kind=cost_by_kind(ledger))
 
 

@@ -1,4 +1,4 @@
-"""Config -> the parts of a run: plugins created, examples selected, the gate's rule written down.
+"""Config -> the parts of a run: its plugins are created, and its examples are selected.
 
 The one place where names of the run file become objects. It runs nothing.
 """

@@ -58,7 +58,7 @@ def _sandbox() -> Finding:
 
 
 def can_run_demo(findings: list[Finding]) -> bool:
-    """Whether nothing that the demo needs is missing."""
+    """Whether this machine has all that the demo needs."""
     return all(item.ok for item in findings if item.needed)
 
 

@@ -140,7 +140,7 @@ def _slug(text: str) -> str:
 
 
 def _aligned(line: str) -> str:
-    """A line's comment in one column with the others'."""
+    """A line whose comment begins in the same column as the others'."""
     value, mark, comment = line.rpartition("  # ")
     return f"{value.rstrip().ljust(_COMMENT_COLUMN)}# {comment}" if mark and value.strip() else line
 

@@ -1,4 +1,4 @@
-"""A run's ledger opened, claimed and checked: what must be true before the first cycle, and who is told of progress.
+"""Opens a run: claims and checks its ledger, writes down what must not change later, and records its stages.
 
 Refuses a ledger of another run file, another base model or changed data. It runs no stage.
 """
@@ -27,7 +27,7 @@ from errorbook.setup.assemble import SPLITS, Course, Parts, assemble, plugin_ori
 from errorbook.version import __version__
 
 _NOTED_EVERY = 2.0
-"""Seconds between two notes of how far a stage is: what `kill -9` can make the ledger's events forget."""
+"""Seconds between two notes of how far a stage is. After `kill -9` an event may be that old; the records never are."""
 
 
 class Run(NamedTuple):
@@ -114,9 +114,9 @@ def _protect(ledger: Ledger, parts: Parts) -> None:
 def record_stage(
     this: Run, stage: StageName, cycle: int, total: int, task: str = "", split: Split | Literal[""] = ""
 ) -> Iterator[Callable[..., None]]:
-    """Record a stage in the ledger's events while the block works, and tell the watcher; yields what takes the count.
+    """Record a stage in the ledger's events while the block works, and call the watcher.
 
-    The yielded function takes how much is done, and out of how much if that is not `total`.
+    The block gets a function to call with the number of finished items, and out of how many if that is not `total`.
     """
     started = noted = time.perf_counter()
     now = Event(stage, cycle, 0, total, task, split, at=time.time())
@@ -148,7 +148,7 @@ def _plugins(config: Config) -> str:
 
 
 def _first_difference(known: str, wanted: str) -> str:
-    """The first key whose value differs, as a sentence part."""
+    """The first key whose value differs, as the part of a sentence."""
     old, new = (dict(_flatten("", msgspec.json.decode(text))) for text in (known, wanted))
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):

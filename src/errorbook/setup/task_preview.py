@@ -1,4 +1,4 @@
-"""Tasks as people see them: which there are, three prompts as the model reads them, and a response's score.
+"""Tasks as people see them: which tasks there are, three prompts as the model reads them, and a response's score.
 
 The chat template is the model's own if its tokenizer is on this machine; nothing is downloaded to show a prompt.
 """
