@@ -1,9 +1,9 @@
 """From one mistake to all that followed from it, and from any draft or call back to its mistake.
 
-`read_story` gives a question with every answer that a checkpoint gave to it, and for each answer that was studied: diagnosis,
-contrasts, requests, drafts, checks, trainings. `read_draft_story` and `read_call_story` lead back. Everything is found by hash,
-key or parent, so it is as quick in a ledger of a million responses as in a small one. Nothing here is a statistic; that
-a question is right after a training does not prove that the training made it so.
+`read_story` gives a question with every answer that a checkpoint gave to it, and for each answer that was studied its
+diagnosis, contrasts, requests, drafts, checks and trainings. `read_draft_story` and `read_call_story` lead back. It
+finds everything by hash, key or parent, so it is as quick in a ledger of a million responses as in a small one. Nothing
+here is a statistic: that a question is right after a training does not prove that the training made it so.
 """
 
 from __future__ import annotations
