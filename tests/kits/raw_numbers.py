@@ -329,12 +329,6 @@ def skill_results(raw: Raw) -> list[Row]:
     return found
 
 
-def compared(decision: Row) -> list[Row]:
-    """A decision's comparisons with the values that are not recorded because they are the defaults."""
-    given = {"unscorable_before": 0, "unscorable_after": 0, "margin": 0.0, "passed": False}
-    return [{**given, **item} for item in decision.get("comparisons", [])]
-
-
 def expected(folder: Path, control: Path | None) -> Row:
     """All of a report's JSON that is a number, and the names that the numbers stand under."""
     raw, other = Raw(folder), Raw(control) if control else None
