@@ -252,7 +252,8 @@ def _train_candidates(
         lessons += make_preference_lessons(_pair_with_answers(this, books), tasks)
     training = ledger.find(Training, keys.training(cycle))
     if training is None:
-        # Recorded first: from here on a correction is too late for this cycle, even if the training is killed.
+        # Recorded first: from here on a correction is too late for this cycle, even if the training is killed, so a
+        # resumed run trains on the same lessons.
         ledger.extend([Entry(lesson, keys.lesson(cycle, lesson.hash), lesson.source) for lesson in lessons], cycle)
         this.parts.target.close()
         with record_stage(this, "train", cycle, len(lessons)) as tick:

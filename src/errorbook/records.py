@@ -26,7 +26,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of every record: immutable, JSON-serialisable, and addressed by `hash`.
 
     `omit_defaults` is for kinds that come by the million: msgspec then leaves a field out if it is the same object as
-    the default, which is right only where every default is None, False, 0, "" or ().
+    the default, which is right only if every default is None, False, 0, "" or ().
     """
 
     @cached_property
@@ -87,9 +87,9 @@ class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Generation(Record, frozen=True, kw_only=True):
-    """Settings of one generation: greedy where `temperature` is 0; `max_new_tokens` caps each response.
+    """Settings of one generation: greedy if `temperature` is 0; `max_new_tokens` caps each response.
 
-    `answer` is "options" where nothing is written: the likeliest option's letter is taken for the response. A response
+    `answer` is "options" if nothing is written: the likeliest option's letter is taken for the response. A response
     ends with the first of the strings in `stop`, if it writes one.
     """
 
@@ -123,7 +123,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     """The identity of one evaluation: which checkpoint answers which examples, and how.
 
     `target` is the fingerprint of weights, chat template and engine; `examples` the digest of the example hashes.
-    Two evaluations may be compared only where everything but `checkpoint` is equal.
+    Two evaluations may be compared only if everything but `checkpoint` is equal.
     """
 
     checkpoint: str
@@ -184,7 +184,7 @@ class Mistake(Record, frozen=True, kw_only=True):
 class Call(Record, frozen=True, kw_only=True):
     """One request to an instructor: what was asked, of whom, and what it cost.
 
-    `prompt_hash` names the version of the prompt files; `prompt` is the text that was sent, empty where none was.
+    `prompt_hash` names the version of the prompt files; `prompt` is the text that was sent, empty if none was.
     """
 
     instructor: str
@@ -219,7 +219,7 @@ class Diagnosis(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """What the instructor is asked to write: `count` drafts against one diagnosis, or undirected where it is None.
+    """What the instructor is asked to write: `count` drafts against one diagnosis, or undirected if it is None.
 
     `index` and `cycle` tell assignments apart that are otherwise equal; `round` counts the attempts to fill the quota.
     `alike` holds further mistakes of the same misconception (strategy `cluster`); `exemplars` are train questions that
@@ -255,7 +255,7 @@ class Draft(Record, frozen=True, kw_only=True):
 
 
 class Vote(Record, frozen=True, kw_only=True):
-    """One blind answer to a draft's question, without sight of its answer; empty where the call gave none."""
+    """One blind answer to a draft's question, without sight of its answer; empty if the call gave none."""
 
     draft: str
     answer: str
@@ -314,7 +314,7 @@ class Lesson(Record, frozen=True, kw_only=True):
     """One training pair: a user prompt before the chat template, and the completion that carries the loss.
 
     `source` is the hash of the sample or, for replay and preference, of the target's own response. `rejected` is the
-    target's wrong response to the same prompt, where the training learns to prefer the completion over it.
+    target's wrong response to the same prompt, if the training learns to prefer the completion over it.
     """
 
     prompt: str

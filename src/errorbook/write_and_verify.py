@@ -1,4 +1,4 @@
-"""Step 3 from assignment to sample: drafts are written, voted on and verified, and asked for again where they fail.
+"""Step 3 from assignment to sample: drafts are written, voted on and verified, and asked for again if they fail.
 
 The loop's longest step, kept apart from it. What the ledger already holds is not asked for again. It decides nothing:
 what is written is the instructor's business, what may be trained on `verify`'s.
@@ -89,7 +89,7 @@ def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list
                 vote = Entry(Vote(draft=question.id, answer=given, call=call.hash), call.subject, question.id)
                 ledger.extend([Entry(call, keys.call("vote", call.subject), question.id), vote], cycle)
                 tick(done)
-                keep_budget(this)
+                keep_budget(this)  # after the record: what was paid for is kept, whatever comes next
     return _read_votes(ledger, cycle)
 
 
@@ -133,7 +133,11 @@ def _verify_drafts(this: Run, cycle: int, desk: Desk, drafts: list[Draft], wrong
 
 
 def keep_budget(this: Run) -> None:
-    """Stop before another call where the dollar cap is reached; raising the cap and the same command go on."""
+    """Stop before another call if the dollar cap is reached.
+
+    Raises:
+        BudgetError: Raise the cap, and the same command goes on.
+    """
     cap = this.config.run.budget_usd
     if cap is not None and cap > 0 and this.ledger.total_cost() >= cap:
         raise BudgetError(

@@ -2,7 +2,7 @@
 
 An edit goes through the checks of every sample once more, now with the run's own scorers and all that is held out, so
 that nobody trains on a dev or test question by mistake. What is refused is recorded under the correction's own key, and
-its sample is left out. It decides nothing about who may correct what: see `corrections`.
+its sample is left out. It decides nothing about who may correct what: see `inbox`.
 """
 
 from __future__ import annotations

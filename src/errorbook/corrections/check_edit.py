@@ -1,7 +1,7 @@
 """A person's edit of a sample, held against everything that no sample may repeat or contain.
 
 The rules are those of `verify`, with the answer trusted: a person vouches for it. Only the few questions that could
-clash are compared, so one edit is checked in a moment where indexing a large run would take minutes. What a run alone
+clash are compared, so one edit is checked in a moment; to index a large run would take minutes. What a run alone
 can check (the answer in its task's format, benchmarks that are no part of the ledger) is checked again at the training.
 """
 

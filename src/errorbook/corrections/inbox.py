@@ -1,10 +1,10 @@
 """What people change: samples struck out, edited or restored, and scores corrected; theirs, beside the original.
 
-A ledger has one writer, and a run is that writer for hours. So a correction is written at once where nobody writes,
-and else left in the run's folder as a file, which the run collects at two fixed points of each cycle: before its
-mistakes are studied and before its training begins. It is recorded with the cycle that uses it first; what a cycle
-does depends on the corrections up to its own number alone, so that a killed and resumed run repeats itself. Dev and
-test are never rescored for the gate: its rule was fixed before the run. Which edits may be trained on: `amending`.
+A ledger has one writer, and a run is that writer for hours. So a correction is recorded at once if nobody writes. If
+somebody does, it is left in the run's folder as a file, and the run collects it at two fixed points of each cycle:
+before its mistakes are studied and before its training begins. It is recorded with the cycle that uses it first. What a
+cycle does depends on the corrections up to its own number alone, so that a killed and resumed run repeats itself. Dev
+and test are never rescored for the gate: its rule was fixed before the run. Which edits may be trained on: `apply`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Recorded(NamedTuple):
 
 
 def author() -> str:
-    """The name of the account that asks, or nothing where it has none."""
+    """The name of the account that asks, or nothing if it has none."""
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):
@@ -168,7 +168,7 @@ def collect(ledger: Ledger) -> int:
 
 
 def find_first_use(ledger: Ledger, correction: Correction) -> int:
-    """The first cycle that a correction given now can change; one more than the planned ones where there is none.
+    """The first cycle that a correction given now can change; one more than the planned ones if there is none.
 
     Mistakes are being studied once the cycle has an instructor's call, and its samples are fixed with its lessons.
     """
@@ -240,7 +240,7 @@ def mark_responses(ledger: Ledger, cycle: int, responses: Mapping[str, Response]
 def correct_samples(ledger: Ledger, cycle: int | None, samples: Sequence[Sample]) -> list[Sample]:
     """The samples with what people made of them up to a cycle's own number (None: all): none struck out, edits in.
 
-    A sample whose edit a training refused is left out: the person did not want the original. See `amending`.
+    A sample whose edit a training refused is left out: the person did not want the original. See `apply`.
     """
     chosen, found = find_newest(ledger, cycle), []
     for sample in samples:
@@ -254,7 +254,7 @@ def correct_samples(ledger: Ledger, cycle: int | None, samples: Sequence[Sample]
 
 
 def correct_sample(sample: Sample, correction: Correction) -> Sample | None:
-    """The sample after one correction: None where it is struck out; an edit says whose it is among its checks."""
+    """The sample after one correction: None if it is struck out; an edit says whose it is among its checks."""
     if correction.kind == "strike":
         return None
     if correction.kind != "edit":

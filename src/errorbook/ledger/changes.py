@@ -1,6 +1,6 @@
 """What was appended to a ledger since someone last looked, in order and in portions, and the answers side by side.
 
-Apart from `ledger`, which serves the loop: only the catalogue asks these. Rows are never changed or taken away, so the
+Apart from `file`, which serves the loop: only the catalogue asks these. Rows are never changed or taken away, so the
 last number that was read says where to go on.
 """
 
@@ -16,7 +16,7 @@ from errorbook.records import Evaluation, Verdict
 
 
 class Heads(NamedTuple):
-    """The numbers of the newest record and of the newest response; 0 where there is none."""
+    """The numbers of the newest record and of the newest response; 0 if there is none."""
 
     record: int
     response: int
@@ -71,7 +71,7 @@ def heads(ledger: Ledger) -> Heads:
 
 
 def record_hash(ledger: Ledger, seq: int) -> str:
-    """The hash of the record with this number, empty where there is none: tells one ledger from another."""
+    """The hash of the record with this number, empty if there is none: tells one ledger from another."""
     row = ledger.connection.execute("SELECT hash FROM records WHERE seq = ?", (seq,)).fetchone()
     return "" if row is None else str(row[0])
 
@@ -127,7 +127,7 @@ def has_answers(ledger: Ledger, evaluation: int, upto: int) -> bool:
 
 
 def read_text(ledger: Ledger, seq: int) -> str:
-    """The text of the response with this number, empty where there is none."""
+    """The text of the response with this number, empty if there is none."""
     row = ledger.connection.execute("SELECT body FROM bodies WHERE seq = ?", (seq,)).fetchone()
     return "" if row is None else _said(row[0]).text
 

@@ -100,7 +100,7 @@ class Letters:
 
 
 def read_skills(ledger: Ledger, task: str, split: Split) -> dict[str, str]:
-    """Skill by example id of the recorded examples of one split; empty texts where a task names none."""
+    """Skill by example id of the recorded examples of one split; empty texts if a task names none."""
     start = keys.examples(task, split)
     rows = ledger.connection.execute(
         "SELECT substr(key, ?), coalesce(json_extract(body, '$.skill'), '') FROM records"

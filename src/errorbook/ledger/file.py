@@ -1,4 +1,4 @@
-"""One SQLite file a run: every record, appended once, found by key, hash or parent. The only module with SQL.
+"""One SQLite file a run: every record, appended once, found by key, hash or parent. SQL stands in `ledger` alone.
 
 A *key* says which piece of work a record answers (this response, that draft), so resuming is skipping known keys.
 WAL mode makes each committed append survive `kill -9`; a power cut can lose the last moments, never the file. A lock
@@ -46,7 +46,7 @@ class Tally(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """How many examples of one skill two evaluations answered so; `after` is None where the second did not answer."""
+    """How many examples of one skill two evaluations answered so; `after` is None if the second did not answer."""
 
     skill: str
     before: Verdict
@@ -81,7 +81,7 @@ class Ledger:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """For the modules `ledger_*`, which ask what only people want to know; nothing else uses it."""
+        """For the other modules of this folder, which ask what only people want to know; nothing else uses it."""
         return self._sql
 
     # facts ------------------------------------------------------------------------------------------------------
@@ -107,7 +107,12 @@ class Ledger:
         self.extend([Entry(record, key, parent)], cycle)
 
     def extend(self, entries: Iterable[Entry], cycle: int = 0) -> None:
-        """Append records in one transaction: all or none are kept. A key that is known is left as it is."""
+        """Append records in one transaction: all or none are kept. A key that is known is left as it is.
+
+        Raises:
+            LedgerError: The disk is full, or the file cannot be written.
+        """
+        # Resuming depends on it: what a resumed run appends a second time stays what it was at first.
         rows = [
             (type(record).__name__, key, record.hash, parent, cycle, encode(record).decode())
             for record, key, parent in entries
@@ -130,7 +135,7 @@ class Ledger:
         return None if row is None else msgspec.json.decode(row[0], type=kind)
 
     def all(self, kind: type[T], cycle: int | None = None, parent: str | None = None) -> Iterator[T]:
-        """Records of one kind in the order of appending, of one cycle or one parent where given."""
+        """Records of one kind in the order of appending, of one cycle or one parent if given."""
         decode = msgspec.json.Decoder(kind).decode
         for row in self._select("body", kind, cycle, parent):
             yield decode(row[0])
@@ -167,7 +172,11 @@ class Ledger:
         self.append(evaluation, key=evaluation.hash, cycle=cycle, parent=evaluation.checkpoint)
 
     def append_responses(self, responses: Sequence[Response]) -> None:
-        """Append responses of opened evaluations in one transaction; an example that is answered is left as it is."""
+        """Append responses of opened evaluations in one transaction; an example that is answered is left as it is.
+
+        Raises:
+            LedgerError: An evaluation was not opened, the disk is full, or the file cannot be written.
+        """
         with self._writing():
             last = int(self._sql.execute("SELECT coalesce(max(seq), 0) FROM bodies").fetchone()[0])
             bodies: list[tuple[int, str]] = []
@@ -197,7 +206,7 @@ class Ledger:
         return {row[0] for row in rows}
 
     def responses(self, evaluation: Evaluation, verdict: Verdict | None = None) -> Iterator[Response]:
-        """The evaluation's responses in the order of their example ids, of one verdict where given."""
+        """The evaluation's responses in the order of their example ids, of one verdict if given."""
         decode = msgspec.json.Decoder(Response).decode
         rows = self._sql.execute(
             "SELECT body FROM responses JOIN bodies USING (seq)"
@@ -351,7 +360,7 @@ class Ledger:
 
 @contextmanager
 def open_ledger(path: Path | str, mode: Literal["read", "write"] = "read") -> Iterator[Ledger]:
-    """Open a run's ledger; "write" creates it where missing, migrates it, and locks out a second writer.
+    """Open a run's ledger; "write" creates it if it is missing, migrates it, and locks out a second writer.
 
     Args:
         path: The ledger file, or the run's folder.
@@ -369,6 +378,7 @@ def open_ledger(path: Path | str, mode: Literal["read", "write"] = "read") -> It
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # The lock is held as long as the connection: keys tell what is done only if nobody else appends meanwhile.
         with FileLock(path.with_suffix(".lock"), timeout=0), closing(_connect(path, readonly=False)) as connection:
             yield Ledger(connection, path)
     except Timeout:

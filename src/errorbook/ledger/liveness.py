@@ -1,8 +1,8 @@
 """Whether something writes to a run's ledger at this moment, found out without touching its lock.
 
-A run that starts while somebody looks must never find its own lock taken, so the kernel's list of locks is read where
-there is one (Linux). Elsewhere, or where the list does not show other users' locks, a write-ahead log that changed
-lately is taken for a sign of life. It opens no ledger.
+A run that starts while somebody looks must never find its own lock taken, so the kernel's list of locks is read if
+there is one (Linux). If there is none, or if it does not show other users' locks, a write-ahead log that changed lately
+is taken for a sign of life. It opens no ledger.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LOCKS = Path("/proc/locks")
 
 
 class Pulse(NamedTuple):
-    """Whether a process writes to the ledger, since when (0 where unknown), and when it was last written to."""
+    """Whether a process writes to the ledger, since when (0 if unknown), and when it was last written to."""
 
     running: bool
     since: float
@@ -36,14 +36,14 @@ def pulse(folder: Path, locks: Path = _LOCKS) -> Pulse:
 
 
 def changed(folder: Path) -> float:
-    """When the ledger was last written to, 0 where there is none; an empty log is one that a reader left behind."""
+    """When the ledger was last written to, 0 if there is none; an empty log is one that a reader left behind."""
     ledger, log = _stat(folder / "ledger.sqlite"), _stat(folder / "ledger.sqlite-wal")
     times = [found.st_mtime for found in (ledger, log if log and log.st_size else None) if found]
     return max(times, default=0.0)
 
 
 def _held(lock: os.stat_result, locks: Path) -> bool | None:
-    """Whether the list names the lock's file, or None where there is no list."""
+    """Whether the list names the lock's file, or None if there is no list."""
     wanted = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
     try:
         with locks.open(encoding="ascii") as lines:

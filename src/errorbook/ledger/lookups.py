@@ -1,6 +1,6 @@
 """The ledger asked for what belongs to one thing, each question answered by an index: no list is read for one item.
 
-Apart from `ledger`, which serves the loop: only people ask these. It does not say what the records mean.
+Apart from `file`, which serves the loop: only people ask these. It does not say what the records mean.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Origin(NamedTuple):
 
 
 def find_origin(ledger: Ledger, kind: type[Record], hash: str) -> Origin | None:
-    """Cycle and parent of the record of this kind with this content hash, or None where there is none."""
+    """Cycle and parent of the record of this kind with this content hash, or None if there is none."""
     row = ledger.connection.execute(
         "SELECT cycle, parent FROM records WHERE hash = ? AND kind = ? ORDER BY seq", (hash, kind.__name__)
     ).fetchone()

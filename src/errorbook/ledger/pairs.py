@@ -43,7 +43,7 @@ class Totals(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One example with both answers; the question is its beginning, empty where it was not recorded."""
+    """One example with both answers; the question is its beginning, empty if it was not recorded."""
 
     place: Place
     before: Verdict
@@ -77,7 +77,7 @@ class Pairs:
         return list(self._items(wanted, before, size, question, backward=True))[::-1]
 
     def both(self, example: str) -> tuple[Response, Response] | None:
-        """Both answers to one example in full, or None where one did not answer it."""
+        """Both answers to one example in full, or None if one did not answer it."""
         found = []
         for schema, evaluation in (("main", self._ids[1]), ("other", self._ids[0])):
             query = f"SELECT body FROM {schema}.responses JOIN {schema}.bodies USING (seq)"  # noqa: S608
@@ -86,7 +86,7 @@ class Pairs:
         return (found[0], found[1]) if len(found) == 2 else None
 
     def place_of(self, example: str) -> Place | None:
-        """Where an example stands, or None where it is not in both."""
+        """Where an example stands, or None if it is not in both."""
         row = self._sql.execute(f"SELECT a.verdict, b.verdict{_PAIRED} AND a.example = ?", (*self._ids, example))
         verdicts = row.fetchone()
         return None if verdicts is None else Place(change_of(verdicts[0], verdicts[1]), example)

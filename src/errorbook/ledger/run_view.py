@@ -1,6 +1,6 @@
 """A ledger seen as a run: its configuration, its base and final checkpoint, and the evaluations of each.
 
-Shared by everything that reads a ledger for people. It only reads; it computes no statistics.
+Shared by everything that reads a ledger for people. It computes no statistics, and writes the budget alone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def note_budget(ledger: Ledger, usd: float | None) -> None:
 
 
 def budget(ledger: Ledger) -> float | None:
-    """The dollar cap that the run was given last, or None where it has none."""
+    """The dollar cap that the run was given last, or None if it has none."""
     caps = _budgets(ledger)
     return float(caps[-1]) if caps and caps[-1] else None
 
@@ -79,11 +79,11 @@ class Checkpoints:
         return self.decisions[cycle - 2].checkpoint if 1 < cycle <= len(self.decisions) + 1 else self.base
 
     def evaluation(self, checkpoint: str, task: str, split: Split) -> Evaluation | None:
-        """The evaluation of a checkpoint on a split, or None where it was not begun."""
+        """The evaluation of a checkpoint on a split, or None if it was not begun."""
         return self._evaluations.get((checkpoint, task, split))
 
     def complete(self, checkpoint: str, task: str, split: Split) -> Evaluation | None:
-        """The same where every question is answered, or None."""
+        """The same evaluation if every question is answered, else None."""
         found = self.evaluation(checkpoint, task, split)
         return found if found is not None and self._ledger.tally(found).n == found.n else None
 

@@ -41,7 +41,7 @@ class Signature(NamedTuple):
 
 
 def signature(folder: Path) -> Signature | None:
-    """The signature of a run's ledger, or None where there is no such file."""
+    """The signature of a run's ledger, or None if there is no such file."""
     file = _stat(folder / LEDGER)
     return None if file is None else Signature(file, _stat(folder / f"{LEDGER}-wal") or (0, 0, 0))
 
