@@ -149,6 +149,7 @@ class Asking(Generic[K, T]):
 
     def _read(self, work: _Work[K], bought: Bought) -> Result[K, T] | None:
         """The result of a reply, or None if it is asked for again."""
+        # Counted before it is checked: a reply that is refused costs as much as one that is accepted.
         work.add(bought)
         text = bought.reply.text
         try:
@@ -160,6 +161,7 @@ class Asking(Generic[K, T]):
         if work.usage.attempts >= self._tries:
             return Rejected(work.key, reason, text, work.usage, work.ask)
         if self._stop is None:
+            # The corrected ask has a cache key of its own, so a rerun finds every round in the store.
             work.ask = _correct(work.ask, text, reason)
             self._order(work)
         return None

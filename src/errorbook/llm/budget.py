@@ -103,6 +103,7 @@ class Purse:
 
     def reserve(self, amount: Amount) -> bool:
         """Set the amount aside if it fits under every cap beside what is spent and reserved."""
+        # Look and hold under one lock, so that engines that share the purse never exceed a cap together.
         with self._lock:
             total = self.spent.plus(self.held).plus(amount)
             fits = total.nano <= self._cap_nano and total.tokens <= self._cap_tokens and total.calls <= self._cap_calls

@@ -126,6 +126,7 @@ class Engine:
         """See `Buyer`. Raises ModelError if the key for the endpoint is missing."""
         if not self._from_store(order):
             self._start()
+            # Another caller may have bought it since we looked into the store; then the exchange takes nothing.
             if not self._exchange.order(order):
                 self._from_store(order)
 

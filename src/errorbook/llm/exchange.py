@@ -64,6 +64,7 @@ class Exchange:
 
         Returns False, and takes nothing, if the reply is in the store by now.
         """
+        # One lock over both questions, "is it being bought?" and "is it in the store?": nothing is bought twice.
         with self._lock:
             leader = self._wanted.get(order.key)
             if leader is not None:
@@ -125,6 +126,7 @@ class Exchange:
                 self._deliver(order, _stopped())
             elif self._reserve(order):
                 self._being_written += 1
+                # Nothing is sent before its worst case is on the disk: after a kill no cent goes uncounted.
                 self._store.intend(order.key, order.reserved, partial(self._intended, order))
             else:
                 self._fresh.appendleft(order)

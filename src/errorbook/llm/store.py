@@ -101,6 +101,7 @@ class Store:
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._reader, self._connection = _open(path)
+        # The only writer of this process: the order of the queue is the order on the disk.
         self._thread = threading.Thread(target=self._work, name="errorbook-store", daemon=True)
         self._thread.start()
 

@@ -58,7 +58,7 @@ class _FunctionBuyer:
         self._pool = pool
 
     def key(self, ask: Ask) -> str:
-        """See `Buyer`."""
+        """See `Buyer`. Nothing is kept, so no key is needed."""
         return ""
 
     def buy(self, order: Order) -> None:

@@ -84,6 +84,7 @@ def find_fault(example: Example, response: Response) -> Fault:
         explicit=stated[-1].group(1) if stated else "",
         implied="" if response.truncated else response.score.extracted,
     )
+    # In the order of the text: what follows a wrong step is its consequence and no fault of its own.
     for index, step in enumerate(case.steps):
         kind = _step_fault(case, index)
         if kind:
