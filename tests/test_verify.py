@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errorbook.adapters.scorers.numeric import Numeric
-from errorbook.checks.equations import equations, first_wrong
+from errorbook.checks.equations import find_equations, find_wrong_equation
 from errorbook.records import Draft, Example, Rejection, Sample, Split
 from errorbook.verify import Protected, Taken, verify
 
@@ -150,14 +150,14 @@ def test_every_draft_has_one_outcome_and_no_question_passes_twice(pairs: list[tu
     ],
 )
 def test_equations_are_read_exactly_or_not_at_all(text: str, holds: list[bool]) -> None:
-    assert [found.holds for found in equations(text)] == holds
+    assert [found.holds for found in find_equations(text)] == holds
 
 
 @given(st.text())
 def test_any_text_can_be_read_for_equations(text: str) -> None:
-    assert first_wrong(text) in text
+    assert find_wrong_equation(text) in text
 
 
 def test_a_megabyte_is_read_quickly() -> None:
-    assert first_wrong("1 + " * 250_000) == ""
-    assert first_wrong("1" * 1_000_000) == ""
+    assert find_wrong_equation("1 + " * 250_000) == ""
+    assert find_wrong_equation("1" * 1_000_000) == ""

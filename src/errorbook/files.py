@@ -156,7 +156,11 @@ def read_json_lines(path: Path, *, spelt: bool = True) -> Iterator[Row]:
 
 
 def parse_json_lines(lines: Iterable[str], path: Path, *, spelt: bool = True) -> Iterator[Row]:
-    """The objects of a JSON Lines file whose text is read already; see `read_json_lines`."""
+    """The objects of a JSON Lines file whose text is read already; see `read_json_lines`.
+
+    Raises:
+        DataError: There is no object, or a line is none.
+    """
     empty = True
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from annotated_types import Interval
 
-from errorbook.checks.equations import first_wrong
+from errorbook.checks.equations import find_wrong_equation
 from errorbook.checks.giveaways import find_leak
 from errorbook.checks.hashes import hash_text
 from errorbook.checks.hedging import find_doubt
@@ -248,7 +248,7 @@ def _check_doubt(draft: Draft) -> Refusal | None:
 
 
 def _check_steps(draft: Draft) -> Refusal | None:
-    step = first_wrong(draft.solution)
+    step = find_wrong_equation(draft.solution)
     return Refusal("wrong_step", step) if step else None
 
 

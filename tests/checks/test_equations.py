@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from errorbook.checks.equations import equations
+from errorbook.checks.equations import find_equations
 
 Read = dict[str, bool]
 """Each equation as it stands in the text, and whether it holds."""
@@ -251,6 +251,6 @@ TABLES = {
 
 @pytest.mark.parametrize("form", TABLES)
 def test_each_form_is_read_as_it_is_meant_or_not_at_all(form: str) -> None:
-    found = {text: {equation.text: equation.holds for equation in equations(text)} for text, _ in TABLES[form]}
+    found = {text: {equation.text: equation.holds for equation in find_equations(text)} for text, _ in TABLES[form]}
 
     assert found == dict(TABLES[form])

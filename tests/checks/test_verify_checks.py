@@ -12,7 +12,7 @@ from errorbook.adapters.scorers.code import Code
 from errorbook.adapters.scorers.exact import Exact
 from errorbook.adapters.scorers.numeric import Numeric
 from errorbook.adapters.tasks.wording import word_program
-from errorbook.checks.equations import equations
+from errorbook.checks.equations import find_equations
 from errorbook.checks.final_number import find_conclusion
 from errorbook.checks.giveaways import find_leak
 from errorbook.checks.hashes import hash_ngrams
@@ -215,13 +215,13 @@ def test_the_last_calculation_says_which_closing_number_is_the_answer(solution: 
     ],
 )
 def test_equations_with_units_chains_and_rounding(text: str, holds: list[bool]) -> None:
-    assert [found.holds for found in equations(text)] == holds
+    assert [found.holds for found in find_equations(text)] == holds
 
 
 @given(st.integers(-999, 999), st.integers(1, 999), st.sampled_from("+-*"), st.integers(-3, 3))
 def test_an_equation_holds_just_when_python_says_so(a: int, b: int, sign: str, off: int) -> None:
     value = {"+": a + b, "-": a - b, "*": a * b}[sign] + off
-    assert [found.holds for found in equations(f"So {a} {sign} {b} = {value} pears.")] == [off == 0]
+    assert [found.holds for found in find_equations(f"So {a} {sign} {b} = {value} pears.")] == [off == 0]
 
 
 def test_near_duplicates_by_meaning_where_an_embedding_is_given() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.overhead import measure
 from benchmarks.overhead_engine import problems
-from errorbook.checks.equations import first_wrong
+from errorbook.checks.equations import find_wrong_equation
 
 
 def test_a_run_is_measured_against_its_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,5 +28,5 @@ def test_the_problems_are_drawn_by_their_seed_and_add_up() -> None:
     drawn = list(problems(20, "a"))
     assert drawn == list(problems(20, "a"))
     assert drawn != list(problems(20, "b"))
-    assert not any(first_wrong(problem.solution) for problem in drawn)
+    assert not any(find_wrong_equation(problem.solution) for problem in drawn)
     assert all(problem.solution.endswith(f"= {problem.answer}.") for problem in drawn)

@@ -678,7 +678,7 @@ def test_a_taken_port_is_a_sentence_and_the_next_is_taken_if_none_was_asked_for(
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} .*give another --port"):
             ui.main([str(finished), "--no-browser", "--port", str(port)], standalone_mode=False)
-    with cli_ui._listen("127.0.0.1", None) as first, cli_ui._listen("127.0.0.1", None) as second:
+    with cli_ui.listen("127.0.0.1", None) as first, cli_ui.listen("127.0.0.1", None) as second:
         assert first.getsockname()[1] < second.getsockname()[1]
 
 
@@ -687,6 +687,6 @@ def test_no_browser_is_opened_where_nobody_would_see_it(monkeypatch: pytest.Monk
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     monkeypatch.delenv("SSH_TTY", raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert cli_ui._has_screen()
+    assert cli_ui.has_screen()
     monkeypatch.setenv("SSH_CONNECTION", "a b c d")
-    assert not cli_ui._has_screen()
+    assert not cli_ui.has_screen()

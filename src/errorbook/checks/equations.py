@@ -22,13 +22,13 @@ from errorbook.checks.expressions import (
     Token,
     Tree,
     evaluate,
-    expression,
+    is_operator,
     is_plain,
     numbers_in,
-    operator_at,
-    tokens,
+    parse_expression,
+    tokenize,
 )
-from errorbook.checks.rounding import is_excused, thirds, tolerance
+from errorbook.checks.rounding import compute_tolerance, find_thirds, is_excused
 
 _LINE = re.compile(r"[^\n]*(?:\n[ \t&]*(?:[=≈]|\\approx)[^\n]*)*")
 _ANNOTATION = re.compile(r"<<([^<>\n]{1,300})>>")
@@ -63,7 +63,7 @@ class _Said(NamedTuple):
     value: Tree | None = None
 
 
-def equations(text: str) -> Iterator[Equation]:
+def find_equations(text: str) -> Iterator[Equation]:
     """Every equation that can be read with certainty, in order."""
     said = _Said({})
     for found in _LINE.finditer(text):
@@ -76,26 +76,26 @@ def equations(text: str) -> Iterator[Equation]:
         near = text[max(0, found.start() - 200) : found.end() + 300]
         if "<<" in line:
             for inside in _ANNOTATION.finditer(line):
-                yield from _judged(inside[1], tokens(inside[1]), near, said.exact)
+                yield from _check_line(inside[1], tokenize(inside[1]), near, said.exact)
         # Blanks keep every place: what is shown is always cut from the text itself.
-        cut = tokens(_ANNOTATION.sub(lambda match: " " * len(match[0]), line) if "<<" in line else line)
-        labelled = _labelled(cut)
+        cut = tokenize(_ANNOTATION.sub(lambda match: " " * len(match[0]), line) if "<<" in line else line)
+        labelled = _read_label(cut)
         if labelled.label and labelled.label == said.label and said.value is not None:
-            yield from _relabelled(line, cut, near, said)
-        yield from _judged(line, cut, near, said.exact)
+            yield from _check_label(line, cut, near, said)
+        yield from _check_line(line, cut, near, said.exact)
         said = _Said(said.exact, labelled.label, labelled.value)
 
 
-def first_wrong(text: str) -> str:
+def find_wrong_equation(text: str) -> str:
     """The first equation that does not hold, or an empty string."""
-    return next((equation.text for equation in equations(text) if not equation.holds), "")
+    return next((equation.text for equation in find_equations(text) if not equation.holds), "")
 
 
-def _judged(line: str, cut: Sequence[Token], near: str, exact: dict[Fraction, Fraction]) -> Iterator[Equation]:
+def _check_line(line: str, cut: Sequence[Token], near: str, exact: dict[Fraction, Fraction]) -> Iterator[Equation]:
     for place, token in enumerate(cut):
         if token.kind != "equals":
             continue
-        right = expression(cut, place + 1)
+        right = parse_expression(cut, place + 1)
         if right is None or not _is_whole(cut, right):
             continue
         found = _before(cut, place)
@@ -107,22 +107,22 @@ def _judged(line: str, cut: Sequence[Token], near: str, exact: dict[Fraction, Fr
             yield Equation(line[cut[start].start : cut[right.end - 1].end].rstrip(), holds)
 
 
-def _labelled(cut: Sequence[Token]) -> _Said:
+def _read_label(cut: Sequence[Token]) -> _Said:
     """The words before the only or first equals sign of a line, and what the last one gives them as a value."""
     places = [place for place, token in enumerate(cut) if token.kind == "equals"]
     label = cut[: places[0]] if places else []
     if not label or any(token.kind not in {"word", "other"} or token.value for token in label):
         return _Said({})
-    right = expression(cut, places[-1] + 1)
+    right = parse_expression(cut, places[-1] + 1)
     if right is None or not (right.end == len(cut) or cut[right.end].kind == "break"):
         return _Said({})
     return _Said({}, tuple(token.text.lower() for token in label), right.tree)
 
 
-def _relabelled(line: str, cut: Sequence[Token], near: str, said: _Said) -> Iterator[Equation]:
+def _check_label(line: str, cut: Sequence[Token], near: str, said: _Said) -> Iterator[Equation]:
     """A line that gives the label of the line before it a plain value: "cost = 3 * 5", then "cost = 15"."""
     place = next(place for place, token in enumerate(cut) if token.kind == "equals")
-    right = expression(cut, place + 1)
+    right = parse_expression(cut, place + 1)
     if right is None or said.value is None or not _is_whole(cut, right):
         return
     if not isinstance(right.tree, Number) or not isinstance(said.value, Operation):
@@ -136,7 +136,7 @@ def side_before(line: Sequence[Token], place: int) -> tuple[int, Parsed] | None:
     """Where the longest expression that ends at an equals sign starts, and its tree; a sign before it is left out."""
     for start in range(_floor(line, place), place):
         if line[start].kind in {"number", "fraction", "open"}:
-            read = expression(line, start)
+            read = parse_expression(line, start)
             if read is not None and read.end == place:
                 return start, read
     return None
@@ -174,7 +174,7 @@ def _with_sign(line: Sequence[Token], start: int, read: Parsed, floor: int) -> t
         return (start, read) if dash == floor and _computes(read.tree) else None
     if dash > floor and (line[dash].glued or line[dash - 1].kind != "word"):
         return None
-    negative = expression(line, dash)
+    negative = parse_expression(line, dash)
     return (dash, negative) if negative and _may_start(line, dash) else None
 
 
@@ -203,7 +203,7 @@ def _is_whole(line: Sequence[Token], right: Parsed) -> bool:
         return following is not None and following.kind == "equals"
     if following is None:
         return True
-    if operator_at(line, right.end) or following.kind in {"other", "open"}:
+    if is_operator(line, right.end) or following.kind in {"other", "open"}:
         return False
     if following.text == "\\(" and following.glued:
         return False  # a coefficient
@@ -228,10 +228,10 @@ def _holds(left: Tree, cut: Sequence[Token], right: Parsed, near: str, exact: di
         return _divides(left, right.tree, int(rest.value.value))
     if value == stated:
         return True
-    slack = tolerance(right.tree, near)
+    slack = compute_tolerance(right.tree, near)
     if about:
         slack = max(slack, abs(value) / 1000)
-    for known in ({}, exact, exact | thirds(left) | thirds(right.tree)):
+    for known in ({}, exact, exact | find_thirds(left) | find_thirds(right.tree)):
         for one, other in _readings(left, right.tree, known):
             if one == other or abs(one - other) < slack:
                 exact.setdefault(stated, one)

@@ -1,7 +1,8 @@
 r"""Arithmetic as people write it, read into exact trees: `6 pounds / (1/4 pound per jar)`, `20% of $50`, `\frac{3}{4}`.
 
-`tokens` cuts a line, `expression` reads the tree that starts at a token. Units and short comments after a number are
-kept beside it. What is not plain arithmetic (variables, powers, roots, functions) gives None: it is never half read.
+`tokenize` cuts a line, `parse_expression` reads the tree that starts at a token. Units and short comments after a
+number are kept beside it. What is not plain arithmetic (variables, powers, roots, functions) gives None: it is never
+half read.
 Not covered: number words, clock times, dates, unit conversion.
 """
 
@@ -94,7 +95,7 @@ class Parsed(NamedTuple):
     end: int
 
 
-def tokens(line: str, *, padded: bool = False) -> list[Token]:
+def tokenize(line: str, *, padded: bool = False) -> list[Token]:
     """Cut a line into tokens; spaces and layout are dropped.
 
     Digits after a leading zero, as in "6:00", are a number only if `padded`.
@@ -109,7 +110,7 @@ def tokens(line: str, *, padded: bool = False) -> list[Token]:
     return found
 
 
-def expression(line: Sequence[Token], start: int, depth: int = 0) -> Parsed | None:
+def parse_expression(line: Sequence[Token], start: int, depth: int = 0) -> Parsed | None:
     """The longest sum that starts at a token; None if it is not arithmetic, or ends in the middle of it."""
     if depth > _DEEPEST:
         return None
@@ -167,7 +168,7 @@ def is_plain(tree: Operation) -> bool:
     return tree.sign == "/" and len(numbers) == 2 and all(not number.unit and not number.places for number in numbers)
 
 
-def operator_at(line: Sequence[Token], place: int) -> bool:
+def is_operator(line: Sequence[Token], place: int) -> bool:
     """Whether a sign, or a word that stands for one, is at this place."""
     return _sign(line, place)[0] != ""
 
@@ -200,8 +201,8 @@ def _token(match: re.Match[str], group: str, glued: bool, padded: bool) -> Token
 def _latex(match: re.Match[str], glued: bool) -> Token:
     parts = []
     for inside in (match["top"], match["bottom"]):
-        cut = tokens(inside)
-        read = expression(cut, 0) if cut else None
+        cut = tokenize(inside)
+        read = parse_expression(cut, 0) if cut else None
         if read is None or read.end != len(cut):
             return Token("other", match[0], match.start(), match.end(), None, glued)
         parts.append(read.tree)
@@ -288,7 +289,7 @@ def _atom(line: Sequence[Token], place: int, depth: int) -> Parsed | None:
         return Parsed(token.value, place + 1)
     if token.kind != "open":
         return None
-    inside = expression(line, place + 1, depth + 1)
+    inside = parse_expression(line, place + 1, depth + 1)
     if inside is None or inside.end >= len(line) or line[inside.end].kind != "close":
         return None
     return Parsed(inside.tree, inside.end + 1)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from errorbook.checks.expressions import Number, Token, expression, tokens
+from errorbook.checks.expressions import Number, Token, parse_expression, tokenize
 
 _LINES = 12
 
 
 def find_conclusion(solution: str) -> str:
     """The result of the last calculation, as written, if the last line has it; else an empty string."""
-    lines = [tokens(line[:2_000]) for line in solution.rstrip().split("\n")[-_LINES:] if line.strip()]
+    lines = [tokenize(line[:2_000]) for line in solution.rstrip().split("\n")[-_LINES:] if line.strip()]
     results = [token for line in lines for token in _results(line)]
     if not results:
         return ""
@@ -28,7 +28,7 @@ def _results(line: Sequence[Token]) -> list[Token]:
     """The plain numbers that stand right of an equals sign."""
     found = []
     for place, token in enumerate(line[:-1]):
-        read = expression(line, place + 1) if token.kind == "equals" else None
+        read = parse_expression(line, place + 1) if token.kind == "equals" else None
         if read is not None and isinstance(read.tree, Number):
             found.append(line[place + 1])
     return found

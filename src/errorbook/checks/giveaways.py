@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from errorbook.checks.equations import equations
+from errorbook.checks.equations import find_equations
 
 _PARTS = (
     r"questions?|problems?|exercises?|prompts?|answers?|solutions?|solve|calculat\w*|approach\w*|corrections?|corrected"
@@ -61,7 +61,7 @@ def _worked(question: str) -> str:
     worked = _WORKED.search(tail)
     if worked and apart and worked.start() == 0:
         return tail[:_SHOWN]
-    computed = next(equations(tail), None)
+    computed = next(find_equations(tail), None)
     if computed and (worked or tail.count("=") > 1):
         return computed.text[:_SHOWN]
     return tail[:_SHOWN] if worked and tail.count("=") > 1 else ""

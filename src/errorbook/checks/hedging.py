@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from errorbook.checks.expressions import Number, expression, tokens
+from errorbook.checks.expressions import Number, parse_expression, tokenize
 
 _NEXT = r"(?m:^[\W\d]*question[\W\d]*:)"
 _STUDENT = (
@@ -50,11 +50,11 @@ def find_doubt(solution: str) -> str:
 def find_break(solution: str) -> str:
     """The calculation that the solution ends in without giving its result, or an empty string."""
     last = solution.rstrip().rpartition("\n")[2]
-    cut = tokens(last) if len(last) < 1_000 else []
+    cut = tokenize(last) if len(last) < 1_000 else []
     places = [place for place, token in enumerate(cut) if token.kind == "equals"]
     if not places:
         return ""
-    read = expression(cut, places[-1] + 1)
+    read = parse_expression(cut, places[-1] + 1)
     if read is None or read.end < len(cut) or isinstance(read.tree, Number):
         return ""
     signs = [token for token in cut[places[-1] + 2 :] if token.kind == "sign"]

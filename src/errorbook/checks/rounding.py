@@ -32,7 +32,7 @@ _CLOCK = re.compile(r"\b(?:am|pm|a|p|o'clock|o’clock)\b")
 _SYMBOL = re.compile(r"(?<!\w)[a-z](?!\w)")  # one letter is a variable as often as a unit
 
 
-def tolerance(right: Tree, near: str) -> Fraction:
+def compute_tolerance(right: Tree, near: str) -> Fraction:
     """One unit of the last place shown (rounded or cut); none for a whole number if nothing near says rounding."""
     numbers = numbers_in(right)
     places = max(number.places for number in numbers)
@@ -41,7 +41,7 @@ def tolerance(right: Tree, near: str) -> Fraction:
     return Fraction(1) if len(numbers) == 1 and _ROUNDED.search(near) else Fraction(0)
 
 
-def thirds(tree: Tree) -> dict[Fraction, Fraction]:
+def find_thirds(tree: Tree) -> dict[Fraction, Fraction]:
     """For 0.33, 66.67 and their kin, the third that they were rounded from."""
     found = {}
     for number in numbers_in(tree):

@@ -24,12 +24,10 @@ from errorbook.errors import UserError
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
     """Write a commented run file, asking little."""
-    from errorbook.errors import ConfigError
     from errorbook.setup import new_run_file as scaffold
 
     path = scaffold.choose_path(target)
-    if path.exists() and not force:
-        raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
+    scaffold.require_free(path, force)  # before anything is asked
     scaffold.write_run_file(path, scaffold.Answers(**_collect_answers(given, yes)), force)
     click.echo(f"Wrote {path}. Next:\n  errorbook plan {path}\n  errorbook run {path}")
 

@@ -34,13 +34,13 @@ def ui(folder: Path | None, host: str, port: int | None, token: str | None, brow
     from errorbook.web.security import hosts_of
 
     root, token = _find_root(folder), _choose_token(token, host)
-    listening = _listen(host, port)
+    listening = listen(host, port)
     number = int(listening.getsockname()[1])
     app = create_app(root, token, hosts_of(host, number))
     address = _find_address(app, host, number) + (f"?token={token}" if token else "")
     click.echo(address)
     click.echo("The book is open there until Ctrl-C.", err=True)
-    if browser and _has_screen():
+    if browser and has_screen():
         import webbrowser
 
         webbrowser.open(address)
@@ -74,8 +74,8 @@ def _choose_token(token: str | None, host: str) -> str | None:
     return token
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
-    """A socket at the port that was asked for, or at the first free one from the usual one on."""
+def listen(host: str, port: int | None) -> socket.socket:
+    """A socket at the port that was asked for, or at the first free one from the usual one on. Raises UserError."""
     ports = range(PORT, PORT + TRIES) if port is None else [port]
     for number in ports:
         try:
@@ -109,7 +109,7 @@ def _find_address(app: Starlette, host: str, port: int) -> str:
     return f"http://{name}:{port}/" + (f"runs/{books[0].slug}" if alone else "")
 
 
-def _has_screen() -> bool:
+def has_screen() -> bool:
     """Whether a browser that is opened here would be seen by who typed the command."""
     if os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY") or not sys.stdout.isatty():
         return False

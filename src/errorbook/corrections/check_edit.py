@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from errorbook import plugins
-from errorbook.checks.equations import first_wrong
+from errorbook.checks.equations import find_wrong_equation
 from errorbook.checks.giveaways import find_leak
 from errorbook.checks.hedging import find_doubt
 from errorbook.checks.tokens import ngrams, numbers, words
@@ -43,7 +43,7 @@ def find_own_fault(edited: Draft) -> Refusal | None:
         return Refusal("leak", leaked)
     if edited.tests:
         return None
-    unsure, wrong = find_doubt(edited.solution), first_wrong(edited.solution)
+    unsure, wrong = find_doubt(edited.solution), find_wrong_equation(edited.solution)
     if unsure:
         return Refusal("doubt", unsure)
     return Refusal("wrong_step", wrong) if wrong else None

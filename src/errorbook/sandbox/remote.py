@@ -57,7 +57,7 @@ class Link:
         return answer
 
     def value(self, *request: wire.Tree) -> Any:
-        """Ask for one value."""
+        """Ask for one value. Raises what `ask` raises, and StopIteration at the end of an iterator."""
         answer = self.ask(*request)
         if answer[0] == "end":
             raise StopIteration
@@ -73,7 +73,7 @@ class Link:
         return self.decode(answer[1])
 
     def encode(self, value: Any) -> wire.Tree:
-        """A value of the tests as the program may see it."""
+        """A value of the tests as the program may see it. Raises CannotTell if it cannot cross."""
         try:
             return wire.encode(value, self._encode_other)
         except RecursionError:

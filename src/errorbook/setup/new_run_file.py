@@ -47,6 +47,12 @@ def choose_path(target: Path) -> Path:
     return target if target.suffix == ".toml" else target / DEFAULT_NAME
 
 
+def require_free(path: Path, force: bool) -> None:
+    """Raise ConfigError if the file exists and `force` is not set."""
+    if path.exists() and not force:
+        raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
+
+
 def write_run_file(path: Path, answers: Answers, force: bool = False) -> None:
     """Write the run file, checked by the same code that reads it.
 
@@ -54,8 +60,7 @@ def write_run_file(path: Path, answers: Answers, force: bool = False) -> None:
         ConfigError: The file exists and `force` is not set, or the answers contradict each other.
         DataError: The data file is missing, empty or not JSON Lines.
     """
-    if path.exists() and not force:
-        raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
+    require_free(path, force)
     text = render(answers, path.parent)
     parse(text, source=str(path), folder=path.parent)
     write_file(path, text)

@@ -21,10 +21,10 @@ from errorbook.checks.expressions import (
     Token,
     Tree,
     evaluate,
-    expression,
     numbers_in,
     operators_in,
-    tokens,
+    parse_expression,
+    tokenize,
 )
 
 _NUMBER = r"\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s?%)?"
@@ -114,14 +114,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_number(text: str) -> Fraction | None:
     """The value of "1,204", "$3.50", "25%" or "3/4"; None for what is no arithmetic."""
-    cut = tokens(text.strip().rstrip("."), padded=True)
-    read = expression(cut, 0)
+    cut = tokenize(text.strip().rstrip("."), padded=True)
+    read = parse_expression(cut, 0)
     return evaluate(read.tree, True, {}) if read and read.end == len(cut) else None
 
 
 def read_numbers(text: str) -> list[Fraction]:
     """Every number in the text, in order; "25%" counts as 25."""
-    return [number.value for token in tokens(text, padded=True) if token.value for number in numbers_in(token.value)]
+    return [number.value for token in tokenize(text, padded=True) if token.value for number in numbers_in(token.value)]
 
 
 def read_steps(text: str) -> list[Step]:
@@ -135,14 +135,14 @@ def read_steps(text: str) -> list[Step]:
 
 def find_longest_expression(text: str) -> tuple[tuple[Fraction, ...], tuple[str, ...]]:
     """Numbers and operators of the longest expression in a question, without an equals sign; empty if it has none."""
-    cut = tokens(text)
+    cut = tokenize(text)
     found = [read.tree for place in range(len(cut)) if (read := _expression(cut, place)) is not None]
     longest = max(found, key=lambda tree: len(numbers_in(tree)), default=None)
     return _parts(longest) if longest is not None else ((), ())
 
 
 def _steps_in_signs(text: str) -> Iterator[Step]:
-    cut = _with_relations(tokens(text, padded=True))
+    cut = _with_relations(tokenize(text, padded=True))
     for place, token in enumerate(cut):
         if token.kind == "equals":
             left, right = _left(cut, place), _expression(cut, place + 1)
@@ -172,13 +172,13 @@ def _left(cut: Sequence[Token], place: int) -> tuple[int, Parsed] | None:
         return found
     start = found[0]
     signed = cut[start - 1].text in _DASHES and cut[start].glued
-    negative = expression(cut, start - 1) if signed else None
+    negative = parse_expression(cut, start - 1) if signed else None
     return (start - 1, negative) if negative else found
 
 
 def _expression(cut: Sequence[Token], place: int) -> Parsed | None:
     """The expression at a place; if it leads into what is no arithmetic, its first number."""
-    read = expression(cut, place)
+    read = parse_expression(cut, place)
     if read is None and place < len(cut) and (tree := cut[place].value):
         return Parsed(tree, place + 1)
     return read

@@ -70,6 +70,8 @@ class Pool:
                 try:
                     number, result = self._settle(worker, reference)
                 except loss_errors(self._ray) as error:
+                    # What the lost worker had under way comes first again, in its order; its results were never given
+                    # out, so no job is done twice as far as anybody can see.
                     losses += 1
                     self._check_losses(losses, error)
                     waiting.extendleft(sorted(self._drop(worker), reverse=True))

@@ -28,7 +28,11 @@ def fits(columns: Mapping[str, Any]) -> bool:
 
 
 def read(rows: Sequence[Row], stem: str) -> list[Logged]:
-    """One entry a document. A `doc_id` counts within its file, so the file's name is put before it."""
+    """One entry a document. A `doc_id` counts within its file, so the file's name is put before it.
+
+    Raises:
+        DataError: A document is there twice, or a row lacks its question or response.
+    """
     found: dict[str, Logged] = {}
     for row in rows:
         entry = _entry(row, stem)
