@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -98,6 +98,10 @@ class Server:
         return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)
 
     def _get(self, address: str) -> tuple[HTTPResponse, bytes]:
-        self._connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
-        reply = self._connection.getresponse()
+        try:
+            self._connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
+            reply = self._connection.getresponse()
+        except RemoteDisconnected:  # it was idle for longer than the server keeps a connection
+            self._connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
+            reply = self._connection.getresponse()
         return reply, reply.read()
