@@ -19,7 +19,7 @@ from errorbook.corrections.inbox import submit
 from errorbook.errors import ModelError, UserError
 from errorbook.exporting.card import _without_secrets
 from errorbook.exporting.chosen import choose
-from errorbook.exporting.folder import MANIFEST, Manifest, filled
+from errorbook.exporting.folder import MANIFEST, Manifest, fill_folder
 from errorbook.exporting.samples import Row, Wanted, rows
 from errorbook.ledger.file import open_ledger
 from errorbook.records import (
@@ -277,7 +277,7 @@ MANIFEST_OF_A_TEST = Manifest(what="card", run="test", checkpoint="c" * 32, erro
 
 
 def put(folder: Path, name: str, *, force: bool = False) -> None:
-    with filled(folder, MANIFEST_OF_A_TEST, force=force) as making:
+    with fill_folder(folder, MANIFEST_OF_A_TEST, force=force) as making:
         (making / name).parent.mkdir(parents=True, exist_ok=True)
         (making / name).write_text(name, encoding="utf-8")
 
@@ -300,7 +300,7 @@ def test_an_export_replaces_an_earlier_one_only_when_told_to_and_touches_nothing
 
 
 def test_an_export_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(ModelError), filled(tmp_path / "out", MANIFEST_OF_A_TEST, force=False):
+    with pytest.raises(ModelError), fill_folder(tmp_path / "out", MANIFEST_OF_A_TEST, force=False):
         raise ModelError("no")
 
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from errorbook.render.pages import html as report_html
 from errorbook.render.pages.environment import grouped, instant, moment
 from errorbook.report.build import build
 from errorbook.web import run_pages
-from errorbook.web.run_pages import quoted
+from errorbook.web.run_pages import quote_for_shell
 
 __all__ = ["chromium", "page", "served"]  # fixtures
 
@@ -301,7 +301,7 @@ def test_everything_is_there_without_scripts(chromium: Browser, served: Serve, s
     ("text", "shell"), [("/a/b-1", "/a/b-1"), ("/a b", "'/a b'"), ("it's", "'it'\\''s'"), ("", "''")]
 )
 def test_commands_can_be_pasted_into_a_shell(text: str, shell: str) -> None:
-    assert quoted(text) == shell
+    assert quote_for_shell(text) == shell
 
 
 def test_a_large_run_says_that_its_numbers_come_and_then_shows_them(

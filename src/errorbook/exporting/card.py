@@ -39,7 +39,7 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One task and split: the base, and the exported checkpoint where it was asked."""
+    """One task and split: the base, and the exported checkpoint if it was asked."""
 
     task: str
     role: Role
@@ -143,7 +143,7 @@ def _point(points: tuple[Point, ...], chosen: Chosen) -> Point | None:
 
 
 def _index(report: Report, measured: list[Measured]) -> list[dict[str, Any]]:
-    """The front matter's `model-index`: accuracies on test, or on dev where a task has no test questions."""
+    """The front matter's `model-index`: accuracies on test, or on dev if a task has no test questions."""
     splits = {item.task: "test" if "test" in report.tasks[item.task] else "dev" for item in measured}
     return [
         {
@@ -173,7 +173,7 @@ def _losses(report: Report, chosen: Chosen) -> tuple[float, ...]:
 
 
 def _license(base: str, model: str) -> str:
-    """The base's license where it is known: by name, or from the card beside its weights."""
+    """The base's license if it is known: by name, or from the card beside its weights."""
     if base in _LICENSES:
         return _LICENSES[base]
     try:

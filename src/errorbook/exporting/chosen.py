@@ -16,7 +16,7 @@ SHORTEST = 6
 
 
 class Chosen(NamedTuple):
-    """A checkpoint with its standing, and the decision that it was the candidate of, where there was one."""
+    """A checkpoint with its standing, and the decision that it was the candidate of, if there was one."""
 
     checkpoint: Checkpoint
     standing: Standing
@@ -34,7 +34,7 @@ def choose(ledger: Ledger, wanted: str, *, base_is_final: bool = False) -> Chose
     Args:
         ledger: The run's.
         wanted: The name.
-        base_is_final: Take the base for "final" where no candidate was kept, instead of refusing.
+        base_is_final: Take the base for "final" if no candidate was kept, instead of refusing.
 
     Raises:
         ModelError: No candidate was kept, or no one checkpoint is called so.

@@ -11,7 +11,7 @@ import msgspec
 from errorbook.errors import UserError
 from errorbook.exporting import card, gguf, samples, weights
 from errorbook.exporting.chosen import Chosen, choose
-from errorbook.exporting.folder import Manifest, filled
+from errorbook.exporting.folder import Manifest, fill_folder
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.report.build import build
@@ -25,7 +25,7 @@ PARTS: tuple[What, ...] = get_args(What)
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to export, of which checkpoint, in which form; `out` is the folder, below which `all` makes one for each.
 
-    `base` is what the base is called on the hub, where the run file names a folder.
+    `base` is what the base is called on the hub, if the run file names a folder.
     """
 
     what: What | Literal["all"]
@@ -72,7 +72,7 @@ def export(ledger: Ledger, order: Order, told: Told) -> list[Made]:
 def _part(ledger: Ledger, report: Report, order: Order, what: What, folder: Path) -> Made:
     chosen = choose(ledger, order.checkpoint, base_is_final=what in {"samples", "card"})
     manifest = Manifest(what=what, run=report.name, checkpoint=chosen.checkpoint.hash, errorbook=__version__)
-    with filled(folder, manifest, force=order.force) as making:
+    with fill_folder(folder, manifest, force=order.force) as making:
         if what == "samples":
             wanted = msgspec.structs.replace(order.wanted, pairs=order.form in {"chat", "alpaca"})
             count = samples.write(making, order.form, samples.rows(ledger, wanted))

@@ -31,7 +31,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def filled(folder: Path, manifest: Manifest, *, force: bool) -> Iterator[Path]:
+def fill_folder(folder: Path, manifest: Manifest, *, force: bool) -> Iterator[Path]:
     """A temporary folder to write to; when the block ends well, its files are moved to `folder`.
 
     Args:

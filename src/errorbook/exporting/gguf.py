@@ -77,7 +77,7 @@ def _template(tokenizer: Any) -> tuple[str, str]:
 
 
 def _with_system(tokenizer: Any) -> str:
-    """What the template makes of a system message before the prompt; nothing where it refuses one."""
+    """What the template makes of a system message before the prompt; nothing if it refuses one."""
     from jinja2 import TemplateError
 
     talk = [{"role": "system", "content": _TOLD}, {"role": "user", "content": _ASKED}]
@@ -99,7 +99,7 @@ def _closing(tokenizer: Any, middle: str, end: str) -> str:
 
 
 def _cut(tokenizer: Any) -> str:
-    """llama.cpp's name of how this tokenizer cuts text. Raises ModelError where it is not known here."""
+    """llama.cpp's name of how this tokenizer cuts text. Raises ModelError if it is not known here."""
     described = json.loads(tokenizer.backend_tokenizer.to_str())["pre_tokenizer"] or {}
     steps = described.get("pretokenizers", [described])
     kinds = [step.get("type") for step in steps]

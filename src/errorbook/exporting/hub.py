@@ -35,7 +35,7 @@ def check(repository: str) -> str:
 
 
 def push(folder: Path, repository: str, kind: Kind, *, public: bool = False) -> str:
-    """Make the repository where it is missing, put the folder's files into it in one commit, and return its address.
+    """Make the repository if it is missing, put the folder's files into it in one commit, and return its address.
 
     A repository that exists keeps its visibility.
 

@@ -74,7 +74,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows(ledger: Ledger, wanted: Wanted) -> Iterator[Row]:
-    """The run's samples in order, each cycle's rejected drafts after its samples where they are wanted.
+    """The run's samples in order, each cycle's rejected drafts after its samples if they are wanted.
 
     Raises:
         UserError: Pairs are wanted, and a task cannot be opened.
@@ -211,7 +211,7 @@ def _text(response: Response | None) -> str:
 
 
 class _Wording:
-    """Prompt and completion of a sample: as it was trained on where it was, else as its task would have it."""
+    """Prompt and completion of a sample: as it was trained on if it was, else as its task would have it."""
 
     def __init__(self, ledger: Ledger, sections: Iterable[TaskSection], *, needed: bool) -> None:
         self._trained = {lesson.source: lesson for lesson in ledger.all(Lesson) if not lesson.replay}
@@ -220,7 +220,7 @@ class _Wording:
         self._needed = needed
 
     def of(self, sample: Sample) -> tuple[str, str]:
-        """The pair of one sample, empty where nobody can tell and it is not needed."""
+        """The pair of one sample, empty if nobody can tell and it is not needed."""
         lesson = self._trained.get(sample.hash)
         if lesson is not None:
             return lesson.prompt, lesson.completion

@@ -92,7 +92,7 @@ def whole(source: Source) -> Any:
 
 
 def base_folder(source: Source) -> str:
-    """The folder of the base model. Raises ModelError where the base is not a model in files."""
+    """The folder of the base model. Raises ModelError if the base is not a model in files."""
     section = source.config.target
     if plugins.implements("targets", section.engine, Weightless):
         raise ModelError(
@@ -103,7 +103,7 @@ def base_folder(source: Source) -> str:
 
 
 def base_dtype(source: Source) -> str:
-    """The number format of the base's files, as its config.json names it; empty where it does not."""
+    """The number format of the base's files, as its config.json names it; empty if it does not."""
     settings = json.loads((Path(base_folder(source)) / "config.json").read_text(encoding="utf-8"))
     return str(settings.get("dtype") or settings.get("torch_dtype") or "")
 

@@ -58,7 +58,7 @@ def not_found(request: Request, sentence: str) -> NoReturn:
     raise HTTPException(404, sentence)
 
 
-def refused(sentence: str, status: int = 400) -> NoReturn:
+def refuse(sentence: str, status: int = 400) -> NoReturn:
     """Answer with a page that says what is wrong with the request; never returns."""
     raise HTTPException(status, sentence)
 
@@ -72,10 +72,10 @@ def path(*parts: str) -> str:
     Browsers take `.` and `..` (however they are quoted) for steps in the path, and lose empty parts. Those, and parts
     that begin with `~`, get a `~` in front; `part` takes it away again.
     """
-    return "/" + "/".join(quote(_marked(text), safe="~=") for text in parts)
+    return "/" + "/".join(quote(_keep_dots(text), safe="~=") for text in parts)
 
 
-def _marked(text: str) -> str:
+def _keep_dots(text: str) -> str:
     return f"~{text}" if text in {"", ".", ".."} or text.startswith("~") else text
 
 
@@ -110,15 +110,15 @@ def encode_query(values: Mapping[str, str]) -> str:
     return f"?{kept}" if kept else ""
 
 
-def posted(request: Request) -> dict[str, str]:
+def read_form(request: Request) -> dict[str, str]:
     """The fields of a posted form; of a field given twice the last counts."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        refused("Send the form as the page does: application/x-www-form-urlencoded.", 415)
+        refuse("Send the form as the page does: application/x-www-form-urlencoded.", 415)
     body: bytes = request.scope.get("errorbook.body", b"")
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=50)
     except ValueError:
-        refused("The form cannot be read; go back and send it again.")
+        refuse("The form cannot be read; go back and send it again.")
     return {name: values[-1] for name, values in fields.items()}
 
 

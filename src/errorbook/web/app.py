@@ -37,7 +37,7 @@ def create_app(root: Path, token: str | None = None, hosts: Sequence[str] = HOST
 
     Args:
         root: A run's folder, or any folder with runs below it.
-        token: What readers must know, where others than this machine's programs can reach the server.
+        token: What readers must know, if others than this machine's programs can reach the server.
         hosts: Each `host:port` under which it may be asked; `*:port` is every address of this machine by number.
     """
     shelf = Shelf(root)

@@ -122,7 +122,7 @@ def marked(text: str, step: str, limit: int = 6_000) -> Markup:
 
 
 def _difference(told: Story) -> tuple[Markup, Markup] | None:
-    """The first and the last answer with the words in which they differ marked; None where there are not two."""
+    """The first and the last answer with the words in which they differ marked; None if there are not two."""
     if len(told.kept) < 2:
         return None
     first, last = (answer.response.text for answer in (told.kept[0], told.kept[-1]))

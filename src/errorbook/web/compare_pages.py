@@ -44,7 +44,7 @@ class Page(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """The open question: its example where A's run recorded it, both answers, and where one goes from here."""
+    """The open question: its example if A's run recorded it, both answers, and where one goes from here."""
 
     pair: Pair
     example: Example | None
@@ -98,7 +98,7 @@ def _trail(request: Request, book: Book | None, opened: Opened | None) -> list[t
 
 
 def _ends(request: Request) -> Ends | None:
-    """The sides that the address names, or None where it names less than two."""
+    """The sides that the address names, or None if it names less than two."""
     named = [request.query_params.get(name, "") for name in ("a", "b")]
     if not all(named):
         return None

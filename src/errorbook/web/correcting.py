@@ -20,7 +20,7 @@ from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Draft, Rejection, Sample, Split, Training, Verdict
-from errorbook.web.answering import book_of, crumbs, not_found, part, path, posted, refused, show, templates
+from errorbook.web.answering import book_of, crumbs, not_found, part, path, read_form, refuse, show, templates
 from errorbook.web.shelf import Book
 
 VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "unscorable")
@@ -45,7 +45,7 @@ class Desk(NamedTuple):
 
 
 def sample_desk(book: Book, draft: str) -> Desk | None:
-    """How a draft's sample stands corrected; None where it has none, so that there is nothing to correct."""
+    """How a draft's sample stands corrected; None if it has none, so that there is nothing to correct."""
     with book.reading() as ledger:
         if ledger.find(Sample, draft) is None:
             return None
@@ -116,7 +116,7 @@ def correct_sample(request: Request) -> Response:
     """Strike a sample out, edit it or restore it."""
     book, draft = book_of(request), part(request, "draft")
     kind = next(each for each in KINDS if request.url.path.endswith(f"/{each}"))
-    fields = posted(request)
+    fields = read_form(request)
     correction = Correction(
         subject=draft,
         kind=kind,
@@ -126,16 +126,16 @@ def correct_sample(request: Request) -> Response:
         answer=_text(fields, "answer") if kind == "edit" else "",
         solution=_text(fields, "solution") if kind == "edit" else "",
     )
-    return _answered(request, book, correction, path("runs", book.slug, "samples", draft), fields)
+    return _record(request, book, correction, path("runs", book.slug, "samples", draft), fields)
 
 
 def correct_score(request: Request) -> Response:
     """Correct a score."""
     book, response = book_of(request), part(request, "response")
-    fields = posted(request)
+    fields = read_form(request)
     verdict = next((each for each in VERDICTS if each == fields.get("verdict")), None)
     if verdict is None:
-        refused("A corrected score needs a verdict; go back and choose right, wrong or unscorable.")
+        refuse("A corrected score needs a verdict; go back and choose right, wrong or unscorable.")
     correction = Correction(
         subject=response,
         kind="score",
@@ -143,22 +143,24 @@ def correct_score(request: Request) -> Response:
         reason=_line(fields, "reason"),
         verdict=verdict,
     )
-    return _answered(request, book, correction, path("runs", book.slug), fields)
+    return _record(request, book, correction, path("runs", book.slug), fields)
 
 
-def _answered(request: Request, book: Book, correction: Correction, home: str, fields: dict[str, str]) -> Response:
-    """Record it and lead back to the page of the form; where it cannot be, say why and keep what was typed."""
+def _record(request: Request, book: Book, correction: Correction, home: str, fields: dict[str, str]) -> Response:
+    """Record it and lead back to the page of the form; if it cannot be, say why and keep what was typed."""
     back = _own(fields.get("back", ""), book) or home
     try:
         submit(book.folder, correction)
     except LedgerError as error:
-        return _refusal(request, book, correction, back, str(error), 503)
+        return _show_refusal(request, book, correction, back, str(error), 503)
     except UserError as error:
-        return _refusal(request, book, correction, back, str(error), 422)
+        return _show_refusal(request, book, correction, back, str(error), 422)
     return RedirectResponse(f"{back}#correct-{correction.subject[:12]}", 303)
 
 
-def _refusal(request: Request, book: Book, correction: Correction, back: str, sentence: str, status: int) -> Response:
+def _show_refusal(
+    request: Request, book: Book, correction: Correction, back: str, sentence: str, status: int
+) -> Response:
     with book.reading() as ledger:
         draft = ledger.get(Draft, correction.subject)
     if draft is None and correction.kind != "score":
@@ -193,7 +195,7 @@ def _text(fields: dict[str, str], name: str) -> str:
     """A typed text; browsers send each line's end as two characters."""
     text = fields.get(name, "").replace("\r\n", "\n").strip()
     if len(text) > LONGEST:
-        refused(f"The {name} is longer than {LONGEST:,} characters; go back and shorten it.")
+        refuse(f"The {name} is longer than {LONGEST:,} characters; go back and shorten it.")
     return text
 
 

@@ -1,4 +1,4 @@
-"""How much of a text fits on a page: so many characters, fewer where many of them must be shown by their names.
+"""How much of a text fits on a page: so many characters, fewer if many of them must be shown by their names.
 
 A page stays small whatever its texts hold: an unseen character takes as much markup as a line of words.
 """
@@ -14,7 +14,7 @@ _NAMED = 24
 
 
 def fit(text: str, limit: int) -> int:
-    """How many characters of the text to show where `limit` plain ones would fit."""
+    """How many characters of the text to show if `limit` plain ones would fit."""
     head = text[:limit]
     if head.replace("\n", "").replace("\t", "").isprintable():
         return len(head)

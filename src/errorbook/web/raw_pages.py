@@ -16,7 +16,7 @@ _Find = Callable[[Ledger, str, str | None], str | None]
 
 
 def raw_page(request: Request) -> Response:
-    """One recorded text. A response is found faster where `?example=` names its question."""
+    """One recorded text. A response is found faster if `?example=` names its question."""
     book, kind, id = book_of(request), part(request, "kind"), part(request, "id")
     find = _KINDS.get(kind)
     if find is None:

@@ -74,7 +74,7 @@ def runs(request: Request) -> Response:
         cards=cards,
         total=len(books),
         standing=standing,
-        begin=f"errorbook demo --out {quoted(str(shelf.root / 'demo'))}",
+        begin=f"errorbook demo --out {quote_for_shell(str(shelf.root / 'demo'))}",
     )
     return _again(answer, any(card.status is None and not card.problem for card in cards))
 
@@ -113,7 +113,7 @@ def keys(request: Request) -> Response:
     return show(request, "web/help.html.j2")
 
 
-def quoted(text: str) -> str:
+def quote_for_shell(text: str) -> str:
     """A path as a shell takes it."""
     return text if text and all(letter in _BARE for letter in text) else "'" + text.replace("'", "'\\''") + "'"
 

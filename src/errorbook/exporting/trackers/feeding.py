@@ -63,7 +63,7 @@ class Feed:
         return {item.kind: steps.get(item.place, -1) + 1 for item in self._named}
 
     def tell(self, ledger: Ledger) -> None:
-        """Tell every sink what is new; one that cannot be opened says so even where nothing is."""
+        """Tell every sink what is new; one that cannot be opened says so even if nothing is."""
         found = list(points(ledger))
         for item in self._named:
             last = self._remembered().steps.get(item.place, -1)
@@ -160,7 +160,7 @@ def feeding(named: Sequence[Named], folder: Path, watch: Watch, say: Told) -> It
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[Ledger | None]:
-    """The ledger to read, or nothing where it cannot be read: the run itself will say so."""
+    """The ledger to read, or nothing if it cannot be read: the run itself will say so."""
     with ExitStack() as stack:
         try:
             ledger = stack.enter_context(open_ledger(folder))

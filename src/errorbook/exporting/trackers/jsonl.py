@@ -10,7 +10,7 @@ FILE = "metrics.jsonl"
 
 
 class JsonlSink:
-    """Implements `Sink`. `path` is the file; where it is not given, metrics.jsonl in the run's folder."""
+    """Implements `Sink`. `path` is the file; if it is not given, metrics.jsonl in the run's folder."""
 
     def __init__(self, folder: str = ".", path: str = "") -> None:
         self._path = Path(path) if path else Path(folder) / FILE

@@ -12,7 +12,7 @@ _TAG = "errorbook.run"
 
 
 class MlflowSink:
-    """Implements `Sink`. `uri` is the tracking server or store; where it is not given, MLflow's own setting."""
+    """Implements `Sink`. `uri` is the tracking server or store; if it is not given, MLflow's own setting."""
 
     def __init__(self, run: str = "errorbook", identity: str = "", project: str = "errorbook", uri: str = "") -> None:
         try:

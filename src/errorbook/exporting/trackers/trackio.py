@@ -9,7 +9,7 @@ from errorbook.errors import PluginError
 
 
 class TrackioSink:
-    """Implements `Sink`. `space` is the Space to send to, as owner/name; where it is not given, this machine."""
+    """Implements `Sink`. `space` is the Space to send to, as owner/name; if it is not given, this machine."""
 
     def __init__(self, run: str = "errorbook", identity: str = "", project: str = "errorbook", space: str = "") -> None:
         try:

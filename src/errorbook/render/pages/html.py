@@ -81,7 +81,7 @@ def _source(text: str) -> str:
 
 
 def _fates_shown(report: Report) -> tuple[Fate, ...]:
-    """The fates that a table has columns for: all that two answers can lead to, and "waiting" where a question is."""
+    """The fates that a table has columns for: all that two answers can lead to, and "waiting" if a question is."""
     waiting = any(band.n for item in report.fates for band in item.bands if band.fate == "waiting")
     compared = any(item.checkpoints > 1 for item in report.fates)
     return tuple(fate for fate in FATES if (waiting if fate == "waiting" else compared))

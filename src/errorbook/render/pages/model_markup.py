@@ -76,7 +76,7 @@ _CLOSERS = {"$$": "$$", r"\(": r"\)", r"\[": r"\]"}
 
 
 def html_of(text: str) -> str | None:
-    """The text as safe HTML, or None where Markdown would lose a part of it or make far more of it than it is."""
+    """The text as safe HTML, or None if Markdown would lose a part of it or make far more of it than it is."""
     if _is_endless(text) or ("```" not in text and _PROGRAM.search(text)):
         return None
     tokens = _markdown().parse(text)
@@ -228,7 +228,7 @@ def _formula(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Op
 
 @lru_cache(maxsize=1024)
 def mathml(source: str, display: bool) -> str:
-    """LaTeX as clean MathML, or nothing where it cannot be read."""
+    """LaTeX as clean MathML, or nothing if it cannot be read."""
     from latex2mathml.converter import convert
 
     if len(source) > LONGEST_FORMULA:
@@ -247,7 +247,7 @@ def _fence(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Opti
 
 
 def code(text: str, language: str) -> str:
-    """A program's text as HTML, its words marked by kind where the language is known."""
+    """A program's text as HTML, its words marked by kind if the language is known."""
     if language not in LANGUAGES or len(text) > LONGEST_CODE:
         return _escaped(text)
     from pygments import highlight

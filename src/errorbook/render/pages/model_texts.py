@@ -30,7 +30,7 @@ def plain(text: str, limit: int = LIMIT) -> Markup:
 
 
 def formatted(text: str, limit: int = LIMIT) -> Markup:
-    """The text with its Markdown, code and mathematics laid out; where that would lose something, as it is."""
+    """The text with its Markdown, code and mathematics laid out; if that would lose something, as it is."""
     from errorbook.render.pages.model_markup import html_of
 
     html = html_of(hide(text[:limit]))
@@ -49,7 +49,7 @@ def changes(before: str, after: str, limit: int = LIMIT) -> tuple[Markup, Markup
 
 
 class Step(NamedTuple):
-    """A piece of both texts; where it is the same in both, they may still have other spaces in it."""
+    """A piece of both texts; if it is the same in both, they may still have other spaces in it."""
 
     same: bool
     old: str
@@ -82,7 +82,7 @@ def _compared(old: str, new: str) -> Iterator[Step]:
 
 
 def _aligned(olds: list[str], news: list[str]) -> list[Step] | None:
-    """Both lists in steps, spaces aside; None where that would take long."""
+    """Both lists in steps, spaces aside; None if that would take long."""
     a, b = [[item.strip() for item in items] for items in (olds, news)]
     counts = Counter(b)
     if sum(n * counts[item] for item, n in Counter(a).items()) > MOST_PAIRS:

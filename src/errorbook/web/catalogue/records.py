@@ -92,7 +92,7 @@ class DraftRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of `total` items; `before` and `after` are cursors of the pages around it, empty where there is none."""
+    """One page of `total` items; `before` and `after` are cursors of the pages around it, empty if there is none."""
 
     items: tuple[Item, ...]
     total: int

@@ -198,7 +198,7 @@ def has_full_text(sql: sqlite3.Connection) -> bool:
 
 
 def search(table: str, text: str, full_text: bool) -> Search | None:
-    """What finds the rows with every word of the text, the last one as a beginning; None where there are no words.
+    """What finds the rows with every word of the text, the last one as a beginning; None if there are no words.
 
     Each word goes in quotes, so nothing that people type is taken for the search's own grammar. A single letter begins
     too many words to say anything, so it is one. A text of signs alone is looked for as it is.

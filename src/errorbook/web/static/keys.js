@@ -74,7 +74,7 @@ document.addEventListener("keydown", (event) => {
   if (done) event.preventDefault();
 });
 
-/** Copy the command beside the button; where the browser gives no clipboard, select it. */
+/** Copy the command beside the button; if the browser gives no clipboard, select it. */
 async function copy(button) {
   const text = button.parentElement.querySelector("code");
   try {
