@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from errorbook.errors import UserError
 from errorbook.report.records import ErrorKind, Report
 from errorbook.web.answering import book_of, crumbs, shelf_of, show
-from errorbook.web.run_pages import PATIENCE, show_soon
+from errorbook.web.run_pages import show_soon
 from errorbook.web.shelf import Book
 
 MOST = 300
@@ -65,10 +65,10 @@ def _report(book: Book, control: Book | None) -> tuple[Report | None, str]:
     problem = ""
     if control is not None:
         try:
-            return book.report(control, PATIENCE), ""
+            return book.report(control), ""
         except UserError as error:
             problem = str(error)
-    return book.report(patience=PATIENCE), problem
+    return book.report(), problem
 
 
 def _share(item: ErrorKind) -> float:
