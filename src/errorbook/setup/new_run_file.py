@@ -9,13 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from errorbook.config import parse
-from errorbook.diagnose import Strategy, StrategySection
+from errorbook.config import Config, RunSection, parse
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import read_json_lines, write_file
 from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, QUESTION, RESPONSE, find_columns
-from errorbook.judge import GateSection
-from errorbook.train import TrainSection
 
 DEFAULT_NAME = "run.toml"
 _SAMPLED_LINES = 200
@@ -28,7 +25,7 @@ class Answers(NamedTuple):
     data: Path | None
     model: str
     instructor: str
-    strategy: Strategy
+    strategy: str
     cycles: int
     budget_usd: float | None
 
@@ -68,6 +65,7 @@ def write_run_file(path: Path, answers: Answers, force: bool = False) -> None:
 
 def render(answers: Answers, folder: Path) -> str:
     """The run file's text; the data's path is written relative to `folder` if it lies below it."""
+    defaults = Config(run=RunSection(name="defaults"))
     budget = f"budget_usd = {answers.budget_usd:g}" if answers.budget_usd is not None else "# budget_usd = 10.0"
     name = _slug(answers.data.stem) if answers.data else "arithmetic"
     tasks = _own_task(answers.data, name, folder) if answers.data else "\n".join(_demo_tasks().values())
@@ -80,9 +78,9 @@ def render(answers: Answers, folder: Path) -> str:
         tasks=tasks.strip(),
         strategy=_quoted(answers.strategy),
         answers=_TRUST if answers.data else _RECOMPUTE,
-        chosen=StrategySection(),
-        train=TrainSection(),
-        gate=GateSection(),
+        chosen=defaults.strategy,
+        train=defaults.train,
+        gate=defaults.gate,
     )
     return "\n".join(_aligned(line) for line in text.splitlines()) + "\n"
 
