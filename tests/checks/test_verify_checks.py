@@ -98,6 +98,7 @@ def test_a_voter_sees_neither_answer_nor_solution() -> None:
     item = draft(QUESTION, choices=("8", "9"))
     shown = hide_answer(item)
     assert (shown.question, shown.choices, shown.id) == (item.question, item.choices, item.hash)
+    assert (shown.task, shown.split) == (item.task, "train")
     assert (shown.answer, shown.solution, shown.tests) == ("", "", "")
 
 
