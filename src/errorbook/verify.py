@@ -1,6 +1,6 @@
 """Beyond the paper: Draft -> Sample | Rejection. Decides what may be trained on; keeps every reject with its reason.
 
-`REASONS` names the checks in their order; the first that fails is the reason. The order matters: a check may rely on
+`CHECKS` holds the checks in their order; the first that fails is the reason. The order matters: a check may rely on
 those before it (a sum is only recomputed if the draft is well formed), and cheap checks come before dear ones.
 
 Covers one draft at a time in a fixed order, so that a resumed run decides the same. Asks no model: blind votes come in
@@ -10,7 +10,7 @@ as data (see `interfaces.Checker`). It does not decide how many drafts are asked
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -26,19 +26,6 @@ from errorbook.checks.tokens import numbers, words
 from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
 from errorbook.records import Draft, Example, Rejection, Sample, Score
 
-REASONS = {
-    "format": "a part is missing, or no answer can be read from the solution",
-    "leak": "the question holds an answer, a solution or a heading",
-    "doubt": "the solution breaks off, changes its mind, or talks about the student",
-    "weak_tests": "the tests pass for a program that does nothing, or for the wrong one",
-    "wrong_answer": "the answer, found independently, is another one",
-    "unverifiable": "nothing but the instructor vouches for the answer",
-    "wrong_step": "an equation in the solution does not hold",
-    "duplicate": "the question stands before, or in the train questions",
-    "near_duplicate": "the same numbers in nearly the same words",
-    "contaminated": "a held-out question, or a run of its words",
-}
-"""Every reason for a rejection, in the order of the checks, with what it means for people. The only list of them."""
 _OWN = "the solution"
 _FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
@@ -60,7 +47,7 @@ class VerifySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Refusal(NamedTuple):
-    """Why a draft is rejected: one of `REASONS`, and the evidence."""
+    """Why a draft is rejected: one of the reasons in `CHECKS`, and the evidence."""
 
     reason: str
     detail: str
@@ -149,6 +136,37 @@ class Protected:
         return None
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What drafts are held against. A check that needs a part which is None is not made.
+
+    `tasks` holds task and scorer by task name; `scores` what was scored in a batch before, by draft and text.
+    """
+
+    tasks: Mapping[str, tuple[Task, Scorer]] | None = None
+    evidence: Evidence = msgspec.field(default_factory=Evidence)
+    scores: Mapping[tuple[str, str], Score] = msgspec.field(default_factory=dict)
+    taken: Taken | None = None
+    protected: Protected | None = None
+
+    def judges(self, draft: Draft) -> tuple[Task, Scorer]:
+        """The draft's task and scorer."""
+        return (self.tasks or {})[draft.task]
+
+
+class Check(NamedTuple):
+    """One check: the name that a sample's `checks` give it, its reasons with their meaning for people, and itself.
+
+    `needs` is what it reads besides the draft's texts: the task and its scorer, an answer that somebody else found,
+    or other questions. `reads` says which drafts it is for: those with a solution in words, with a program, or all.
+    """
+
+    name: str
+    reasons: Mapping[str, str]
+    find: Callable[[Draft, Known], Refusal | None]
+    needs: Literal["nothing", "scorer", "answer", "questions"] = "nothing"
+    reads: Literal["all", "words", "program"] = "all"
+
+
 def verify(
     drafts: Sequence[Draft],
     tasks: Mapping[str, tuple[Task, Scorer]],
@@ -165,14 +183,11 @@ def verify(
         protected: The questions of dev, test and guard splits.
         evidence: Blind votes and wrong responses; True is short for evidence that only trusts the answers.
     """
-    known = Evidence(trust_answers=evidence) if isinstance(evidence, bool) else evidence
-    scores = _score_batches(drafts, tasks, known)
+    evidence = Evidence(trust_answers=evidence) if isinstance(evidence, bool) else evidence
+    scores = _score_batches(drafts, tasks, evidence)
+    known = Known(tasks=tasks, evidence=evidence, scores=scores, taken=taken, protected=protected)
     for draft in drafts:
-        refusal = (
-            next(find_own_faults(draft, tasks, known, scores), None)
-            or taken.clash(draft.question)
-            or protected.clash(draft.question, draft.answer)
-        )
+        refusal = next(find_faults(draft, known), None)
         if refusal is not None:
             yield Rejection(draft=draft.hash, task=draft.task, reason=refusal.reason, detail=refusal.detail)
             continue
@@ -186,29 +201,34 @@ def verify(
             choices=draft.choices,
             skill=draft.skill,
             difficulty=draft.difficulty,
-            checks=_TRUSTED if known.trust_answers else _CHECKS,
+            checks=name_checks("answer") if evidence.trust_answers else name_checks(),
         )
 
 
-def find_own_faults(
-    draft: Draft,
-    tasks: Mapping[str, tuple[Task, Scorer]],
-    evidence: Evidence,
-    scores: Mapping[tuple[str, str], Score] | None = None,
-) -> Iterator[Refusal]:
-    """Everything that is wrong with one draft by itself, in the order of `REASONS`."""
-    task, scorer = tasks[draft.task]
-    known = scores or {}
-    malformed = _check_format(draft, task, scorer, known)
-    checks = [malformed, _check_leak(draft)]
-    if not draft.tests:
-        checks.append(_check_doubt(draft))
-        if not evidence.trust_answers:
-            checks.append(_check_answer(draft, task, scorer, evidence.votes.get(draft.hash, ())))
-        checks.append(_check_steps(draft))
-    elif malformed is None:
-        checks.append(_check_tests(draft, task, scorer, evidence, known))
-    yield from filter(None, checks)
+def find_faults(draft: Draft, known: Known) -> Iterator[Refusal]:
+    """Everything that is wrong with one draft, as far as it can be known, in the order of `CHECKS`."""
+    malformed = False
+    for check in CHECKS:
+        # Running a program that fails its own tests tells nothing about the tests.
+        if _is_possible(check, draft, known) and not (malformed and check.reads == "program"):
+            refusal = check.find(draft, known)
+            if refusal is not None:
+                malformed |= refusal.reason == "format"
+                yield refusal
+
+
+def _is_possible(check: Check, draft: Draft, known: Known) -> bool:
+    if check.reads != "all" and (check.reads == "program") != bool(draft.tests):
+        return False
+    if check.needs == "questions":
+        return known.taken is not None and known.protected is not None
+    untrusting = check.needs != "answer" or not known.evidence.trust_answers
+    return check.needs == "nothing" or (known.tasks is not None and untrusting)
+
+
+def name_checks(*without: str) -> tuple[str, ...]:
+    """The names of the checks, in their order, but for those that need one of `without`."""
+    return tuple(check.name for check in CHECKS if check.name and check.needs not in without)
 
 
 def hide_answer(draft: Draft) -> Example:
@@ -218,18 +238,17 @@ def hide_answer(draft: Draft) -> Example:
     )
 
 
-_CHECKS = ("format", "leak", "doubt", "answer", "steps", "duplicates", "contamination")
-_TRUSTED = ("format", "leak", "doubt", "steps", "duplicates", "contamination")
-
-
-def _check_format(draft: Draft, task: Task, scorer: Scorer, scores: Mapping[tuple[str, str], Score]) -> Refusal | None:
+def _check_format(draft: Draft, known: Known) -> Refusal | None:
+    task, scorer = known.judges(draft)
     for field in ("question", "solution", "tests" if draft.tests else "answer"):
         if not getattr(draft, field).strip():
             return Refusal("format", f"the {field} is empty")
     options = [" ".join(choice.split()).casefold() for choice in draft.choices]
     if len(set(options)) < len(options) or "" in options:
         return Refusal("format", "two options are the same, or one is empty")
-    score = scores.get((draft.hash, _OWN)) or scorer.score(_as_example(draft, draft.answer), _completion(draft, task))
+    score = known.scores.get((draft.hash, _OWN)) or scorer.score(
+        _as_example(draft, draft.answer), _completion(draft, task)
+    )
     if score.verdict == "right":
         return None
     if draft.tests:
@@ -237,27 +256,15 @@ def _check_format(draft: Draft, task: Task, scorer: Scorer, scores: Mapping[tupl
     return Refusal("format", f"the completion states '{score.extracted}', the answer is '{draft.answer}'")
 
 
-def _check_leak(draft: Draft) -> Refusal | None:
-    found = find_leak(draft.question)
-    return Refusal("leak", found) if found else None
+def _refuse(reason: str, found: str | None) -> Refusal | None:
+    return Refusal(reason, found) if found else None
 
 
-def _check_doubt(draft: Draft) -> Refusal | None:
-    found = find_doubt(draft.solution)
-    return Refusal("doubt", found) if found else None
-
-
-def _check_steps(draft: Draft) -> Refusal | None:
-    step = find_wrong_equation(draft.solution)
-    return Refusal("wrong_step", step) if step else None
-
-
-def _check_tests(
-    draft: Draft, task: Task, scorer: Scorer, evidence: Evidence, scores: Mapping[tuple[str, str], Score]
-) -> Refusal | None:
+def _check_tests(draft: Draft, known: Known) -> Refusal | None:
     """Tests must tell programs apart: they fail for one that does nothing and for the response that was wrong."""
-    for name, text in _opponents(draft, task, evidence).items():
-        score = scores.get((draft.hash, name)) or scorer.score(_as_example(draft, draft.answer), text)
+    task, scorer = known.judges(draft)
+    for name, text in _opponents(draft, task, known.evidence).items():
+        score = known.scores.get((draft.hash, name)) or scorer.score(_as_example(draft, draft.answer), text)
         if score.verdict == "right":
             return Refusal("weak_tests", f"{name} passes the tests")
     return None
@@ -272,7 +279,8 @@ def _opponents(draft: Draft, task: Task, evidence: Evidence) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def _check_answer(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]) -> Refusal | None:
+def _check_answer(draft: Draft, known: Known) -> Refusal | None:
+    (task, scorer), votes = known.judges(draft), known.evidence.votes.get(draft.hash, ())
     if votes:
         return _check_votes(draft, task, scorer, votes)
     if not isinstance(task, Solver):
@@ -333,3 +341,73 @@ def _as_example(draft: Draft, answer: str) -> Example:
 
 def _calculation(question: str, answer: str) -> int:
     return hash_text([*sorted(numbers(question)), answer.strip().lower()])
+
+
+def _check_repetition(draft: Draft, known: Known) -> Refusal | None:
+    return known.taken.clash(draft.question) if known.taken else None
+
+
+def _check_contamination(draft: Draft, known: Known) -> Refusal | None:
+    return known.protected.clash(draft.question, draft.answer) if known.protected else None
+
+
+CHECKS = (
+    Check(
+        "format",
+        {"format": "a part is missing, or no answer can be read from the solution"},
+        _check_format,
+        needs="scorer",
+    ),
+    Check(
+        "leak",
+        {"leak": "the question holds an answer, a solution or a heading"},
+        lambda draft, _: _refuse("leak", find_leak(draft.question)),
+    ),
+    Check(
+        "doubt",
+        {"doubt": "the solution breaks off, changes its mind, or talks about the student"},
+        lambda draft, _: _refuse("doubt", find_doubt(draft.solution)),
+        reads="words",
+    ),
+    Check(
+        "",  # samples do not list it: their checks are alike, whether they are programs or not
+        {"weak_tests": "the tests pass for a program that does nothing, or for the wrong one"},
+        _check_tests,
+        needs="scorer",
+        reads="program",
+    ),
+    Check(
+        "answer",
+        {
+            "wrong_answer": "the answer, found independently, is another one",
+            "unverifiable": "nothing but the instructor vouches for the answer",
+        },
+        _check_answer,
+        needs="answer",
+        reads="words",
+    ),
+    Check(
+        "steps",
+        {"wrong_step": "an equation in the solution does not hold"},
+        lambda draft, _: _refuse("wrong_step", find_wrong_equation(draft.solution)),
+        reads="words",
+    ),
+    Check(
+        "duplicates",
+        {
+            "duplicate": "the question stands before, or in the train questions",
+            "near_duplicate": "the same numbers in nearly the same words",
+        },
+        _check_repetition,
+        needs="questions",
+    ),
+    Check(
+        "contamination",
+        {"contaminated": "a held-out question, or a run of its words"},
+        _check_contamination,
+        needs="questions",
+    ),
+)
+"""Every check, in their order. The only list of them: samples, edits and imported files all go through it."""
+REASONS = {reason: meaning for check in CHECKS for reason, meaning in check.reasons.items()}
+"""Every reason for a rejection, in the order of the checks, with what it means for people."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from errorbook.records import Draft, Example, Rejection, Sample, Score, Split, Verdict
-from errorbook.verify import Evidence, Protected, Refusal, Taken, find_own_faults, verify
+from errorbook.verify import Evidence, Known, Protected, Refusal, Taken, find_faults, verify
 
 
 class Words:
@@ -93,7 +93,8 @@ def program(**more: object) -> Draft:
 
 def faults(item: Draft, evidence: Evidence | None = None, scorer: object = None) -> list[Refusal]:
     tasks = {"words": (Words(), scorer or Ending()), "solved": (Solved(), scorer or Ending())}
-    return list(find_own_faults(item, tasks, evidence or Evidence(trust_answers=True)))  # type: ignore[arg-type]
+    known = Known(tasks=tasks, evidence=evidence or Evidence(trust_answers=True))  # type: ignore[arg-type]
+    return list(find_faults(item, known))
 
 
 def run(drafts: Sequence[Draft], scorer: object, evidence: Evidence | bool = True) -> list[Sample | Rejection]:
@@ -142,7 +143,7 @@ def test_without_evidence_answers_are_not_trusted() -> None:
     tasks = {"words": (Words(), Ending())}
     found = list(verify([draft()], tasks, Taken(0.8), Protected([], [], 8)))
     assert [item.reason for item in found if isinstance(item, Rejection)] == ["unverifiable"]
-    assert list(find_own_faults(draft(), tasks, Evidence())) != []
+    assert list(find_faults(draft(), Known(tasks=tasks))) != []
 
 
 def test_a_rejection_names_the_first_fault_and_the_next_draft_is_checked_all_the_same() -> None:

@@ -21,6 +21,7 @@ from synthetic_run import Scribe, write_run
 from errorbook.config import parse
 from errorbook.corrections.inbox import (
     collect,
+    correct_sample,
     correct_samples,
     count_left_out,
     find_first_use,
@@ -51,6 +52,7 @@ from errorbook.records import (
     Split,
     Training,
 )
+from errorbook.verify import CHECKS, Check, Refusal, name_checks
 
 RUN_FILE = """
 [run]
@@ -188,6 +190,39 @@ def test_what_fits_nothing_or_may_not_be_trained_on_is_refused_with_a_sentence(f
         with pytest.raises(UserError, match=sentence):
             submit(finished, correction)
     assert list_waiting(finished) == []
+
+
+def test_every_check_that_needs_no_run_refuses_an_edit(finished: Path) -> None:
+    sample = a_sample(finished)
+    with open_ledger(finished) as ledger:
+        held = [example for example in ledger.all(Example) if (example.task, example.split) == ("chat", "dev")][-1]
+    refused = {
+        "leak": edit(sample, question="How much is 41 + 58? The answer is 99."),
+        "doubt": edit(sample, solution="41 + 58 = 98. I apologize, that was wrong. 41 + 58 = 99."),
+        "steps": edit(sample, solution="41 + 58 = 98."),
+        "duplicates": edit(sample, question=a_sample(finished, 1).question),
+        "contamination": edit(sample, question=held.question),
+    }
+    assert tuple(refused) == name_checks("scorer", "answer"), "a new check needs its own edit here"
+
+    for check in CHECKS:
+        if check.name in refused:
+            reasons = "|".join(check.reasons).replace("_", " ")
+            with pytest.raises(UserError, match=rf"trained on \(({reasons}): "):
+                submit(finished, refused[check.name])
+
+
+def test_a_new_check_refuses_edits_without_a_second_place(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = Check("shouting", {"shouting": "it is written in capitals"}, lambda draft, _: Refusal("shouting", "HOW"))
+    sample = a_sample(book)
+    monkeypatch.setattr("errorbook.verify.CHECKS", (*CHECKS, new))
+
+    with pytest.raises(UserError, match="shouting: HOW"):
+        submit(book, edit(sample))
+
+    made = correct_sample(sample, edit(sample))
+    assert made is not None
+    assert made.checks[1:] == ("leak", "doubt", "steps", "duplicates", "contamination", "shouting")
 
 
 def test_an_edit_may_resemble_its_own_original(book: Path) -> None:
@@ -440,6 +475,21 @@ def test_an_edit_that_only_the_run_can_refuse_is_recorded_and_left_out(tmp_path:
         assert correct_samples(ledger, None, [original]) == []
         assert count_left_out(ledger, 1) == 1
     assert not any("stadium" in prompt or original.question in prompt for prompt in taught(folder, 1))
+
+
+def test_an_edit_whose_answer_the_scorer_cannot_read_is_refused_by_the_run(tmp_path: Path) -> None:
+    made = list[Correction]()
+
+    def act() -> None:
+        made.append(edit(a_sample(tmp_path), answer="many"))
+        submit(tmp_path, made[0])
+
+    run(CONFIG, tmp_path, at("dev", 1, act))
+
+    with open_ledger(tmp_path) as ledger:
+        refusal = ledger.find(Rejection, list_corrections(ledger, made[0].subject)[0].key)
+    assert refusal is not None
+    assert refusal.reason == "format"
 
 
 def test_a_mistake_that_a_person_found_right_is_not_studied(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from errorbook.corrections.check_edit import find_clash, rewrite_draft
+from errorbook.corrections.check_edit import find_fault, rewrite_draft
 from errorbook.corrections.inbox import Recorded, correct_samples, find_newest
 from errorbook.records import Correction, Draft, Rejection, Sample
 from errorbook.setup.session import Run
-from errorbook.verify import Evidence, Refusal, find_own_faults
+from errorbook.verify import Evidence, Known, Refusal, find_faults
 
 
 def apply_corrections(this: Run, cycle: int, samples: Sequence[Sample]) -> list[Sample]:
@@ -41,9 +41,9 @@ def _passes(this: Run, item: Recorded, standing: Sequence[Correction]) -> bool:
 
 def _fault(this: Run, edited: Draft, item: Recorded, standing: Sequence[Correction]) -> Refusal | None:
     tasks = {course.name: (course.task, course.scorer) for course in this.parts.courses}
-    own = next(find_own_faults(edited, tasks, Evidence(trust_answers=True)), None)
+    known = Known(tasks=tasks, evidence=Evidence(trust_answers=True))
     # Against the samples of the cycles up to the edit's own, whichever cycle asks: the answer must stay the same.
-    return own or find_clash(
+    return next(find_faults(edited, known), None) or find_fault(
         this.ledger,
         edited,
         item.correction.subject,

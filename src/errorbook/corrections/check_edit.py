@@ -1,6 +1,6 @@
 """A person's edit of a sample, held against everything that no sample may repeat or contain.
 
-The rules are those of `verify`, with the answer trusted: a person vouches for it. Only the few questions that could
+The checks are those of `verify`, with the answer trusted: a person vouches for it. Only the few questions that could
 clash are compared, so one edit is checked in a moment; to index a large run would take minutes. What a run alone
 can check (the answer in its task's format, benchmarks that are no part of the ledger) is checked again at the training.
 """
@@ -12,9 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from errorbook import plugins
-from errorbook.checks.equations import find_wrong_equation
-from errorbook.checks.giveaways import find_leak
-from errorbook.checks.hedging import find_doubt
 from errorbook.checks.tokens import ngrams, numbers, words
 from errorbook.config import Config
 from errorbook.errors import PluginError
@@ -22,7 +19,7 @@ from errorbook.interfaces import Solver
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Correction, Draft, Example, Sample
-from errorbook.verify import Protected, Refusal, Taken
+from errorbook.verify import Known, Protected, Refusal, Taken, find_faults
 
 
 def rewrite_draft(draft: Draft, edit: Correction) -> Draft:
@@ -30,26 +27,7 @@ def rewrite_draft(draft: Draft, edit: Correction) -> Draft:
     return replace(draft, question=edit.question, answer=edit.answer, solution=edit.solution)
 
 
-def find_fault(ledger: Ledger, draft: Draft, edit: Correction, others: Iterable[Correction] = ()) -> Refusal | None:
-    """Why an edit may not be trained on, as far as the ledger alone can tell; `others` are edits that stand already."""
-    edited = rewrite_draft(draft, edit)
-    return find_own_fault(edited) or find_clash(ledger, edited, draft.hash, others=others)
-
-
-def find_own_fault(edited: Draft) -> Refusal | None:
-    """What is wrong with the texts by themselves."""
-    leaked = find_leak(edited.question)
-    if leaked:
-        return Refusal("leak", leaked)
-    if edited.tests:
-        return None
-    unsure, wrong = find_doubt(edited.solution), find_wrong_equation(edited.solution)
-    if unsure:
-        return Refusal("doubt", unsure)
-    return Refusal("wrong_step", wrong) if wrong else None
-
-
-def find_clash(
+def find_fault(
     ledger: Ledger,
     edited: Draft,
     original: str,
@@ -58,7 +36,7 @@ def find_clash(
     others: Iterable[Correction] = (),
     more: Sequence[Example] = (),
 ) -> Refusal | None:
-    """The question that an edit repeats, or the held-out one that it contains.
+    """Why an edit may not be trained on, as far as the ledger alone can tell.
 
     Args:
         ledger: The run's.
@@ -88,7 +66,7 @@ def find_clash(
             seen.used(other.question)
     taken = Taken(config.verify.near_duplicate, seen.alike)
     protected = Protected(seen.close, seen.common, config.verify.ngram, list_solved_tasks(config))
-    return taken.clash(edited.question) or protected.clash(edited.question, edited.answer)
+    return next(find_faults(edited, Known(taken=taken, protected=protected)), None)
 
 
 class _Seen:

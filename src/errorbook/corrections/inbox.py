@@ -18,21 +18,20 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from errorbook.corrections.check_edit import find_fault
+from errorbook.corrections.check_edit import find_fault, rewrite_draft
 from errorbook.errors import LedgerError, UserError
 from errorbook.files import write_file
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Call, Correction, Decision, Draft, Lesson, Marked, Rejection, Response, Sample, Training
+from errorbook.verify import name_checks
 
 Receipt = Literal["recorded", "waiting"]
 """Whether a correction stands in the ledger, or waits for the run that is writing to it."""
 
 INBOX = "corrections"
 """The folder, below a run's, in which corrections wait."""
-TRUSTED_CHECKS = ("leak", "doubt", "steps", "duplicates", "contamination")
-"""What an edit is checked for; that its answer is right, the person vouches for."""
 _PATIENCE = 10.0
 
 
@@ -133,7 +132,7 @@ def require_fitting(ledger: Ledger, correction: Correction) -> None:
     if correction.kind == "edit":
         _require_texts(draft, correction)
         others = (item.correction for item in find_newest(ledger).values() if item.correction.kind == "edit")
-        fault = find_fault(ledger, draft, correction, others)
+        fault = find_fault(ledger, rewrite_draft(draft, correction), draft.hash, others=others)
         if fault is not None:
             reason = fault.reason.replace("_", " ")
             raise UserError(f"The edit cannot be trained on ({reason}: {fault.detail}); change it.")
@@ -264,7 +263,8 @@ def correct_sample(sample: Sample, correction: Correction) -> Sample | None:
         question=correction.question,
         answer=correction.answer,
         solution=correction.solution,
-        checks=(f"edited by {correction.author or 'a person'}", *TRUSTED_CHECKS),
+        # The person vouches for the answer; a scorer reads it when a run trains on it.
+        checks=(f"edited by {correction.author or 'a person'}", *name_checks("scorer", "answer")),
     )
 
 

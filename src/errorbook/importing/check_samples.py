@@ -21,7 +21,7 @@ from errorbook.files import replace_file
 from errorbook.importing.sample_rows import SampleRow, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
 from errorbook.records import Example, Rejection, Sample
-from errorbook.verify import REASONS, Evidence, Protected, Taken, find_own_faults, verify
+from errorbook.verify import REASONS, Evidence, Known, Protected, Taken, find_faults, verify
 
 _BLOCK = 5_000
 
@@ -103,8 +103,8 @@ class _Tally:
         self._seen: set[int] = set()
         self._protected = Protected(rules.held, (), rules.n, ())
         self._train = Overlaps([words(example.question) for example in rules.train], rules.n)
-        self._tasks = {rules.task.name: (rules.task, rules.scorer)}
-        self._evidence = Evidence(trust_answers=not isinstance(rules.task, Solver))
+        evidence = Evidence(trust_answers=not isinstance(rules.task, Solver))
+        self._known = Known(tasks={rules.task.name: (rules.task, rules.scorer)}, evidence=evidence)
 
     def add(self, outcome: Outcome) -> None:
         """Count one more."""
@@ -113,7 +113,7 @@ class _Tally:
         found["overlaps_train"] = self._train.find(words(draft.question)) is not None
         if isinstance(decision, Rejection):
             self._reasons[decision.reason] += 1
-            reasons = {fault.reason for fault in find_own_faults(draft, self._tasks, self._evidence)}
+            reasons = {fault.reason for fault in find_faults(draft, self._known)}
             reasons.add(decision.reason)
             if self._protected.clash(draft.question, draft.answer):
                 reasons.add("contaminated")
