@@ -9,15 +9,27 @@ import difflib
 import inspect
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from typing import Any, Literal, get_type_hints
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.errors import ConfigError, PluginError
 
 Kind = Literal["tasks", "scorers", "targets", "instructors", "trainers", "retrievers", "sinks"]
+_SECTIONS: dict[Kind, str] = {
+    "tasks": "[[tasks]]",
+    "scorers": "[[tasks]]",
+    "targets": "[target]",
+    "instructors": "[instructor]",
+    "trainers": "[train]",
+    "retrievers": "[strategy]",
+    "sinks": "[[sinks]]",
+}
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +84,17 @@ def implements(kind: Kind, name: str, protocol: type) -> bool:
 def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Load the plugin and call its factory with `options` as keywords.
 
-    Raises PluginError if it cannot be loaded, ConfigError if an option is unknown, missing or of a wrong type.
+    Raises PluginError if it cannot be loaded, ConfigError if an option is unknown, missing, of a wrong type, out of
+    its range, or refused by the factory with a ValueError or TypeError.
     """
     chosen = check(kind, name, options or {})
-    return load(kind, name)(**chosen)
+    try:
+        return load(kind, name)(**chosen)
+    except (TypeError, ValueError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(
+            f"The {kind[:-1]} '{name}' cannot be made with its keys in {_SECTIONS[kind]} ({why}); correct them."
+        ) from error
 
 
 def accepted(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
@@ -95,8 +114,8 @@ def accepted(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
 
 
 def option_types(factory: Any) -> dict[str, Any]:
-    """What each option of a factory must be, as far as the factory says it."""
-    own = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    """What each option of a factory must be, with its range, as far as the factory says it."""
+    own = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory, include_extras=True)
     return {field.encode_name: field.type for field in _shared_options(factory)} | own
 
 
@@ -134,11 +153,25 @@ def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
     if hint is None:
         return value
     try:
-        return msgspec.convert(value, hint)
+        return msgspec.convert(value, _with_ranges(hint))
     except msgspec.ValidationError as error:
         raise ConfigError(f"The key '{key}' of the {kind[:-1]} '{name}' has a wrong value: {error}.") from None
     except (TypeError, NameError):  # an annotation that msgspec cannot check, such as a protocol
         return value
+
+
+def _with_ranges(hint: Any) -> Any:
+    """An annotation with every `Interval` repeated as msgspec reads it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        for limit in hint.__metadata__:
+            if isinstance(limit, Interval):
+                bounds: dict[str, Any] = {name: getattr(limit, name) for name in ("gt", "ge", "lt", "le")}
+                hint = Annotated[hint, msgspec.Meta(**bounds)]
+        return hint
+    if origin in {Union, UnionType}:
+        return reduce(or_, map(_with_ranges, arguments))
+    return origin[tuple(map(_with_ranges, arguments))] if origin in {list, tuple} else hint
 
 
 def _shared_options(factory: Any) -> tuple[msgspec.structs.FieldInfo, ...]:

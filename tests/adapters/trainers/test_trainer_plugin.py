@@ -13,13 +13,24 @@ from errorbook.errors import ConfigError
 from errorbook.records import Checkpoint, Training
 
 PACKAGE = '''
+from typing import Annotated
+
+from annotated_types import Interval
+
 from errorbook.adapters.trainers.scripted import ScriptedTrainer
 
 
 class Stepwise(ScriptedTrainer):
     """Trains as the scripted trainer does and says how it was asked to."""
 
-    def __init__(self, stages: int, decay: float = 0.5) -> None:
+    def __init__(
+        self,
+        stages: Annotated[int, Interval(ge=1, le=9)],
+        decay: Annotated[float, Interval(gt=0, lt=1)] | None = 0.5,
+        widths: tuple[Annotated[int, Interval(ge=1)], ...] = (),
+    ) -> None:
+        if stages == 7:
+            raise ValueError("seven stages\\nbring no luck.")
         self.stages, self.decay = stages, decay
 
     def train(self, parent, lessons, recipe, root, progress):
@@ -69,6 +80,12 @@ def test_other_options_are_another_recipe() -> None:
         ("stages = 3\nbatchsize = 4", "did you mean 'batch_size'?"),
         ("decay = 0.1", "The trainer 'stepwise' needs the key 'stages'"),
         ("stages = 'three'", "The key 'stages' of the trainer 'stepwise' has a wrong value"),
+        ("stages = 10", "The key 'stages' of the trainer 'stepwise' has a wrong value: Expected `int` <= 9."),
+        (
+            "stages = 3\ndecay = 1",
+            "The key 'decay' of the trainer 'stepwise' has a wrong value: Expected `float` < 1.0.",
+        ),
+        ("stages = 3\nwidths = [4, 0]", "The key 'widths' of the trainer 'stepwise' has a wrong value"),
     ],
 )
 def test_its_options_are_checked_when_the_run_file_is_read(keys: str, sentence: str) -> None:
@@ -76,3 +93,21 @@ def test_its_options_are_checked_when_the_run_file_is_read(keys: str, sentence: 
         config(keys)
 
     assert sentence in str(caught.value)
+
+
+def test_a_factory_that_refuses_its_options_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(config("stages = 7"), tmp_path / "run")
+
+    assert str(caught.value) == (
+        "The trainer 'stepwise' cannot be made with its keys in [train] (seven stages bring no luck); correct them."
+    )
+
+
+@pytest.mark.parametrize("wrong", ["accuracy = 1.5", "accuracy = -0.1", "gain = 2", "delay = -1", "delay = nan"])
+def test_the_scripted_targets_numbers_have_ranges(wrong: str) -> None:
+    key = wrong.partition(" ")[0]
+    rest = "".join(line for line in RUN_FILE.splitlines(keepends=True) if not line.startswith(f"{key} = "))
+
+    with pytest.raises(ConfigError, match=f"The key '{key}' of the target 'scripted' has a wrong value: Expected"):
+        parse(rest.replace('engine = "scripted"', f'engine = "scripted"\n{wrong}'))

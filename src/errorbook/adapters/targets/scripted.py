@@ -11,9 +11,10 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.errors import ModelError
 from errorbook.records import Checkpoint, Completion, Generation, digest
@@ -49,10 +50,10 @@ class ScriptedTarget:
     def __init__(
         self,
         model: str = "scripted",
-        accuracy: float = 0.3,
-        gain: float = 0.2,
+        accuracy: Annotated[float, Interval(ge=0, le=1)] = 0.3,
+        gain: Annotated[float, Interval(ge=-1, le=1)] = 0.2,
         answers: Mapping[str, str] | None = None,
-        delay: float = 0.0,
+        delay: Annotated[float, Interval(ge=0, le=3600)] = 0.0,
     ) -> None:
         self._name = model
         self._accuracy = accuracy
