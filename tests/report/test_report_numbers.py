@@ -1,6 +1,6 @@
 """Every number of a report equals the raw rows' (recomputed without the report's own code), in JSON and on its pages.
 
-What HTML and Markdown show is parsed out of them again.
+What HTML, Markdown and the terminal show is parsed out of them again, and read by the headings of its columns.
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import html.parser
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from raw_numbers import Raw, Row, expected, fate, kinds_of
 from server_kit import WEB, serving
 from synthetic_run import write_run
@@ -25,6 +28,7 @@ from errorbook.ledger.run_view import note_budget
 from errorbook.records import Checkpoint, Correction, Evaluation, Noise
 from errorbook.render import markdown as report_markdown
 from errorbook.render.pages import html as report_html
+from errorbook.render.terminal import report_text
 from errorbook.render.words import words
 from errorbook.report.build import build
 from errorbook.report.fates import FATES
@@ -189,6 +193,37 @@ def tables_of_markdown(text: str) -> list[list[list[str]]]:
     return found
 
 
+def table_of_terminal(text: str, title: str) -> list[list[str]]:
+    """The cells of one table, whose columns stand at least two spaces apart; a sentence may follow it."""
+    lines = iter(text.splitlines())
+    assert any(line.strip() == title for line in lines), title
+    return [re.split(r"\s{2,}", line.strip()) for line in takewhile(lambda line: "  " in line.strip(), lines)]
+
+
+SAME_HEADING = {
+    "Difference, points": "Difference",
+    "Difference (95%)": "Difference",
+    "Difference to the base": "Difference",
+    "To the base, points": "Difference",
+    "Mistakes in cycle 1": "Mistakes",
+    "Newly broken, same skills": "Newly broken",
+    "On dev": "Task",
+}
+"""What the page, Markdown and the expected rows call alike."""
+
+
+def require(table: Sequence[Sequence[str]], wanted: Sequence[Mapping[str, object]], without: str = "") -> None:
+    """The cells below the wanted headings are the wanted ones; `without` is left out of the cells."""
+    heads = [SAME_HEADING.get(head, head) for head in table[0]]
+    assert len(heads) == len(set(heads)), heads
+    shown = [
+        dict(zip(heads, (cell.strip("✓× ").replace(without, "") for cell in row), strict=True)) for row in table[1:]
+    ]
+    assert wanted
+    assert len(shown) == len(wanted)
+    assert [{head: row[head] for head in want} for row, want in zip(shown, wanted, strict=True)] == list(wanted)
+
+
 NUMBER = re.compile(r"[+−-]?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 
 
@@ -249,130 +284,165 @@ def noise(task: str) -> str:
     return "3 of 50 (+2.0)" if task == "sums" else "not measured"
 
 
-def accuracy_rows(wanted: Row) -> list[list[str | Shown]]:
+Wanted = list[dict[str, str | Shown]]
+
+
+def accuracy_rows(wanted: Row) -> Wanted:
     return [
-        [
-            f"{task} (guard)" if item["role"] == "guard" else task,
-            split,
-            str(item["base"]["n"]),
-            with_bounds(item["base"]),
-            with_bounds(item["final"]),
-            gain(item["difference"]),
-            noise(task),
-            p(item["p_value"]),
-        ]
+        {
+            "Task": f"{task} (guard)" if item["role"] == "guard" else task,
+            "Split": split,
+            "Questions": str(item["base"]["n"]),
+            "Base": with_bounds(item["base"]),
+            "Final": with_bounds(item["final"]),
+            "Difference": gain(item["difference"]),
+            "Noise floor": noise(task),
+            "McNemar": p(item["p_value"]),
+        }
         for task, splits in wanted["tasks"].items()
         for split, item in splits.items()
     ]
 
 
-def cycle_rows(wanted: Row) -> list[list[str | Shown]]:
+def cycle_rows(wanted: Row) -> Wanted:
     return [
-        [
-            line["task"],
-            line["split"],
-            f"cycle {point['cycle']}" if point["cycle"] else "base",
-            "yes" if point["kept"] else "no",
-            f"{point['accuracy']['right']} of {point['accuracy']['n']}",
-            with_bounds(point["accuracy"]),
-            gain(point["difference"]) if point["difference"] else "–",
-            noise(line["task"]) if point["difference"] else "–",
-        ]
+        {
+            "Task": line["task"],
+            "Split": line["split"],
+            "Checkpoint": f"cycle {point['cycle']}" if point["cycle"] else "base",
+            "Kept": "yes" if point["kept"] else "no",
+            "Right": f"{point['accuracy']['right']} of {point['accuracy']['n']}",
+            "Accuracy": with_bounds(point["accuracy"]),
+            "Difference": gain(point["difference"]) if point["difference"] else "–",
+            "Noise floor": noise(line["task"]) if point["difference"] else "–",
+        }
         for line in wanted["by_cycle"]
         for point in line["points"]
     ]
 
 
-def fate_rows(wanted: Row) -> list[list[str | Shown]]:
+def fate_rows(wanted: Row) -> Wanted:
     return [
-        [
-            item["task"],
-            item["split"],
-            str(item["n"]),
-            str(item["checkpoints"]),
-            *(
-                f"{band['n']} ({band['unscorable']})" if band["unscorable"] else str(band["n"])
+        {
+            "Task": item["task"],
+            "Split": item["split"],
+            "Questions": str(item["n"]),
+            "Checkpoints": str(item["checkpoints"]),
+            **{
+                words(band["fate"]): f"{band['n']} ({band['unscorable']})" if band["unscorable"] else str(band["n"])
                 for band in item["bands"]
-            ),
-        ]
+            },
+        }
         for item in wanted["fates"]
     ]
 
 
-def effect_rows(wanted: Row) -> list[list[str | Shown]]:
+def effect_rows(wanted: Row) -> Wanted:
     return [
-        [
-            item["kind"].replace("_", " "),
-            str(item["n"]),
-            Shown(item["fixed"], 100 * item["fixed"] / item["n"], sign="%"),
-            f"{item['trained']}" + (f" ({item['kept']} kept)" if item["kept"] != item["trained"] else ""),
-            f"{item['broken']} of {item['right_before']}",
-            dollars(item["usd"]),
-            f"{item['control']['fixed']} of {item['control']['n']}",
-            f"{item['control']['control_fixed']} of {item['control']['n']}",
-            gain(item["control"]["difference"]),
-            noise("sums"),
-            p(item["control"]["p_value"]),
-        ]
+        {
+            "Kind": item["kind"].replace("_", " "),
+            "Mistakes": str(item["n"]),
+            "Fixed": Shown(item["fixed"], 100 * item["fixed"] / item["n"], sign="%"),
+            "Samples": f"{item['trained']}" + (f" ({item['kept']} kept)" if item["kept"] != item["trained"] else ""),
+            "Newly broken": f"{item['broken']} of {item['right_before']}",
+            "Dollars": dollars(item["usd"]),
+            "Here": f"{item['control']['fixed']} of {item['control']['n']}",
+            "Control": f"{item['control']['control_fixed']} of {item['control']['n']}",
+            "Difference": gain(item["control"]["difference"]),
+            "Noise floor": noise("sums"),
+            "McNemar": p(item["control"]["p_value"]),
+        }
         for item in wanted["error_kinds"]
     ]
 
 
-def decision_rows(wanted: Row) -> list[list[str | Shown]]:
+def decision_rows(comparisons: Sequence[Row]) -> Wanted:
     return [
-        [
-            f"{item['right_before']} of {item['n']}",
-            f"{item['right_after']} of {item['n']}",
-            str(item["fixed"]),
-            str(item["broken"]),
-            gain({"value": item["difference"], **item}),
-            noise(item["task"]),
-            p(item["p_value"]),
-            "yes" if item["passed"] else "no",
-        ]
-        for cycle in wanted["cycles"]
-        for item in cycle["comparisons"]
+        {
+            "Before": f"{item['right_before']} of {item['n']}",
+            "Candidate": f"{item['right_after']} of {item['n']}",
+            "Fixed": str(item["fixed"]),
+            "Broken": str(item["broken"]),
+            "Difference": gain({"value": item["difference"], **item}),
+            "Noise floor": noise(item["task"]),
+            "Test": p(item["p_value"]),
+            "Passed": "yes" if item["passed"] else "no",
+        }
+        for item in comparisons
     ]
 
 
-def cost_rows(wanted: Row) -> list[list[str | Shown]]:
+def cost_rows(wanted: Row) -> Wanted:
     return [
-        [
-            dollars(item["usd"]),
-            str(item["samples"]),
-            "–" if item["each"] is None else dollars(item["each"]),
-        ]
+        {
+            "Dollars": dollars(item["usd"]),
+            "Verified": str(item["samples"]),
+            "Each": "–" if item["each"] is None else dollars(item["each"]),
+        }
         for item in wanted["spending"]["by_kind"]
+    ]
+
+
+def funnel_rows(wanted: Row) -> Wanted:
+    return [
+        {
+            "Cycle": str(item["cycle"]),
+            "Mistakes": str(item["mistakes"]),
+            "Drafts": str(item["drafts"]),
+            "Verified": str(item["samples"]),
+            "Rejected": str(sum(item["rejected"].values())),
+            "Waiting": str(item["waiting"]),
+            "Trained on": str(item["trained"]),
+        }
+        for item in wanted["funnel"]["cycles"]
+    ]
+
+
+def terminal_funnel_rows(wanted: Row) -> Wanted:
+    """The terminal writes headings small, and beside each count of rejections its reason."""
+    rejected = [
+        ", ".join(f"{n} {words(reason)}" for reason, n in sorted(item["rejected"].items()))
+        for item in wanted["funnel"]["cycles"]
+    ]
+    shown = ("Cycle", "Mistakes", "Drafts", "Verified", "Trained on")
+    return [
+        {**{head.lower(): row[head] for head in shown}, "rejected": reasons}
+        for row, reasons in zip(funnel_rows(wanted), rejected, strict=True)
     ]
 
 
 def test_the_page_shows_the_numbers_of_the_raw_rows(run_folder: Path, control_folder: Path, report: Report) -> None:
     wanted, page = expected(run_folder, control_folder), report_html.render(report)
     tables = Tables(page).found
+    fates = [{head: cell for head, cell in row.items() if head != "waiting"} for row in fate_rows(wanted)]
+    certain = [[cell.replace(" ?)", ")") for cell in row] for row in tables["Fates by task and split"]]
 
-    def body(label: str) -> list[list[str]]:
-        return [[cell.strip("✓× ") for cell in row] for row in tables[label][1:]]
-
-    assert body("Accuracy table") == accuracy_rows(wanted)
-    assert [[row[0].removesuffix(" (guard)"), *row[1:8]] for row in body("Accuracy of every checkpoint")] == cycle_rows(
-        wanted
-    )
-    assert [
-        [row[0].removesuffix(" (guard)"), *(cell.replace(" ?)", ")") for cell in row[1:]), "0"]
-        for row in body("Fates by task and split")
-    ] == fate_rows(wanted)
-    assert [[row[0], row[2], *row[4:]] for row in body("Effects by kind of mistake")] == effect_rows(wanted)
-    assert [row[1:] for cycle in (1, 2) for row in body(f"Dev comparisons of cycle {cycle}")] == decision_rows(wanted)
-    assert [row[2:] for row in body("Cost of verified samples")] == cost_rows(wanted)
-    assert [row[:7] for row in body("Drafts by cycle")] == [
-        [
-            *(str(item[name]) for name in ("cycle", "mistakes", "drafts", "samples")),
-            *(str(sum(item["rejected"].values())), str(item["waiting"]), str(item["trained"])),
-        ]
-        for item in wanted["funnel"]["cycles"]
-    ]
+    require(tables["Accuracy table"], accuracy_rows(wanted))
+    require(tables["Accuracy of every checkpoint"], cycle_rows(wanted), without=" (guard)")
+    require(certain, fates, without=" (guard)")
+    assert {row["waiting"] for row in fate_rows(wanted)} == {"0"}, "no column, since none waits"
+    require(tables["Effects by kind of mistake"], effect_rows(wanted))
+    for cycle in wanted["cycles"]:
+        require(tables[f"Dev comparisons of cycle {cycle['cycle']}"], decision_rows(cycle["comparisons"]))
+    require(tables["Cost of verified samples"], cost_rows(wanted))
+    require(tables["Drafts by cycle"], funnel_rows(wanted))
     assert "People edited 1 sample and struck out 2 samples." in page
     assert f"${wanted['spending']['usd']:.2f} for {wanted['spending']['calls']} instructor calls" in page
+
+
+def test_the_terminal_shows_the_funnel_of_the_raw_rows(run_folder: Path, control_folder: Path, report: Report) -> None:
+    shown = table_of_terminal(report_text(report, plain_text=True), "From drafts to training")
+
+    require(shown, terminal_funnel_rows(expected(run_folder, control_folder)))
+
+
+def test_each_cell_of_the_terminals_funnel_stands_below_its_heading(report: Report) -> None:
+    """Every count is another one here; in the run all that is verified is trained on."""
+    cycle = replace(report.funnel.cycles[0], cycle=1, mistakes=2, drafts=3, samples=4, trained=5, rejected={"leak": 6})
+    text = report_text(replace(report, funnel=replace(report.funnel, cycles=(cycle,))), plain_text=True)
+
+    want = {"cycle": "1", "mistakes": "2", "drafts": "3", "verified": "4", "trained on": "5", "rejected": "6 leak"}
+    require(table_of_terminal(text, "From drafts to training"), [want])
 
 
 def test_every_table_of_the_browsers_page_is_the_reports(run_folder: Path) -> None:
@@ -391,17 +461,17 @@ def test_every_table_of_the_browsers_page_is_the_reports(run_folder: Path) -> No
 
 def test_markdown_shows_the_numbers_of_the_raw_rows(run_folder: Path, control_folder: Path, report: Report) -> None:
     wanted, tables = expected(run_folder, control_folder), tables_of_markdown(report_markdown.render(report))
-    by_head = {tuple(table[0][:3]): table[1:] for table in tables if table}
-    decisions = [row[1:] for table in tables if table and table[0][0] == "On dev" for row in table[1:]]
+    by_head = {tuple(table[0][:3]): table for table in tables if table}
+    accuracy, fates = (table for table in tables if table and table[0][:3] == ["Task", "Split", "Questions"])
+    decisions = [table for table in tables if table and table[0][0] == "On dev"]
 
-    assert by_head["Task", "Split", "Questions"], "two tables begin so: accuracy and fates"
-    heads = [table for table in tables if table and table[0][:3] == ["Task", "Split", "Questions"]]
-    assert heads[0][1:] == accuracy_rows(wanted)
-    assert heads[1][1:] == fate_rows(wanted)
-    assert [row[:8] for row in by_head["Task", "Split", "Checkpoint"]] == cycle_rows(wanted)
-    assert [row[1:] for row in by_head["Task", "Kind", "Mistakes in cycle 1"]] == effect_rows(wanted)
-    assert decisions == decision_rows(wanted)
-    assert [row[1:] for row in by_head["Against", "Dollars", "Verified"]] == cost_rows(wanted)
+    require(accuracy, accuracy_rows(wanted))
+    require(fates, fate_rows(wanted))
+    require(by_head["Task", "Split", "Checkpoint"], cycle_rows(wanted))
+    require(by_head["Task", "Kind", "Mistakes in cycle 1"], effect_rows(wanted))
+    for table, cycle in zip(decisions, wanted["cycles"], strict=True):
+        require(table, decision_rows(cycle["comparisons"]))
+    require(by_head["Against", "Dollars", "Verified"], cost_rows(wanted))
 
 
 # The control --------------------------------------------------------------------------------------------------------
