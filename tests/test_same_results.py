@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ CHANGES = {
 }
 LEFT_OUT = {"run", "checkpoint", "candidate", "before", "after", "seconds", "folder", "version", "started", "ended"}
 LEFT_OUT |= {"evaluation"}  # a hash
+MOST_SHOWN = 20
+HOW_TO_RENEW = "If the change is meant, say why and write the file anew: python tests/test_same_results.py"
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -162,7 +165,69 @@ def make_run(name: str, folder: Path) -> dict[str, Any]:
 def test_a_scripted_run_gives_what_it_gave_before(name: str, tmp_path: Path) -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
 
-    assert make_run(name, tmp_path) == prune(golden[name])
+    changes = list(list_changes(prune(golden[name]), make_run(name, tmp_path), name))
+    if changes:
+        more = [f"... and {len(changes) - MOST_SHOWN} more"] if len(changes) > MOST_SHOWN else []
+        pytest.fail("\n".join(["The results differ:", *changes[:MOST_SHOWN], *more, HOW_TO_RENEW]), pytrace=False)
+
+
+def test_changes_are_listed_by_their_paths() -> None:
+    old = {"a": [1, {"b": 2}], "c": "x", "gone": None, "same": [0]}
+    new = {"a": [1, {"b": 3}, 4], "c": {"d": 5}, "same": [0], "new": []}
+
+    assert list(list_changes(old, new, "run")) == [
+        "run.a.1.b: 2 -> 3",
+        "run.a.2: nothing -> 4",
+        "run.c: 'x' -> {'d': 5}",
+        "run.gone: None -> nothing",
+        "run.new: nothing -> []",
+    ]
+    assert list(list_changes(old, old, "run")) == []
+
+
+class Nothing:
+    """Stands for a value that only the other side has."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = Nothing()
+
+
+def list_changes(old: Any, new: Any, path: str) -> Iterator[str]:
+    """Each path whose value differs, with the old value and the new one."""
+    if isinstance(old, list) and isinstance(new, list):
+        old, new = dict(enumerate(old)), dict(enumerate(new))
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old | new:
+            yield from list_changes(old.get(key, NOTHING), new.get(key, NOTHING), f"{path}.{key}")
+    elif old != new:
+        yield f"{path}: {shorten(repr(old), 200)} -> {shorten(repr(new), 200)}"
+
+
+def shorten(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def lay_out(runs: dict[str, dict[str, Any]]) -> str:
+    """The golden file's text: one line a section of a run, and one a section of its report."""
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {lay_out_section(run, 1)}" for name, run in runs.items()) + "\n}\n"
+
+
+def lay_out_section(sections: dict[str, Any], depth: int) -> str:
+    lines = (
+        f"{'  ' * depth}{json.dumps(name)}: "
+        + (lay_out_section(item, depth + 1) if name == "report" else json.dumps(item, ensure_ascii=False))
+        for name, item in sections.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n" + "  " * (depth - 1) + "}"
+
+
+def test_the_file_is_laid_out_for_a_diff() -> None:
+    text = GOLDEN.read_text(encoding="utf-8")
+
+    assert text == lay_out(json.loads(text))
 
 
 def write_golden() -> None:
@@ -172,8 +237,7 @@ def write_golden() -> None:
         with tempfile.TemporaryDirectory() as folder:
             found[name] = make_run(name, Path(folder))
     GOLDEN.parent.mkdir(exist_ok=True)
-    lines = (f"{json.dumps(name)}: {json.dumps(run, ensure_ascii=False)}" for name, run in found.items())
-    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    GOLDEN.write_text(lay_out(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
