@@ -130,8 +130,8 @@ class Protected:
         match = self._overlaps.find(sequence)
         if match is not None:
             return Refusal("contaminated", f"{self._places[match.text]}: '{match.span}'")
-        place = self._sums.get(_calculation(question, answer)) if self._sums else None
-        if place is not None and len(numbers(question)) > 1:
+        place = self._sums.get(_calculation(question, answer))
+        if place is not None:
             return Refusal("contaminated", f"{self._places[place]}: the same numbers and answer")
         return None
 

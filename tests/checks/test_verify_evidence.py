@@ -365,3 +365,9 @@ def test_only_the_named_tasks_are_calculations() -> None:
     assert Protected(known, [], 8, {"words"}).clash("What is 3 from 6?", "3") is not None
     assert Protected(known, [], 8, {"solved"}).clash("What is 3 from 6?", "3") is None
     assert Protected(known, [], 8, ()).clash("What is 3 from 6?", "3") is None
+
+
+def test_the_answers_of_calculations_are_compared_letter_by_letter() -> None:
+    protected = Protected([held("1", "2 of 7: Masse?", "Masse")], [], 8)
+    assert protected.clash("7, then 2: mass", "MASSE") is not None
+    assert protected.clash("7, then 2: mass", "Maße") is None

@@ -44,8 +44,6 @@ class Overlaps:
 
     def find(self, words: Sequence[str]) -> Match | None:
         """The first shared run of words, as far as it goes; None if there is none."""
-        if not len(words) or not len(self._hashes):
-            return None
         places, found = _places(self._hashes, hash_ngrams(hash_words(words), self._n))
         if not found.any():
             return None
