@@ -38,6 +38,7 @@ SPACE = " " * 100
         ("How many? 3 + 5 = 8; x = y", "3 + 5 = 8"),
         ("How many? so, 3 + 5 = 8", "3 + 5 = 8"),
         ("How many? Why? so, 3 + 5 = 8", "3 + 5 = 8"),
+        ("Why? So, 3 + 5 = 8 holds. How many?", ""),
         (f"How many? so, 3 +{SPACE}5 = 8", f"3 +{SPACE}"[:80]),
         ("How many? We have x = y", ""),
         ("How many? x = y = z", ""),
