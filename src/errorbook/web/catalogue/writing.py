@@ -1,6 +1,9 @@
 """The catalogue's rows, written one by one: items and drafts, each with its group and its searched text.
 
 Every function takes the open transaction and keeps nothing. Where the values come from is the business of `filling`.
+
+Writes that fire a trigger are OR FAIL: SQLite keeps a journal for a statement that may have to be undone by itself,
+which takes several times as long as the write. A failure undoes the whole transaction anyway.
 """
 
 from __future__ import annotations
@@ -15,9 +18,13 @@ from errorbook.web.catalogue.schema import LONGEST, NEWEST
 LETTERS: dict[Verdict, str] = {"right": "r", "wrong": "w", "unscorable": "u"}
 """A path is kept as one letter a checkpoint of the chain, "-" where it did not answer; none at the end."""
 VERDICTS: dict[str, Verdict] = {letter: verdict for verdict, letter in LETTERS.items()}
-_GROUPED = {
-    "item": ("place", "skill", "kind", "path", "fate"),
-    "draft": ("task", "outcome", "reason", "kind", "cycle"),
+_FIND_GROUP = {
+    "item": "SELECT grp FROM item_groups WHERE place = ? AND skill = ? AND kind = ? AND path = ? AND fate = ?",
+    "draft": "SELECT grp FROM draft_groups WHERE task = ? AND outcome = ? AND reason = ? AND kind = ? AND cycle = ?",
+}
+_ADD_GROUP = {
+    "item": "INSERT INTO item_groups (place, skill, kind, path, fate) VALUES (?, ?, ?, ?, ?)",
+    "draft": "INSERT INTO draft_groups (task, outcome, reason, kind, cycle) VALUES (?, ?, ?, ?, ?)",
 }
 
 
@@ -25,11 +32,27 @@ class ItemRow(NamedTuple):
     """One item as it is kept."""
 
     id: int
+    place: int
     example: str
-    path: str
     skill: str
+    kind: str
+    path: str
+    fate: str
     answer: int
     by_newest: int
+
+
+class DraftRow(NamedTuple):
+    """One draft as it is kept."""
+
+    id: int
+    item: int | None
+    checked: str
+    change: str
+    task: str
+    reason: str
+    kind: str
+    cycle: int
 
 
 class Question(NamedTuple):
@@ -46,19 +69,8 @@ def path_of(letters: str) -> tuple[Verdict, ...]:
 
 def _group(sql: sqlite3.Connection, what: str, values: tuple[str | int, ...]) -> int:
     """The number of the group with these values, which is made if there is none."""
-    names = _GROUPED[what]
-    marks, same = ", ".join("?" * len(names)), " AND ".join(f"{name} = ?" for name in names)
-    sql.execute(f"INSERT OR IGNORE INTO {what}_groups ({', '.join(names)}) VALUES ({marks})", values)  # noqa: S608
-    return int(sql.execute(f"SELECT grp FROM {what}_groups WHERE {same}", values).fetchone()[0])  # noqa: S608
-
-
-def _regroup(sql: sqlite3.Connection, what: str, id: int, **changes: str) -> None:
-    """Give a row another group, which differs from its own in these values."""
-    names = _GROUPED[what]
-    query = f"SELECT g.{', g.'.join(names)} FROM {what}s JOIN {what}_groups AS g USING (grp) WHERE id = ?"  # noqa: S608
-    values = dict(zip(names, sql.execute(query, (id,)).fetchone(), strict=True)) | changes
-    group = _group(sql, what, tuple(values.values()))
-    sql.execute(f"UPDATE {what}s SET grp = ? WHERE id = ?", (group, id))  # noqa: S608
+    row = sql.execute(_FIND_GROUP[what], values).fetchone()
+    return int(row[0]) if row else int(sql.execute(_ADD_GROUP[what], values).lastrowid or 0)
 
 
 # items ----------------------------------------------------------------------------------------------------------
@@ -67,7 +79,8 @@ def _regroup(sql: sqlite3.Connection, what: str, id: int, **changes: str) -> Non
 def find_item(sql: sqlite3.Connection, place: int, example: str) -> ItemRow | None:
     """The item as it is kept, or None."""
     row = sql.execute(
-        "SELECT id, example, path, skill, answer, by_newest FROM items AS i JOIN item_groups USING (grp)"
+        "SELECT id, i.place, example, skill, kind, path, fate, answer, by_newest"
+        " FROM items AS i JOIN item_groups USING (grp)"
         " WHERE i.place = ? AND example = ?",
         (place, example),
     ).fetchone()
@@ -80,7 +93,8 @@ def add_item(
     """A new item; `answer` is the number and the text of its newest response."""
     group = _group(sql, "item", (place, about.skill, "", path, _fate(path)))
     made = sql.execute(
-        "INSERT INTO items (place, example, grp, answer) VALUES (?, ?, ?, ?)", (place, example, group, answer[0])
+        "INSERT OR FAIL INTO items (place, example, grp, answer) VALUES (?, ?, ?, ?)",
+        (place, example, group, answer[0]),
     )
     sql.execute(
         "INSERT INTO item_search (rowid, question, answer, misconception, names) VALUES (?, ?, ?, '', ?)",
@@ -91,7 +105,8 @@ def add_item(
 def set_path(sql: sqlite3.Connection, item: ItemRow, path: str, answer: int) -> bool:
     """Give an item another path; True if its newest response is another one, so that its text is needed."""
     if path != item.path:
-        _regroup(sql, "item", item.id, path=path, fate=_fate(path))
+        group = _group(sql, "item", (item.place, item.skill, item.kind, path, _fate(path)))
+        sql.execute("UPDATE OR FAIL items SET grp = ? WHERE id = ?", (group, item.id))
     if answer == item.answer:
         return False
     sql.execute("UPDATE items SET answer = ? WHERE id = ?", (answer, item.id))
@@ -107,8 +122,8 @@ def set_diagnosis(sql: sqlite3.Connection, item: ItemRow, seq: int, kind: str, m
     """An item's newest diagnosis."""
     if -seq >= item.by_newest:
         return
-    _regroup(sql, "item", item.id, kind=kind)
-    sql.execute("UPDATE items SET by_newest = ? WHERE id = ?", (-seq, item.id))
+    group = _group(sql, "item", (item.place, item.skill, kind, item.path, item.fate))
+    sql.execute("UPDATE OR FAIL items SET grp = ?, by_newest = ? WHERE id = ?", (group, -seq, item.id))
     sql.execute(
         "UPDATE item_search SET misconception = ?, names = ? WHERE rowid = ?",
         (misconception[:LONGEST], f"{item.example} {item.skill} {kind}", item.id),
@@ -140,29 +155,36 @@ def add_draft(sql: sqlite3.Connection, seq: int, hash: str, draft: Draft, cycle:
 
 def set_check(sql: sqlite3.Connection, hash: str, rejection: Rejection | None) -> None:
     """What verification said of a draft; one that became a sample counts for its item."""
-    row = sql.execute("SELECT id, item, change FROM drafts WHERE hash = ?", (hash,)).fetchone()
+    row = _find_draft(sql, hash)
     if row is None:
         return
-    id, item, change = row
     checked, reason = ("sample", "") if rejection is None else ("rejected", rejection.reason)
-    sql.execute("UPDATE drafts SET checked = ? WHERE id = ?", (checked, id))
-    _regroup(sql, "draft", id, outcome=change or checked, reason=reason)
+    group = _group(sql, "draft", (row.task, row.change or checked, reason, row.kind, row.cycle))
+    sql.execute("UPDATE OR FAIL drafts SET grp = ?, checked = ? WHERE id = ?", (group, checked, row.id))
     if rejection is None:
-        sql.execute("UPDATE items SET samples = samples + 1 WHERE id = ?", (item,))
+        sql.execute("UPDATE items SET samples = samples + 1 WHERE id = ?", (row.item,))
 
 
 def correct_draft(sql: sqlite3.Connection, correction: Correction, cycle: int, draft: Draft) -> int | None:
     """A person's word on a draft; returns its item. `draft` is the original."""
-    row = sql.execute("SELECT id, item, checked FROM drafts WHERE hash = ?", (correction.subject,)).fetchone()
+    row = _find_draft(sql, correction.subject)
     if row is None:
         return None
-    id, item, checked = row
     change = {"strike": "struck", "edit": "edited"}.get(correction.kind, "")
-    sql.execute("UPDATE drafts SET change = ?, since = ? WHERE id = ?", (change, cycle, id))
-    _regroup(sql, "draft", id, outcome=change or checked)
+    group = _group(sql, "draft", (row.task, change or row.checked, row.reason, row.kind, row.cycle))
+    sql.execute("UPDATE OR FAIL drafts SET grp = ?, change = ?, since = ? WHERE id = ?", (group, change, cycle, row.id))
     said = [getattr(correction, name) or getattr(draft, name) for name in ("question", "answer", "solution")]
     sql.execute(
         "UPDATE draft_search SET question = ?, answer = ?, solution = ? WHERE rowid = ?",
-        (*(text[:LONGEST] for text in said), id),
+        (*(text[:LONGEST] for text in said), row.id),
     )
-    return None if item is None else int(item)
+    return row.item
+
+
+def _find_draft(sql: sqlite3.Connection, hash: str) -> DraftRow | None:
+    row = sql.execute(
+        "SELECT id, item, checked, change, task, reason, kind, cycle FROM drafts JOIN draft_groups USING (grp)"
+        " WHERE hash = ?",
+        (hash,),
+    ).fetchone()
+    return None if row is None else DraftRow(*row)
