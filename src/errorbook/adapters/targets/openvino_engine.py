@@ -36,7 +36,8 @@ def build(path: Path, tokens: Any, dtype: str, batch_size: int) -> Any:
     precision = {"bfloat16": "bf16"}.get(dtype, "f32")
     options = {"INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
     if threads := os.environ.get("OMP_NUM_THREADS"):  # what limits PyTorch on a shared machine
-        options["INFERENCE_NUM_THREADS"] = threads
+        # One thread of bfloat16 kills the process on processors with AMX: OpenVINO divides by zero while it builds.
+        options["INFERENCE_NUM_THREADS"] = "2" if threads == "1" and precision == "bf16" else threads
     return openvino_genai.ContinuousBatchingPipeline(str(path), tokens, plan, "CPU", **options)
 
 
