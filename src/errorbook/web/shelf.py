@@ -32,11 +32,11 @@ T = TypeVar("T")
 
 PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 SCAN_EVERY = 1.0
-STEP = 0.3
+FIRST_STEP, STEP = 0.2, 0.3
 PATIENCE = 1.0
 MOST = 8
-"""Seconds that a list of runs is good for; seconds of one step towards a whole index, and that the
-first page waits for that step; books kept ready."""
+"""Seconds that a list of runs is good for; seconds of the first and of each later step towards a whole index, and
+that the first page waits at most for the first one; books kept ready."""
 
 
 class Book:
@@ -107,7 +107,11 @@ class Book:
         with self._lock:
             new = self._index is None
             index = self._index = self._index or Catalogue.open(self.folder)
-        kept = self._kept("index", lambda: index if index.refresh(STEP) else None, grows=True)
+
+        def step() -> Catalogue | None:
+            return index if index.refresh(STEP if any(index.progress()) else FIRST_STEP) else None
+
+        kept = self._kept("index", step, grows=True)
         self._renewal.get(kept, PATIENCE if new else 0.0)
         return index
 
