@@ -1,0 +1,1 @@
+"""Everything that was ever found to break the product, tried again: `python -m benchmarks.torture`."""

@@ -1,0 +1,133 @@
+"""Records of questions, of the target's answers to them, and of the mistakes that are picked from those."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from errorbook.records.base import Record
+
+Split = Literal["train", "dev", "test"]
+Verdict = Literal["right", "wrong", "unscorable"]
+
+
+class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One question with its gold answer. `id` is unique within the task; `tests` is for code, `choices` for options."""
+
+    id: str
+    task: str
+    split: Split
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+    tests: str = ""
+    solution: str = ""
+    skill: str = ""
+    difficulty: int = 0
+
+
+class Generation(Record, frozen=True, kw_only=True):
+    """Settings of one generation: greedy if `temperature` is 0; `max_new_tokens` caps each response.
+
+    `answer` is "options" if nothing is written: the likeliest option's letter is taken for the response. A response
+    ends with the first of the strings in `stop`, if it writes one.
+    """
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    answer: Literal["text", "options"] = "text"
+    stop: tuple[str, ...] = ()
+
+
+class Completion(Record, frozen=True, kw_only=True):
+    """What a target wrote for one prompt. `index` is the prompt's place in the request."""
+
+    index: int
+    text: str
+    tokens: int
+    truncated: bool
+    prompt_hash: str
+
+
+class Score(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A scorer's verdict with the answer that it extracted and the name of the method that found it."""
+
+    verdict: Verdict
+    extracted: str = ""
+    method: str = ""
+    evidence: str = ""
+
+
+class Evaluation(Record, frozen=True, kw_only=True):
+    """The identity of one evaluation: which checkpoint answers which examples, and how.
+
+    `target` is the fingerprint of weights, chat template and engine; `examples` the digest of the example hashes.
+    Two evaluations may be compared only if everything but `checkpoint` is equal.
+    """
+
+    checkpoint: str
+    task: str
+    split: Split
+    target: str
+    examples: str
+    n: int
+    generation: Generation
+    scorer: str
+
+
+class Response(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The target's output for one example, with its score."""
+
+    evaluation: str
+    example: str
+    task: str
+    split: Split
+    prompt_hash: str
+    text: str
+    tokens: int
+    truncated: bool
+    score: Score
+
+
+class Marked(Record, frozen=True, kw_only=True):
+    """A recorded response with the verdict that counts: the scorer's, or that of a person who corrected it."""
+
+    response: Response
+    verdict: Verdict
+
+
+class Contrast(Record, frozen=True, kw_only=True):
+    """A question near a mistake that the target answered right: the other half of Learning from Error by Contrast."""
+
+    example: Example
+    response: Response
+    similarity: float
+
+
+class Neighbours(Record, frozen=True, kw_only=True):
+    """How near the contrasts of one mistake are to it: the hash of each response with its similarity, nearest first."""
+
+    response: str
+    near: tuple[tuple[str, float], ...]
+
+
+class Mistake(Record, frozen=True, kw_only=True):
+    """One wrong response as the instructor sees it; `contrasts` is empty in Learning from Error."""
+
+    example: Example
+    response: Response
+    strategy: str
+    contrasts: tuple[Contrast, ...] = ()
+
+
+class Noise(Record, frozen=True, kw_only=True):
+    """One checkpoint asked again in other batches; `evaluation` is the hash of the one that `n` was drawn from."""
+
+    evaluation: str
+    task: str
+    split: Split
+    n: int
+    texts_differ: int
+    verdicts_differ: int
+    right_before: int
+    right_after: int

@@ -1,0 +1,90 @@
+"""Records of lessons, of trainings and of what they leave."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from errorbook.records.base import Record
+
+Start = Literal["continue", "restart"]
+Objective = Literal["sft", "dpo"]
+Form = Literal["adapter", "weights", "served"]
+"""What a training leaves: an adapter of the base, whole weights, or a model that is served elsewhere under a name."""
+
+
+class Lesson(Record, frozen=True, kw_only=True):
+    """One training pair: a user prompt before the chat template, and the completion that carries the loss.
+
+    `source` is the hash of the sample or, for replay and preference, of the target's own response. `rejected` is the
+    target's wrong response to the same prompt, if the training learns to prefer the completion over it.
+    """
+
+    prompt: str
+    completion: str
+    source: str
+    replay: bool = False
+    rejected: str = ""
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """How weights change. `method` is the trainer's name, `options` are its own.
+
+    Defaults stand in the run file's section (see `train`). `replay` is the share of lessons that rehearse the target's
+    own right responses.
+
+    `start` is "continue" (train the parent's weights on this cycle's samples) or "restart" (train the base on the
+    samples of all accepted cycles and this one). `objective` is supervised fine-tuning or direct preference
+    optimisation (Rafailov et al. 2023), which `beta` holds near the starting weights.
+    """
+
+    method: str
+    rank: int
+    alpha: int
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    warmup: float
+    weight_decay: float
+    max_tokens: int
+    replay: float
+    start: Start
+    seed: int
+    objective: Objective
+    beta: float
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Checkpoint(Record, frozen=True, kw_only=True):
+    """A base model plus what the trainer `method` left.
+
+    `folder` is relative to the run's folder and empty for the base.
+    """
+
+    base: str
+    base_fingerprint: str
+    parent: str = ""
+    method: str = ""
+    form: Literal["base"] | Form = "base"
+    folder: str = ""
+    weights_hash: str = ""
+    training_set: str = ""
+    recipe: str = ""
+    scale: float = 1.0
+
+
+class Training(Record, frozen=True, kw_only=True):
+    """What one training did: counts, not times. `losses` is the mean completion-token loss of each step, in nats."""
+
+    training_set: str
+    parent: str
+    lessons: int
+    replayed: int
+    trainable_parameters: int
+    steps: int
+    tokens: int
+    truncated: int
+    losses: tuple[float, ...]
+    folder: str
+    weights_hash: str

@@ -1,0 +1,137 @@
+"""Records of what an instructor is asked and writes, and of what becomes of its drafts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from errorbook.records.answering import Example, Mistake, Verdict
+from errorbook.records.base import Record
+
+
+class Call(Record, frozen=True, kw_only=True):
+    """One request to an instructor: what was asked, of whom, and what it cost.
+
+    `prompt_hash` names the version of the prompt files; `prompt` is the text that was sent, empty if none was.
+    """
+
+    instructor: str
+    purpose: Literal["diagnose", "write", "verify"]
+    subject: str
+    prompt_hash: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    reply: str = ""
+    prompt: str = ""
+
+
+class Diagnosis(Record, frozen=True, kw_only=True):
+    """The instructor's analysis of one wrong response.
+
+    `first_wrong_step` quotes the response; `border` says what separates the mistake from the contrasts (LEC only).
+    """
+
+    response: str
+    example: str
+    task: str
+    strategy: str
+    error_kind: str
+    misconception: str
+    skill: str
+    first_wrong_step: str = ""
+    border: str = ""
+    difficulty: int = 0
+    contrasts: tuple[str, ...] = ()
+    call: str = ""
+
+
+class Assignment(Record, frozen=True, kw_only=True):
+    """What the instructor is asked to write: `count` drafts against one diagnosis, or undirected if it is None.
+
+    `index` and `cycle` tell assignments apart that are otherwise equal; `round` counts the attempts to fill the quota.
+    `alike` holds further mistakes of the same misconception (strategy `cluster`); `exemplars` are train questions that
+    show an undirected writer the form of the task, without any response.
+    """
+
+    task: str
+    index: int
+    count: int
+    cycle: int = 1
+    round: int = 0
+    mistake: Mistake | None = None
+    diagnosis: Diagnosis | None = None
+    alike: tuple[Mistake, ...] = ()
+    exemplars: tuple[Example, ...] = ()
+
+
+class Draft(Record, frozen=True, kw_only=True):
+    """A training sample as the instructor wrote it, unchecked. `assignment` is the hash of the one it answers."""
+
+    assignment: str
+    diagnosis: str
+    index: int
+    task: str
+    question: str
+    answer: str
+    solution: str
+    choices: tuple[str, ...] = ()
+    tests: str = ""
+    skill: str = ""
+    difficulty: int = 0
+    call: str = ""
+
+
+class Vote(Record, frozen=True, kw_only=True):
+    """One blind answer to a draft's question, without sight of its answer; empty if the call gave none."""
+
+    draft: str
+    answer: str
+    call: str
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """Work that an instructor could not do: recorded with its reason, never swallowed."""
+
+    subject: str
+    stage: Literal["diagnose", "instruct", "verify"]
+    reason: str
+
+
+class Sample(Record, frozen=True, kw_only=True):
+    """A draft that passed every check. Only samples (and replayed right responses) are trained on."""
+
+    draft: str
+    task: str
+    question: str
+    answer: str
+    solution: str
+    choices: tuple[str, ...] = ()
+    skill: str = ""
+    difficulty: int = 0
+    checks: tuple[str, ...] = ()
+
+
+class Rejection(Record, frozen=True, kw_only=True):
+    """A draft that failed a check. `reason` is a short fixed word, `detail` the evidence (the matching span, say)."""
+
+    draft: str
+    task: str
+    reason: str
+    detail: str = ""
+
+
+class Correction(Record, frozen=True, kw_only=True):
+    """What a person changed: theirs beside the original, which stays as it is; the newest of a subject counts.
+
+    `subject` is the hash of the draft ("strike" takes its sample out of the training, "edit" replaces its texts,
+    "restore" undoes both) or of the response ("score": `verdict` replaces the scorer's, on train only).
+    """
+
+    subject: str
+    kind: Literal["strike", "restore", "edit", "score"]
+    author: str = ""
+    reason: str = ""
+    verdict: Verdict | None = None
+    question: str = ""
+    answer: str = ""
+    solution: str = ""
