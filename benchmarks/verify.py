@@ -20,7 +20,7 @@ import msgspec
 
 from errorbook import plugins
 from errorbook.cli.verify import funnel_text, load_held_out
-from errorbook.importing.check_samples import Funnel, Outcome, Rules, check_samples
+from errorbook.importing.check_samples import FileFunnel, Rules, SampleOutcome, check_samples
 from errorbook.importing.sample_rows import RecordedTask, read_questions
 from errorbook.records import Rejection, digest
 
@@ -30,7 +30,7 @@ SAMPLES, TRAIN = "instructor/gpt4_contrast_gsm8k.jsonl", "gsm8k/train.jsonl"
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The funnel, what it took, and the lines of the draw."""
 
-    funnel: Funnel
+    funnel: FileFunnel
     seconds: float
     cpu_seconds: float
     peak_mb: int
@@ -69,9 +69,9 @@ def main() -> None:
             _show(outcome)
 
 
-def draw(outcomes: list[Outcome], size: int, seed: int) -> tuple[list[Outcome], list[Outcome]]:
+def draw(outcomes: list[SampleOutcome], size: int, seed: int) -> tuple[list[SampleOutcome], list[SampleOutcome]]:
     """Rejected and accepted samples by chance, in the order of the file; a changed decision moves no other sample."""
-    sides: tuple[list[Outcome], list[Outcome]] = ([], [])
+    sides: tuple[list[SampleOutcome], list[SampleOutcome]] = ([], [])
     for outcome in sorted(outcomes, key=lambda outcome: digest("draw", str(seed), str(outcome.line.row.number))):
         side = sides[0] if isinstance(outcome.decision, Rejection) else sides[1]
         if len(side) < size:
@@ -80,7 +80,7 @@ def draw(outcomes: list[Outcome], size: int, seed: int) -> tuple[list[Outcome], 
     return first, second
 
 
-def _show(outcome: Outcome) -> None:
+def _show(outcome: SampleOutcome) -> None:
     decision = outcome.decision
     why = f"{decision.reason}: {decision.detail}" if isinstance(decision, Rejection) else "accepted"
     draft = outcome.line.draft

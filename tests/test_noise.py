@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errorbook.adapters.scorers.numeric import Numeric
-from errorbook.adapters.targets.answer_cache import Answers
+from errorbook.adapters.targets.answer_cache import AnswerFile
 from errorbook.adapters.targets.remembered import Remembering
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
@@ -108,7 +108,7 @@ def test_the_draw_does_not_depend_on_the_order_of_the_examples() -> None:
 
 def test_remembered_answers_are_not_taken_for_it(tmp_path: Path) -> None:
     target = Shaky(0.2)
-    remembered = Remembering(target, Answers(tmp_path / "answers.sqlite", note=pytest.fail))
+    remembered = Remembering(target, AnswerFile(tmp_path / "answers.sqlite", note=pytest.fail))
     first = measured(remembered, 60)
     blocks, target.sizes = target.sizes, []
     again = measured(remembered, 60)

@@ -20,7 +20,7 @@ from errorbook.errors import ModelError, UserError
 from errorbook.exporting.card import _without_secrets
 from errorbook.exporting.chosen import choose
 from errorbook.exporting.folder import MANIFEST, Manifest, fill_folder
-from errorbook.exporting.samples import Row, Wanted, rows
+from errorbook.exporting.samples import SampleRow, Wanted, rows
 from errorbook.ledger.file import open_ledger
 from errorbook.records import (
     Checkpoint,
@@ -154,7 +154,7 @@ def test_a_data_set_folder_is_what_load_dataset_reads(
     with open_ledger(run) as ledger:
         expected = list(rows(ledger, Wanted()))
     assert found.num_rows == len(expected)
-    assert msgspec.convert({name: found[0][name] for name in Row.__struct_fields__}, Row) == expected[0]
+    assert msgspec.convert({name: found[0][name] for name in SampleRow.__struct_fields__}, SampleRow) == expected[0]
     assert found[0]["messages"][1] == {"role": "assistant", "content": expected[0].completion}
 
 

@@ -17,15 +17,15 @@ from errorbook import plugins
 from errorbook.cli.main import run_command
 from errorbook.config import parse
 from errorbook.errors import ConfigError, PluginError
-from errorbook.exporting.trackers.feeding import MEMORY, Feed, Named, feeding
+from errorbook.exporting.trackers.feeding import MEMORY, Feed, NamedSink, feeding
 from errorbook.exporting.trackers.jsonl import FILE, JsonlSink
-from errorbook.exporting.trackers.points import Point, points, summary
+from errorbook.exporting.trackers.points import TrackedPoint, points, summary
 from errorbook.ledger.events import Event, quiet
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Decision, Rejection, Sample, Training
 from errorbook.report.build import build
 
-JSONL = Named("jsonl", {})
+JSONL = NamedSink("jsonl", {})
 
 
 def nothing(sentence: str) -> None:
@@ -45,7 +45,7 @@ def steps(path: Path) -> list[int]:
 
 def test_what_was_told_of_a_run_stays_true_as_it_goes_on(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
-        seen: list[Point] = []
+        seen: list[TrackedPoint] = []
         for _ in Scribe(ledger).steps():
             now = list(points(ledger))
             assert now[: len(seen)] == seen
@@ -101,7 +101,7 @@ def test_a_run_without_a_gain_or_without_a_cycle_has_no_final_numbers(tmp_path: 
 # How it is told ---------------------------------------------------------------------------------------------------
 
 
-def live(folder: Path, named: list[Named], stop_after: int | None = None) -> list[str]:
+def live(folder: Path, named: list[NamedSink], stop_after: int | None = None) -> list[str]:
     """Write a run while sinks listen, as the loop would have it watched; return what was said to the user."""
     said: list[str] = []
     with feeding(named, folder, quiet, said.append) as watch, open_ledger(folder / "ledger.sqlite", "write") as ledger:
@@ -176,7 +176,7 @@ def test_a_sink_that_fails_stops_nothing_and_is_told_the_rest_later(
     (package / "flaky-1.dist-info" / "entry_points.txt").write_text("[errorbook.sinks]\nflaky = flaky_sink:Flaky\n")
     monkeypatch.syspath_prepend(str(package))
 
-    said = live(tmp_path / "run", [Named("flaky", {})])
+    said = live(tmp_path / "run", [NamedSink("flaky", {})])
 
     assert len(said) == 1
     assert "ConnectionError: no route to the tracker" in said[0]
@@ -190,7 +190,7 @@ def test_a_sink_that_cannot_be_opened_says_so_when_the_run_begins(tmp_path: Path
     said: list[str] = []
     with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
         next(Scribe(ledger).steps())
-    with feeding([Named("nowhere", {})], tmp_path, quiet, said.append) as watch:
+    with feeding([NamedSink("nowhere", {})], tmp_path, quiet, said.append) as watch:
         watch(Event("evaluate", 1, 0, 1, "sums", "train"))
 
         assert len(said) == 1
@@ -207,7 +207,7 @@ def test_two_destinations_of_one_kind_are_remembered_apart(tmp_path: Path) -> No
     run = write_run(tmp_path / "run")
     for name in ("one", "two"):
         with open_ledger(run) as ledger:
-            Feed(run, [Named("jsonl", {"path": str(tmp_path / name)})]).tell(ledger)
+            Feed(run, [NamedSink("jsonl", {"path": str(tmp_path / name)})]).tell(ledger)
 
     assert told(tmp_path / "one") == told(tmp_path / "two")
     assert len(json.loads((run / MEMORY).read_text())["steps"]) == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 from errorbook.llm import structured
 from errorbook.llm.engine import Engine
-from errorbook.llm.http import Limits
+from errorbook.llm.http import HttpLimits
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.orders import Terms
 from errorbook.llm.records import Ask, Message
@@ -35,7 +35,7 @@ def asks(n: int, **changes: Any) -> Iterator[tuple[int, Ask]]:
 
 
 def engine(base_url: str, store: Path | None = None, **options: Any) -> Engine:
-    options = {"terms": Terms(limits=Limits(seconds=10.0), patience=1.0, first_wait=0.02, poll=0.02), **options}
+    options = {"terms": Terms(limits=HttpLimits(seconds=10.0), patience=1.0, first_wait=0.02, poll=0.02), **options}
     return Engine(OpenAIChat("poet", base_url=base_url), store=store, **options)
 
 

@@ -17,7 +17,7 @@ from errorbook.errors import ErrorbookError, LedgerError, ModelError
 from errorbook.llm import structured
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.engine import Engine
-from errorbook.llm.http import Limits
+from errorbook.llm.http import HttpLimits
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.orders import Terms
 from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, Rejected
@@ -127,7 +127,7 @@ def test_no_ask_is_lost_to_passing_faults(faults: Faults) -> None:
 
 def test_a_huge_reply_and_a_dripping_one_are_cut_short() -> None:
     faults = Faults(first=("huge", "drip", "hang"), huge_bytes=2**24, drip_seconds=20.0)
-    terms = Terms(limits=Limits(seconds=0.7, max_bytes=100_000))
+    terms = Terms(limits=HttpLimits(seconds=0.7, max_bytes=100_000))
     with server(faults=faults) as provider, engine(provider.base_url, terms=terms) as llm:
         results = list(llm.ask(asks(5), READ))
         stats = provider.stats()

@@ -44,8 +44,8 @@ def write_questions(path: Path, rows: int = 60, **more: str) -> Path:
     return path
 
 
-def answers(data: Path | None = None) -> scaffold.Answers:
-    return scaffold.Answers(data, "smollm2-135m-instruct", "tutor", "contrast", 2, None)
+def answers(data: Path | None = None) -> scaffold.InitAnswers:
+    return scaffold.InitAnswers(data, "smollm2-135m-instruct", "tutor", "contrast", 2, None)
 
 
 def test_the_default_run_file_parses_and_is_commented(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ from errorbook.web.catalogue import filling as catalogue_filling
 from errorbook.web.catalogue import lists as catalogue_lists
 from errorbook.web.catalogue.index import Catalogue
 from errorbook.web.catalogue.lists import DRAFT_SORTS, ITEM_SORTS
-from errorbook.web.catalogue.records import DraftFilter, DraftRow, Item, ItemFilter, ItemId
+from errorbook.web.catalogue.records import DraftFilter, DraftRow, ItemFilter, ItemId, QuestionRow
 from errorbook.web.catalogue.store import FORGOTTEN, forget
 from errorbook.web.shelf import Shelf
 
@@ -95,23 +95,23 @@ class Plain:
                     )
                 )
         self.drafts.reverse()
-        self.listing: list[Item] = []
+        self.listing: list[QuestionRow] = []
         self.texts = {draft.hash: f"{draft.question} {draft.answer} {draft.solution}" for draft in ledger.all(Draft)}
 
-    def items(self) -> list[Item]:
+    def items(self) -> list[QuestionRow]:
         """In the order of the tasks in the run file, of the splits, and of the ids."""
         if not self.listing:
             ids = sorted(self.answers, key=lambda id: (TASKS.index(id.task), SPLITS.index(id.split), id.example))
             self.listing = [self.item(id) for id in ids]
         return self.listing
 
-    def item(self, id: ItemId) -> Item:
+    def item(self, id: ItemId) -> QuestionRow:
         path = [answer.score.verdict for _, answer in sorted(self.answers[id].items())]
         newest = self.diagnoses[id][-1] if id in self.diagnoses else None
         drafts = [
             row for row in self.drafts if id.split == "train" and (row.task, row.example) == (id.task, id.example)
         ]
-        return Item(
+        return QuestionRow(
             task=id.task,
             split=id.split,
             example=id.example,
@@ -130,14 +130,14 @@ class Plain:
     def last(self, id: ItemId) -> Response:
         return self.answers[id][max(self.answers[id])]
 
-    def verdict(self, item: Item, cycle: int) -> str:
+    def verdict(self, item: QuestionRow, cycle: int) -> str:
         """By the checkpoint that the cycle began with, or by the newest; empty where it did not answer."""
         if not cycle:
             return item.path[-1]
         answer = self.answers[item.id].get(self.starts.get(cycle, -1))
         return answer.score.verdict if answer else ""
 
-    def passes(self, filter: ItemFilter, item: Item) -> bool:
+    def passes(self, filter: ItemFilter, item: QuestionRow) -> bool:
         names = ("task", "split", "skill", "kind", "fate")
         verdict = self.verdict(item, filter.cycle)
         named = f"{item.example} {item.skill} {item.kind}"
@@ -148,7 +148,7 @@ class Plain:
             and holds(filter.text, item.question, item.response_excerpt, item.misconception, named)
         )
 
-    def listed(self, filter: ItemFilter, sort: str = "id") -> list[Item]:
+    def listed(self, filter: ItemFilter, sort: str = "id") -> list[QuestionRow]:
         """The items that a filter lets through, sorted."""
         name, items = sort.removeprefix("-"), self.items()
 
@@ -188,7 +188,7 @@ def holds(text: str, *columns: str) -> bool:
     return all(any(f" {word}{end}" in column for column in spaced) for word, end in zip(typed, ends, strict=False))
 
 
-def every(catalogue: Catalogue, filter: ItemFilter, sort: str = "id", size: int = 500) -> list[Item]:
+def every(catalogue: Catalogue, filter: ItemFilter, sort: str = "id", size: int = 500) -> list[QuestionRow]:
     """All pages of a list, one after the other."""
     page = catalogue.items(filter, sort, size=size)
     items = list(page.items)
@@ -292,7 +292,9 @@ def test_each_facet_says_what_choosing_it_would_leave(catalogue: Catalogue, plai
         chosen = {value: replace(filter, **{name: int(value) if name == "cycle" else value}) for value, _ in counts}
         assert dict(counts) == {value: len(plain.listed(one)) for value, one in chosen.items()}
         others = replace(filter, **{name: 0 if name == "cycle" else ""})
-        left = {str(getattr(item, name)) for item in plain.listed(others)} - {""} if hasattr(Item, name) else set()
+        left = (
+            {str(getattr(item, name)) for item in plain.listed(others)} - {""} if hasattr(QuestionRow, name) else set()
+        )
         assert left <= set(chosen)
 
 

@@ -12,12 +12,12 @@ from errorbook.cli.options import JSON, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from errorbook.report.compare_runs import Compared, Item, Paired, Shown
+    from errorbook.report.compare_runs import Compared, ComparedQuestion, Paired, Shown
 
 _WIDEST, _NARROW = 60, 20
 
 
-class Options(NamedTuple):
+class CompareOptions(NamedTuple):
     """The options of `compare`."""
 
     task: str
@@ -48,7 +48,7 @@ def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
     """
     from errorbook.report import compare_runs as comparing
 
-    options = Options(**{**given, "split": given["split"] or ""})
+    options = CompareOptions(**{**given, "split": given["split"] or ""})
     made = comparing.compare(comparing.parse_side(a), comparing.parse_side(b), options.task, options.split)
     listed = [
         item
@@ -64,7 +64,7 @@ def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
         _show(made, listed, options)
 
 
-def _show(made: Compared, listed: list[Item], options: Options) -> None:
+def _show(made: Compared, listed: list[ComparedQuestion], options: CompareOptions) -> None:
     from errorbook.render.compare_words import comparison_notes, remarks
     from errorbook.render.terminal import make_table, out, plain
     from errorbook.render.words import noise_text
@@ -122,7 +122,7 @@ def _lost(row: Paired) -> Iterator[list[object]]:
             yield [row.task, row.split, side, row.n, unscorable, truncated]
 
 
-def _title(row: Paired, shown: int, options: Options) -> str:
+def _title(row: Paired, shown: int, options: CompareOptions) -> str:
     from errorbook.report.compare_runs import SHOWN
 
     total = sum(row.changes[change] for change in SHOWN[options.change])
@@ -130,7 +130,7 @@ def _title(row: Paired, shown: int, options: Options) -> str:
     return f"{what} of {row.task} ({row.split}): {shown} of {total}"
 
 
-def _item(item: Item) -> list[object]:
+def _item(item: ComparedQuestion) -> list[object]:
     question = " ".join(item.question.split())
     shown = question if len(question) <= _WIDEST else f"{question[: _WIDEST - 1]}…"
     said = [item.extracted_before[:_NARROW] or "–", item.extracted_after[:_NARROW] or "–"]

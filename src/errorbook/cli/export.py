@@ -11,14 +11,14 @@ from errorbook.cli.options import FOLDER, complain, parse_options, print_json
 from errorbook.errors import UserError
 
 if TYPE_CHECKING:
-    from errorbook.exporting.export import Made, Order
+    from errorbook.exporting.export import ExportRequest, Made
     from errorbook.ledger.file import Ledger
 
 WHATS = ("adapter", "merged", "gguf", "samples", "card", "all")
 FORMS = ("jsonl", "chat", "alpaca", "datasets")
 
 
-class Options(NamedTuple):
+class ExportOptions(NamedTuple):
     """The options of `export`; None if one was not given."""
 
     what: str | None
@@ -57,7 +57,7 @@ def export(folder: Path | None, as_json: bool, **given: Any) -> None:
     from errorbook.ledger.file import open_ledger
     from errorbook.report.status import find_latest_run
 
-    options = Options(**given)
+    options = ExportOptions(**given)
     _check(options)
     root = folder or find_latest_run(Path("runs"))
     with open_ledger(root) as ledger:
@@ -75,7 +75,7 @@ def export(folder: Path | None, as_json: bool, **given: Any) -> None:
         click.echo(address)
 
 
-def _check(options: Options) -> None:
+def _check(options: ExportOptions) -> None:
     """Refuse what does not go together, before anything is read."""
     samples = options.what in {"samples", "all"}
     narrowed = options.accepted_only or options.include_rejected
@@ -104,10 +104,10 @@ def _check(options: Options) -> None:
         check(options.push)
 
 
-def _make_order(root: Path, options: Options) -> Order:
+def _make_order(root: Path, options: ExportOptions) -> ExportRequest:
     import msgspec
 
-    from errorbook.exporting.export import Order
+    from errorbook.exporting.export import ExportRequest
     from errorbook.exporting.samples import Wanted
 
     given = {
@@ -119,10 +119,10 @@ def _make_order(root: Path, options: Options) -> Order:
         "force": options.force,
         "out": options.out or root / "export" / (options.what or "").removeprefix("all"),
     }
-    return msgspec.convert(given, Order)
+    return msgspec.convert(given, ExportRequest)
 
 
-def _write_export(ledger: Ledger, order: Order) -> list[Made]:
+def _write_export(ledger: Ledger, order: ExportRequest) -> list[Made]:
     from errorbook.exporting.export import export as write
 
     return write(ledger, order, complain)
@@ -136,9 +136,9 @@ def _push(made: Made, repository: str, *, public: bool) -> str:
 
 def _send(ledger: Ledger, kind: str, settings: tuple[str, ...]) -> None:
     """Tell a sink everything that this run measured and that it was not told yet."""
-    from errorbook.exporting.trackers.feeding import Feed, Named
+    from errorbook.exporting.trackers.feeding import Feed, NamedSink
 
-    feed = Feed(ledger.root, [Named(kind, parse_options(settings))])
+    feed = Feed(ledger.root, [NamedSink(kind, parse_options(settings))])
     feed.tell(ledger)
     feed.finish(ledger)
     if feed.failures:

@@ -12,13 +12,13 @@ from errorbook.cli.options import JSON, TASK_OPTION, parse_options, print_json
 
 if TYPE_CHECKING:
     from errorbook.config import TaskSection
-    from errorbook.importing.book import Judged, Tally
+    from errorbook.importing.book import Judged, VerdictTally
     from errorbook.interfaces import Task
 
 _SHOWN = 60
 
 
-class Options(NamedTuple):
+class ImportOptions(NamedTuple):
     """The options of `import`."""
 
     task: str
@@ -45,7 +45,7 @@ def import_logs(file: Path, out: Path | None, as_json: bool, **given: Any) -> No
     from errorbook.importing import book as importing
     from errorbook.importing.logs.formats import read_log
 
-    options = Options(**given)
+    options = ImportOptions(**given)
     log = read_log(file)
     section, scorer_name = _make_section(options)
     click.echo(f"Read '{file}' as {log.format}.", err=True)
@@ -63,7 +63,7 @@ def import_logs(file: Path, out: Path | None, as_json: bool, **given: Any) -> No
         _show_import(importing.group_by_model(items), books)
 
 
-def _make_section(options: Options) -> tuple[TaskSection, str]:
+def _make_section(options: ImportOptions) -> tuple[TaskSection, str]:
     """The task as a run file would name it, and the name of its scorer."""
     from errorbook import plugins
     from errorbook.config import TaskSection
@@ -85,7 +85,7 @@ def _rescore(entries: Sequence[Any], task: str, scorer_name: str) -> list[Judged
         return list(rescore(entries, task, scorer, lambda done, total: watch(Event("score", 0, done, total, task))))
 
 
-def _default_out(file: Path, options: Options) -> Path:
+def _default_out(file: Path, options: ImportOptions) -> Path:
     """A folder for each content and choice of options, so that two imports never meet by accident."""
     from errorbook.records import digest
 
@@ -113,5 +113,5 @@ def _show_import(models: dict[str, list[Judged]], books: Sequence[Path]) -> None
         console.print(plain(f"The book is {book}. Next: errorbook report {book}"), soft_wrap=True)
 
 
-def _counts(counted: Tally) -> list[int]:
+def _counts(counted: VerdictTally) -> list[int]:
     return [counted.n, counted.right, counted.wrong, counted.unscorable, len(counted.disagree)]

@@ -28,7 +28,7 @@ def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
 
     path = scaffold.choose_path(target)
     scaffold.require_free(path, force)  # before anything is asked
-    scaffold.write_run_file(path, scaffold.Answers(**_collect_answers(given, yes)), force)
+    scaffold.write_run_file(path, scaffold.InitAnswers(**_collect_answers(given, yes)), force)
     click.echo(f"Wrote {path}. Next:\n  errorbook plan {path}\n  errorbook run {path}")
 
 

@@ -101,10 +101,10 @@ def _demo_name(config: Config, options: DemoOptions) -> str:
 
 def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:
     from errorbook import loop
-    from errorbook.exporting.trackers.feeding import Named, feeding
+    from errorbook.exporting.trackers.feeding import NamedSink, feeding
     from errorbook.render.terminal import show_progress
 
-    sinks = [Named(sink.kind, sink.options) for sink in config.sinks]
+    sinks = [NamedSink(sink.kind, sink.options) for sink in config.sinks]
     with show_progress(config.run.cycles) as watch, feeding(sinks, folder, watch, complain) as told:
         loop.run(config, folder, told, text)
     made = _conclude(folder, as_json)

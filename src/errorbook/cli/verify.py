@@ -11,7 +11,7 @@ import click
 from errorbook.cli.options import JSON, complain, print_json
 
 if TYPE_CHECKING:
-    from errorbook.importing.check_samples import Funnel
+    from errorbook.importing.check_samples import FileFunnel
     from errorbook.interfaces import Scorer, Task
     from errorbook.records import Example
 
@@ -64,7 +64,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
     click.echo(f"{seconds:.1f} s" + (f"; wrote {out}/accepted.jsonl and rejected.jsonl" if out else ""), err=True)
 
 
-def funnel_text(funnel: Funnel) -> str:
+def funnel_text(funnel: FileFunnel) -> str:
     """The funnel as text."""
     from errorbook.verify import REASONS
 

@@ -52,7 +52,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     broken: int = 0
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class CardSubject(msgspec.Struct, frozen=True, kw_only=True):
     """What the card is about: the export's kind, its checkpoint, and the name by which others know the base."""
 
     kind: Kind
@@ -61,7 +61,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     stored: str = ""
 
 
-def model_card(ledger: Ledger, report: Report, subject: Subject) -> str:
+def model_card(ledger: Ledger, report: Report, subject: CardSubject) -> str:
     """The card of a model."""
     report, config = sentences.for_readers(report), read_config(ledger)
     standing = subject.chosen.standing

@@ -22,7 +22,7 @@ What = Literal["adapter", "merged", "gguf", "samples", "card"]
 PARTS: tuple[What, ...] = get_args(What)
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to export, of which checkpoint, in which form; `out` is the folder, below which `all` makes one for each.
 
     `base` is what the base is called on the hub, if the run file names a folder.
@@ -49,7 +49,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 Told = Callable[[str], None]
 
 
-def export(ledger: Ledger, order: Order, told: Told) -> list[Made]:
+def export(ledger: Ledger, order: ExportRequest, told: Told) -> list[Made]:
     """Write what is ordered. Of `all`, a part that this run cannot give is said to be left out through `told`.
 
     Raises:
@@ -69,7 +69,7 @@ def export(ledger: Ledger, order: Order, told: Told) -> list[Made]:
     return made
 
 
-def _part(ledger: Ledger, report: Report, order: Order, what: What, folder: Path) -> Made:
+def _part(ledger: Ledger, report: Report, order: ExportRequest, what: What, folder: Path) -> Made:
     chosen = choose(ledger, order.checkpoint, base_is_final=what in {"samples", "card"})
     manifest = Manifest(what=what, run=report.name, checkpoint=chosen.checkpoint.hash, errorbook=__version__)
     with fill_folder(folder, manifest, force=order.force) as making:
@@ -85,7 +85,7 @@ def _part(ledger: Ledger, report: Report, order: Order, what: What, folder: Path
     return Made(what=what, folder=folder, files=names, bytes=sum(path.stat().st_size for path in files))
 
 
-def _model(ledger: Ledger, report: Report, order: Order, part: tuple[card.Kind, Chosen], making: Path) -> str:
+def _model(ledger: Ledger, report: Report, order: ExportRequest, part: tuple[card.Kind, Chosen], making: Path) -> str:
     """Write the weights of one form, or none for the card alone, and return the card."""
     kind, chosen = part
     config = read_config(ledger)
@@ -98,5 +98,5 @@ def _model(ledger: Ledger, report: Report, order: Order, part: tuple[card.Kind, 
     elif kind == "gguf":
         gguf.write_gguf(source, making)
         stored = "float16"
-    subject = card.Subject(kind=kind, chosen=chosen, base=base, stored="" if stored == "float32" else stored)
+    subject = card.CardSubject(kind=kind, chosen=chosen, base=base, stored="" if stored == "float32" else stored)
     return card.model_card(ledger, report, subject)

@@ -25,7 +25,7 @@ Form = Literal["jsonl", "chat", "alpaca", "datasets"]
 FORMS: tuple[Form, ...] = ("jsonl", "chat", "alpaca", "datasets")
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class SampleRow(msgspec.Struct, frozen=True, kw_only=True):
     """One sample, or one rejected draft, with its lineage.
 
     `prompt` and `completion` are what the target is trained on, before its chat template; a rejected draft has none.
@@ -73,7 +73,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     pairs: bool = False
 
 
-def rows(ledger: Ledger, wanted: Wanted) -> Iterator[Row]:
+def rows(ledger: Ledger, wanted: Wanted) -> Iterator[SampleRow]:
     """The run's samples in order, each cycle's rejected drafts after its samples if they are wanted.
 
     Raises:
@@ -111,7 +111,7 @@ def rows(ledger: Ledger, wanted: Wanted) -> Iterator[Row]:
                 yield _row(ledger, draft, reason=rejection.reason, detail=rejection.detail, **told)
 
 
-def write(folder: Path, form: Form, found: Iterable[Row]) -> int:
+def write(folder: Path, form: Form, found: Iterable[SampleRow]) -> int:
     """Write the rows in one form below a folder, and return how many there are.
 
     Raises:
@@ -127,7 +127,7 @@ def write(folder: Path, form: Form, found: Iterable[Row]) -> int:
     return _counted(count)
 
 
-def as_form(row: Row, form: Form) -> Row | dict[str, Any]:
+def as_form(row: SampleRow, form: Form) -> SampleRow | dict[str, Any]:
     """One row as a form has it: the record itself, a conversation, or an instruction with its output."""
     if form == "chat":
         return {"messages": _messages(row)}
@@ -136,13 +136,13 @@ def as_form(row: Row, form: Form) -> Row | dict[str, Any]:
     return row
 
 
-def _messages(row: Row) -> list[dict[str, str]]:
+def _messages(row: SampleRow) -> list[dict[str, str]]:
     if not row.prompt:
         return []
     return [{"role": "user", "content": row.prompt}, {"role": "assistant", "content": row.completion}]
 
 
-def _write_parquet(folder: Path, found: list[Row]) -> int:
+def _write_parquet(folder: Path, found: list[SampleRow]) -> int:
     """One table with a column for each field and the conversation, where `load_dataset` looks for it."""
     try:
         import pyarrow as pa
@@ -157,7 +157,7 @@ def _write_parquet(folder: Path, found: list[Row]) -> int:
     special |= dict.fromkeys(("difficulty", "cycle"), pa.int64())
     special |= dict.fromkeys(("trained", "kept", "corrected"), pa.bool_())
     turn = pa.struct([("role", pa.string()), ("content", pa.string())])
-    columns = [(name, special.get(name, pa.string())) for name in Row.__struct_fields__]
+    columns = [(name, special.get(name, pa.string())) for name in SampleRow.__struct_fields__]
     rows = [{**msgspec.structs.asdict(row), "messages": _messages(row)} for row in found]
     table = pa.Table.from_pylist(rows, schema=pa.schema([*columns, ("messages", pa.list_(turn))]))
     (folder / "data").mkdir()
@@ -175,7 +175,7 @@ def _cycles(ledger: Ledger) -> range:
     return range(1, read_config(ledger).run.cycles + 1)
 
 
-def _row(ledger: Ledger, text: Sample | Draft, **told: Any) -> Row:
+def _row(ledger: Ledger, text: Sample | Draft, **told: Any) -> SampleRow:
     """A row of a sample or a draft, with the diagnosis and the mistake that it was written against."""
     draft = text if isinstance(text, Draft) else ledger.get(Draft, text.draft)
     diagnosis = ledger.get(Diagnosis, draft.diagnosis) if draft and draft.diagnosis else None
@@ -190,7 +190,7 @@ def _row(ledger: Ledger, text: Sample | Draft, **told: Any) -> Row:
             "mistaken_question": example.question if example else "",
             "wrong_response": _text(response),
         }
-    return Row(
+    return SampleRow(
         task=text.task,
         question=text.question,
         answer=text.answer,

@@ -52,7 +52,7 @@ class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
     method: str
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class VerdictTally(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of the verdicts, and where label and scorer differ."""
 
     n: int
@@ -131,10 +131,10 @@ def rescore(
         progress(start + len(block), len(entries))
 
 
-def tally(items: Sequence[Judged]) -> Tally:
+def tally(items: Sequence[Judged]) -> VerdictTally:
     """Count the verdicts; a response without a label never disagrees."""
     counts = Counter(item.score.verdict for item in items)
-    return Tally(
+    return VerdictTally(
         n=len(items),
         right=counts["right"],
         wrong=counts["wrong"],

@@ -37,7 +37,7 @@ class Rules(NamedTuple):
     near: float
 
 
-class Funnel(msgspec.Struct, frozen=True, kw_only=True):
+class FileFunnel(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a file. `rejected` counts first reasons; `found` what each check finds, also in rejected ones."""
 
     samples: int
@@ -49,7 +49,7 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     answers: str
 
 
-class Outcome(NamedTuple):
+class SampleOutcome(NamedTuple):
     """One sample and what was decided."""
 
     line: SampleRow
@@ -58,14 +58,14 @@ class Outcome(NamedTuple):
 
 def check_samples(
     path: Path, rules: Rules, out: Path | None = None, keep: bool = False
-) -> tuple[Funnel, list[Outcome]]:
+) -> tuple[FileFunnel, list[SampleOutcome]]:
     """Check a file; with `out`, write accepted.jsonl and rejected.jsonl there; outcomes are returned if `keep` asks.
 
     Raises:
         DataError: The file is missing or malformed.
     """
     tally = _Tally(rules)
-    kept: list[Outcome] = []
+    kept: list[SampleOutcome] = []
     if out is None:
         for outcome in _decide(path, rules):
             tally.add(outcome)
@@ -79,7 +79,7 @@ def check_samples(
     return tally.funnel(), kept
 
 
-def _decide(path: Path, rules: Rules) -> Iterator[Outcome]:
+def _decide(path: Path, rules: Rules) -> Iterator[SampleOutcome]:
     tasks = {rules.task.name: (rules.task, rules.scorer)}
     taken = Taken(rules.near, (example.question for example in rules.train))
     sums = {rules.task.name} if isinstance(rules.task, Solver) else set()
@@ -89,7 +89,7 @@ def _decide(path: Path, rules: Rules) -> Iterator[Outcome]:
     while block := list(itertools.islice(lines, _BLOCK)):
         decided = verify([line.draft for line in block], tasks, taken, protected, evidence)
         for line, decision in zip(block, decided, strict=True):
-            yield Outcome(line, decision)
+            yield SampleOutcome(line, decision)
 
 
 class _Tally:
@@ -106,7 +106,7 @@ class _Tally:
         evidence = Evidence(trust_answers=not isinstance(rules.task, Solver))
         self._known = Known(tasks={rules.task.name: (rules.task, rules.scorer)}, evidence=evidence)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: SampleOutcome) -> None:
         """Count one more."""
         draft, decision = outcome.line.draft, outcome.decision
         found = {"repeated": self._is_repeated(draft.question)}
@@ -128,10 +128,10 @@ class _Tally:
         self._seen.add(key)
         return again
 
-    def funnel(self) -> Funnel:
+    def funnel(self) -> FileFunnel:
         """The counts so far."""
         rules = self._rules
-        return Funnel(
+        return FileFunnel(
             samples=self._accepted + self._reasons.total(),
             accepted=self._accepted,
             rejected={reason: self._reasons[reason] for reason in REASONS if self._reasons[reason]},
@@ -142,7 +142,7 @@ class _Tally:
         )
 
 
-def _write(outcome: Outcome, accepted: IO[bytes], rejected: IO[bytes]) -> None:
+def _write(outcome: SampleOutcome, accepted: IO[bytes], rejected: IO[bytes]) -> None:
     row = outcome.line.row
     if isinstance(outcome.decision, Rejection):
         why = {"line": row.number, "reason": outcome.decision.reason, "detail": outcome.decision.detail}

@@ -41,7 +41,7 @@ class NewAnswer(NamedTuple):
     example: str
 
 
-class Answer(NamedTuple):
+class BareResponse(NamedTuple):
     """One response of an evaluation, without its text."""
 
     example: str
@@ -103,21 +103,21 @@ def evaluations(ledger: Ledger) -> list[tuple[int, Evaluation]]:
     return [(seq, msgspec.json.decode(body, type=Evaluation)) for seq, body in rows]
 
 
-def answers_of(ledger: Ledger, evaluation: int, after: str, limit: int) -> list[Answer]:
+def answers_of(ledger: Ledger, evaluation: int, after: str, limit: int) -> list[BareResponse]:
     """The evaluation's next responses in the order of their example ids, at most so many."""
     rows = ledger.connection.execute(
         "SELECT example, verdict, seq FROM responses WHERE evaluation = ? AND example > ? ORDER BY example LIMIT ?",
         (evaluation, after, limit),
     )
-    return [Answer(*row) for row in rows]
+    return [BareResponse(*row) for row in rows]
 
 
-def answer_to(ledger: Ledger, evaluation: int, example: str) -> Answer | None:
+def answer_to(ledger: Ledger, evaluation: int, example: str) -> BareResponse | None:
     """The evaluation's response to one example, or None."""
     row = ledger.connection.execute(
         "SELECT example, verdict, seq FROM responses WHERE evaluation = ? AND example = ?", (evaluation, example)
     ).fetchone()
-    return None if row is None else Answer(*row)
+    return None if row is None else BareResponse(*row)
 
 
 def has_answers(ledger: Ledger, evaluation: int, upto: int) -> bool:

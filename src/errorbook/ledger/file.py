@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     parent: str = ""
 
 
-class Tally(NamedTuple):
+class ResponseTally(NamedTuple):
     """Counts of one evaluation's responses."""
 
     n: int
@@ -45,7 +45,7 @@ class Tally(NamedTuple):
     tokens: int
 
 
-class Answers(NamedTuple):
+class SkillCount(NamedTuple):
     """How many examples of one skill two evaluations answered so; `after` is None if the second did not answer."""
 
     skill: str
@@ -71,7 +71,7 @@ class Ledger:
         self._sql = connection
         self.path = path
         self._evaluations: dict[str, int] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, ResponseTally] = {}
         self._cost, self._cost_upto = 0.0, 0
 
     @property
@@ -240,7 +240,7 @@ class Ledger:
         row = self._sql.execute(query, values).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=Response)
 
-    def tally(self, evaluation: Evaluation) -> Tally:
+    def tally(self, evaluation: Evaluation) -> ResponseTally:
         """Counts of the evaluation's responses so far."""
         if evaluation.hash in self._tallies:
             return self._tallies[evaluation.hash]
@@ -249,7 +249,7 @@ class Ledger:
             " sum(truncated), sum(tokens) FROM responses WHERE evaluation = ?",
             (self._evaluation(evaluation.hash),),
         ).fetchone()
-        found = Tally(*(int(value or 0) for value in row))
+        found = ResponseTally(*(int(value or 0) for value in row))
         if found.n == evaluation.n:  # no response is ever added to it, or changed
             self._tallies[evaluation.hash] = found
         return found
@@ -264,7 +264,7 @@ class Ledger:
         values = self._evaluation(after.hash), self._evaluation(before.hash)
         return int(self._sql.execute(query, values).fetchone()[0])
 
-    def by_skill(self, before: Evaluation, after: Evaluation | None) -> list[Answers]:
+    def by_skill(self, before: Evaluation, after: Evaluation | None) -> list[SkillCount]:
         """Counts of what two evaluations answered, by the recorded examples' skill; without one they are left out."""
         rows = self._sql.execute(
             "SELECT json_extract(r.body, '$.skill') AS skill, a.verdict, a.truncated, b.verdict, b.truncated, count(*)"
@@ -277,7 +277,7 @@ class Ledger:
                 self._evaluation(before.hash),
             ),
         )
-        return [Answers(skill, old, bool(cut), new, bool(new_cut), n) for skill, old, cut, new, new_cut, n in rows]
+        return [SkillCount(skill, old, bool(cut), new, bool(new_cut), n) for skill, old, cut, new, new_cut, n in rows]
 
     def _evaluation(self, hash: str) -> int:
         if hash not in self._evaluations:

@@ -16,19 +16,19 @@ from errorbook.records import Evaluation, Record, Response
 T = TypeVar("T", bound=Record)
 
 
-class Origin(NamedTuple):
+class RecordOrigin(NamedTuple):
     """Where a record stands: the cycle that it was made in, and the hash of the record that led to it."""
 
     cycle: int
     parent: str
 
 
-def find_origin(ledger: Ledger, kind: type[Record], hash: str) -> Origin | None:
+def find_origin(ledger: Ledger, kind: type[Record], hash: str) -> RecordOrigin | None:
     """Cycle and parent of the record of this kind with this content hash, or None if there is none."""
     row = ledger.connection.execute(
         "SELECT cycle, parent FROM records WHERE hash = ? AND kind = ? ORDER BY seq", (hash, kind.__name__)
     ).fetchone()
-    return None if row is None else Origin(*row)
+    return None if row is None else RecordOrigin(*row)
 
 
 def find_children(ledger: Ledger, kind: type[T], parent: str) -> list[tuple[int, T]]:

@@ -16,7 +16,7 @@ import msgspec
 from errorbook.llm import structured
 from errorbook.llm.budget import NANO
 from errorbook.llm.endpoint import Reply
-from errorbook.llm.orders import Bought, Group, Order, Outcome, Unbought
+from errorbook.llm.orders import Bought, Order, OrderGroup, Outcome, Unbought
 from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, K, Message, Rejected, Result, T, Usage
 
 TRIES = 3
@@ -45,7 +45,7 @@ class Buyer(Protocol):
         """The caller has nothing else to do: for how many seconds it is to wait. Raises if all waiting is vain."""
         ...
 
-    def halt(self, group: Group) -> None:
+    def halt(self, group: OrderGroup) -> None:
         """Nothing of a group is wanted any more."""
         ...
 
@@ -78,7 +78,7 @@ class Asking(Generic[K, T]):
         self._buyer = buyer
         self._check = check
         self._tries = tries
-        self._group = Group()
+        self._group = OrderGroup()
         self._arrived: queue.SimpleQueue[tuple[_Work[K], Outcome]] = queue.SimpleQueue()
         self._open = 0
         self._stop: BaseException | None = None

@@ -8,7 +8,7 @@ import msgspec
 
 from errorbook.llm.endpoint import Endpoint, Request
 from errorbook.llm.faults import Lost, classify_refusal, read_message
-from errorbook.llm.http import Answer, Http
+from errorbook.llm.http import Http, ServerAnswer
 
 MOST_REQUESTS = 20_000
 MOST_BYTES = 90_000_000
@@ -173,7 +173,7 @@ class AnthropicBatches:
         return BatchReply(line.custom_id, 0, b"")
 
 
-def _value(endpoint: Endpoint, answer: Answer) -> dict[str, Any]:
+def _value(endpoint: Endpoint, answer: ServerAnswer) -> dict[str, Any]:
     """The object that a server has sent. Raises what a refusal stands for, or Lost if it is no object."""
     if answer.status != 200:
         raise classify_refusal(endpoint, answer.status, answer.headers, answer.body, known_good=False)
@@ -183,7 +183,7 @@ def _value(endpoint: Endpoint, answer: Answer) -> dict[str, Any]:
         raise Lost(f"the server sent no JSON object ({read_message(answer.body)})") from None
 
 
-def _lines(endpoint: Endpoint, answer: Answer, kind: type[Any]) -> list[Any]:
+def _lines(endpoint: Endpoint, answer: ServerAnswer, kind: type[Any]) -> list[Any]:
     if answer.status != 200:
         raise classify_refusal(endpoint, answer.status, answer.headers, answer.body, known_good=True)
     try:

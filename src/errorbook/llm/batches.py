@@ -19,8 +19,8 @@ from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, e
 from errorbook.llm.dialects import Dialects
 from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
 from errorbook.llm.faults import Fault, Lost, Refused, read_message
-from errorbook.llm.http import Http, Limits
-from errorbook.llm.orders import Bought, Group, Order, Outcome, Stopped, Terms, Unbought, read_outcome
+from errorbook.llm.http import Http, HttpLimits
+from errorbook.llm.orders import Bought, Order, OrderGroup, Outcome, Stopped, Terms, Unbought, read_outcome
 from errorbook.llm.pace import compute_backoff
 from errorbook.llm.records import Ask
 from errorbook.llm.redact import collect_secrets, redact
@@ -94,7 +94,7 @@ class BatchDesk:
             self._end(error)
         return 0.0
 
-    def halt(self, group: Group) -> None:
+    def halt(self, group: OrderGroup) -> None:
         """See `Buyer`: batches under way are left to finish, their results are fetched another time."""
         group.halted = True
         self._fresh = {key: order for key, order in self._fresh.items() if not order.unwanted}
@@ -257,7 +257,7 @@ class BatchDesk:
             self._runner.run(self._open_http(headers))
 
     async def _open_http(self, headers: Mapping[str, str]) -> None:
-        self._http = Http(headers, Limits(seconds=600.0, max_bytes=1_000_000_000), 4)
+        self._http = Http(headers, HttpLimits(seconds=600.0, max_bytes=1_000_000_000), 4)
 
     def _call(self, make: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """One call to the batch API, sent again while the server is away or busy. Raises ModelError."""

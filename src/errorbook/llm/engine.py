@@ -27,7 +27,7 @@ from errorbook.llm.batches import BatchDesk
 from errorbook.llm.budget import Amount, Budget, Price, Purse
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.exchange import Exchange
-from errorbook.llm.orders import Group, Order, Terms, read_outcome
+from errorbook.llm.orders import Order, OrderGroup, Terms, read_outcome
 from errorbook.llm.pace import Pace
 from errorbook.llm.records import Ask, K, Result, T
 from errorbook.llm.store import Store, Ticket
@@ -136,7 +136,7 @@ class Engine:
             raise StageError("The engine's background thread has ended unexpectedly; run again, what is done is kept.")
         return 1.0
 
-    def halt(self, group: Group) -> None:
+    def halt(self, group: OrderGroup) -> None:
         """See `Buyer`."""
         group.halted = True
         if self._thread is not None:

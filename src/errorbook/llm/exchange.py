@@ -18,7 +18,7 @@ from errorbook.llm import faults
 from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
 from errorbook.llm.dialects import Dialects
 from errorbook.llm.endpoint import Endpoint, Reply
-from errorbook.llm.http import Answer, Http
+from errorbook.llm.http import Http, ServerAnswer
 from errorbook.llm.orders import Bought, Order, Outcome, Stopped, Terms, Unbought
 from errorbook.llm.pace import Pace, compute_backoff
 from errorbook.llm.redact import collect_secrets, redact
@@ -221,7 +221,7 @@ class Exchange:
             self._deliver(order, Stopped(error))
             self._stop_all(error)
 
-    def _judge(self, order: Order, answer: Answer) -> Exception:
+    def _judge(self, order: Order, answer: ServerAnswer) -> Exception:
         """What a refusal means; a dialect that the server does not speak is changed and costs no attempt."""
         body = answer.body
         if answer.status in {400, 422} and self._dialects.refused(order.dialect, body, order.ask):
@@ -232,7 +232,7 @@ class Exchange:
             self._pace.hold(self.loop.time() + wait)
         return fault
 
-    def _landed(self, order: Order, answer: Answer, reply: Reply) -> None:
+    def _landed(self, order: Order, answer: ServerAnswer, reply: Reply) -> None:
         """A reply: settle its cost, and keep its slot until it is on the disk.
 
         So whenever the process dies, no more replies are lost than requests were allowed in the air.

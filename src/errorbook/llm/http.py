@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _JSON = {"Content-Type": "application/json"}
 
 
-class Limits(NamedTuple):
+class HttpLimits(NamedTuple):
     """`seconds` for a whole request, `connect_seconds` of them for the connection; `max_bytes` of one reply."""
 
     seconds: float = 300.0
@@ -28,7 +28,7 @@ class Limits(NamedTuple):
     max_bytes: int = 8_000_000
 
 
-class Answer(NamedTuple):
+class ServerAnswer(NamedTuple):
     """What a server sent."""
 
     status: int
@@ -39,7 +39,9 @@ class Answer(NamedTuple):
 class Http:
     """A pool of connections. Use it within one event loop, and close it there."""
 
-    def __init__(self, headers: Mapping[str, str], limits: Limits, connections: int, *, proxies: bool = False) -> None:
+    def __init__(
+        self, headers: Mapping[str, str], limits: HttpLimits, connections: int, *, proxies: bool = False
+    ) -> None:
         import aiohttp
 
         self._limits = limits
@@ -51,11 +53,11 @@ class Http:
             trust_env=proxies,
         )
 
-    async def post(self, url: str, body: bytes) -> Answer:
+    async def post(self, url: str, body: bytes) -> ServerAnswer:
         """Send a JSON body. Raises Away, Lost, or ModelError for an address that is none."""
         return await self.send("POST", url, body)
 
-    async def send(self, method: str, url: str, data: aiohttp.FormData | bytes | None = None) -> Answer:
+    async def send(self, method: str, url: str, data: aiohttp.FormData | bytes | None = None) -> ServerAnswer:
         """Send a form, a JSON body or nothing. Raises as `post` does."""
         import aiohttp
 
@@ -63,7 +65,7 @@ class Http:
             async with self._session.request(
                 method, url, data=data, headers=_JSON if isinstance(data, bytes) else None, allow_redirects=False
             ) as response:
-                return Answer(response.status, response.headers, await self._read(response))
+                return ServerAnswer(response.status, response.headers, await self._read(response))
         except aiohttp.InvalidURL:
             raise ModelError(f"'{url}' is no web address; correct base_url.") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError) as error:
@@ -73,7 +75,7 @@ class Http:
         except (aiohttp.ClientError, OSError) as error:
             raise Lost(f"the connection was cut ({_plain(error)})") from None
 
-    async def upload(self, url: str, purpose: str, file: bytes) -> Answer:
+    async def upload(self, url: str, purpose: str, file: bytes) -> ServerAnswer:
         """Send a file with its purpose as a form. Raises as `post` does."""
         import aiohttp
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from errorbook.llm import faults
 from errorbook.llm.budget import NOTHING
 from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
-from errorbook.llm.http import Limits
+from errorbook.llm.http import HttpLimits
 from errorbook.llm.records import Ask
 from errorbook.llm.store import StoredReply
 
@@ -23,7 +23,7 @@ class Terms(NamedTuple):
     attempts: int = 8
     patience: float = 30.0
     first_wait: float = 0.25
-    limits: Limits = Limits()
+    limits: HttpLimits = HttpLimits()
     proxies: bool = False
     poll: float = 30.0
 
@@ -54,7 +54,7 @@ Outcome = Bought | Unbought | Stopped
 _NO_REQUEST = Request("", b"")
 
 
-class Group:
+class OrderGroup:
     """The orders of one caller; `halted` means that nothing of it is to be sent any more."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Group:
 class Order:
     """One request to buy, by one caller or several; each one's `deliver` is called once, in any thread."""
 
-    def __init__(self, key: str, ask: Ask, group: Group, deliver: Callable[[Outcome], None]) -> None:
+    def __init__(self, key: str, ask: Ask, group: OrderGroup, deliver: Callable[[Outcome], None]) -> None:
         self.key = key
         self.ask = ask
         self.buyers = [(group, deliver)]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from errorbook.render.words import count
 
 if TYPE_CHECKING:
-    from errorbook.report.compare_runs import Choice, Compared, Paired
+    from errorbook.report.compare_runs import CheckpointChoice, Compared, Paired
 
 
-def choice_text(choice: Choice) -> str:
+def choice_text(choice: CheckpointChoice) -> str:
     """What a checkpoint is: 'the base model', 'the candidate of cycle 2, rejected'."""
     if choice.name == "base":
         return "the base model"

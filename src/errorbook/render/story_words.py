@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from errorbook.report.draft_story import Trained
-from errorbook.report.question_story import Answer, Point, Story, Study
+from errorbook.report.question_story import CheckpointAnswer, CheckpointPoint, Story, Study
 
 ASSOCIATION = "Association, not proof: the same training had many other lessons."
 _USES = {
@@ -32,7 +32,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     anchor: str = ""
 
 
-def named(point: Point) -> str:
+def named(point: CheckpointPoint) -> str:
     """A checkpoint in words: "base model", "model of cycle 2", "candidate of cycle 2, not kept"."""
     if point.cycle == 0:
         return "base model"
@@ -67,7 +67,7 @@ def effect(story: Story) -> str:
     return f"{after}, after {len(samples)} {noun} written for it {'was' if len(samples) == 1 else 'were'} trained on."
 
 
-def _after(story: Story, answer: Answer) -> Iterator[Moment]:
+def _after(story: Story, answer: CheckpointAnswer) -> Iterator[Moment]:
     """What one checkpoint answered, and then what was made of that: it belongs to the cycle that begins with it."""
     point, score = answer.point, answer.response.score
     taken = f"“{_short(score.extracted)}” was read from it" if score.extracted else "no answer was read from it"

@@ -20,7 +20,7 @@ from errorbook.report.records import (
     Point,
     Relearnt,
     Report,
-    Result,
+    TaskResult,
     Versus,
 )
 
@@ -67,7 +67,7 @@ def for_readers(report: Report) -> Report:
     if not report.final_is_base:
         return report
     tasks = {
-        task: {split: Result(role=result.role, base=result.base) for split, result in splits.items()}
+        task: {split: TaskResult(role=result.role, base=result.base) for split, result in splits.items()}
         for task, splits in report.tasks.items()
     }
     return msgspec.structs.replace(
@@ -244,7 +244,7 @@ def again_text(item: Relearnt) -> str:
     )
 
 
-def guard_text(name: str, result: Result, alpha: float) -> str:
+def guard_text(name: str, result: TaskResult, alpha: float) -> str:
     """What a guard's test against its margin showed at `alpha`, or an empty text if there is none."""
     if result.worse_p is None or result.margin is None or result.difference is None:
         return ""

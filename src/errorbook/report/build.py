@@ -13,7 +13,7 @@ from errorbook.config import Config, TaskSection
 from errorbook.corrections.inbox import count_left_out
 from errorbook.ledger import keys
 from errorbook.ledger.counts import Letters, count_corrections, count_per_cycle, count_rejections, read_diagnoses
-from errorbook.ledger.file import Answers, Ledger
+from errorbook.ledger.file import Ledger, SkillCount
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
 from errorbook.records import (
     Checkpoint,
@@ -40,9 +40,9 @@ from errorbook.report.records import (
     Funnel,
     Relearnt,
     Report,
-    Result,
     SkillResult,
     Spending,
+    TaskResult,
     TrainingResult,
     accuracy_of,
     difference_of,
@@ -106,9 +106,9 @@ def is_finished(ledger: Ledger, config: Config, decisions: list[Decision]) -> bo
     return decided and tested
 
 
-def _tasks(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters) -> dict[str, dict[str, Result]]:
+def _tasks(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters) -> dict[str, dict[str, TaskResult]]:
     """Results by task and split, for what the base model was asked."""
-    found: dict[str, dict[str, Result]] = {}
+    found: dict[str, dict[str, TaskResult]] = {}
     for task in config.tasks:
         found[task.name] = {}
         for split in SPLITS:
@@ -119,14 +119,16 @@ def _tasks(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters
     return found
 
 
-def _result(ledger: Ledger, letters: Letters, task: TaskSection, base: Evaluation, final: Evaluation | None) -> Result:
+def _result(
+    ledger: Ledger, letters: Letters, task: TaskSection, base: Evaluation, final: Evaluation | None
+) -> TaskResult:
     accuracy = accuracy_of(ledger, base)
     if final is None or accuracy.n < accuracy.planned:
-        return Result(role=task.role, base=accuracy)
+        return TaskResult(role=task.role, base=accuracy)
     pairing = letters.pairing(base, final)
     fixed, broken = pairing.fixed, pairing.broken
     guards = task.role == "guard"
-    return Result(
+    return TaskResult(
         role=task.role,
         base=accuracy,
         final=accuracy_of(ledger, final),
@@ -151,7 +153,7 @@ def _skills(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[Ski
 
 
 def _skills_of(ledger: Ledger, base: Evaluation, final: Evaluation | None) -> Iterator[SkillResult]:
-    groups: defaultdict[str, list[Answers]] = defaultdict(list)
+    groups: defaultdict[str, list[SkillCount]] = defaultdict(list)
     for group in ledger.by_skill(base, final):
         groups[group.skill].append(group)
     for skill, found in sorted(groups.items()):

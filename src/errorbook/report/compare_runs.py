@@ -53,7 +53,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.run}:{self.name}"
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class CheckpointChoice(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint that a run has; a candidate has its scale, and its decision if one was made."""
 
     name: str
@@ -96,7 +96,7 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: int = 0
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """One question with both verdicts and what was read as the answer."""
 
     task: str
@@ -122,18 +122,18 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 # Which checkpoint --------------------------------------------------------------------------------------------------
 
 
-def list_choices(ledger: Ledger) -> list[Choice]:
+def list_choices(ledger: Ledger) -> list[CheckpointChoice]:
     """The checkpoints of a run that answered something: base, final, and every candidate, in their order."""
     points = Checkpoints(ledger)
     answered = {item.checkpoint for item in ledger.all(Evaluation)}
-    found = [Choice(name="base", checkpoint=points.base, is_base=True)] if points.base else []
+    found = [CheckpointChoice(name="base", checkpoint=points.base, is_base=True)] if points.base else []
     if points.decisions:
-        found.append(Choice(name="final", checkpoint=points.final, is_base=points.final_is_base))
+        found.append(CheckpointChoice(name="final", checkpoint=points.final, is_base=points.final_is_base))
     chosen = {decision.candidate: decision for decision in points.decisions}
     for candidate in ledger.all(Checkpoint):
         if candidate.parent and candidate.hash in answered:
             hash, decision = candidate.hash, chosen.get(candidate.hash)
-            found.append(Choice(name=hash[:8], checkpoint=hash, scale=candidate.scale, decision=decision))
+            found.append(CheckpointChoice(name=hash[:8], checkpoint=hash, scale=candidate.scale, decision=decision))
     return found
 
 
@@ -215,12 +215,12 @@ def open_pairs(a: Side, b: Side, row: Paired) -> Iterator[Pairs]:
         yield pairs
 
 
-def list_items(a: Side, b: Side, row: Paired, shown: Shown, size: int) -> list[Item]:
+def list_items(a: Side, b: Side, row: Paired, shown: Shown, size: int) -> list[ComparedQuestion]:
     """The first items of one task and split, regressions first."""
     with open_pairs(a, b, row) as pairs:
         found = pairs.page(SHOWN[shown], None, size)
     return [
-        Item(
+        ComparedQuestion(
             task=row.task,
             split=row.split,
             example=pair.place.example,

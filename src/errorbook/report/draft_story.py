@@ -64,7 +64,7 @@ class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
     trained: tuple[Trained, ...] = ()
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class NamedCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call with its content hash, its name in addresses."""
 
     call: Call
@@ -76,7 +76,7 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """What one request for drafts came to; `call` is None if the ledger has drafts without one."""
 
     assignment: str
-    call: Asked | None
+    call: NamedCall | None
     failure: Failure | None
     drafts: tuple[DraftLine, ...]
 
@@ -121,7 +121,7 @@ def trained_on(ledger: Ledger, sources: Iterable[str], use: Use) -> tuple[Traine
 def list_writings(ledger: Ledger, diagnosis: str) -> tuple[Writing, ...]:
     """Every request for drafts against one diagnosis, the rounds that filled gaps included, in order."""
     calls = {
-        call.subject: Asked(call=call, hash=call.hash, cycle=cycle)
+        call.subject: NamedCall(call=call, hash=call.hash, cycle=cycle)
         for cycle, call in find_children(ledger, Call, diagnosis)
     }
     failures = {failure.subject: failure for _, failure in find_children(ledger, Failure, diagnosis)}
@@ -151,10 +151,10 @@ def writing_of(ledger: Ledger, draft: Draft) -> Writing:
     )
 
 
-def asked(ledger: Ledger, call: Call) -> Asked:
+def asked(ledger: Ledger, call: Call) -> NamedCall:
     """A call with its hash and cycle."""
     place = find_origin(ledger, Call, call.hash)
-    return Asked(call=call, hash=call.hash, cycle=place.cycle if place else 0)
+    return NamedCall(call=call, hash=call.hash, cycle=place.cycle if place else 0)
 
 
 def _names(sample: Sample | None, corrections: tuple[Correction, ...]) -> list[str]:

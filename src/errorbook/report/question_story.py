@@ -30,8 +30,8 @@ from errorbook.records import (
     Verdict,
 )
 from errorbook.report.draft_story import (
-    Asked,
     DraftLine,
+    NamedCall,
     Trained,
     Writing,
     asked,
@@ -44,7 +44,7 @@ from errorbook.report.draft_story import (
 from errorbook.report.fates import Fate, fate_of
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class CheckpointPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint as readers know it: the base (cycle 0) or a candidate of a cycle.
 
     `outcome` is what was decided of that cycle, empty until then; `kept` whether later cycles build on it.
@@ -57,10 +57,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     scale: float = 1.0
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class CheckpointAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What one checkpoint answered, what people corrected about it, and the trainings that used the answer itself."""
 
-    point: Point
+    point: CheckpointPoint
     response: Response
     hash: str
     corrections: tuple[Correction, ...] = ()
@@ -89,8 +89,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     """What the instructor made of one wrong answer: a diagnosis with the drafts against it, or a failure."""
 
     cycle: int
-    answer: Answer
-    call: Asked | None
+    answer: CheckpointAnswer
+    call: NamedCall | None
     diagnosis: Diagnosis | None = None
     hash: str = ""
     failure: Failure | None = None
@@ -107,11 +107,11 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """One question: every answer to it in the order of the checkpoints, and every study of a wrong one."""
 
     example: Example
-    answers: tuple[Answer, ...]
+    answers: tuple[CheckpointAnswer, ...]
     studies: tuple[Study, ...]
 
     @property
-    def kept(self) -> tuple[Answer, ...]:
+    def kept(self) -> tuple[CheckpointAnswer, ...]:
         """The answers of the base and of every checkpoint that was kept."""
         return tuple(answer for answer in self.answers if answer.point.kept)
 
@@ -138,7 +138,7 @@ class DraftStory(msgspec.Struct, frozen=True, kw_only=True):
 class CallStory(msgspec.Struct, frozen=True, kw_only=True):
     """One call: what it was about, and what came of it."""
 
-    asked: Asked
+    asked: NamedCall
     example: Example | None = None
     diagnosis: Diagnosis | None = None
     failure: Failure | None = None
@@ -177,7 +177,7 @@ def read_call_story(ledger: Ledger, hash: str) -> CallStory | None:
     return tell(ledger, asked(ledger, call))
 
 
-def list_points(ledger: Ledger) -> list[Point]:
+def list_points(ledger: Ledger) -> list[CheckpointPoint]:
     """The base and every candidate in the order of the cycles; of one cycle, in the order of their scales."""
     known = Checkpoints(ledger)
     decided = {decision.cycle: decision for decision in known.decisions}
@@ -189,7 +189,9 @@ def list_points(ledger: Ledger) -> list[Point]:
             outcome: Outcome | Literal[""] = decision.outcome if decision else ""
             if decision and not kept and decision.outcome == "accept":
                 outcome = "reject"  # another scale of the same training was kept
-            point = Point(hash=checkpoint.hash, cycle=cycle, outcome=outcome, kept=kept, scale=checkpoint.scale)
+            point = CheckpointPoint(
+                hash=checkpoint.hash, cycle=cycle, outcome=outcome, kept=kept, scale=checkpoint.scale
+            )
             found.append(point)
     return found
 
@@ -197,7 +199,7 @@ def list_points(ledger: Ledger) -> list[Point]:
 # The parts of a question's story ----------------------------------------------------------------------------------
 
 
-def _answers(ledger: Ledger, example: Example) -> tuple[Answer, ...]:
+def _answers(ledger: Ledger, example: Example) -> tuple[CheckpointAnswer, ...]:
     known = Checkpoints(ledger)
     answers = []
     for point in list_points(ledger):
@@ -208,9 +210,9 @@ def _answers(ledger: Ledger, example: Example) -> tuple[Answer, ...]:
     return tuple(answers)
 
 
-def _answer(ledger: Ledger, point: Point, response: Response) -> Answer:
+def _answer(ledger: Ledger, point: CheckpointPoint, response: Response) -> CheckpointAnswer:
     hash = response.hash
-    return Answer(
+    return CheckpointAnswer(
         point=point,
         response=response,
         hash=hash,
@@ -219,13 +221,13 @@ def _answer(ledger: Ledger, point: Point, response: Response) -> Answer:
     )
 
 
-def _studies(ledger: Ledger, answer: Answer) -> list[Study]:
+def _studies(ledger: Ledger, answer: CheckpointAnswer) -> list[Study]:
     """What was made of one answer; most are not studied, since only wrong ones of train are."""
     if answer.response.split != "train":
         return []
     calls = {call.hash: (cycle, call) for cycle, call in find_children(ledger, Call, answer.hash)}
     first = next(iter(calls.values()), None)
-    call = Asked(call=first[1], hash=first[1].hash, cycle=first[0]) if first else None
+    call = NamedCall(call=first[1], hash=first[1].hash, cycle=first[0]) if first else None
     failures = [
         Study(cycle=cycle, answer=answer, call=call, failure=failure)
         for cycle, failure in find_children(ledger, Failure, answer.hash)
@@ -234,7 +236,7 @@ def _studies(ledger: Ledger, answer: Answer) -> list[Study]:
     return failures + [_study(ledger, answer, diagnosis, cycle, call) for cycle, diagnosis in diagnoses]
 
 
-def _study(ledger: Ledger, answer: Answer, diagnosis: Diagnosis, cycle: int, call: Asked | None) -> Study:
+def _study(ledger: Ledger, answer: CheckpointAnswer, diagnosis: Diagnosis, cycle: int, call: NamedCall | None) -> Study:
     hash = diagnosis.hash
     return Study(
         cycle=cycle,
@@ -265,7 +267,7 @@ def _contrasts(ledger: Ledger, response: Response, diagnosis: Diagnosis) -> tupl
 # The parts of a call's story --------------------------------------------------------------------------------------
 
 
-def _of_diagnosing(ledger: Ledger, asked: Asked) -> CallStory:
+def _of_diagnosing(ledger: Ledger, asked: NamedCall) -> CallStory:
     subject = asked.call.subject
     _, diagnosis = next(iter(find_children(ledger, Diagnosis, subject)), (0, None))
     _, failure = next(iter(find_children(ledger, Failure, subject)), (0, None))
@@ -279,7 +281,7 @@ def _of_diagnosing(ledger: Ledger, asked: Asked) -> CallStory:
     return CallStory(asked=asked, example=example, diagnosis=diagnosis, failure=failure)
 
 
-def _of_writing(ledger: Ledger, asked: Asked) -> CallStory:
+def _of_writing(ledger: Ledger, asked: NamedCall) -> CallStory:
     assignment = asked.call.subject
     drafts = tuple(read_draft_line(ledger, draft, cycle) for cycle, draft in find_by_prefix(ledger, Draft, assignment))
     place = find_origin(ledger, Call, asked.hash)
@@ -293,7 +295,7 @@ def _of_writing(ledger: Ledger, asked: Asked) -> CallStory:
     )
 
 
-def _of_voting(ledger: Ledger, asked: Asked) -> CallStory:
+def _of_voting(ledger: Ledger, asked: NamedCall) -> CallStory:
     hash = asked.call.subject.rpartition(":")[0]
     draft, place = ledger.get(Draft, hash), find_origin(ledger, Draft, hash)
     if draft is None or place is None:

@@ -18,11 +18,11 @@ DraftOutcome = Literal["sample", "rejected", "waiting", "struck", "edited"]
 """What became of a draft; a person's last word on it ("struck", "edited") goes before that of the checks."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class ReportPart(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the report's parts: immutable and JSON-serialisable."""
 
 
-class Accuracy(Part, frozen=True, kw_only=True):
+class Accuracy(ReportPart, frozen=True, kw_only=True):
     """One evaluation: `right` of `n` answered, of `planned` questions; `low` and `high` bound the 95% Wilson interval.
 
     Unscorable responses count as not right. `truncated` counts responses cut off at the token cap.
@@ -38,7 +38,7 @@ class Accuracy(Part, frozen=True, kw_only=True):
     truncated: int
 
 
-class Difference(Part, frozen=True, kw_only=True):
+class Difference(ReportPart, frozen=True, kw_only=True):
     """Final accuracy minus base accuracy on the same questions, with Tango's 95% interval for paired shares."""
 
     value: float
@@ -46,7 +46,7 @@ class Difference(Part, frozen=True, kw_only=True):
     high: float
 
 
-class Result(Part, frozen=True, kw_only=True):
+class TaskResult(ReportPart, frozen=True, kw_only=True):
     """One task and split, base against final; `p_value` is of the exact two-sided McNemar test.
 
     For guards `worse_p` is of the test against "worse by `margin` or more": small means shown to be not worse.
@@ -63,7 +63,7 @@ class Result(Part, frozen=True, kw_only=True):
     worse_p: float | None = None
 
 
-class SkillResult(Part, frozen=True, kw_only=True):
+class SkillResult(ReportPart, frozen=True, kw_only=True):
     """One skill of a learnt task on one split, base against final."""
 
     task: str
@@ -75,7 +75,7 @@ class SkillResult(Part, frozen=True, kw_only=True):
     broken: int = 0
 
 
-class Versus(Part, frozen=True, kw_only=True):
+class Versus(ReportPart, frozen=True, kw_only=True):
     """The same mistakes in this run and in a control: how many each fixed, paired.
 
     `n` of the mistakes were ones of the control's base, too. `difference` is this run's share minus the control's;
@@ -89,7 +89,7 @@ class Versus(Part, frozen=True, kw_only=True):
     p_value: float
 
 
-class ErrorKind(Part, frozen=True, kw_only=True):
+class ErrorKind(ReportPart, frozen=True, kw_only=True):
     """The mistakes of cycle 1 that share a diagnosis, what was spent on them, and what became of them.
 
     `fixed` of the `n` are right when the final model is asked again; of the others `unscorable` could not be scored.
@@ -112,7 +112,7 @@ class ErrorKind(Part, frozen=True, kw_only=True):
     control: Versus | None = None
 
 
-class Control(Part, frozen=True, kw_only=True):
+class Control(ReportPart, frozen=True, kw_only=True):
     """The run that the mistakes are compared with; `whole` takes all diagnosed mistakes together."""
 
     run: str
@@ -122,7 +122,7 @@ class Control(Part, frozen=True, kw_only=True):
     whole: Versus | None
 
 
-class Point(Part, frozen=True, kw_only=True):
+class Point(ReportPart, frozen=True, kw_only=True):
     """One checkpoint's accuracy on one task and split; `cycle` is the one that trained it, 0 for the base.
 
     `kept` means that it is the base or was accepted. The difference is to the base, on the same questions.
@@ -138,7 +138,7 @@ class Point(Part, frozen=True, kw_only=True):
     broken: int = 0
 
 
-class Line(Part, frozen=True, kw_only=True):
+class Line(ReportPart, frozen=True, kw_only=True):
     """Every checkpoint that answered one task and split completely, the base first."""
 
     task: str
@@ -147,7 +147,7 @@ class Line(Part, frozen=True, kw_only=True):
     points: tuple[Point, ...]
 
 
-class Band(Part, frozen=True, kw_only=True):
+class Band(ReportPart, frozen=True, kw_only=True):
     """The questions of one fate; `unscorable` of them could not be scored at the end."""
 
     fate: Fate
@@ -155,7 +155,7 @@ class Band(Part, frozen=True, kw_only=True):
     unscorable: int
 
 
-class FateCounts(Part, frozen=True, kw_only=True):
+class FateCounts(ReportPart, frozen=True, kw_only=True):
     """What became of the questions of one task and split; the bands add up to `n`.
 
     `checkpoints` of the kept ones answered all of them: the train questions are asked in every cycle, those of dev once
@@ -170,7 +170,7 @@ class FateCounts(Part, frozen=True, kw_only=True):
     bands: tuple[Band, ...]
 
 
-class Relearnt(Part, frozen=True, kw_only=True):
+class Relearnt(ReportPart, frozen=True, kw_only=True):
     """The train questions of one task asked again of the final model; `broken` were right before and are not now."""
 
     task: str
@@ -181,7 +181,7 @@ class Relearnt(Part, frozen=True, kw_only=True):
     broken: tuple[str, ...]
 
 
-class CycleFunnel(Part, frozen=True, kw_only=True):
+class CycleFunnel(ReportPart, frozen=True, kw_only=True):
     """What became of one cycle's drafts: drafts = samples + rejected + waiting, samples = trained + untrained.
 
     `mistakes` is None until the train questions are all answered; `too_long` of the trained samples' lessons were
@@ -199,7 +199,7 @@ class CycleFunnel(Part, frozen=True, kw_only=True):
     too_long: int
 
 
-class Funnel(Part, frozen=True, kw_only=True):
+class Funnel(ReportPart, frozen=True, kw_only=True):
     """The whole run's drafts, and the diagnoses before them; `failed` counts an instructor's failures by stage."""
 
     diagnosed: int
@@ -214,7 +214,7 @@ class Funnel(Part, frozen=True, kw_only=True):
     cycles: tuple[CycleFunnel, ...]
 
 
-class CycleResult(Part, frozen=True, kw_only=True):
+class CycleResult(ReportPart, frozen=True, kw_only=True):
     """What the gate said about one cycle, and the dev comparisons that it judged."""
 
     cycle: int
@@ -224,7 +224,7 @@ class CycleResult(Part, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
 
 
-class TrainingResult(Part, frozen=True, kw_only=True):
+class TrainingResult(ReportPart, frozen=True, kw_only=True):
     """One training: counts, and the mean completion-token loss of each step in nats."""
 
     cycle: int
@@ -237,7 +237,7 @@ class TrainingResult(Part, frozen=True, kw_only=True):
     losses: tuple[float, ...]
 
 
-class KindCost(Part, frozen=True, kw_only=True):
+class KindCost(ReportPart, frozen=True, kw_only=True):
     """What the samples against one kind of error cost; `each` is None if none was accepted.
 
     An empty task and kind: what belongs to no diagnosis.
@@ -250,7 +250,7 @@ class KindCost(Part, frozen=True, kw_only=True):
     each: float | None
 
 
-class Spending(Part, frozen=True, kw_only=True):
+class Spending(ReportPart, frozen=True, kw_only=True):
     """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
 
     The dollars of `by_kind` add up to `usd`; it is empty if nothing was spent. `budget_usd` is the cap, if any.
@@ -265,7 +265,7 @@ class Spending(Part, frozen=True, kw_only=True):
     budget_usd: float | None = None
 
 
-class Report(Part, frozen=True, kw_only=True):
+class Report(ReportPart, frozen=True, kw_only=True):
     """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev.
 
     `noise` says for each learnt task how many verdicts changed when the base was asked twice. `strata` says how many
@@ -289,7 +289,7 @@ class Report(Part, frozen=True, kw_only=True):
     alpha_each: float
     detectable: float
     cycles: tuple[CycleResult, ...]
-    tasks: dict[str, dict[str, Result]]
+    tasks: dict[str, dict[str, TaskResult]]
     skills: tuple[SkillResult, ...]
     error_kinds: tuple[ErrorKind, ...]
     relearnt: tuple[Relearnt, ...]

@@ -16,7 +16,7 @@ import msgspec
 from errorbook.config import IMPORTED, Config
 from errorbook.errors import LedgerError
 from errorbook.ledger.events import Event
-from errorbook.ledger.file import Ledger, Tally
+from errorbook.ledger.file import Ledger, ResponseTally
 from errorbook.ledger.liveness import changed, pulse
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
 from errorbook.ledger.watch import LEDGER, run_folders
@@ -175,7 +175,7 @@ def find_latest_run(folder: Path) -> Path:
     return max(found, key=changed)
 
 
-def _evaluation(tally: Tally, points: Checkpoints, evaluation: Evaluation) -> EvaluationStatus:
+def _evaluation(tally: ResponseTally, points: Checkpoints, evaluation: Evaluation) -> EvaluationStatus:
     known = {points.final: "final" if points.decisions else "base", points.base: "base"}
     return EvaluationStatus(
         task=evaluation.task,

@@ -68,7 +68,7 @@ class Course(NamedTuple):
         return replace(found, task=f"{self.name}:{self.purpose}") if self.purpose else found
 
 
-class Parts(NamedTuple):
+class RunParts(NamedTuple):
     """The plugins and examples of a run."""
 
     target: Target
@@ -83,7 +83,7 @@ class Parts(NamedTuple):
         return tuple(course for course in self.courses if course.role == "learn")
 
 
-def assemble(config: Config, folder: Path) -> Parts:
+def assemble(config: Config, folder: Path) -> RunParts:
     """Create every plugin and select every example; models load later, on first use. `folder` is the run's own.
 
     Raises:
@@ -92,7 +92,7 @@ def assemble(config: Config, folder: Path) -> Parts:
     target, trainer = create_target(config, folder), create_trainer(config)
     _check_form(config, target, trainer)
     courses = tuple(_course(section, config, folder) for section in config.tasks)
-    return Parts(
+    return RunParts(
         target=target,
         instructor=create_instructor(config, folder),
         trainer=trainer,

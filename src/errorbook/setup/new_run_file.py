@@ -19,7 +19,7 @@ _SAMPLED_LINES = 200
 _COMMENT_COLUMN = 34
 
 
-class Answers(NamedTuple):
+class InitAnswers(NamedTuple):
     """What `init` needs to know; `data` is None for the built-in arithmetic."""
 
     data: Path | None
@@ -50,7 +50,7 @@ def require_free(path: Path, force: bool) -> None:
         raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
 
 
-def write_run_file(path: Path, answers: Answers, force: bool = False) -> None:
+def write_run_file(path: Path, answers: InitAnswers, force: bool = False) -> None:
     """Write the run file, checked by the same code that reads it.
 
     Raises:
@@ -63,7 +63,7 @@ def write_run_file(path: Path, answers: Answers, force: bool = False) -> None:
     write_file(path, text)
 
 
-def render(answers: Answers, folder: Path) -> str:
+def render(answers: InitAnswers, folder: Path) -> str:
     """The run file's text; the data's path is written relative to `folder` if it lies below it."""
     defaults = Config(run=RunSection(name="defaults"))
     budget = f"budget_usd = {answers.budget_usd:g}" if answers.budget_usd is not None else "# budget_usd = 10.0"

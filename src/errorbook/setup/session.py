@@ -23,7 +23,7 @@ from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.ledger.run_view import note_budget
 from errorbook.records import Checkpoint, Split, digest
-from errorbook.setup.assemble import SPLITS, Course, Parts, assemble, plugin_origins
+from errorbook.setup.assemble import SPLITS, Course, RunParts, assemble, plugin_origins
 from errorbook.version import __version__
 
 _NOTED_EVERY = 2.0
@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
     config: Config
     ledger: Ledger
-    parts: Parts
+    parts: RunParts
     watch: Watch
     base: Checkpoint
 
@@ -99,7 +99,7 @@ def _shelve(ledger: Ledger, course: Course) -> None:
         ledger.state(f"origin {course.name}", course.task.origin)
 
 
-def _protect(ledger: Ledger, parts: Parts) -> None:
+def _protect(ledger: Ledger, parts: RunParts) -> None:
     """Refuse to go on against other held-out questions, which would accept other samples."""
     try:
         ledger.state("protected", digest(*(example.hash for example in parts.protected)))

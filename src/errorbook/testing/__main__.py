@@ -43,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _serve(dials: Dials, script: Script | None, listening: Any, *, quiet: bool) -> None:
     from errorbook.testing.app import serve
-    from errorbook.testing.desk import Desk
+    from errorbook.testing.desk import ServerState
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    desk = Desk(dials.settings, dials.faults, script)
+    desk = ServerState(dials.settings, dials.faults, script)
     listening.listen(1024)
     host, port = listening.getsockname()[:2]
     place = f"[{host}]" if ":" in host else host

@@ -9,10 +9,10 @@ import msgspec
 from aiohttp import web
 
 from errorbook.testing.anthropic_wire import AnthropicWire
-from errorbook.testing.batches import Batch, BatchItem, Shelf
-from errorbook.testing.desk import Desk
+from errorbook.testing.batches import Batch, BatchItem, BatchShelf
+from errorbook.testing.desk import ServerState
 from errorbook.testing.responses import Handler, as_json, guard_handler
-from errorbook.testing.wire import Refused
+from errorbook.testing.wire import ErrorReply
 
 
 class _Submission(msgspec.Struct):
@@ -22,7 +22,7 @@ class _Submission(msgspec.Struct):
 class _Api:
     """The handlers; a wrong id is Refused with 404 by the shelf."""
 
-    def __init__(self, desk: Desk, shelf: Shelf) -> None:
+    def __init__(self, desk: ServerState, shelf: BatchShelf) -> None:
         self.desk = desk
         self.shelf = shelf
         self.wire = AnthropicWire()
@@ -31,7 +31,7 @@ class _Api:
         try:
             asked = msgspec.json.decode(await request.read(), type=_Submission)
         except msgspec.DecodeError as error:
-            raise Refused(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
+            raise ErrorReply(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
         return self.told(request, self.shelf.submit_items(self.wire, request.headers, asked.requests))
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -45,7 +45,7 @@ class _Api:
     async def results(self, request: web.Request) -> web.Response:
         found = self.shelf.batch(request.match_info["identity"])
         if not found.ended(self.desk.settings.batch_seconds):
-            raise Refused(404, "not_found_error", "The results are there when the batch has ended.")
+            raise ErrorReply(404, "not_found_error", "The results are there when the batch has ended.")
         lines = b"".join(msgspec.json.encode(line) + b"\n" for line in _lines(found))
         return web.Response(body=lines, content_type="application/x-jsonl")
 
@@ -53,7 +53,7 @@ class _Api:
         return as_json(_batch(str(request.url.origin()), batch, self.desk.settings.batch_seconds))
 
 
-def routes(desk: Desk, shelf: Shelf) -> list[web.RouteDef]:
+def routes(desk: ServerState, shelf: BatchShelf) -> list[web.RouteDef]:
     """The routes of message batches."""
     api = _Api(desk, shelf)
     open_routes: list[tuple[str, str, Handler]] = [

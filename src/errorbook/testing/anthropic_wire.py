@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from errorbook.testing.wire import Asked, Refused, Reply, Turn, parts_text, size
+from errorbook.testing.wire import ChatRequest, ErrorReply, ServedReply, Turn, parts_text, size
 
 
 class _Message(msgspec.Struct):
@@ -55,19 +55,19 @@ class AnthropicWire:
 
     overloaded = 529
 
-    def read(self, body: bytes) -> Asked:
-        """Parse a request. Raises `Refused` with status 400 if it is not one."""
+    def read(self, body: bytes) -> ChatRequest:
+        """Parse a request. Raises `ErrorReply` with status 400 if it is not one."""
         try:
             request = _decoder.decode(body)
         except msgspec.DecodeError as error:
-            raise Refused(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
+            raise ErrorReply(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
         if request.stream:
-            raise Refused(400, "invalid_request_error", "This server does not stream.")
+            raise ErrorReply(400, "invalid_request_error", "This server does not stream.")
         tool, schema = _wanted(request)
         system = parts_text(request.system)
         first = (Turn("system", system),) if system else ()
         turns = first + tuple(Turn(message.role, parts_text(message.content)) for message in request.messages)
-        return Asked(
+        return ChatRequest(
             model=request.model,
             turns=turns,
             max_tokens=request.max_tokens,
@@ -77,7 +77,7 @@ class AnthropicWire:
             input_bytes=size(turns, schema),
         )
 
-    def reply(self, asked: Asked, reply: Reply, number: int) -> dict[str, Any]:
+    def reply(self, asked: ChatRequest, reply: ServedReply, number: int) -> dict[str, Any]:
         """A reply's JSON body; `number` makes its id unique."""
         block: dict[str, Any] = {"type": "text", "text": reply.text}
         if asked.tool:
@@ -94,7 +94,7 @@ class AnthropicWire:
             "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
         }
 
-    def error(self, refused: Refused) -> dict[str, Any]:
+    def error(self, refused: ErrorReply) -> dict[str, Any]:
         """An error's JSON body."""
         kind = {401: "authentication_error", 404: "not_found_error", 500: "api_error"}.get(refused.status, refused.kind)
         return {"type": "error", "error": {"type": kind, "message": str(refused)}}
@@ -120,7 +120,7 @@ def _wanted(request: _Request) -> tuple[str, dict[str, Any] | None]:
         for tool in request.tools:
             if tool.name == choice.name:
                 return tool.name, tool.input_schema
-        raise Refused(400, "invalid_request_error", f"There is no tool called '{choice.name}'.")
+        raise ErrorReply(400, "invalid_request_error", f"There is no tool called '{choice.name}'.")
     config = request.output_config
     chosen = (config.format if config is not None else None) or request.output_format
     return "", chosen.schema if chosen is not None else None

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from errorbook.testing import anthropic_batches, openai_batches
 from errorbook.testing.anthropic_wire import AnthropicWire
-from errorbook.testing.batches import Shelf
+from errorbook.testing.batches import BatchShelf
 from errorbook.testing.chat import chat_handler
-from errorbook.testing.desk import Desk
+from errorbook.testing.desk import ServerState
 from errorbook.testing.embeddings import embeddings_handler
 from errorbook.testing.openai_wire import OpenAIWire
 from errorbook.testing.responses import as_json
@@ -22,10 +22,10 @@ LARGEST_UPLOAD = 256 * 2**20
 BACKLOG = 1024
 
 
-def build_app(desk: Desk) -> web.Application:
+def build_app(desk: ServerState) -> web.Application:
     """The application: both protocols, /stats and /faults."""
     app = web.Application(client_max_size=LARGEST_UPLOAD)
-    shelf = Shelf(desk)
+    shelf = BatchShelf(desk)
 
     async def models(_: web.Request) -> web.Response:
         listed = [{"id": name, "object": "model", "owned_by": "test"} for name in desk.settings.models]
@@ -56,7 +56,7 @@ def build_app(desk: Desk) -> web.Application:
     return app
 
 
-async def serve(desk: Desk, listening: socket.socket, stop: asyncio.Event) -> None:
+async def serve(desk: ServerState, listening: socket.socket, stop: asyncio.Event) -> None:
     """Serve on a bound socket until `stop` is set."""
     # The handler of a client that went away is cancelled, as a provider's would be; that is how it is counted.
     runner = web.AppRunner(build_app(desk), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)

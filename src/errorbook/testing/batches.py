@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from errorbook.testing.desk import Desk
-from errorbook.testing.wire import Refused, Wire
+from errorbook.testing.desk import ServerState
+from errorbook.testing.wire import ErrorReply, Wire
 
 EXPIRING = {"batch_expired", "cut", "cut_midway", "hang", "drip", "huge", "broken_body"}
 FAILING = {"rate_limited": 429, "overloaded": 503, "server_error": 500}
@@ -35,7 +35,7 @@ class BatchItem(msgspec.Struct, frozen=True, kw_only=True):
     params: msgspec.Raw
 
 
-class Result(NamedTuple):
+class BatchResult(NamedTuple):
     """What became of one request of a batch: `body` is its reply or its error, None if it expired."""
 
     custom_id: str
@@ -46,7 +46,7 @@ class Result(NamedTuple):
 class Batch:
     """One submitted batch."""
 
-    def __init__(self, identity: str, results: list[Result], source: str = "", problem: str = "") -> None:
+    def __init__(self, identity: str, results: list[BatchResult], source: str = "", problem: str = "") -> None:
         self.identity = identity
         self.results = results
         self.source = source
@@ -58,23 +58,23 @@ class Batch:
         """Whether the batch is no longer in progress."""
         return self.cancelled or bool(self.problem) or time.time() >= self.created + seconds
 
-    def succeeded(self) -> list[Result]:
+    def succeeded(self) -> list[BatchResult]:
         """The requests that got a reply."""
         return [] if self.cancelled else [result for result in self.results if result.status == 200]
 
-    def errored(self) -> list[Result]:
+    def errored(self) -> list[BatchResult]:
         """The requests that got an error status."""
         return [] if self.cancelled else [result for result in self.results if result.body and result.status != 200]
 
-    def expired(self) -> list[Result]:
+    def expired(self) -> list[BatchResult]:
         """The requests that got nothing in time; all of them if the batch was cancelled."""
         return self.results if self.cancelled else [result for result in self.results if result.body is None]
 
 
-class Shelf:
+class BatchShelf:
     """The files and batches of one server."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ServerState) -> None:
         self._desk = desk
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, Batch] = {}
@@ -88,13 +88,13 @@ class Shelf:
     def batch(self, identity: str) -> Batch:
         """A batch by its id. Raises Refused with 404."""
         if identity not in self.batches:
-            raise Refused(404, "invalid_request_error", f"There is no batch '{identity}'.")
+            raise ErrorReply(404, "invalid_request_error", f"There is no batch '{identity}'.")
         return self.batches[identity]
 
     def file(self, identity: str) -> bytes:
         """A file by its id. Raises Refused with 404."""
         if identity not in self.files:
-            raise Refused(404, "invalid_request_error", f"There is no file '{identity}'.")
+            raise ErrorReply(404, "invalid_request_error", f"There is no file '{identity}'.")
         return self.files[identity]
 
     def submit_file(self, wire: Wire, headers: Mapping[str, str], source: str) -> Batch:
@@ -114,24 +114,24 @@ class Shelf:
         pairs = [(item.custom_id, bytes(item.params)) for item in items]
         return self._submit("msgbatch_", self._answers(wire, headers, pairs))
 
-    def _submit(self, prefix: str, results: list[Result], source: str = "", problem: str = "") -> Batch:
+    def _submit(self, prefix: str, results: list[BatchResult], source: str = "", problem: str = "") -> Batch:
         batch = Batch(f"{prefix}{len(self.batches) + 1}", results, source, problem)
         self.batches[batch.identity] = batch
         self._desk.counts.batched += len(results)
         return batch
 
-    def _answers(self, wire: Wire, headers: Mapping[str, str], pairs: list[tuple[str, bytes]]) -> list[Result]:
+    def _answers(self, wire: Wire, headers: Mapping[str, str], pairs: list[tuple[str, bytes]]) -> list[BatchResult]:
         return [self._answer(wire, headers, custom_id, body) for custom_id, body in pairs]
 
-    def _answer(self, wire: Wire, headers: Mapping[str, str], custom_id: str, body: bytes) -> Result:
+    def _answer(self, wire: Wire, headers: Mapping[str, str], custom_id: str, body: bytes) -> BatchResult:
         try:
             ticket = self._desk.draw(self._desk.read(wire, headers, body))
             if ticket.fate in EXPIRING:
-                return Result(custom_id, 0, None)
+                return BatchResult(custom_id, 0, None)
             if ticket.fate in FAILING:
-                raise Refused(FAILING[ticket.fate], "server_error", "The server could not answer this request.")
+                raise ErrorReply(FAILING[ticket.fate], "server_error", "The server could not answer this request.")
             reply = self._desk.reply(ticket)
             self._desk.counts.answered += 1
-            return Result(custom_id, 200, wire.reply(ticket.asked, reply, ticket.number))
-        except Refused as refused:
-            return Result(custom_id, refused.status, wire.error(refused))
+            return BatchResult(custom_id, 200, wire.reply(ticket.asked, reply, ticket.number))
+        except ErrorReply as refused:
+            return BatchResult(custom_id, refused.status, wire.error(refused))

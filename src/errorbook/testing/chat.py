@@ -7,10 +7,10 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from errorbook.testing.desk import Desk
+from errorbook.testing.desk import ServerState
 from errorbook.testing.responses import JSON, Handler, refuse
 from errorbook.testing.settings import Fault
-from errorbook.testing.wire import Refused, Wire
+from errorbook.testing.wire import ErrorReply, Wire
 
 FOREVER = 24 * 3600.0
 PIECES = 50
@@ -18,7 +18,7 @@ BLOCK = b"a" * 65_536
 PAGE = "<html><head><title>502 Bad Gateway</title></head><body>The upstream server did not answer.</body></html>"
 
 
-def chat_handler(desk: Desk, wire: Wire) -> Handler:
+def chat_handler(desk: ServerState, wire: Wire) -> Handler:
     """The handler of one protocol's chat requests."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -26,7 +26,7 @@ def chat_handler(desk: Desk, wire: Wire) -> Handler:
         with desk.counts.flight():
             try:
                 response = await _answer(request, body, desk, wire)
-            except Refused as refused:
+            except ErrorReply as refused:
                 response = refuse(desk, wire, refused)
             except asyncio.CancelledError:
                 desk.counts.abandoned += 1
@@ -37,18 +37,18 @@ def chat_handler(desk: Desk, wire: Wire) -> Handler:
     return handle
 
 
-async def _answer(request: web.Request, body: bytes, desk: Desk, wire: Wire) -> web.StreamResponse:
+async def _answer(request: web.Request, body: bytes, desk: ServerState, wire: Wire) -> web.StreamResponse:
     asked = desk.read(wire, request.headers, body)
     desk.check_load()
     ticket = desk.draw(asked)
     if ticket.fate == "rate_limited":
-        raise Refused(429, "rate_limit_error", "Too many requests; wait a little.")
+        raise ErrorReply(429, "rate_limit_error", "Too many requests; wait a little.")
     if ticket.fate == "overloaded":
-        raise Refused(wire.overloaded, "overloaded_error", "The server is overloaded.")
+        raise ErrorReply(wire.overloaded, "overloaded_error", "The server is overloaded.")
     if desk.settings.latency:
         await asyncio.sleep(desk.settings.latency)
     if ticket.fate == "server_error":
-        raise Refused(500, "server_error", "The server had an error.")
+        raise ErrorReply(500, "server_error", "The server had an error.")
     if ticket.fate == "hang":
         await asyncio.sleep(FOREVER)
     encoded = msgspec.json.encode(wire.reply(ticket.asked, desk.reply(ticket), ticket.number))
@@ -56,7 +56,7 @@ async def _answer(request: web.Request, body: bytes, desk: Desk, wire: Wire) -> 
 
 
 async def _send(
-    request: web.Request, desk: Desk, fate: Fault | None, body: bytes, headers: dict[str, str]
+    request: web.Request, desk: ServerState, fate: Fault | None, body: bytes, headers: dict[str, str]
 ) -> web.StreamResponse:
     match fate:
         case "cut":

@@ -14,18 +14,18 @@ from typing import NamedTuple
 from errorbook.testing.counts import Counts
 from errorbook.testing.replies import reply_to
 from errorbook.testing.settings import Fault, Faults, Settings
-from errorbook.testing.wire import Asked, Refused, Reply, Script, Wire
+from errorbook.testing.wire import ChatRequest, ErrorReply, Script, ServedReply, Wire
 
 
 class Ticket(NamedTuple):
     """A request that was admitted, the fault that it meets, and its number among all requests."""
 
-    asked: Asked
+    asked: ChatRequest
     fate: Fault | None
     number: int
 
 
-class Desk:
+class ServerState:
     """The state of one server; belongs to one event loop."""
 
     def __init__(self, settings: Settings, faults: Faults, script: Script | None) -> None:
@@ -41,34 +41,34 @@ class Desk:
         self._first = list(reversed(faults.first))
         self._rate = Bucket(faults.requests_per_minute) if faults.requests_per_minute else None
 
-    def read(self, wire: Wire, headers: Mapping[str, str], body: bytes) -> Asked:
+    def read(self, wire: Wire, headers: Mapping[str, str], body: bytes) -> ChatRequest:
         """Count and read a request. Raises Refused with 400, 401 or 404 if it is not served."""
         self.counts.requests += 1
         self.check_key(wire, headers)
         asked = wire.read(body)
         if self.settings.models and asked.model not in self.settings.models:
-            raise Refused(404, "invalid_request_error", f"The model '{asked.model}' does not exist.")
+            raise ErrorReply(404, "invalid_request_error", f"The model '{asked.model}' does not exist.")
         if self.faults.refuse_json and asked.wants_json:
-            raise Refused(400, "invalid_request_error", "'response_format' is not supported with this model.")
+            raise ErrorReply(400, "invalid_request_error", "'response_format' is not supported with this model.")
         if self.faults.refuse_schema and asked.schema is not None:
-            raise Refused(400, "invalid_request_error", "'response_format' of type 'json_schema' is not supported.")
+            raise ErrorReply(400, "invalid_request_error", "'response_format' of type 'json_schema' is not supported.")
         return asked
 
     def check_key(self, wire: Wire, headers: Mapping[str, str]) -> None:
         """Raise Refused with 401 if the server has a key and the request has not."""
         if self.settings.api_key and wire.key(headers) != self.settings.api_key:
-            raise Refused(401, "invalid_request_error", "The API key is not valid.")
+            raise ErrorReply(401, "invalid_request_error", "The API key is not valid.")
 
     def check_load(self) -> None:
         """Raise Refused with 429 if too many requests are in flight or come too fast."""
         if self.faults.capacity and self.counts.in_flight > self.faults.capacity:
             self.counts.faults["capacity"] += 1
-            raise Refused(429, "rate_limit_error", f"More than {self.faults.capacity} requests are in flight.")
+            raise ErrorReply(429, "rate_limit_error", f"More than {self.faults.capacity} requests are in flight.")
         if self._rate is not None and not self._rate.take():
             self.counts.faults["requests_per_minute"] += 1
-            raise Refused(429, "rate_limit_error", f"More than {self._rate.limit} requests a minute.")
+            raise ErrorReply(429, "rate_limit_error", f"More than {self._rate.limit} requests a minute.")
 
-    def draw(self, asked: Asked) -> Ticket:
+    def draw(self, asked: ChatRequest) -> Ticket:
         """Draw the fate of a request that is served."""
         digest = asked.digest()
         fate = self._fate(digest, self.counts.seen(digest))
@@ -80,7 +80,7 @@ class Desk:
         """The rate-limit headers of a response as things stand."""
         return wire.limit_headers(*self._rate.state()) if self._rate is not None else {}
 
-    def reply(self, ticket: Ticket) -> Reply:
+    def reply(self, ticket: Ticket) -> ServedReply:
         """Write the reply of a request, and bill it. Raises Refused if its schema cannot be filled."""
         reply = reply_to(ticket.asked, self.settings, self.script, ticket.fate)
         self.counts.bill(reply.input_tokens, reply.output_tokens)

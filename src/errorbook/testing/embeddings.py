@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from errorbook.testing.desk import Desk
+from errorbook.testing.desk import ServerState
 from errorbook.testing.openai_wire import OpenAIWire
 from errorbook.testing.responses import Handler, as_json, refuse
-from errorbook.testing.wire import Refused
+from errorbook.testing.wire import ErrorReply
 
 
 class _Request(msgspec.Struct):
@@ -22,7 +22,7 @@ class _Request(msgspec.Struct):
     input: str | list[str]
 
 
-def embeddings_handler(desk: Desk) -> Handler:
+def embeddings_handler(desk: ServerState) -> Handler:
     """The handler of `POST /v1/embeddings`: 404 if the settings give vectors no width."""
     wire = OpenAIWire()
 
@@ -30,9 +30,9 @@ def embeddings_handler(desk: Desk) -> Handler:
         try:
             desk.check_key(wire, request.headers)
             if not desk.settings.embeddings:
-                raise Refused(404, "invalid_request_error", "This server embeds nothing.")
+                raise ErrorReply(404, "invalid_request_error", "This server embeds nothing.")
             asked = _read(await request.read())
-        except Refused as refused:
+        except ErrorReply as refused:
             return refuse(desk, wire, refused)
         texts = [asked.input] if isinstance(asked.input, str) else asked.input
         rows: list[dict[str, Any]] = [
@@ -56,4 +56,4 @@ def _read(body: bytes) -> _Request:
     try:
         return msgspec.json.decode(body, type=_Request)
     except msgspec.DecodeError as error:
-        raise Refused(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
+        raise ErrorReply(400, "invalid_request_error", f"The request cannot be read: {error}.") from None

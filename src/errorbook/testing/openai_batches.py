@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 from aiohttp import BodyPartReader, web
 
-from errorbook.testing.batches import Batch, Result, Shelf
-from errorbook.testing.desk import Desk
+from errorbook.testing.batches import Batch, BatchResult, BatchShelf
+from errorbook.testing.desk import ServerState
 from errorbook.testing.openai_wire import OpenAIWire
 from errorbook.testing.responses import Handler, as_json, guard_handler
-from errorbook.testing.wire import Refused
+from errorbook.testing.wire import ErrorReply
 
 
 class _Submission(msgspec.Struct):
@@ -23,7 +23,7 @@ class _Submission(msgspec.Struct):
 class _Api:
     """The handlers; a wrong id is Refused with 404 by the shelf."""
 
-    def __init__(self, desk: Desk, shelf: Shelf) -> None:
+    def __init__(self, desk: ServerState, shelf: BatchShelf) -> None:
         self.desk = desk
         self.shelf = shelf
         self.wire = OpenAIWire()
@@ -31,7 +31,7 @@ class _Api:
     async def upload(self, request: web.Request) -> web.Response:
         fields = await _fields(request)
         if "file" not in fields or fields.get("purpose") != b"batch":
-            raise Refused(400, "invalid_request_error", "An upload needs the fields 'file' and 'purpose' ('batch').")
+            raise ErrorReply(400, "invalid_request_error", "An upload needs the fields 'file' and 'purpose' ('batch').")
         return as_json(_file(self.shelf.keep(fields["file"]), fields["file"]))
 
     async def file(self, request: web.Request) -> web.Response:
@@ -46,7 +46,7 @@ class _Api:
         try:
             asked = msgspec.json.decode(await request.read(), type=_Submission)
         except msgspec.DecodeError as error:
-            raise Refused(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
+            raise ErrorReply(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
         return self.told(self.shelf.submit_file(self.wire, request.headers, asked.input_file_id))
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -66,7 +66,7 @@ class _Api:
         return as_json(_batch(self.shelf, batch, self.desk.settings.batch_seconds))
 
 
-def routes(desk: Desk, shelf: Shelf) -> list[web.RouteDef]:
+def routes(desk: ServerState, shelf: BatchShelf) -> list[web.RouteDef]:
     """The routes of files and batches."""
     api = _Api(desk, shelf)
     open_routes: list[tuple[str, str, Handler]] = [
@@ -83,7 +83,7 @@ def routes(desk: Desk, shelf: Shelf) -> list[web.RouteDef]:
 
 async def _fields(request: web.Request) -> dict[str, bytes]:
     if not request.content_type.startswith("multipart/"):
-        raise Refused(400, "invalid_request_error", "An upload must be of type multipart/form-data.")
+        raise ErrorReply(400, "invalid_request_error", "An upload must be of type multipart/form-data.")
     fields = {}
     async for part in await request.multipart():
         if isinstance(part, BodyPartReader) and part.name:
@@ -95,7 +95,7 @@ def _file(identity: str, content: bytes) -> dict[str, Any]:
     return {"id": identity, "object": "file", "bytes": len(content), "purpose": "batch", "status": "processed"}
 
 
-def _batch(shelf: Shelf, batch: Batch, seconds: float) -> dict[str, Any]:
+def _batch(shelf: BatchShelf, batch: Batch, seconds: float) -> dict[str, Any]:
     ended = batch.ended(seconds)
     succeeded, errored, expired = batch.succeeded(), batch.errored(), batch.expired()
     failures = [_line(result) for result in [*errored, *expired]]
@@ -129,7 +129,7 @@ def _status(batch: Batch, ended: bool) -> str:
     return "expired" if batch.expired() else "completed"
 
 
-def _output(shelf: Shelf, batch: Batch, kind: str, lines: list[dict[str, Any]]) -> str | None:
+def _output(shelf: BatchShelf, batch: Batch, kind: str, lines: list[dict[str, Any]]) -> str | None:
     """The id of a batch's file, written when it is first asked for; None if it would be empty."""
     if not lines:
         return None
@@ -138,7 +138,7 @@ def _output(shelf: Shelf, batch: Batch, kind: str, lines: list[dict[str, Any]]) 
     return identity
 
 
-def _line(result: Result) -> dict[str, Any]:
+def _line(result: BatchResult) -> dict[str, Any]:
     if result.body is None:
         problem = {"code": "batch_expired", "message": "This request could not be executed in time."}
         return {"id": f"req-{result.custom_id}", "custom_id": result.custom_id, "response": None, "error": problem}

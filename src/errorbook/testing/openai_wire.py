@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from errorbook.testing.wire import Asked, Refused, Reply, Turn, parts_text, size
+from errorbook.testing.wire import ChatRequest, ErrorReply, ServedReply, Turn, parts_text, size
 
 
 class _Message(msgspec.Struct):
@@ -44,18 +44,18 @@ class OpenAIWire:
 
     overloaded = 503
 
-    def read(self, body: bytes) -> Asked:
-        """Parse a request. Raises `Refused` with status 400 if it is not one."""
+    def read(self, body: bytes) -> ChatRequest:
+        """Parse a request. Raises `ErrorReply` with status 400 if it is not one."""
         try:
             request = _decoder.decode(body)
         except msgspec.DecodeError as error:
-            raise Refused(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
+            raise ErrorReply(400, "invalid_request_error", f"The request cannot be read: {error}.") from None
         if request.stream or request.n != 1:
-            raise Refused(400, "invalid_request_error", "This server neither streams nor gives several choices.")
+            raise ErrorReply(400, "invalid_request_error", "This server neither streams nor gives several choices.")
         asked_format = request.response_format
         schema = asked_format.json_schema.schema if asked_format and asked_format.json_schema else None
         turns = tuple(Turn(message.role, parts_text(message.content)) for message in request.messages)
-        return Asked(
+        return ChatRequest(
             model=request.model,
             turns=turns,
             max_tokens=request.max_completion_tokens or request.max_tokens,
@@ -65,7 +65,7 @@ class OpenAIWire:
             input_bytes=size(turns, schema),
         )
 
-    def reply(self, asked: Asked, reply: Reply, number: int) -> dict[str, Any]:
+    def reply(self, asked: ChatRequest, reply: ServedReply, number: int) -> dict[str, Any]:
         """A reply's JSON body; `number` makes its id unique."""
         return {
             "id": f"chatcmpl-{number}",
@@ -86,7 +86,7 @@ class OpenAIWire:
             },
         }
 
-    def error(self, refused: Refused) -> dict[str, Any]:
+    def error(self, refused: ErrorReply) -> dict[str, Any]:
         """An error's JSON body."""
         code = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(refused.status)
         return {"error": {"message": str(refused), "type": refused.kind, "param": None, "code": code}}

@@ -14,25 +14,25 @@ import msgspec
 
 from errorbook.testing.fill import UnfillableError, fill, words
 from errorbook.testing.settings import Fault, Settings
-from errorbook.testing.wire import Asked, Refused, Reply, Script
+from errorbook.testing.wire import ChatRequest, ErrorReply, Script, ServedReply
 
 PROSE = "Certainly! I had a look at it, and I would rather tell you about it than fill in a form."
 WRONG = '{"note": "this is JSON, but not what was asked for"}'
 
 
-def reply_to(asked: Asked, settings: Settings, script: Script | None, fate: Fault | None) -> Reply:
+def reply_to(asked: ChatRequest, settings: Settings, script: Script | None, fate: Fault | None) -> ServedReply:
     """The reply to one request. Raises Refused if the schema cannot be filled."""
     text = script(asked.turns) if script is not None else settings.reply or _make_up(asked, settings)
     text = _spoil(text, fate)
     input_tokens = math.ceil(asked.input_bytes / settings.bytes_per_token)
     tokens = math.ceil(len(text.encode()) / settings.bytes_per_token)
     if asked.max_tokens is None or tokens <= asked.max_tokens:
-        return Reply(text, True, input_tokens, tokens)
+        return ServedReply(text, True, input_tokens, tokens)
     kept = text.encode()[: int(asked.max_tokens * settings.bytes_per_token)]
-    return Reply(kept.decode(errors="ignore"), False, input_tokens, asked.max_tokens)
+    return ServedReply(kept.decode(errors="ignore"), False, input_tokens, asked.max_tokens)
 
 
-def _make_up(asked: Asked, settings: Settings) -> str:
+def _make_up(asked: ChatRequest, settings: Settings) -> str:
     """A text that depends on the messages and the seed only: a prompt that is asked again gets the same reply."""
     random = Random(asked.digest() + str(settings.seed).encode())  # noqa: S311  (dice, not secrets)
     tokens = random.randint(settings.shortest, max(settings.shortest, settings.longest))
@@ -44,7 +44,7 @@ def _make_up(asked: Asked, settings: Settings) -> str:
     try:
         return msgspec.json.encode(fill(schema, random, characters)).decode()
     except UnfillableError as error:
-        raise Refused(400, "invalid_request_error", str(error)) from None
+        raise ErrorReply(400, "invalid_request_error", str(error)) from None
 
 
 @lru_cache(maxsize=8)

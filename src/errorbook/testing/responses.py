@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from errorbook.testing.desk import Desk
-from errorbook.testing.wire import Refused, Wire
+from errorbook.testing.desk import ServerState
+from errorbook.testing.wire import ErrorReply, Wire
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = {"Content-Type": "application/json"}
@@ -22,7 +22,7 @@ def as_json(value: Any) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), headers=JSON)
 
 
-def refuse(desk: Desk, wire: Wire, refused: Refused) -> web.Response:
+def refuse(desk: ServerState, wire: Wire, refused: ErrorReply) -> web.Response:
     """The response with an error status, Retry-After included if the client should wait."""
     headers = {**JSON, **desk.limits(wire)}
     wait = desk.faults.retry_after
@@ -33,14 +33,14 @@ def refuse(desk: Desk, wire: Wire, refused: Refused) -> web.Response:
     return web.Response(status=refused.status, headers=headers, body=msgspec.json.encode(wire.error(refused)))
 
 
-def guard_handler(desk: Desk, wire: Wire, action: Handler) -> Handler:
+def guard_handler(desk: ServerState, wire: Wire, action: Handler) -> Handler:
     """`action` behind the server's key; what it refuses becomes a response."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             desk.check_key(wire, request.headers)
             return await action(request)
-        except Refused as refused:
+        except ErrorReply as refused:
             return refuse(desk, wire, refused)
 
     return handle

@@ -104,9 +104,9 @@ def find_script(script: Script | str | None) -> Script | None:
 @contextmanager
 def _in_thread(settings: Settings, faults: Faults, script: Script | str | None, port: int) -> Iterator[Server]:
     from errorbook.testing.app import serve
-    from errorbook.testing.desk import Desk
+    from errorbook.testing.desk import ServerState
 
-    desk = Desk(settings, faults, find_script(script))
+    desk = ServerState(settings, faults, find_script(script))
     listening = listen("127.0.0.1", port)
     stop = asyncio.Event()
     loop = asyncio.new_event_loop()

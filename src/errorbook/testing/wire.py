@@ -20,7 +20,7 @@ Script = Callable[[Sequence[Turn]], str]
 """Computes the text of a reply from the messages."""
 
 
-class Asked(NamedTuple):
+class ChatRequest(NamedTuple):
     """A chat request. `schema` is the JSON schema of the reply or None; `tool` names a tool that must carry it."""
 
     model: str
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
         return state.digest()
 
 
-class Reply(NamedTuple):
+class ServedReply(NamedTuple):
     """The text of a reply and what it costs; `complete` is False if `max_tokens` cut it off."""
 
     text: str
@@ -48,7 +48,7 @@ class Reply(NamedTuple):
     output_tokens: int
 
 
-class Refused(Exception):  # noqa: N818  (an answer of the server, not an error of it)
+class ErrorReply(Exception):  # noqa: N818  (an answer of the server, not an error of it)
     """The server answers with an error status. `kind` is the protocol-neutral name of the reason."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
@@ -65,15 +65,15 @@ class Wire(Protocol):
         """The status by which this provider says that it is overloaded."""
         ...
 
-    def read(self, body: bytes) -> Asked:
-        """Parse a request. Raises `Refused` with status 400 if it is not one."""
+    def read(self, body: bytes) -> ChatRequest:
+        """Parse a request. Raises `ErrorReply` with status 400 if it is not one."""
         ...
 
-    def reply(self, asked: Asked, reply: Reply, number: int) -> dict[str, Any]:
+    def reply(self, asked: ChatRequest, reply: ServedReply, number: int) -> dict[str, Any]:
         """A reply's JSON body; `number` makes its id unique."""
         ...
 
-    def error(self, refused: Refused) -> dict[str, Any]:
+    def error(self, refused: ErrorReply) -> dict[str, Any]:
         """An error's JSON body."""
         ...
 

@@ -22,7 +22,7 @@ from errorbook.records import Example
 from errorbook.records import Response as Answer
 from errorbook.render.compare_words import choice_text
 from errorbook.report import compare_runs as comparing
-from errorbook.report.compare_runs import SHOWN, Choice, Compared, Paired, Shown, Side
+from errorbook.report.compare_runs import SHOWN, CheckpointChoice, Compared, Paired, Shown, Side
 from errorbook.stats import CHANGES
 from errorbook.web.answering import find_book, not_found, path, query, shelf_of, show, url
 from errorbook.web.shelf import Book
@@ -223,7 +223,7 @@ def _offered(request: Request) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 @lru_cache(maxsize=256)
-def _choices(folder: Path, version: int) -> tuple[Choice, ...]:
+def _choices(folder: Path, version: int) -> tuple[CheckpointChoice, ...]:
     with open_ledger(folder) as ledger:
         return tuple(comparing.list_choices(ledger))
 

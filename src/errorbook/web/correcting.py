@@ -30,7 +30,7 @@ LONGEST = 100_000
 _DONE = {"strike": "Struck out", "edit": "Edited", "restore": "Restored", "score": "Scored by hand"}
 
 
-class Desk(NamedTuple):
+class CorrectionState(NamedTuple):
     """How a draft or response stands corrected: the newest correction, whether it waits, and what comes of it."""
 
     now: Correction | None
@@ -44,7 +44,7 @@ class Desk(NamedTuple):
 # What a page shows -------------------------------------------------------------------------------------------------
 
 
-def sample_desk(book: Book, draft: str) -> Desk | None:
+def sample_desk(book: Book, draft: str) -> CorrectionState | None:
     """How a draft's sample stands corrected; None if it has none, so that there is nothing to correct."""
     with book.reading() as ledger:
         if ledger.find(Sample, draft) is None:
@@ -52,18 +52,18 @@ def sample_desk(book: Book, draft: str) -> Desk | None:
         return _desk(book, ledger, draft, lambda item, cycle: _used(ledger, item, cycle))
 
 
-def score_desk(book: Book, response: str, split: Split) -> Desk:
+def score_desk(book: Book, response: str, split: Split) -> CorrectionState:
     """How a response stands corrected."""
     with book.reading() as ledger:
         return _desk(book, ledger, response, lambda item, cycle: _studied(ledger, cycle, split))
 
 
-def _desk(book: Book, ledger: Ledger, subject: str, effect: Callable[[Correction, int], str]) -> Desk:
+def _desk(book: Book, ledger: Ledger, subject: str, effect: Callable[[Correction, int], str]) -> CorrectionState:
     known = list_corrections(ledger, subject)
     waits = [item.correction for item in list_waiting(book.folder) if item.correction.subject == subject]
     fresh = [item for item in waits if not known or item != known[-1].correction]
     if not known and not fresh:
-        return Desk(None, False, "", "", "", author())
+        return CorrectionState(None, False, "", "", "", author())
     if fresh:
         now, cycle = fresh[-1], find_first_use(ledger, fresh[-1])
     else:
@@ -73,7 +73,9 @@ def _desk(book: Book, ledger: Ledger, subject: str, effect: Callable[[Correction
     who = f" by {now.author}" if now.author else ""
     verdict = f": {now.verdict}" if now.verdict else ""
     reason = f" ({now.reason.rstrip('.')})" if now.reason else ""
-    return Desk(now, bool(fresh), f"{_DONE[now.kind]}{who}{verdict}{reason}.", effect(now, cycle), refusal, author())
+    return CorrectionState(
+        now, bool(fresh), f"{_DONE[now.kind]}{who}{verdict}{reason}.", effect(now, cycle), refusal, author()
+    )
 
 
 def _used(ledger: Ledger, correction: Correction, cycle: int) -> str:

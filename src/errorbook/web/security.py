@@ -42,7 +42,7 @@ ANY = "*"
 OURS = ("none", "same-origin")
 
 
-class Refusal(NamedTuple):
+class RefusedRequest(NamedTuple):
     """A request that gets no further."""
 
     status: int
@@ -75,17 +75,21 @@ class Guard:
         if refusal is not None:
             return refused(refusal)
         if scope["method"] not in METHODS:
-            return refused(Refusal(405, "Only GET, HEAD and POST are answered here."), {"Allow": ", ".join(METHODS)})
+            return refused(
+                RefusedRequest(405, "Only GET, HEAD and POST are answered here."), {"Allow": ", ".join(METHODS)}
+            )
         return self._unknown(scope, headers)
 
-    def _stranger(self, headers: Headers) -> Refusal | None:
+    def _stranger(self, headers: Headers) -> RefusedRequest | None:
         """Another name of this machine would let a page elsewhere read the book through the browser (DNS rebinding)."""
         named = headers.getlist("host")
         if len(named) == 1 and (named[0].lower() in self._hosts or self._is_address(named[0].lower())):
             return None
         known = " or ".join(sorted(f"http://{host}" for host in self._hosts if ANY not in host))
         fix = f"open {known}" if known else "use this machine's address by number, with the port that was printed"
-        return Refusal(421, f"This address is not the server's own; {fix}. A tunnel must end at the same port number.")
+        return RefusedRequest(
+            421, f"This address is not the server's own; {fix}. A tunnel must end at the same port number."
+        )
 
     def _is_address(self, host: str) -> bool:
         name, _, port = host.rpartition(":")
@@ -108,7 +112,9 @@ class Guard:
             return answer
         if hmac.compare_digest(given.encode(), proof.encode()):
             return None
-        return refused(Refusal(401, "This book is for those who have its token; open the address that was printed."))
+        return refused(
+            RefusedRequest(401, "This book is for those who have its token; open the address that was printed.")
+        )
 
     def _proof(self) -> str:
         """What the cookie holds: it opens the book, and does not tell the token."""
@@ -130,7 +136,7 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_number(host) and ipaddress.ip_address(host).is_loopback)
 
 
-def refused(refusal: Refusal, headers: dict[str, str] | None = None) -> HTMLResponse:
+def refused(refusal: RefusedRequest, headers: dict[str, str] | None = None) -> HTMLResponse:
     """A page with one sentence that needs nothing else: no template, no style, no book."""
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Errorbook</title>'
@@ -140,7 +146,7 @@ def refused(refusal: Refusal, headers: dict[str, str] | None = None) -> HTMLResp
     return HTMLResponse(page, refusal.status, {"Cache-Control": "no-store", **(headers or {})})
 
 
-def _cross_site(scope: Scope, headers: Headers) -> Refusal | None:
+def _cross_site(scope: Scope, headers: Headers) -> RefusedRequest | None:
     """Refuse what another site makes a browser send, but for following a link to a page.
 
     Programs that are no browsers send neither header, and have no cookie that could be misused.
@@ -148,17 +154,17 @@ def _cross_site(scope: Scope, headers: Headers) -> Refusal | None:
     site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin")
     if scope["method"] == "POST":
         if site not in OURS or (origin is not None and origin != f"http://{headers['host']}"):
-            return Refusal(403, "Another site asked for this change; make it on the book's own page.")
+            return RefusedRequest(403, "Another site asked for this change; make it on the book's own page.")
         return None
     followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     if site in OURS or followed:
         return None
-    return Refusal(403, "Another site asked for this page; open it in a tab of its own.")
+    return RefusedRequest(403, "Another site asked for this page; open it in a tab of its own.")
 
 
 async def _take_body(scope: Scope, receive: Receive) -> Response | None:
     """Read a posted body into the scope, so that handlers need not wait for it; refuse a large one."""
-    large = refused(Refusal(413, f"A form may hold at most {LARGEST:,} bytes."), {"Connection": "close"})
+    large = refused(RefusedRequest(413, f"A form may hold at most {LARGEST:,} bytes."), {"Connection": "close"})
     length = Headers(scope=scope).get("content-length", "0")
     if not length.isdecimal() or int(length) > LARGEST:
         return large
@@ -166,7 +172,7 @@ async def _take_body(scope: Scope, receive: Receive) -> Response | None:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return refused(Refusal(400, "The form did not arrive whole; send it again."))
+            return refused(RefusedRequest(400, "The form did not arrive whole; send it again."))
         body += message.get("body", b"")
         if len(body) > LARGEST:
             return large

@@ -22,7 +22,7 @@ from teacher_kit import INJECTION, blocks, example, mistake, outside, teacher
 
 from errorbook.adapters.instructors import replies
 from errorbook.adapters.instructors.asking import (
-    Settings,
+    AskingSettings,
     build_answer_prompt,
     build_diagnose_prompt,
     build_write_prompt,
@@ -73,12 +73,12 @@ def test_every_kind_has_its_prompts_in_every_strategy(of: Any) -> None:
         response="r", example="e", task="sums", strategy="s", error_kind="k", misconception="m", skill="s"
     )
     for wrong in (mistake(of, "It is 3."), mistake(of, "It is 3.", [(of, "It is 4.")])):
-        asks.append(build_diagnose_prompt(wrong, Settings()).ask)
+        asks.append(build_diagnose_prompt(wrong, AskingSettings()).ask)
         told = Assignment(task="sums", index=0, count=2, mistake=wrong, diagnosis=diagnosis, alike=(WRONG,))
-        asks.append(build_write_prompt(told, Settings()).ask)  # type: ignore[union-attr]
-    undirected = build_write_prompt(Assignment(task="sums", index=0, count=2, exemplars=(of,)), Settings())
+        asks.append(build_write_prompt(told, AskingSettings()).ask)  # type: ignore[union-attr]
+    undirected = build_write_prompt(Assignment(task="sums", index=0, count=2, exemplars=(of,)), AskingSettings())
     assert undirected is not None
-    asks += [undirected.ask, build_answer_prompt(of, 0, Settings()).ask]
+    asks += [undirected.ask, build_answer_prompt(of, 0, AskingSettings()).ask]
     for ask in asks:
         assert of.question in ask.messages[-1].content
         assert "\n\n\n" not in ask.messages[-1].content
@@ -89,7 +89,7 @@ def test_every_kind_has_its_prompts_in_every_strategy(of: Any) -> None:
 
 def test_the_blind_question_shows_no_answer_and_no_solution() -> None:
     told = example("How many legs have 12 spiders?", "ninety-six", solution="12 times eight")
-    prompt = build_answer_prompt(told, 0, Settings()).ask.messages[-1].content
+    prompt = build_answer_prompt(told, 0, AskingSettings()).ask.messages[-1].content
     assert "How many legs have 12 spiders?" in prompt
     assert "ninety-six" not in prompt
     assert "times eight" not in prompt
@@ -97,7 +97,7 @@ def test_the_blind_question_shows_no_answer_and_no_solution() -> None:
 
 def test_a_prompts_version_changes_with_its_strategy_and_its_schema_but_not_with_the_row() -> None:
     other = mistake(NEAR, "11 + 12 = 32")
-    versions = [build_diagnose_prompt(one, Settings()).version for one in (WRONG, other, LEC)]
+    versions = [build_diagnose_prompt(one, AskingSettings()).version for one in (WRONG, other, LEC)]
     assert versions[0] == versions[1] != versions[2]
 
 
@@ -108,7 +108,9 @@ def test_a_later_round_and_cycle_are_other_requests_and_one_mistake_more_re_buys
 
     def ask(of: Mistake = WRONG, **changes: int) -> str:
         fields: dict[str, Any] = {"index": 0, "count": 2, **changes}
-        prompt = build_write_prompt(Assignment(task="sums", mistake=of, diagnosis=diagnosis, **fields), Settings())
+        prompt = build_write_prompt(
+            Assignment(task="sums", mistake=of, diagnosis=diagnosis, **fields), AskingSettings()
+        )
         assert prompt is not None
         return prompt.ask.hash
 
@@ -182,7 +184,7 @@ def test_a_diagnosis_must_make_sense(change: dict[str, Any], fault: str) -> None
 
 def test_options_are_shuffled_and_the_letter_goes_with_the_right_one() -> None:
     drafts = [
-        replies.Choice(
+        replies.ChoiceReply(
             question=f"Question {number}?",
             solution="It is lighter.",
             right_option="cork",
@@ -212,7 +214,7 @@ def test_options_must_be_told_apart(change: dict[str, Any], fault: str) -> None:
         "right_option": "cork",
         "wrong_options": ("a", "b"),
     }
-    draft = replies.Choice(**{**fields, **change})
+    draft = replies.ChoiceReply(**{**fields, **change})
     with pytest.raises(InvalidReply, match=fault):
         replies.check_choice(replies.ChoiceDrafts(drafts=(draft,)), 3, seed=0)
 
@@ -395,7 +397,7 @@ def test_what_the_model_said_before_is_data_too() -> None:
         skill="s",
     )
     prompt = build_write_prompt(
-        Assignment(task="sums", index=0, count=1, mistake=WRONG, diagnosis=diagnosis), Settings()
+        Assignment(task="sums", index=0, count=1, mistake=WRONG, diagnosis=diagnosis), AskingSettings()
     )
     assert prompt is not None
     assert INJECTION not in outside(prompt.ask.messages[-1].content)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errorbook.adapters.scorers.numeric import Numeric
-from errorbook.adapters.targets.answer_cache import Answers
+from errorbook.adapters.targets.answer_cache import AnswerFile
 from errorbook.adapters.targets.remembered import Remembering, remember_answers
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
@@ -85,8 +85,8 @@ class Both(Weigher, Spreader):
     forms = ("served",)
 
 
-def answers(folder: Path, **options: int) -> Answers:
-    return Answers(folder / "answers.sqlite", note=pytest.fail, **options)
+def answers(folder: Path, **options: int) -> AnswerFile:
+    return AnswerFile(folder / "answers.sqlite", note=pytest.fail, **options)
 
 
 def trained(weights: str = "w", scale: float = 1.0) -> Checkpoint:
@@ -301,7 +301,7 @@ class TestFile:
     @pytest.mark.parametrize("damage", ["garbage", "cut", "overwritten"])
     def test_a_damaged_file_is_set_aside_and_begun_anew(self, tmp_path: Path, damage: str) -> None:
         told: list[str] = []
-        kept = Answers(tmp_path / "answers.sqlite", note=told.append)
+        kept = AnswerFile(tmp_path / "answers.sqlite", note=told.append)
         written = {str(number): os.urandom(9_000) for number in range(50)}
         for key, body in written.items():
             kept.keep(key, body)
@@ -333,7 +333,7 @@ class TestFile:
 
     @pytest.mark.parametrize("body", [b"[]", b"{", b'[{"index":0}]'])
     def test_an_entry_that_answers_something_else_is_no_answer(self, tmp_path: Path, body: bytes) -> None:
-        class Wrong(Answers):
+        class Wrong(AnswerFile):
             def find(self, key: str) -> bytes | None:
                 return body
 
@@ -344,7 +344,7 @@ class TestFile:
         (tmp_path / "file").write_text("in the way")
         told: list[str] = []
         target = Echo()
-        remembered = Remembering(target, Answers(tmp_path / "file" / "answers.sqlite", note=told.append))
+        remembered = Remembering(target, AnswerFile(tmp_path / "file" / "answers.sqlite", note=told.append))
         for _ in range(3):
             assert list(remembered.generate(PROMPTS, SETTINGS)) == list(Echo().generate(PROMPTS, SETTINGS))
         assert len(target.requests) == 3

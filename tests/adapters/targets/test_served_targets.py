@@ -25,7 +25,7 @@ from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.adapters.targets.openai import OpenAITarget
 from errorbook.adapters.targets.served import FAILURES_AT_MOST, Chat
-from errorbook.adapters.targets.serving import Server, free_port
+from errorbook.adapters.targets.serving import ServedCommand, free_port
 from errorbook.adapters.targets.vllm import VLLMTarget, scale_adapter
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import BlockTarget, Likelihood, Remembers, Target
@@ -141,10 +141,10 @@ def test_faults_on_the_way_are_the_engines_and_change_no_answer() -> None:
 
 
 def too_long(turns: Sequence[Turn]) -> str:
-    from errorbook.testing.wire import Refused
+    from errorbook.testing.wire import ErrorReply
 
     if "4" in turns[-1].content:
-        raise Refused(400, "invalid_request_error", "The prompt is longer than the model's context.")
+        raise ErrorReply(400, "invalid_request_error", "The prompt is longer than the model's context.")
     return echo(turns)
 
 
@@ -186,9 +186,9 @@ def test_an_answer_is_asked_for_once_unless_it_is_asked_past_the_store(tmp_path:
 
 def test_a_server_that_refuses_everything_is_not_asked_everything() -> None:
     def never(_: Sequence[Turn]) -> str:
-        from errorbook.testing.wire import Refused
+        from errorbook.testing.wire import ErrorReply
 
-        raise Refused(400, "invalid_request_error", "This model answers no chats.")
+        raise ErrorReply(400, "invalid_request_error", "This model answers no chats.")
 
     with server(script=never) as provider:
         target = OpenAITarget("m", base_url=provider.base_url, concurrency=2)
@@ -610,7 +610,7 @@ def test_close_ends_a_server_that_ignores_it_and_its_workers(stage: Stage, monke
     guard = Path(canary.__file__).with_name("guard.py").read_text()
     impatient.write_text(guard.replace("GRACE = 8.0", "GRACE = 0.3"))
     monkeypatch.setattr("errorbook.adapters.targets.guard.__file__", str(impatient))
-    running = Server(stubborn(stage), {"VLLM_API_KEY": "key"})
+    running = ServedCommand(stubborn(stage), {"VLLM_API_KEY": "key"})
     pids = started(stage)
     assert all(map(alive, pids))
 
@@ -645,7 +645,7 @@ def test_no_server_outlives_its_owner(stage: Stage) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_no_server_outlives_its_guard(stage: Stage) -> None:
-    running = Server([*stubborn(stage)[:2], "healthy", *stubborn(stage)[3:]], {"VLLM_API_KEY": "key"})
+    running = ServedCommand([*stubborn(stage)[:2], "healthy", *stubborn(stage)[3:]], {"VLLM_API_KEY": "key"})
     [pid] = started(stage)
 
     os.kill(running._guard.pid, signal.SIGKILL)

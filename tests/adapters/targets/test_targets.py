@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import embedded, loading
-from errorbook.adapters.targets.decoding import Limits, decode
+from errorbook.adapters.targets.decoding import RowLimits, decode
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.tasks.arithmetic import Arithmetic
@@ -97,9 +97,9 @@ def test_rows_end_at_their_first_end_token_whoever_else_goes_on(
 ) -> None:
     model = loading.load_model(str(tiny_model), "cpu", "float32")
     prompts = [[1, 50 + row, 60 + 2 * row, *range(40, 40 + row)] for row in range(8)]
-    free = dict(decode(model, prompts, [0] * 8, Limits(frozenset({2}), 2, cap, 0.0)))
+    free = dict(decode(model, prompts, [0] * 8, RowLimits(frozenset({2}), 2, cap, 0.0)))
 
-    found = dict(decode(model, prompts, [0] * 8, Limits(frozenset({2, *ends}), 2, cap, 0.0)))
+    found = dict(decode(model, prompts, [0] * 8, RowLimits(frozenset({2, *ends}), 2, cap, 0.0)))
 
     assert found.keys() == free.keys() == set(range(8))
     for row, tokens in free.items():

@@ -16,9 +16,9 @@ import pytest
 from recipe_kit import recipe_of
 
 from errorbook.adapters.trainers.batches import TokenRow
-from errorbook.adapters.trainers.group import Group
+from errorbook.adapters.trainers.group import ProcessGroup
 from errorbook.adapters.trainers.job import Job
-from errorbook.adapters.trainers.launch import LaunchedTrainer, Message, ProcessJob, accelerate_config
+from errorbook.adapters.trainers.launch import LaunchedTrainer, ProcessJob, ProcessMessage, accelerate_config
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.adapters.trainers.updating import passes
 from errorbook.errors import ConfigError, StageError
@@ -51,7 +51,7 @@ def largest_difference(one: Path, other: Path) -> float:
     return max(float((value.float() - sides[1][name].float()).abs().max()) for name, value in sides[0].items())
 
 
-def job_for(group: Group, *, sharded: bool) -> Job:
+def job_for(group: ProcessGroup, *, sharded: bool) -> Job:
     rows = [TokenRow((1, 2, 3), 1) for _ in range(5)]
     return Job(
         model=None,
@@ -69,8 +69,8 @@ def job_for(group: Group, *, sharded: bool) -> Job:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
 def test_every_row_of_a_step_is_computed_once_and_sharing_processes_compute_equally_often(size: int) -> None:
-    shares = [passes(job_for(Group(rank, size), sharded=False), [4, 0, 3, 1, 2]) for rank in range(size)]
-    sharded = [passes(job_for(Group(rank, size), sharded=True), [4, 0, 3, 1, 2]) for rank in range(size)]
+    shares = [passes(job_for(ProcessGroup(rank, size), sharded=False), [4, 0, 3, 1, 2]) for rank in range(size)]
+    sharded = [passes(job_for(ProcessGroup(rank, size), sharded=True), [4, 0, 3, 1, 2]) for rank in range(size)]
 
     for divided in (shares, sharded):
         counted = [number for share in divided for numbers, counts in share if counts for number in numbers]
@@ -103,11 +103,11 @@ def test_what_the_processes_are_told_and_tell_survives_the_road() -> None:
         recipe=RECIPE,
         root="r",
     )
-    message = Message(error="ConfigError", sentence="Say\nit.")
+    message = ProcessMessage(error="ConfigError", sentence="Say\nit.")
 
     assert msgspec.json.decode(msgspec.json.encode(order), type=ProcessJob) == order
     assert b"\n" not in msgspec.json.encode(message)
-    assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message
+    assert msgspec.json.decode(msgspec.json.encode(message), type=ProcessMessage) == message
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ _UNITS = 20
 """Letters that a gold answer may have beside its one number and still be called a number: "12 apples", "5 km/h"."""
 
 
-class Settings(Record, frozen=True, kw_only=True):
+class AskingSettings(Record, frozen=True, kw_only=True):
     """How a model is asked: tokens allowed for a diagnosis, a draft or a vote, and the temperature of the last two.
 
     Diagnoses are asked for at temperature 0.
@@ -64,7 +64,7 @@ def kind_of(example: Example) -> Kind:
     return "numeric" if _is_number(example.answer) else "text"
 
 
-def build_diagnose_prompt(mistake: Mistake, settings: Settings) -> Prompt:
+def build_diagnose_prompt(mistake: Mistake, settings: AskingSettings) -> Prompt:
     """Ask what is behind a wrong response; with contrasts, also what separates it from them."""
     reply = replies.ContrastAnalysis if mistake.contrasts else replies.Analysis
     kind = kind_of(mistake.example)
@@ -73,7 +73,7 @@ def build_diagnose_prompt(mistake: Mistake, settings: Settings) -> Prompt:
     return Prompt(ask, reply, _version(("system", "diagnose"), mistake.strategy, reply))
 
 
-def build_write_prompt(assignment: Assignment, settings: Settings) -> Prompt | None:
+def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prompt | None:
     """Ask for drafts; None if nothing in the assignment shows what its task looks like."""
     seen = assignment.mistake.example if assignment.mistake else next(iter(assignment.exemplars), None)
     if seen is None:
@@ -104,7 +104,7 @@ def build_write_prompt(assignment: Assignment, settings: Settings) -> Prompt | N
     return Prompt(ask, _DRAFTS[kind], _version(files, strategy, _DRAFTS[kind]))
 
 
-def build_answer_prompt(question: Example, vote: int, settings: Settings) -> Prompt:
+def build_answer_prompt(question: Example, vote: int, settings: AskingSettings) -> Prompt:
     """Ask a question blind: no more than the question and its options is shown."""
     text = prompting.render("answer", question=question.question, choices=question.choices)
     ask = _ask(text, replies.BlindAnswer, "answer", settings.max_tokens, settings.temperature, vote)

@@ -17,7 +17,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-from errorbook.adapters.instructors.asking import Settings
+from errorbook.adapters.instructors.asking import AskingSettings
 from errorbook.adapters.instructors.model import ModelInstructor
 from errorbook.errors import PluginError
 from errorbook.interfaces import Instructor
@@ -25,7 +25,7 @@ from errorbook.llm.asking import Asking
 from errorbook.llm.client import Asker
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.openai_chat import add_instruction
-from errorbook.llm.orders import Bought, Group, Order, Outcome, Stopped, Unbought
+from errorbook.llm.orders import Bought, Order, OrderGroup, Outcome, Stopped, Unbought
 from errorbook.llm.records import Ask, Result
 
 Messages = list[dict[str, str]]
@@ -69,7 +69,7 @@ class _FunctionBuyer:
         """See `Buyer`."""
         return 1.0
 
-    def halt(self, group: Group) -> None:
+    def halt(self, group: OrderGroup) -> None:
         """See `Buyer`."""
         group.halted = True
 
@@ -116,7 +116,7 @@ def custom(
     def opened() -> AbstractContextManager[Asker]:
         return nullcontext(asker)
 
-    return ModelInstructor("custom", opened, Settings(), seed)
+    return ModelInstructor("custom", opened, AskingSettings(), seed)
 
 
 def _find(function: str) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from errorbook.adapters.instructors import forecast
-from errorbook.adapters.instructors.asking import Settings
+from errorbook.adapters.instructors.asking import AskingSettings
 from errorbook.adapters.instructors.model import ModelInstructor
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget, Price
@@ -26,7 +26,7 @@ from errorbook.llm.openai_chat import OpenAIChat
 class EndpointInstructor(ModelInstructor):
     """A `ModelInstructor` over an engine; it can also tell its price beforehand (`forecast.Priced`)."""
 
-    def __init__(self, name: str, line: Client, settings: Settings, seed: int = 0) -> None:
+    def __init__(self, name: str, line: Client, settings: AskingSettings, seed: int = 0) -> None:
         super().__init__(name, line.open, settings, seed)
         self._line = line
 
@@ -90,7 +90,7 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
             concurrency=concurrency,
             batch=batch,
         )
-        return EndpointInstructor(name, line, Settings(max_tokens=max_tokens, temperature=temperature), seed)
+        return EndpointInstructor(name, line, AskingSettings(max_tokens=max_tokens, temperature=temperature), seed)
 
     return instructor
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from errorbook.adapters.instructors.asking import (
+    AskingSettings,
     Prompt,
-    Settings,
     build_answer_prompt,
     build_diagnose_prompt,
     build_write_prompt,
@@ -66,7 +66,7 @@ class Priced(Protocol):
         ...
 
 
-def forecast(work: Work, settings: Settings, price: Price | None, discount: float = 1.0) -> Forecast:
+def forecast(work: Work, settings: AskingSettings, price: Price | None, discount: float = 1.0) -> Forecast:
     """See `Priced`; `discount` is the share of the price that is left to pay."""
     shown = [_mistake(work, example) for example in work.examples[:_MEASURED]]
     each = max(1, round(work.drafts / max(1, work.writes)))

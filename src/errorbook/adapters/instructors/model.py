@@ -13,15 +13,15 @@ from typing import Any, Literal, TypeVar
 
 from errorbook.adapters.instructors import replies
 from errorbook.adapters.instructors.asking import (
+    AskingSettings,
     Prompt,
-    Settings,
     build_answer_prompt,
     build_diagnose_prompt,
     build_write_prompt,
     kind_of,
     write_transcript,
 )
-from errorbook.adapters.instructors.replies import Parts
+from errorbook.adapters.instructors.replies import DraftParts
 from errorbook.llm.client import Asker
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.records import Accepted, Failed, Result
@@ -42,7 +42,7 @@ class ModelInstructor:
     """
 
     def __init__(
-        self, name: str, asker: Callable[[], AbstractContextManager[Asker]], settings: Settings, seed: int = 0
+        self, name: str, asker: Callable[[], AbstractContextManager[Asker]], settings: AskingSettings, seed: int = 0
     ) -> None:
         self._name = name
         self._asker = asker
@@ -118,7 +118,7 @@ class ModelInstructor:
                 subject, prompt = result.key
                 yield subject, prompt, result
 
-    def _accept_drafts(self, assignment: Assignment, reply: Any) -> list[Parts]:
+    def _accept_drafts(self, assignment: Assignment, reply: Any) -> list[DraftParts]:
         if isinstance(reply, replies.CodingDrafts):
             return replies.check_coding(reply)
         shown = assignment.mistake.example if assignment.mistake else assignment.exemplars[0]
@@ -169,7 +169,7 @@ def _diagnosis(mistake: Mistake, reply: replies.Analysis, call: Call) -> Diagnos
     )
 
 
-def _drafts(assignment: Assignment, parts: Sequence[Parts], call: Call) -> list[Draft]:
+def _drafts(assignment: Assignment, parts: Sequence[DraftParts], call: Call) -> list[Draft]:
     diagnosis = assignment.diagnosis
     return [
         Draft(

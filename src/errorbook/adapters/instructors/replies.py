@@ -53,7 +53,7 @@ class Worked(Reply, frozen=True, kw_only=True):
     answer: str
 
 
-class Choice(Reply, frozen=True, kw_only=True):
+class ChoiceReply(Reply, frozen=True, kw_only=True):
     """A question with options, the right one apart from the wrong ones."""
 
     question: str
@@ -81,7 +81,7 @@ class WorkedDrafts(Reply, frozen=True, kw_only=True):
 class ChoiceDrafts(Reply, frozen=True, kw_only=True):
     """Several of them."""
 
-    drafts: tuple[Choice, ...]
+    drafts: tuple[ChoiceReply, ...]
 
 
 class CodingDrafts(Reply, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ class BlindAnswer(Reply, frozen=True, kw_only=True):
     sound: bool
 
 
-class Parts(NamedTuple):
+class DraftParts(NamedTuple):
     """The parts of a draft that depend on the kind of its task."""
 
     question: str
@@ -137,7 +137,7 @@ def find_quote(step: str, response: str) -> str:
     return found.group()
 
 
-def check_worked(reply: WorkedDrafts, *, numeric: bool) -> list[Parts]:
+def check_worked(reply: WorkedDrafts, *, numeric: bool) -> list[DraftParts]:
     """Drafts with a number as answer or, if not `numeric`, any short text."""
     parts = []
     for number, draft in _numbered(reply.drafts):
@@ -145,11 +145,11 @@ def check_worked(reply: WorkedDrafts, *, numeric: bool) -> list[Parts]:
         _require(draft.answer, f"the answer of draft {number}")
         if numeric and read_quantity(draft.answer) is None:
             raise InvalidReply(f"The answer of draft {number} is not one number: {draft.answer[:60]!r}.")
-        parts.append(Parts(draft.question.strip(), draft.solution.strip(), draft.answer.strip()))
+        parts.append(DraftParts(draft.question.strip(), draft.solution.strip(), draft.answer.strip()))
     return parts
 
 
-def check_choice(reply: ChoiceDrafts, options: int, seed: int) -> list[Parts]:
+def check_choice(reply: ChoiceDrafts, options: int, seed: int) -> list[DraftParts]:
     """Drafts whose options are shuffled, so that a model's liking for one place teaches nothing.
 
     `options` is how many there must be, 0 if at least two will do.
@@ -168,11 +168,11 @@ def check_choice(reply: ChoiceDrafts, options: int, seed: int) -> list[Parts]:
             raise InvalidReply(f"The solution of draft {number} names an option by a letter; say what it says instead.")
         order = random.Random(f"{seed}:{draft.question}").sample(range(len(texts)), len(texts))  # noqa: S311
         shuffled = tuple(texts[place] for place in order)
-        parts.append(Parts(draft.question.strip(), draft.solution.strip(), LETTERS[order.index(0)], shuffled))
+        parts.append(DraftParts(draft.question.strip(), draft.solution.strip(), LETTERS[order.index(0)], shuffled))
     return parts
 
 
-def check_coding(reply: CodingDrafts) -> list[Parts]:
+def check_coding(reply: CodingDrafts) -> list[DraftParts]:
     """Drafts whose program defines its function, and whose tests are assertions that call it."""
     parts = []
     for number, draft in _numbered(reply.drafts):
@@ -188,7 +188,7 @@ def check_coding(reply: CodingDrafts) -> list[Parts]:
                     f"A test of draft {number} is not one assert that calls {draft.entry_point}: {test[:60]!r}."
                 )
         tests = "\n".join(test.strip() for test in draft.tests)
-        parts.append(Parts(draft.question.strip(), draft.solution.strip(), draft.program.strip(), tests=tests))
+        parts.append(DraftParts(draft.question.strip(), draft.solution.strip(), draft.program.strip(), tests=tests))
     return parts
 
 

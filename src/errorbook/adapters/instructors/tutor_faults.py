@@ -15,7 +15,7 @@ from itertools import combinations
 import msgspec
 
 from errorbook.adapters.instructors.tutor_reading import (
-    Step,
+    EquationStep,
     find_longest_expression,
     read_number,
     read_numbers,
@@ -51,7 +51,7 @@ _ANSWER = re.compile(r"(?:answer\s*(?:is\s*)?[:=]?|####|\\boxed\{)\s*\**\s*(-?\$
 _REMAINDER = re.compile(r"(-?\d{1,12})\s*(?:,?\s*(?:r|rem|remainder)\.?\s*(\d{1,12}))?\s*$", re.IGNORECASE)
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class SpottedMistake(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong: `kind` of `MEANINGS`, the exact `step` that shows it, and a sentence that explains it."""
 
     kind: str
@@ -64,14 +64,14 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
 
     example: Example
     text: str
-    steps: tuple[Step, ...]
-    gold: tuple[Step, ...]
+    steps: tuple[EquationStep, ...]
+    gold: tuple[EquationStep, ...]
     given: tuple[Fraction, ...]
     explicit: str
     implied: str
 
 
-def find_fault(example: Example, response: Response) -> Fault:
+def find_fault(example: Example, response: Response) -> SpottedMistake:
     """The first fault of a wrong response. Never raises; the step is a substring of the response, or empty."""
     text = response.text
     stated = list(_ANSWER.finditer(text))
@@ -108,14 +108,14 @@ def borrow_places(a: int, b: int) -> tuple[int, ...]:
     return carry_places(a - b, b) if a >= b else ()
 
 
-def name_slip(step: Step) -> str:
+def name_slip(step: EquationStep) -> str:
     """The kind of fault in an equation that does not hold."""
     if step.remainder is None and step.stated == step.value and not step.columns_hold:
         return "dropped_carry"
     return _long_slip(step) if len(step.operators) > 1 else _short_slip(step)
 
 
-def _short_slip(step: Step) -> str:
+def _short_slip(step: EquationStep) -> str:
     """A slip in an expression of one operator."""
     operator, (a, b), stated = step.operators[0], step.numbers, step.stated
     if operator == "/" and step.remainder is None and stated == step.value // 1:
@@ -130,7 +130,7 @@ def _short_slip(step: Step) -> str:
     return "place_value" if _digits_lost(stated, step.value) else "miscalculated"
 
 
-def _long_slip(step: Step) -> str:
+def _long_slip(step: EquationStep) -> str:
     """A slip in an expression of several operators: fractions, a carried 1 left out, or the order ignored."""
     if _adds_tops_and_bottoms(step):
         return "ignored_fraction"
@@ -142,7 +142,7 @@ def _long_slip(step: Step) -> str:
     return "place_value" if _digits_lost(step.stated, step.value) else "miscalculated"
 
 
-def _adds_tops_and_bottoms(step: Step) -> bool:
+def _adds_tops_and_bottoms(step: EquationStep) -> bool:
     """Whether fractions were added as whole numbers: "1/2 + 1/3 = 2/5", or with one bottom kept: "2/3"."""
     divisions, between = step.operators[::2], step.operators[1::2]
     tops, bottoms = step.numbers[::2], step.numbers[1::2]
@@ -152,7 +152,7 @@ def _adds_tops_and_bottoms(step: Step) -> bool:
     return top is not None and step.stated in {top, *(top / other for other in (bottom, *bottoms) if other)}
 
 
-def _dropped_one(step: Step) -> str:
+def _dropped_one(step: EquationStep) -> str:
     """The kind of fault in a column that leaves out its last 1: "4 + 3 + 1 = 7", "5 - 1 - 1 = 4"."""
     if step.numbers[-1] != 1 or max(step.numbers) >= 20:
         return ""
@@ -231,7 +231,7 @@ def _step_fault(case: _Case, index: int) -> str:
     return unknown if stranger else ""
 
 
-def _left_out(case: _Case, step: Step) -> str:
+def _left_out(case: _Case, step: EquationStep) -> str:
     """The kind of fault of a true column that leaves out the 1 which the gold column carries or borrows."""
     for gold in case.gold:
         extra = Counter(gold.numbers)
@@ -241,17 +241,17 @@ def _left_out(case: _Case, step: Step) -> str:
     return ""
 
 
-def _turned(case: _Case, step: Step) -> bool:
+def _turned(case: _Case, step: EquationStep) -> bool:
     """Whether the gold solution takes the very same numbers with another operation, and never with this one."""
     same = [gold.operators for gold in case.gold if sorted(gold.numbers) == sorted(step.numbers)]
     return bool(same) and step.operators not in same
 
 
-def _same(step: Step, gold: Step) -> bool:
+def _same(step: EquationStep, gold: EquationStep) -> bool:
     return step.value == gold.value and sorted(step.numbers) == sorted(gold.numbers)
 
 
-def _against_precedence(case: _Case, step: Step) -> bool:
+def _against_precedence(case: _Case, step: EquationStep) -> bool:
     """Whether a true step joins two neighbours of the question's expression that a stronger operator keeps apart."""
     numbers, operators = find_longest_expression(case.example.question)
     if len({operator in "*/" for operator in operators}) < 2 or len(step.operators) != 1:
@@ -328,7 +328,7 @@ def _wrong_result(case: _Case, stated: Fraction, quote: str) -> tuple[str, str]:
     return "off_track", quote
 
 
-def _stray_kind(case: _Case, stray: Step) -> str:
+def _stray_kind(case: _Case, stray: EquationStep) -> str:
     """A true step that the gold solution does not have: another operation, or a fragment before stopping."""
     asked = {operator for step in case.gold for operator in step.operators}
     reached = stray.stated in {step.stated for step in case.gold}
@@ -413,7 +413,7 @@ def _answer_line(text: str) -> str:
     return (stated or lines or [""])[-1]
 
 
-def _fault(case: _Case, kind: str, step: str) -> Fault:
+def _fault(case: _Case, kind: str, step: str) -> SpottedMistake:
     wrong = next((other for other in case.steps if other.text == step and other.value != other.stated), None)
     truth = f" It wrote '{step}'; the left side is {wrong.value}." if wrong else ""
-    return Fault(kind=kind, step=step, meaning=MEANINGS[kind] + truth)
+    return SpottedMistake(kind=kind, step=step, meaning=MEANINGS[kind] + truth)

@@ -66,7 +66,7 @@ _PROSE = tuple(
 _STEMS = re.compile("add|sum|subtract|tak|difference|multipl|product|divid", re.IGNORECASE)
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class EquationStep(msgspec.Struct, frozen=True, kw_only=True):
     """One equation as written: `text` is the exact quotation, `value` what its left side is really worth.
 
     `flat` is the left side worked strictly from left to right; None if it has brackets. `written` and `carried`
@@ -124,7 +124,7 @@ def read_numbers(text: str) -> list[Fraction]:
     return [number.value for token in tokenize(text, padded=True) if token.value for number in numbers_in(token.value)]
 
 
-def read_steps(text: str) -> list[Step]:
+def read_steps(text: str) -> list[EquationStep]:
     """The worked steps of a text in the order in which they stand."""
     signs = list(_steps_in_signs(text))
     prose = [
@@ -141,7 +141,7 @@ def find_longest_expression(text: str) -> tuple[tuple[Fraction, ...], tuple[str,
     return _parts(longest) if longest is not None else ((), ())
 
 
-def _steps_in_signs(text: str) -> Iterator[Step]:
+def _steps_in_signs(text: str) -> Iterator[EquationStep]:
     cut = _with_relations(tokenize(text, padded=True))
     for place, token in enumerate(cut):
         if token.kind == "equals":
@@ -184,7 +184,7 @@ def _expression(cut: Sequence[Token], place: int) -> Parsed | None:
     return read
 
 
-def _step(text: str, cut: Sequence[Token], left: tuple[int, Parsed], right: tuple[int, Parsed]) -> Step | None:
+def _step(text: str, cut: Sequence[Token], left: tuple[int, Parsed], right: tuple[int, Parsed]) -> EquationStep | None:
     (first, (one, after)), (place, (other, end)) = left, right
     value, stated = evaluate(one, True, {}), evaluate(other, True, {})
     numbers, operators = _parts(one)
@@ -200,7 +200,7 @@ def _step(text: str, cut: Sequence[Token], left: tuple[int, Parsed], right: tupl
     elif numbers_in(other)[-1].percent and value == 100 * stated:
         stated = value  # "7 / 20 * 100 = 35%"
     start, stop = cut[first].start, _end(cut, place, end)
-    bare = Step(
+    bare = EquationStep(
         text=text[start:stop],
         start=start,
         end=stop,
@@ -221,7 +221,7 @@ def _end(cut: Sequence[Token], start: int, end: int) -> int:
     return max(cut[last].end, *(token.end for token in closing)) if closing else cut[last].end
 
 
-def _with_suffix(text: str, bare: Step, remainder: Token | None) -> Step:
+def _with_suffix(text: str, bare: EquationStep, remainder: Token | None) -> EquationStep:
     """The step with the remainder, or the digits to write, carry and borrow, that follow its result."""
     end, rest = bare.end, None
     if remainder is not None and remainder.value is not None and bare.operators == ("/",):
@@ -241,7 +241,7 @@ def _with_suffix(text: str, bare: Step, remainder: Token | None) -> Step:
     )
 
 
-def _steps_in_prose(text: str) -> Iterator[Step]:
+def _steps_in_prose(text: str) -> Iterator[EquationStep]:
     if not _STEMS.search(text):
         return
     for operator, swapped, pattern in _PROSE:
@@ -252,7 +252,7 @@ def _steps_in_prose(text: str) -> Iterator[Step]:
             numbers = (b, a) if swapped else (a, b)
             value = work_from_left(numbers, (operator,))
             if value is not None:
-                yield Step(
+                yield EquationStep(
                     text=match[0],
                     start=match.start(),
                     end=match.end(),

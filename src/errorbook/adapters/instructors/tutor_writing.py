@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from errorbook.adapters.instructors.tutor_faults import borrow_places, carry_places
-from errorbook.adapters.instructors.tutor_reading import Step, find_longest_expression, read_numbers, read_steps
+from errorbook.adapters.instructors.tutor_reading import EquationStep, find_longest_expression, read_numbers, read_steps
 from errorbook.records import Assignment, Diagnosis, Draft, Example, digest
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     level: int
     exercises: str = ""
     avoid: bool = False
-    step: Step | None = None
+    step: EquationStep | None = None
 
 
 def choose_aim(diagnosis: Diagnosis, level: int, turn: int) -> Aim:
@@ -168,7 +168,7 @@ def score_relevance(steps: Sequence[str], question: str, aim: Aim) -> int:
 
 
 @lru_cache(maxsize=8192)
-def _read_step(line: str) -> tuple[Step, ...]:
+def _read_step(line: str) -> tuple[EquationStep, ...]:
     """The equations of one gold step; cached, because columns and table facts come up again and again."""
     return tuple(read_steps(line))
 
@@ -182,7 +182,7 @@ def _top(aim: Aim) -> int:
     return int(aim.exercises in (*_CALCULATION, "wrong_order") and aim.exercises != "miscalculated")
 
 
-def _exercises(kind: str, equations: Sequence[Step], question: str) -> bool:
+def _exercises(kind: str, equations: Sequence[EquationStep], question: str) -> bool:
     """Whether solving a problem meets the spot where a fault of this kind happens."""
     if kind == "dropped_carry":
         return any(e.carried or (e.operators == ("+",) and _columns(e)) for e in equations)
@@ -196,7 +196,7 @@ def _exercises(kind: str, equations: Sequence[Step], question: str) -> bool:
     return False
 
 
-def _fact(step: Step) -> tuple[str, tuple[Fraction, ...]] | None:
+def _fact(step: EquationStep) -> tuple[str, tuple[Fraction, ...]] | None:
     """The table fact in a step, zeros stripped (70 * 8 rehearses 7 * 8); None if it is no single fact."""
     if len(step.operators) != 1 or any(value.denominator != 1 for value in step.numbers):
         return None
@@ -206,7 +206,7 @@ def _fact(step: Step) -> tuple[str, tuple[Fraction, ...]] | None:
     return step.operators[0], tuple(sorted(values) if step.operators[0] in "+*" else values)
 
 
-def _columns(step: Step) -> frozenset[int]:
+def _columns(step: EquationStep) -> frozenset[int]:
     """The columns of a whole-number addition or subtraction that carry or borrow."""
     if step.operators not in (("+",), ("-",)) or any(value.denominator != 1 or value < 0 for value in step.numbers):
         return frozenset()
@@ -214,7 +214,7 @@ def _columns(step: Step) -> frozenset[int]:
     return frozenset(carry_places(a, b) if step.operators == ("+",) else borrow_places(a, b))
 
 
-def _operation_skill(step: Step) -> str:
+def _operation_skill(step: EquationStep) -> str:
     """The bare skill that a wrong step belongs to."""
     operator, harder = step.operators[0], bool(_columns(step)) or len(step.operators) > 1
     if operator == "+":

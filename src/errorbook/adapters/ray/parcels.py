@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Parcel(NamedTuple):
+class FolderParcel(NamedTuple):
     """The files of a folder with their paths in it; arrays, because Ray shares those without copying them."""
 
     files: tuple[tuple[str, NDArray[np.uint8]], ...]
 
 
-def pack(folder: Path) -> Parcel:
+def pack(folder: Path) -> FolderParcel:
     """Every file below the folder. Raises ModelError if there is none."""
     import numpy as np
 
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     if not paths:
         raise ModelError(f"The checkpoint's weights are missing from '{folder}'; restore the run's folder and resume.")
-    return Parcel(tuple((path.relative_to(folder).as_posix(), np.fromfile(path, dtype=np.uint8)) for path in paths))
+    return FolderParcel(tuple((path.relative_to(folder).as_posix(), np.fromfile(path, np.uint8)) for path in paths))
 
 
-def unpack(parcel: Parcel, folder: Path) -> None:
+def unpack(parcel: FolderParcel, folder: Path) -> None:
     """Write the files to `folder`, all or nothing; if another process was quicker, its folder stays."""
     if folder.is_dir():
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from errorbook import plugins
-from errorbook.adapters.ray.parcels import Parcel, pack, unpack
+from errorbook.adapters.ray.parcels import FolderParcel, pack, unpack
 from errorbook.adapters.ray.ray_cluster import Compute, connect, count_workers, require, require_same_version
 from errorbook.adapters.ray.ray_pool import Job, Pool
 from errorbook.errors import ConfigError, ModelError
@@ -60,7 +60,7 @@ class RayTarget:
         self._block_size = inner.block_size if isinstance(inner, Paced) else BLOCK
         self._pool: Pool | None = None
         self._fingerprint = ""
-        self._subject = Subject()
+        self._subject = TargetSubject()
         self._parcels: dict[str, Any] = {}
 
     @property
@@ -83,7 +83,7 @@ class RayTarget:
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
         """Answer as `checkpoint` from now on. Raises ModelError if its folder is missing."""
         parcel = () if checkpoint.form == "base" else (self._send(checkpoint, root),)
-        self._subject = Subject(checkpoint, parcel)
+        self._subject = TargetSubject(checkpoint, parcel)
 
     def generate(self, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
         """Completions of one block, all together when its worker has finished."""
@@ -170,7 +170,7 @@ class RayWeighingTarget(RayTarget):
                 yield number * _WEIGHED + index, values
 
 
-class Subject(NamedTuple):
+class TargetSubject(NamedTuple):
     """As which checkpoint to answer; `parcel` holds the reference to its files, which only a worker without them gets.
 
     (Ray would fetch a reference that is an argument by itself; one inside another value is left to the worker.)
@@ -180,11 +180,11 @@ class Subject(NamedTuple):
     parcel: tuple[Any, ...] = ()
 
 
-def _generate_job(subject: Subject, block: Sequence[str], settings: Generation) -> Job:
+def _generate_job(subject: TargetSubject, block: Sequence[str], settings: Generation) -> Job:
     return lambda worker: worker.generate.remote(subject, list(block), settings)
 
 
-def _weigh_job(subject: Subject, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> Job:
+def _weigh_job(subject: TargetSubject, prompts: Sequence[str], options: Sequence[Sequence[str]]) -> Job:
     return lambda worker: worker.weigh.remote(subject, list(prompts), [list(group) for group in options])
 
 
@@ -203,17 +203,17 @@ class _Worker:
 
         return __version__, self._target().fingerprint, platform.node()
 
-    def generate(self, subject: Subject, prompts: list[str], settings: Generation) -> list[Completion]:
+    def generate(self, subject: TargetSubject, prompts: list[str], settings: Generation) -> list[Completion]:
         """All completions of one block."""
         return list(self._prepare(subject).generate(prompts, settings))
 
     def weigh(
-        self, subject: Subject, prompts: list[str], options: list[list[str]]
+        self, subject: TargetSubject, prompts: list[str], options: list[list[str]]
     ) -> list[tuple[int, Sequence[float]]]:
         """All log-likelihoods of some prompts' options."""
         return list(self._prepare(subject).log_likelihoods(prompts, options))
 
-    def embed(self, subject: Subject, texts: list[str]) -> Any:
+    def embed(self, subject: TargetSubject, texts: list[str]) -> Any:
         """One vector a text."""
         return self._prepare(subject).embed(texts)
 
@@ -227,7 +227,7 @@ class _Worker:
             self._inner = plugins.create("targets", self._name, self._options)
         return self._inner
 
-    def _prepare(self, subject: Subject) -> Any:
+    def _prepare(self, subject: TargetSubject) -> Any:
         target = self._target()
         if subject.checkpoint is not None and subject.checkpoint != self._used:
             self._used = None
@@ -250,7 +250,7 @@ def unpack_checkpoint(checkpoint: Checkpoint, parcel: tuple[Any, ...]) -> Path:
     folder = root / checkpoint.folder
     try:
         if not folder.is_dir():
-            content: Parcel = require().get(parcel[0])
+            content: FolderParcel = require().get(parcel[0])
             unpack(content, folder)
     except OSError as error:
         raise ModelError(

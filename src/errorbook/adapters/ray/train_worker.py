@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from errorbook import plugins
-from errorbook.adapters.ray.parcels import Parcel, pack, unpack
+from errorbook.adapters.ray.parcels import FolderParcel, pack, unpack
 from errorbook.adapters.ray.ray_cluster import require, require_same_version
 from errorbook.adapters.trainers.result import training_hash
 from errorbook.errors import ErrorbookError
@@ -40,7 +40,7 @@ class Delivery(NamedTuple):
     """The record of a finished training, and its folder's files if the driver cannot see them otherwise."""
 
     training: Training
-    parcel: Parcel | None
+    parcel: FolderParcel | None
 
 
 class StoppedError(Exception):
@@ -81,7 +81,7 @@ class Mailbox:
         """What was delivered, if anything was."""
         return self._delivered
 
-    def pack(self, folder: str) -> Parcel:
+    def pack(self, folder: str) -> FolderParcel:
         """A folder of the driver's machine."""
         return pack(Path(folder))
 
@@ -90,7 +90,7 @@ def _copy(result: Delivery | ErrorbookError) -> Delivery | ErrorbookError:
     """The same, independent of the rank's memory, which ends with the rank."""
     if isinstance(result, ErrorbookError) or result.parcel is None:
         return result
-    return result._replace(parcel=Parcel(tuple((name, content.copy()) for name, content in result.parcel.files)))
+    return result._replace(parcel=FolderParcel(tuple((name, content.copy()) for name, content in result.parcel.files)))
 
 
 def work(given: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ def work(given: dict[str, Any]) -> None:
 
 
 def train(
-    errand: Errand, sees: bool, ask: Callable[[str], Parcel], progress: Callable[[int, int], None]
+    errand: Errand, sees: bool, ask: Callable[[str], FolderParcel], progress: Callable[[int, int], None]
 ) -> tuple[Training, Path]:
     """Train here; returns the record and the folder that its own is relative to.
 

@@ -17,7 +17,7 @@ from errorbook.records import Example, Score
 _SHOWN = 200
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class EntryRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """How to make one entry again: the generator with its options, and the entry's place."""
 
     dataset: str
@@ -65,7 +65,7 @@ def find_tagged(text: str) -> str:
 
 
 def _marks(recipe: str, answer: str) -> float:
-    made = msgspec.json.decode(recipe, type=Recipe)
+    made = msgspec.json.decode(recipe, type=EntryRecipe)
     generator = _generator(msgspec.json.encode(msgspec.structs.replace(made, index=0)))
     return float(generator.score_answer(answer, generator[made.index]))
 
@@ -76,5 +76,5 @@ def _generator(recipe: bytes) -> Any:
         import reasoning_gym
     except ImportError as error:
         raise DataError("Reasoning Gym is not installed; run: pip install 'errorbook[reasoning-gym]'.") from error
-    made = msgspec.json.decode(recipe, type=Recipe)
+    made = msgspec.json.decode(recipe, type=EntryRecipe)
     return reasoning_gym.create_dataset(made.dataset, seed=made.seed, size=made.size, **made.config)

@@ -44,7 +44,7 @@ def on_stderr(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
 
 
-class Answers:
+class AnswerFile:
     """The answers in the file at `path`, which is opened for each call: once a block of questions, not once a question.
 
     So there is nothing to close, and a forked process shares no connection.

@@ -18,7 +18,7 @@ _COMPACT = 0.25  # share of finished rows at which copying the cache costs less 
 
 
 @dataclass(frozen=True)
-class Limits:
+class RowLimits:
     """When and how a row ends: token ids that end it, the padding id, the cap, and the temperature (0 is greedy).
 
     `over` is asked after every token whether what a row has written ends it, if there is such a rule.
@@ -44,7 +44,7 @@ class _Batch:
 
 
 def decode(
-    model: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], limits: Limits
+    model: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], limits: RowLimits
 ) -> Iterator[tuple[int, list[int]]]:
     """Continue every prompt; yields (row, new token ids, the end token included) as rows finish.
 
@@ -192,7 +192,7 @@ def _advance(batch: _Batch, chosen: torch.Tensor) -> None:
             setattr(batch, name, getattr(batch, name)[keep])
 
 
-def _noise(seeds: Sequence[int], limits: Limits) -> torch.Tensor:
+def _noise(seeds: Sequence[int], limits: RowLimits) -> torch.Tensor:
     """Uniform numbers in [0, 1), shape (rows, max_new_tokens): one draw a token. Greedy decoding ignores them."""
     import torch
 

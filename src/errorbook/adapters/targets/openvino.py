@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import gguf_file, loading, openvino_engine
-from errorbook.adapters.targets.decoding import Limits
+from errorbook.adapters.targets.decoding import RowLimits
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.transformers import TransformersTarget, completion_of, end_tokens, stops_at
 from errorbook.adapters.targets.weights import Weights, load
@@ -84,7 +84,7 @@ class OpenVinoTarget:
         ends = end_tokens(self._folder(), tokenizer)
         seeds = [int(digest(str(settings.seed), text)[:8], 16) for text in rendered]
         over = stops_at(tokenizer, settings.stop) if settings.stop else None
-        limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
+        limits = RowLimits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
         for index, tokens in openvino_engine.decode(engine, ids, seeds, limits):
             yield completion_of(index, tokens, digest(rendered[index]), tokenizer, (ends, settings.stop))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from errorbook.adapters.targets.decoding import Limits
+from errorbook.adapters.targets.decoding import RowLimits
 
 _BATCH_TOKENS = 2048
 """Tokens computed in one step, of prompts and responses together: enough to keep a CPU's matrix units busy."""
@@ -42,7 +42,7 @@ def build(path: Path, tokens: Any, dtype: str, batch_size: int) -> Any:
 
 
 def decode(
-    engine: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], limits: Limits
+    engine: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], limits: RowLimits
 ) -> Iterator[tuple[int, list[int]]]:
     """Continue every prompt; yields (prompt number, new token ids, the end token included) as they finish."""
     import openvino_genai
@@ -75,7 +75,7 @@ def decode(
 
 def first_tokens(engine: Any, prompts: Sequence[Sequence[int]]) -> list[tuple[int, float]]:
     """The likeliest next token of each prompt and its log-probability, in nats, as the engine computes it."""
-    limits = Limits(frozenset(), 0, 1, 0.0)
+    limits = RowLimits(frozenset(), 0, 1, 0.0)
     handles = []
     for number, prompt in enumerate(prompts):
         wish = _wish(limits, 0)
@@ -106,7 +106,7 @@ def _tensor(prompt: Sequence[int]) -> Any:
     return openvino.Tensor(np.array([prompt], dtype=np.int64))
 
 
-def _wish(limits: Limits, seed: int) -> Any:
+def _wish(limits: RowLimits, seed: int) -> Any:
     import openvino_genai
 
     wish = openvino_genai.GenerationConfig()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from errorbook.adapters.targets.answer_cache import FILE, Answers, Note, on_stderr
+from errorbook.adapters.targets.answer_cache import FILE, AnswerFile, Note, on_stderr
 from errorbook.files import cache_root
 from errorbook.interfaces import Applies, BlockTarget, Likelihood, Paced, Remembers, Target
 from errorbook.records import Checkpoint, Completion, Generation, Record, digest
@@ -45,7 +45,7 @@ def remember_answers(target: Target, options: Mapping[str, object], note: Note =
     """
     if os.environ.get("ERRORBOOK_NO_CACHE", "0") not in {"", "0"}:
         return target
-    return Remembering(target, Answers(cache_root() / FILE, note=note), options)
+    return Remembering(target, AnswerFile(cache_root() / FILE, note=note), options)
 
 
 class Remembering:
@@ -55,7 +55,7 @@ class Remembering:
     load no model. Then a checkpoint whose weights are missing is not noticed either.
     """
 
-    def __init__(self, target: Target, answers: Answers, options: Mapping[str, object] | None = None) -> None:
+    def __init__(self, target: Target, answers: AnswerFile, options: Mapping[str, object] | None = None) -> None:
         self._target = target
         self._answers = answers
         self._options = msgspec.json.encode(dict(options or {}), order="deterministic")

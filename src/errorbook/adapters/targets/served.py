@@ -22,7 +22,7 @@ from errorbook.interfaces import Target
 from errorbook.llm import faults
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.engine import Engine
-from errorbook.llm.http import Answer, Http, Limits
+from errorbook.llm.http import Http, HttpLimits, ServerAnswer
 from errorbook.llm.orders import Terms
 from errorbook.llm.pace import compute_backoff
 from errorbook.llm.records import Accepted, Ask, Message
@@ -66,16 +66,16 @@ def served_model(folder: Path) -> str:
 class Api:
     """Small questions to a server, outside the engine: nothing of them is kept. May be called from any thread."""
 
-    def __init__(self, endpoint: Endpoint, limits: Limits | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, limits: HttpLimits | None = None) -> None:
         self._endpoint = endpoint
-        self._limits = limits or Limits(seconds=60.0)
+        self._limits = limits or HttpLimits(seconds=60.0)
 
-    def send(self, method: str, url: str, value: object = None) -> Answer:
+    def send(self, method: str, url: str, value: object = None) -> ServerAnswer:
         """One attempt. Raises faults.Fault if no answer came, ModelError if the key is missing."""
         headers, secrets = self._endpoint.headers(), collect_secrets(self._endpoint)
         body = None if value is None else msgspec.json.encode(value)
 
-        async def attempt() -> Answer:
+        async def attempt() -> ServerAnswer:
             http = Http(headers, self._limits, connections=1)
             try:
                 return await http.send(method, url, body)
@@ -87,7 +87,7 @@ class Api:
             answer = thread.submit(asyncio.run, attempt()).result()
         return answer._replace(body=redact(answer.body, secrets))
 
-    def ask(self, method: str, path: str, value: object = None) -> Answer:
+    def ask(self, method: str, path: str, value: object = None) -> ServerAnswer:
         """The server's answer to a question below its base URL, asked again if it was busy or failed.
 
         Raises:
@@ -123,13 +123,13 @@ class Api:
         return {}
 
 
-def describe_refusal(answer: Answer) -> str:
+def describe_refusal(answer: ServerAnswer) -> str:
     """A refusal in a few words."""
     words = faults.read_message(answer.body)
     return f"status {answer.status}" + (f": {words}" if words else "")
 
 
-def _list_models(answer: Answer) -> list[dict[str, Any]]:
+def _list_models(answer: ServerAnswer) -> list[dict[str, Any]]:
     try:
         found = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -224,7 +224,7 @@ class Chat:
         """The engine for this endpoint: one at a time, since only one model answers at a time."""
         if self._engine is None or self._identity != endpoint.identity or not kept:
             self.close()
-            store, terms = self._store if kept else None, Terms(limits=Limits(seconds=600.0))
+            store, terms = self._store if kept else None, Terms(limits=HttpLimits(seconds=600.0))
             self._engine = Engine(endpoint, store=store, concurrency=self._concurrency, terms=terms)
             self._identity = endpoint.identity
         return self._engine

@@ -22,7 +22,7 @@ _TAIL = 6
 _LONGEST_LINE = 200
 
 
-class Server:
+class ServedCommand:
     """One running command. Raises ModelError if the program is not there. Close it; a forgotten one dies with us."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.targets.decoding import Limits, cut_at_stop, decode, score_options
+from errorbook.adapters.targets.decoding import RowLimits, cut_at_stop, decode, score_options
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.errors import ModelError
@@ -76,7 +76,7 @@ class TransformersTarget:
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
         ends = end_tokens(self._locate(), tokenizer)
         over = stops_at(tokenizer, settings.stop) if settings.stop else None
-        limits = Limits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
+        limits = RowLimits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
         # Longest first: neighbours pad each other least, and the batch that may not fit comes at once.
         waiting = sorted(range(len(prompts)), key=lambda index: (-len(ids[index]), index))
         while waiting:

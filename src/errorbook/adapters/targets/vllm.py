@@ -23,10 +23,10 @@ import msgspec
 from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.served import Afresh, Api, Chat, PromptPlace, describe_refusal, refuse
-from errorbook.adapters.targets.serving import Server, free_port
+from errorbook.adapters.targets.serving import ServedCommand, free_port
 from errorbook.errors import ConfigError, ErrorbookError, ModelError
 from errorbook.llm import faults
-from errorbook.llm.http import Limits
+from errorbook.llm.http import HttpLimits
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 
@@ -46,7 +46,7 @@ T = TypeVar("T")
 class _Up(NamedTuple):
     """A server that answers: what it serves, how to ask it, and how the base of its adapters answers the canary."""
 
-    server: Server
+    server: ServedCommand
     weights: str
     base_url: str
     key: str
@@ -209,10 +209,10 @@ class VLLMTarget:
         # vLLM's own sampling defaults: those in a model's folder would add penalties that no other engine knows of.
         plain = ["--generation-config", "vllm"]
         root = f"http://127.0.0.1:{port}"
-        api = Api(_chat(f"{root}/v1", _BASE, key, 0), Limits(seconds=120.0))
+        api = Api(_chat(f"{root}/v1", _BASE, key, 0), HttpLimits(seconds=120.0))
         # The key keeps other users of this machine from loading adapters; in the environment `ps` does not show it.
         environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_API_KEY": key}
-        server = Server([*self._command, weights, *address, *adapters, *plain, *self._args], environment)
+        server = ServedCommand([*self._command, weights, *address, *adapters, *plain, *self._args], environment)
         try:
             server.wait_until(lambda: _healthy(api, f"{root}/health"), self._start_seconds)
         except BaseException:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from errorbook.adapters.tasks import wording
-from errorbook.adapters.tasks.benchmark import Options, Portion, Spec, field
+from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, field
 from errorbook.adapters.tasks.collection import Quiz
 from errorbook.adapters.tasks.items import Item
 from errorbook.adapters.tasks.multiple_choice import letter, options, quiz
@@ -47,4 +47,4 @@ SPEC = Spec(
 
 def arc(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400, answer: str = "text") -> Quiz:
     """ARC-Challenge: science exam questions with options; `answer = "likelihood"` weighs the options instead."""
-    return quiz(SPEC, Options(path, dataset, revision, max_new_tokens), answer)
+    return quiz(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens), answer)

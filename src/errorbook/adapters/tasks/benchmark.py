@@ -51,7 +51,7 @@ class Spec(NamedTuple):
     completion: Callable[[str, str], str] = wording.word_answer
 
 
-class Options(NamedTuple):
+class BenchmarkOptions(NamedTuple):
     """What a run file may say about a benchmark; an empty text leaves the default."""
 
     path: str
@@ -69,17 +69,17 @@ class _Batch(NamedTuple):
     origin: str
 
 
-def benchmark(spec: Spec, options: Options) -> Collection:
+def benchmark(spec: Spec, options: BenchmarkOptions) -> Collection:
     """The task that a spec describes."""
     return Collection(style_of(spec, options), loader(spec, options))
 
 
-def style_of(spec: Spec, options: Options) -> Style:
+def style_of(spec: Spec, options: BenchmarkOptions) -> Style:
     """How the benchmark words its questions and answers."""
     return instructing_style(spec.name, spec.scorer, options.max_new_tokens, spec.instruction, spec.completion)
 
 
-def loader(spec: Spec, options: Options) -> Loader:
+def loader(spec: Spec, options: BenchmarkOptions) -> Loader:
     """Reads the benchmark's rows when they are first needed."""
     return lambda: _load(spec, options)
 
@@ -96,7 +96,7 @@ def field(row: Mapping[str, Any], name: str) -> str:
     return str(row[name])
 
 
-def _load(spec: Spec, options: Options) -> Loaded:
+def _load(spec: Spec, options: BenchmarkOptions) -> Loaded:
     batches = _batches(spec, options)
     origin = _origin([batch.origin for batch in batches])
     fix = "set {split} = 0 for this task, or give data that have one"
@@ -104,7 +104,7 @@ def _load(spec: Spec, options: Options) -> Loaded:
     return Loaded(make_examples(spec.name, items), origin, f"'{spec.name}'", fix)
 
 
-def _batches(spec: Spec, options: Options) -> list[_Batch]:
+def _batches(spec: Spec, options: BenchmarkOptions) -> list[_Batch]:
     folder = _folder(spec.name, options)
     if folder is not None:
         return _from_files(spec, folder)
@@ -116,7 +116,7 @@ def _batches(spec: Spec, options: Options) -> list[_Batch]:
     return batches
 
 
-def _folder(name: str, options: Options) -> Path | None:
+def _folder(name: str, options: BenchmarkOptions) -> Path | None:
     if options.path:
         return Path(options.path).expanduser()
     root = data_root()

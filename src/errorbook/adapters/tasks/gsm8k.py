@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from errorbook.adapters.tasks import wording
-from errorbook.adapters.tasks.benchmark import Options, Portion, Spec, benchmark, field
+from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, benchmark, field
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.items import Item
 from errorbook.errors import DataError
@@ -44,4 +44,4 @@ SPEC = Spec(
 
 def gsm8k(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400) -> Collection:
     """GSM8K: grade-school word problems, answered with a number."""
-    return benchmark(SPEC, Options(path, dataset, revision, max_new_tokens))
+    return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

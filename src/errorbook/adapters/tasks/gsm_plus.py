@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from errorbook.adapters.tasks import wording
-from errorbook.adapters.tasks.benchmark import Options, Portion, Spec, benchmark, field
+from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, benchmark, field
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.gsm8k import split_solution
 from errorbook.adapters.tasks.items import Item
@@ -42,4 +42,4 @@ SPEC = Spec(
 
 def gsm_plus(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400) -> Collection:
     """GSM-Plus: GSM8K questions changed in eight ways, answered with a number or "None"; dev and test only."""
-    return benchmark(SPEC, Options(path, dataset, revision, max_new_tokens))
+    return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

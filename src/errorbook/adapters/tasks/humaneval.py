@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from errorbook.adapters.tasks import wording
-from errorbook.adapters.tasks.benchmark import Options, Portion, Spec, benchmark, field
+from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, benchmark, field
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.items import Item
 
@@ -39,4 +39,4 @@ SPEC = Spec(
 
 def humaneval(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 512) -> Collection:
     """HumanEval: Python functions to complete, judged by tests; dev and test only."""
-    return benchmark(SPEC, Options(path, dataset, revision, max_new_tokens))
+    return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from errorbook.adapters.tasks.benchmark import Options, Spec, field, loader, style_of
+from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Spec, field, loader, style_of
 from errorbook.adapters.tasks.collection import Quiz
 from errorbook.adapters.tasks.wording import LETTERS
 from errorbook.errors import ConfigError, DataError
@@ -18,7 +18,7 @@ from errorbook.errors import ConfigError, DataError
 ALONE = "Answer with the letter of the right option alone."
 
 
-def quiz(spec: Spec, options: Options, answer: str) -> Quiz:
+def quiz(spec: Spec, options: BenchmarkOptions, answer: str) -> Quiz:
     """The task that a spec describes, answered in one of the two ways.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from errorbook.adapters.scorers.reasoning_gym import Recipe
+from errorbook.adapters.scorers.reasoning_gym import EntryRecipe
 from errorbook.adapters.tasks.collection import Collection, Loaded, Style
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.adapters.tasks.splits import normalise
@@ -49,7 +49,7 @@ def reasoning_gym(
         prompt=lambda question, choices: f"{question}\n\n{_INSTRUCTION}",
         completion=_completion,
     )
-    recipe = Recipe(dataset=dataset, seed=seed, size=size, config=config or {})
+    recipe = EntryRecipe(dataset=dataset, seed=seed, size=size, config=config or {})
     return Collection(style, lambda: _load(name, recipe))
 
 
@@ -57,7 +57,7 @@ def _completion(solution: str, answer: str) -> str:
     return "\n".join(part for part in (solution, f"<answer>{answer}</answer>") if part)
 
 
-def _load(name: str, recipe: Recipe) -> Loaded:
+def _load(name: str, recipe: EntryRecipe) -> Loaded:
     try:
         import reasoning_gym as library
     except ImportError as error:

@@ -32,7 +32,7 @@ class TokenRow:
 
 
 @dataclass(frozen=True)
-class Batch:
+class StepTensors:
     """One step's tensors, both of shape (rows, width) and padded on the right.
 
     `labels` holds at each place the token after it if that carries loss, else IGNORED.
@@ -86,7 +86,7 @@ def plan_steps(rows: Sequence[TokenRow], recipe: Recipe) -> list[list[int]]:
     return chosen[:steps]
 
 
-def collate(rows: Sequence[TokenRow], device: str) -> Batch:
+def collate(rows: Sequence[TokenRow], device: str) -> StepTensors:
     """Pad the rows to one width and mark where the loss is."""
     import torch
 
@@ -98,7 +98,7 @@ def collate(rows: Sequence[TokenRow], device: str) -> Batch:
         inputs[place, : len(ids)] = ids
         # A place predicts the token after it, so labels stand one to the left of their tokens.
         labels[place, row.prompt - 1 : len(ids) - 1] = ids[row.prompt :]
-    return Batch(inputs=inputs.to(device), labels=labels.to(device))
+    return StepTensors(inputs=inputs.to(device), labels=labels.to(device))
 
 
 def _epoch(rows: Sequence[TokenRow], size: int, generator: random.Random) -> list[list[int]]:

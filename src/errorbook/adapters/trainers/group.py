@@ -18,7 +18,7 @@ _BUCKET = 2**24  # numbers that are summed over the processes at once: large eno
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """This process's place among `size` processes."""
 
     rank: int = 0
@@ -34,16 +34,16 @@ class Group:
         return list(items[self.rank :: self.size])
 
 
-def join_group() -> Group:
+def join_group() -> ProcessGroup:
     """The group that this process was started in; alone if `torch.distributed` was not initialised."""
     from torch import distributed
 
     if not (distributed.is_available() and distributed.is_initialized()):
-        return Group()
-    return Group(distributed.get_rank(), distributed.get_world_size())
+        return ProcessGroup()
+    return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
 
 
-def broadcast(group: Group, value: T) -> T:
+def broadcast(group: ProcessGroup, value: T) -> T:
     """The first process's value, in every process."""
     if group.size == 1:
         return value
@@ -55,7 +55,7 @@ def broadcast(group: Group, value: T) -> T:
     return answer
 
 
-def gather(group: Group, value: T) -> list[T]:
+def gather(group: ProcessGroup, value: T) -> list[T]:
     """The values of all processes by rank, in every process."""
     if group.size == 1:
         return [value]
@@ -66,7 +66,7 @@ def gather(group: Group, value: T) -> list[T]:
     return box
 
 
-def add_up(group: Group, tensors: Sequence[torch.Tensor]) -> None:
+def add_up(group: ProcessGroup, tensors: Sequence[torch.Tensor]) -> None:
     """Replace each tensor by its sum over the processes, in place; the sums are the same bits in every process."""
     if group.size == 1:
         return
@@ -81,7 +81,7 @@ def add_up(group: Group, tensors: Sequence[torch.Tensor]) -> None:
             tensor.copy_(summed.view_as(tensor))
 
 
-def copy_from_first(group: Group, tensors: Sequence[torch.Tensor]) -> None:
+def copy_from_first(group: ProcessGroup, tensors: Sequence[torch.Tensor]) -> None:
     """Overwrite each tensor with the first process's values, in place."""
     if group.size == 1:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets.loading import plain
 from errorbook.adapters.trainers.batches import TokenRow
-from errorbook.adapters.trainers.group import Group
+from errorbook.adapters.trainers.group import ProcessGroup
 from errorbook.records import Recipe
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Job:
     recipe: Recipe
     dtype: str
     state: Path
-    group: Group = field(default_factory=Group)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     sharded: bool = False
     at_once: int = 1
     checkpointing: bool = False

@@ -61,7 +61,7 @@ class ProcessJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     root: str
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProcessMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line from a process: how far it is, or the error that ended it, by the name of its class."""
 
     done: int = 0
@@ -147,7 +147,7 @@ def main(path: str) -> None:
             trainer: Trainer = plugins.create("trainers", order.recipe.method, options)
             trainer.train(order.parent, order.lessons, order.recipe, Path(order.root), _report)
     except ErrorbookError as error:
-        _tell(Message(error=type(error).__name__, sentence=str(error)))
+        _tell(ProcessMessage(error=type(error).__name__, sentence=str(error)))
         raise SystemExit(1) from error
 
 
@@ -182,7 +182,7 @@ def _follow(process: subprocess.Popen[str], log: IO[str], progress: Progress) ->
             log.write(line)
             log.flush()
             continue
-        message = msgspec.json.decode(line.removeprefix(_MARK), type=Message)
+        message = msgspec.json.decode(line.removeprefix(_MARK), type=ProcessMessage)
         if not message.error:
             progress(message.done, message.total)
         elif failure is None:
@@ -244,10 +244,10 @@ def _end_with_parent() -> None:
 
 
 def _report(done: int, total: int) -> None:
-    _tell(Message(done=done, total=total))
+    _tell(ProcessMessage(done=done, total=total))
 
 
-def _tell(message: Message) -> None:
+def _tell(message: ProcessMessage) -> None:
     # One write, so that the lines of several processes do not mix.
     os.write(1, _MARK.encode() + msgspec.json.encode(message) + b"\n")
 

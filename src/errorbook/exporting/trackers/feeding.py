@@ -28,7 +28,7 @@ MEMORY = "sinks.json"
 Told = Callable[[str], None]
 
 
-class Named(NamedTuple):
+class NamedSink(NamedTuple):
     """A sink as a run file names it."""
 
     kind: str
@@ -50,7 +50,7 @@ class Memory(msgspec.Struct, kw_only=True):
 class Feed:
     """Sinks and how far they were told. `failures` holds one sentence for each time that a sink did not work."""
 
-    def __init__(self, folder: Path, named: Sequence[Named], say: Told | None = None) -> None:
+    def __init__(self, folder: Path, named: Sequence[NamedSink], say: Told | None = None) -> None:
         self._folder, self._named, self._say = folder, named, say
         self._made: dict[str, Any] = {}
         self._complained: set[str] = set()
@@ -85,7 +85,7 @@ class Feed:
                 self._sink(item, ledger).finish(come_to)
                 del self._made[item.place]
 
-    def _sink(self, item: Named, ledger: Ledger) -> Any:
+    def _sink(self, item: NamedSink, ledger: Ledger) -> Any:
         if item.place not in self._made:
             offered = {"run": read_config(ledger).run.name, "identity": self._identity(), "folder": str(self._folder)}
             takes = plugins.accepted("sinks", item.kind)
@@ -94,7 +94,7 @@ class Feed:
         return self._made[item.place]
 
     @contextmanager
-    def _guarded(self, item: Named) -> Iterator[None]:
+    def _guarded(self, item: NamedSink) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # a tracker's library may raise anything, and a run is worth more than its curves
@@ -120,7 +120,7 @@ class Feed:
         except (FileNotFoundError, msgspec.DecodeError):
             return Memory(run=uuid.uuid4().hex[:16])
 
-    def _remember(self, item: Named, step: int) -> None:
+    def _remember(self, item: NamedSink, step: int) -> None:
         memory = self._remembered()
         if memory.steps.get(item.place, -1) < step:
             memory.steps[item.place] = step
@@ -131,7 +131,7 @@ class Feed:
 
 
 @contextmanager
-def feeding(named: Sequence[Named], folder: Path, watch: Watch, say: Told) -> Iterator[Watch]:
+def feeding(named: Sequence[NamedSink], folder: Path, watch: Watch, say: Told) -> Iterator[Watch]:
     """A watcher that also feeds the sinks whenever a stage begins after a new decision, and at the end of the run."""
     if not named:
         yield watch

@@ -14,29 +14,29 @@ from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.records import Call, Comparison, Decision, Draft, Rejection, Sample, Training
 from errorbook.render import words as sentences
-from errorbook.report.records import Report, Result
+from errorbook.report.records import Report, TaskResult
 from errorbook.stats import wilson
 
 
-class Point(NamedTuple):
+class TrackedPoint(NamedTuple):
     """What is known at one step."""
 
     step: int
     metrics: dict[str, float]
 
 
-def points(ledger: Ledger) -> Iterator[Point]:
+def points(ledger: Ledger) -> Iterator[TrackedPoint]:
     """All points of the decided cycles, in order."""
     steps, usd = count(), 0.0
     for decision in sorted(ledger.all(Decision), key=lambda item: item.cycle):
         if decision.cycle == 1:
             base = {key: value for item in decision.comparisons for key, value in _kept(item, False).items()}
-            yield Point(next(steps), base | {"cycle": 0.0})
+            yield TrackedPoint(next(steps), base | {"cycle": 0.0})
         training = ledger.find(Training, keys.training(decision.cycle))
         for loss in training.losses if training else ():
-            yield Point(next(steps), {"train/loss": loss, "cycle": float(decision.cycle)})
+            yield TrackedPoint(next(steps), {"train/loss": loss, "cycle": float(decision.cycle)})
         usd += sum(call.cost_usd for call in ledger.all(Call, decision.cycle))
-        yield Point(next(steps), _decided(ledger, decision) | {"cost/usd": usd})
+        yield TrackedPoint(next(steps), _decided(ledger, decision) | {"cost/usd": usd})
 
 
 def summary(report: Report) -> dict[str, float]:
@@ -93,7 +93,7 @@ def _kept(item: Comparison, accepted: bool) -> dict[str, float]:
     }
 
 
-def _result(result: Result) -> dict[str, float]:
+def _result(result: TaskResult) -> dict[str, float]:
     found = {"n": float(result.base.n), "base_accuracy": result.base.accuracy}
     if result.final is None or result.difference is None:
         return found

@@ -48,7 +48,7 @@ def changes(before: str, after: str, limit: int = LIMIT) -> tuple[Markup, Markup
     return Markup("".join(olds)), Markup("".join(news))  # noqa: S704 - escaped
 
 
-class Step(NamedTuple):
+class TextStep(NamedTuple):
     """A piece of both texts; if it is the same in both, they may still have other spaces in it."""
 
     same: bool
@@ -70,24 +70,24 @@ def _marked(tag: str, hidden: str) -> str:
     return (f"<{tag}>{_shown(words)}</{tag}>" if words else "") + hidden[len(words) :]
 
 
-def _compared(old: str, new: str) -> Iterator[Step]:
+def _compared(old: str, new: str) -> Iterator[TextStep]:
     """By words; of long texts by lines first, and by words within what is left of them."""
     by_words = _aligned(_WORD.findall(old), _WORD.findall(new))
     if by_words is not None:
         yield from by_words
         return
-    for step in _aligned(_LINE.findall(old), _LINE.findall(new)) or [Step(False, old, new)]:
+    for step in _aligned(_LINE.findall(old), _LINE.findall(new)) or [TextStep(False, old, new)]:
         words = None if step.same else _aligned(_WORD.findall(step.old), _WORD.findall(step.new))
         yield from words or [step]
 
 
-def _aligned(olds: list[str], news: list[str]) -> list[Step] | None:
+def _aligned(olds: list[str], news: list[str]) -> list[TextStep] | None:
     """Both lists in steps, spaces aside; None if that would take long."""
     a, b = [[item.strip() for item in items] for items in (olds, news)]
     counts = Counter(b)
     if sum(n * counts[item] for item, n in Counter(a).items()) > MOST_PAIRS:
         return None
     return [
-        Step(kind == "equal", "".join(olds[i:j]), "".join(news[k:m]))
+        TextStep(kind == "equal", "".join(olds[i:j]), "".join(news[k:m]))
         for kind, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
     ]

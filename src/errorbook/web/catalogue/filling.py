@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from errorbook.ledger import changes, keys
-from errorbook.ledger.changes import Answer, NewRecord
+from errorbook.ledger.changes import BareResponse, NewRecord
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Diagnosis, Draft, Example, Rejection, Split, Verdict
@@ -27,7 +27,7 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 _KINDS = ("Diagnosis", "Draft", "Sample", "Rejection", "Correction", "Training")
 
 
-class Plan(NamedTuple):
+class FillingPlan(NamedTuple):
     """What a ledger's kept checkpoints answered: the number of each evaluation by place and position in the chain."""
 
     chain: tuple[str, ...]
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     questions: dict[int, int]
 
 
-def plan(ledger: Ledger) -> Plan:
+def plan(ledger: Ledger) -> FillingPlan:
     """Read it. A place's number follows the order of the tasks in the run file; `starts` has a position per cycle.
 
     Raises:
@@ -48,7 +48,7 @@ def plan(ledger: Ledger) -> Plan:
     points = Checkpoints(ledger)
     position = {checkpoint: number for number, checkpoint in enumerate(points.chain)}
     cycles = range(1, len(points.decisions) + 2) if points.chain else ()
-    found = Plan(points.chain, tuple(position[points.starting(cycle)] for cycle in cycles), {}, {}, {}, {})
+    found = FillingPlan(points.chain, tuple(position[points.starting(cycle)] for cycle in cycles), {}, {}, {}, {})
     for seq, evaluation in changes.evaluations(ledger):
         if evaluation.checkpoint in position and evaluation.task in tasks:
             place = tasks.index(evaluation.task) * len(SPLITS) + SPLITS.index(evaluation.split)
@@ -126,7 +126,7 @@ class Filling:
             write_state(self._sql, responses=new[-1].seq)
         return bool(new)
 
-    def _answered(self, where: tuple[int, int], answer: Answer) -> None:
+    def _answered(self, where: tuple[int, int], answer: BareResponse) -> None:
         place, position = where
         item = writing.find_item(self._sql, place, answer.example)
         if item is None:
@@ -137,7 +137,7 @@ class Filling:
         path = path[:position] + LETTERS[answer.verdict] + path[position + 1 :]
         self._set_path(item, path, answer.seq if newest else item.answer)
 
-    def _write(self, place: int, example: str, answers: list[tuple[int, Answer]]) -> None:
+    def _write(self, place: int, example: str, answers: list[tuple[int, BareResponse]]) -> None:
         """One question with all its answers, in the order of the chain."""
         letters: dict[int, Verdict] = {position: answer.verdict for position, answer in answers}
         path = "".join(LETTERS[letters[n]] if n in letters else "-" for n in range(answers[-1][0] + 1))
@@ -165,7 +165,7 @@ class Filling:
         if row is None:
             return False
         place, upto = row
-        found: dict[str, list[tuple[int, Answer]]] = {}
+        found: dict[str, list[tuple[int, BareResponse]]] = {}
         ends = []
         for (where, position), seq in sorted(self._plan.evaluations.items()):
             if where == place:

@@ -23,7 +23,7 @@ from errorbook.ledger.schema import explain
 from errorbook.ledger.watch import LEDGER
 from errorbook.web.catalogue import lists
 from errorbook.web.catalogue.filling import fill, progress
-from errorbook.web.catalogue.lists import DRAFTS, ITEMS, Chosen
+from errorbook.web.catalogue.lists import DRAFTS, ITEMS, ListPart
 from errorbook.web.catalogue.records import (
     DraftFacets,
     DraftFilter,
@@ -34,7 +34,7 @@ from errorbook.web.catalogue.records import (
     ItemPage,
 )
 from errorbook.web.catalogue.schema import has_full_text, read_state, search, transaction
-from errorbook.web.catalogue.store import Store
+from errorbook.web.catalogue.store import CatalogueStore
 
 T = TypeVar("T")
 _LARGEST = 500  # rows of a page
@@ -44,7 +44,7 @@ _MEMORY = 16384  # KiB of the ledger that are kept while it is read once from en
 class Catalogue:
     """The index of one ledger. `refresh` brings it up to the ledger. Any thread may ask it anything, one at a time."""
 
-    def __init__(self, ledger: Path, store: Store) -> None:
+    def __init__(self, ledger: Path, store: CatalogueStore) -> None:
         self._ledger, self._store = ledger, store
         self._lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
@@ -63,7 +63,7 @@ class Catalogue:
         from errorbook.files import cache_root
 
         ledger = run / LEDGER
-        return cls(ledger, Store(ledger, folder or cache_root() / "catalogues", full_text))
+        return cls(ledger, CatalogueStore(ledger, folder or cache_root() / "catalogues", full_text))
 
     def close(self) -> None:
         """Close its files; asked again, it opens them again."""
@@ -138,9 +138,9 @@ class Catalogue:
 
         return self._ask(read)
 
-    def _chosen_items(self, sql: sqlite3.Connection, filter: ItemFilter, sort: str) -> Chosen:
+    def _chosen_items(self, sql: sqlite3.Connection, filter: ItemFilter, sort: str) -> ListPart:
         conditions = lists.item_conditions(sql, filter)
-        return Chosen(ITEMS, conditions, sort, self._search(sql, "item", filter.text))
+        return ListPart(ITEMS, conditions, sort, self._search(sql, "item", filter.text))
 
     # drafts -----------------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Catalogue:
 
         def read(sql: sqlite3.Connection) -> DraftPage:
             searched = self._search(sql, "draft", filter.text)
-            chosen = Chosen(DRAFTS, lists.draft_conditions(filter), sort, searched)
+            chosen = ListPart(DRAFTS, lists.draft_conditions(filter), sort, searched)
             found = lists.read_leaf(sql, chosen, after, _size(size))
             rows = lists.draft_rows(sql, [row.id for row in found.rows])
             return DraftPage(drafts=rows, total=lists.total(sql, chosen), before=found.before, after=found.after)

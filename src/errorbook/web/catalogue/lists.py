@@ -24,9 +24,9 @@ from errorbook.web.catalogue.records import (
     DraftFilter,
     DraftRow,
     Facets,
-    Item,
     ItemFilter,
     ItemId,
+    QuestionRow,
 )
 from errorbook.web.catalogue.schema import encodable
 from errorbook.web.catalogue.writing import LETTERS, VERDICTS, path_of
@@ -52,7 +52,7 @@ Conditions = Mapping[str, Condition]
 """What groups must be, by the facet that chooses it."""
 
 
-class Order(NamedTuple):
+class RowOrder(NamedTuple):
     """How rows are ordered: by `band`, which groups have in common, then by `row`, which the index `followed` has."""
 
     band: tuple[str, ...]
@@ -66,9 +66,9 @@ class Listing(NamedTuple):
     rows: str
     groups: str
     by_group: str
-    orders: dict[str, Order]
+    orders: dict[str, RowOrder]
 
-    def order(self, sort: str) -> Order:
+    def order(self, sort: str) -> RowOrder:
         """What a sort orders by; a "-" before its name turns the order round."""
         return self.orders[sort.removeprefix("-")]
 
@@ -85,12 +85,12 @@ ITEMS = Listing(
     "item_groups AS g JOIN places USING (place)",
     "items_by_group",
     {
-        "id": Order(_ALL, *_IN_ORDER),
-        "skill": Order(("g.skill = ''", "g.skill"), *_IN_ORDER),
-        "kind": Order(("g.kind = ''", "g.kind"), *_IN_ORDER),
-        "fate": Order((_ranked("fate", FATES),), *_IN_ORDER),
-        "newest": Order(_ALL, ("r.by_newest", "r.place", "r.example"), "items_by_newest"),
-        "drafts": Order(("g.kind = ''",), ("r.by_drafts", "r.place", "r.example"), "items_by_drafts"),
+        "id": RowOrder(_ALL, *_IN_ORDER),
+        "skill": RowOrder(("g.skill = ''", "g.skill"), *_IN_ORDER),
+        "kind": RowOrder(("g.kind = ''", "g.kind"), *_IN_ORDER),
+        "fate": RowOrder((_ranked("fate", FATES),), *_IN_ORDER),
+        "newest": RowOrder(_ALL, ("r.by_newest", "r.place", "r.example"), "items_by_newest"),
+        "drafts": RowOrder(("g.kind = ''",), ("r.by_drafts", "r.place", "r.example"), "items_by_drafts"),
     },
 )
 DRAFTS = Listing(
@@ -98,12 +98,12 @@ DRAFTS = Listing(
     "draft_groups AS g",
     "drafts_by_group",
     {
-        "newest": Order(_ALL, *_NEWEST),
-        "task": Order(("g.task",), *_NEWEST),
-        "kind": Order(("g.kind = ''", "g.kind"), *_NEWEST),
-        "outcome": Order((_ranked("outcome", _OUTCOMES),), *_NEWEST),
-        "reason": Order(("g.reason = ''", "g.reason"), *_NEWEST),
-        "cycle": Order(("g.cycle",), *_NEWEST),
+        "newest": RowOrder(_ALL, *_NEWEST),
+        "task": RowOrder(("g.task",), *_NEWEST),
+        "kind": RowOrder(("g.kind = ''", "g.kind"), *_NEWEST),
+        "outcome": RowOrder((_ranked("outcome", _OUTCOMES),), *_NEWEST),
+        "reason": RowOrder(("g.reason = ''", "g.reason"), *_NEWEST),
+        "cycle": RowOrder(("g.cycle",), *_NEWEST),
     },
 )
 ITEM_SORTS = tuple(ITEMS.orders)
@@ -111,7 +111,7 @@ DRAFT_SORTS = (*DRAFTS.orders, "oldest")
 """How they can be sorted; a "-" before the name turns the order round. "newest" is the newest diagnosis first."""
 
 
-class Chosen(NamedTuple):
+class ListPart(NamedTuple):
     """A part of a listing in an order; if `searched`, only of the rows in the connection's own table `matched`."""
 
     listing: Listing
@@ -159,7 +159,7 @@ def _wanted(filter: ItemFilter | DraftFilter, names: Iterable[str]) -> dict[str,
     }
 
 
-def total(sql: sqlite3.Connection, chosen: Chosen) -> int:
+def total(sql: sqlite3.Connection, chosen: ListPart) -> int:
     """How many rows are chosen."""
     return sum(_count(sql, chosen.listing, "''", chosen.conditions, chosen.searched).values())
 
@@ -233,7 +233,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     row: Key
 
 
-class Row(NamedTuple):
+class PageRow(NamedTuple):
     """One row of a page by its number, and where it stands in the list."""
 
     id: int
@@ -243,12 +243,12 @@ class Row(NamedTuple):
 class Leaf(NamedTuple):
     """One page as it was found, with the cursors of those around it."""
 
-    rows: list[Row]
+    rows: list[PageRow]
     before: str
     after: str
 
 
-def read_leaf(sql: sqlite3.Connection, chosen: Chosen, after: str, size: int) -> Leaf:
+def read_leaf(sql: sqlite3.Connection, chosen: ListPart, after: str, size: int) -> Leaf:
     """The page of `size` rows that a cursor begins; from the start if there is none, or not one of ours."""
     cursor = _read_cursor(after, chosen)
     start, back = (cursor.row, cursor.back) if cursor else (None, False)
@@ -267,7 +267,7 @@ def read_leaf(sql: sqlite3.Connection, chosen: Chosen, after: str, size: int) ->
     )
 
 
-def walk(sql: sqlite3.Connection, chosen: Chosen, start: Key | None, back: bool, size: int) -> list[Row]:
+def walk(sql: sqlite3.Connection, chosen: ListPart, start: Key | None, back: bool, size: int) -> list[PageRow]:
     """The next rows after `start`, or with `back` those before it, the nearest first: band by band."""
     band = chosen.listing.order(chosen.sort).band
     down = chosen.sort.startswith("-") != back
@@ -275,7 +275,7 @@ def walk(sql: sqlite3.Connection, chosen: Chosen, start: Key | None, back: bool,
     if start is not None:
         marks = ", ".join("?" * len(band))
         conditions["start"] = Condition(f"({', '.join(band)}) {'<=' if down else '>='} ({marks})", start[: len(band)])
-    found: list[Row] = []
+    found: list[PageRow] = []
     for key, n in _count_bands(sql, chosen, conditions, down):
         after = start[len(band) :] if start is not None and key == start[: len(band)] else None
         found += _read_band(sql, chosen, (key, n), after, down, size - len(found))
@@ -284,7 +284,9 @@ def walk(sql: sqlite3.Connection, chosen: Chosen, start: Key | None, back: bool,
     return found
 
 
-def _count_bands(sql: sqlite3.Connection, chosen: Chosen, conditions: Conditions, down: bool) -> list[tuple[Key, int]]:
+def _count_bands(
+    sql: sqlite3.Connection, chosen: ListPart, conditions: Conditions, down: bool
+) -> list[tuple[Key, int]]:
     order, (n, source) = chosen.listing.order(chosen.sort), _counted(chosen.listing, chosen.searched)
     where, values = _all(conditions)
     rows = sql.execute(
@@ -296,8 +298,8 @@ def _count_bands(sql: sqlite3.Connection, chosen: Chosen, conditions: Conditions
 
 
 def _read_band(
-    sql: sqlite3.Connection, chosen: Chosen, band: tuple[Key, int], after: Key | None, down: bool, size: int
-) -> list[Row]:
+    sql: sqlite3.Connection, chosen: ListPart, band: tuple[Key, int], after: Key | None, down: bool, size: int
+) -> list[PageRow]:
     """The next rows of one band. Few rows are found by their groups and sorted, many are read in order."""
     (key, n), listing, order = band, chosen.listing, chosen.listing.order(chosen.sort)
     same = Condition(" AND ".join(f"{name} = ?" for name in order.band), key)
@@ -318,7 +320,7 @@ def _read_band(
         f" ORDER BY {_directed(order.row, down)} LIMIT {size:d}",
         values,
     )
-    return [Row(row[0], key + tuple(row[1:])) for row in rows]
+    return [PageRow(row[0], key + tuple(row[1:])) for row in rows]
 
 
 def _directed(names: Iterable[str], down: bool) -> str:
@@ -337,7 +339,7 @@ def _write_cursor(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
 
 
-def _read_cursor(text: str, chosen: Chosen) -> Cursor | None:
+def _read_cursor(text: str, chosen: ListPart) -> Cursor | None:
     try:
         content = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         cursor = msgspec.json.decode(content, type=Cursor)
@@ -362,7 +364,7 @@ def find_item(sql: sqlite3.Connection, id: ItemId) -> int | None:
     return None if row is None else int(row[0])
 
 
-def item_rows(sql: sqlite3.Connection, ids: Sequence[int]) -> tuple[Item, ...]:
+def item_rows(sql: sqlite3.Connection, ids: Sequence[int]) -> tuple[QuestionRow, ...]:
     """Items as a list shows them, in this order."""
     rows = sql.execute(
         "SELECT i.id, task, split, i.example, skill, kind, s.misconception, fate, path, s.question, s.answer,"
@@ -371,15 +373,15 @@ def item_rows(sql: sqlite3.Connection, ids: Sequence[int]) -> tuple[Item, ...]:
         " JOIN item_search AS s ON s.rowid = i.id WHERE i.id IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(ids).decode(),),
     )
-    found = {row[0]: _item(dict(zip(Item.__struct_fields__, row[1:], strict=True))) for row in rows}
+    found = {row[0]: _item(dict(zip(QuestionRow.__struct_fields__, row[1:], strict=True))) for row in rows}
     return tuple(found[id] for id in ids if id in found)
 
 
-def _item(values: dict[str, Any]) -> Item:
+def _item(values: dict[str, Any]) -> QuestionRow:
     values["path"] = path_of(values["path"])
     for text in ("question", "response_excerpt"):
         values[text] = values[text][:EXCERPT]  # not cut by SQLite, for which a NUL ends a text
-    return msgspec.convert(values, Item, strict=False)
+    return msgspec.convert(values, QuestionRow, strict=False)
 
 
 def draft_rows(sql: sqlite3.Connection, ids: Sequence[int]) -> tuple[DraftRow, ...]:

@@ -47,7 +47,7 @@ class ItemId(NamedTuple):
     example: str
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class QuestionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One question and what became of it. `path` is its verdicts by the kept checkpoints that answered it, in order.
 
     `kind` and `misconception` are of its newest diagnosis; `drafts` and `samples` count what was written for it;
@@ -94,7 +94,7 @@ class DraftRow(msgspec.Struct, frozen=True, kw_only=True):
 class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page of `total` items; `before` and `after` are cursors of the pages around it, empty if there is none."""
 
-    items: tuple[Item, ...]
+    items: tuple[QuestionRow, ...]
     total: int
     before: str = ""
     after: str = ""

@@ -30,7 +30,7 @@ _PATIENCE = 10.0  # seconds to wait for another writer; a portion takes a tenth 
 _MEMORY = 8192  # KiB that a connection may keep of the file
 
 
-class Store:
+class CatalogueStore:
     """The file of one ledger's catalogue. `close` when done."""
 
     def __init__(self, ledger: Path, folder: Path, full_text: bool = True) -> None:

@@ -42,7 +42,7 @@ class ItemRow(NamedTuple):
     by_newest: int
 
 
-class DraftRow(NamedTuple):
+class StoredDraft(NamedTuple):
     """One draft as it is kept."""
 
     id: int
@@ -181,10 +181,10 @@ def correct_draft(sql: sqlite3.Connection, correction: Correction, cycle: int, d
     return row.item
 
 
-def _find_draft(sql: sqlite3.Connection, hash: str) -> DraftRow | None:
+def _find_draft(sql: sqlite3.Connection, hash: str) -> StoredDraft | None:
     row = sql.execute(
         "SELECT id, item, checked, change, task, reason, kind, cycle FROM drafts JOIN draft_groups USING (grp)"
         " WHERE hash = ?",
         (hash,),
     ).fetchone()
-    return None if row is None else DraftRow(*row)
+    return None if row is None else StoredDraft(*row)
