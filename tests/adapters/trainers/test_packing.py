@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
+from errorbook.adapters.trainers import packing
 from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.lean_lora import make_lean
 from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
 from errorbook.adapters.trainers.preparing import prepare_model
-from errorbook.adapters.trainers.stepping import log_probabilities, loss_of, quicken
+from errorbook.adapters.trainers.stepping import UNPROVEN, log_probabilities, loss_of, quicken
 
 SHARED = (1, 2, 3, 4)
 ROWS = [
@@ -115,3 +116,34 @@ def test_packing_is_told_by_the_model_alone(tiny_model: Path) -> None:
     assert not is_packed(model)
     attend_packed(model)
     assert is_packed(model)
+
+
+def test_a_gpu_keeps_the_libraries_own_forward_pass_until_told_otherwise(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = adapted(tiny_model)
+    bare = loading.plain(model)
+    own = bare.config._attn_implementation
+    layer = next(layer for layer in model.modules() if hasattr(layer, "lora_A"))
+    for device in ("cuda", "cuda:1", "mps"):
+        quicken(model, device)
+        assert bare.config._attn_implementation == own
+        assert "forward" not in vars(layer)
+    monkeypatch.setenv(UNPROVEN, "1")
+    quicken(model, "cuda")
+    assert is_packed(bare)
+    assert "forward" in vars(layer)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_what_a_gpu_would_attend_with_is_what_a_cpu_attends_with(groups: int) -> None:
+    torch.manual_seed(groups)
+    layout = pack(ROWS, "cpu").layout
+    rows, width = layout.queries.shape
+    asked = torch.randn(4, rows, width, 8, requires_grad=True)
+    keys, values = (torch.randn(groups, rows, layout.keys.shape[1], 8, requires_grad=True) for _ in range(2))
+    found = [attend(asked, keys, values, layout.hidden, 0.3) for attend in (packing._written_out, packing._fused)]
+    torch.testing.assert_close(found[0], found[1])
+    upstream = torch.randn_like(found[0])
+    expected, same = (torch.autograd.grad(one, (asked, keys, values), upstream) for one in found)
+    torch.testing.assert_close(expected, same)

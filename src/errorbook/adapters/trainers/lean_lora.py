@@ -2,7 +2,8 @@
 
 Computes what PEFT's layer computes, in the base weight's number format, and adds the adapter's part into the same
 matrix; on the way back likewise. About a third of a training step on a CPU goes to copies that this leaves out.
-Layers that are not plain (dropout, 4-bit bases, variants of LoRA) keep PEFT's own way.
+Layers that are not plain (dropout, 4-bit bases, variants of LoRA) keep PEFT's own way. Used on a CPU only; see
+`stepping.quicken`.
 """
 
 from __future__ import annotations

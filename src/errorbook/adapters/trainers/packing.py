@@ -3,7 +3,7 @@
 Rows of one task share their system message and header, a third of the tokens of a short lesson. Laid out as a tree
 (the shared beginning, then each row's rest, which sees the beginning and itself), every token is computed once and
 the loss and gradients are those of the rows apart. Models whose attention is not plain causal attention are left to
-padded batches; see `can_pack`.
+padded batches; see `can_pack`. Used on a CPU only; see `stepping.quicken`.
 """
 
 from __future__ import annotations
@@ -145,25 +145,51 @@ def _attention(
 
     Returns (1, tokens, heads, width of a head); there is no mask, since the layout says who sees whom.
     """
+    layout: AttentionLayout = others["layout"]
+    heads, wide = query.shape[1], query.shape[3]
+    rows, width = layout.queries.shape
+    asked = query[0].index_select(1, layout.queries.flatten()).view(heads, rows, width, wide)
+    keys, values = (
+        part[0].index_select(1, layout.keys.flatten()).view(len(part[0]), rows, -1, wide) for part in (key, value)
+    )
+    found = (_fused if query.is_cuda else _written_out)(asked, keys, values, layout.hidden, scaling)
+    return found.index_select(0, layout.back)[None], None
+
+
+def _fused(
+    asked: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, hidden: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """Attention by the kernels that need no memory for the scores; shapes are those of `_written_out`.
+
+    They take four dimensions only, rows first, and as many heads of keys as of queries; with anything else PyTorch
+    falls back to plain matrix products without a word.
+    """
     import torch
 
-    layout: AttentionLayout = others["layout"]
-    heads, groups, wide = query.shape[1], key.shape[1], query.shape[3]
-    rows, width = layout.queries.shape
-    # Heads that share their keys are taken together: (groups, rows, heads of a group, places, width of a head).
-    asked = query[0].index_select(1, layout.queries.flatten()).view(groups, heads // groups, rows, width, wide)
-    asked = asked.transpose(1, 2)
-    keys, values = (
-        part[0].index_select(1, layout.keys.flatten()).view(groups, rows, -1, wide) for part in (key, value)
+    copies = len(asked) // len(keys)
+    keys, values = (part.repeat_interleave(copies, dim=0).transpose(0, 1) for part in (keys, values))
+    found = torch.nn.functional.scaled_dot_product_attention(
+        asked.transpose(0, 1), keys, values, attn_mask=~hidden, scale=scaling
     )
-    if query.is_cuda:  # there the fused kernel needs no memory for the scores
-        found = torch.nn.functional.scaled_dot_product_attention(
-            asked, keys[:, :, None], values[:, :, None], attn_mask=~layout.hidden, scale=scaling
-        )
-    else:  # on a CPU the fused kernel's backward pass takes 1.2 times as long as plain matrix products
-        flat, keys, values = asked.reshape(groups * rows, -1, wide), keys.flatten(0, 1), values.flatten(0, 1)
-        scores = torch.bmm(flat * scaling, keys.transpose(1, 2)).view(groups, rows, -1, width, keys.shape[1])
-        weights = scores.masked_fill(layout.hidden, float("-inf")).softmax(dim=-1, dtype=torch.float32)
-        found = torch.bmm(weights.to(values.dtype).view(len(flat), -1, keys.shape[1]), values).view(asked.shape)
-    found = found.permute(1, 3, 0, 2, 4).reshape(rows * width, heads, wide)
-    return found.index_select(0, layout.back)[None], None
+    return found.transpose(1, 2).flatten(0, 1)
+
+
+def _written_out(
+    asked: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, hidden: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """Attention by plain matrix products: on a CPU the fused kernel's backward pass takes 1.2 times as long.
+
+    Takes (heads, rows, places, width of a head), fewer heads of keys and values; returns (places, heads, width of a
+    head), row after row.
+    """
+    import torch
+
+    heads, rows, width, wide = asked.shape
+    groups = len(keys)
+    # Heads that share their keys are taken together: (groups, rows, heads of a group, places, width of a head).
+    grouped = asked.view(groups, heads // groups, rows, width, wide).transpose(1, 2)
+    flat, keys, values = grouped.reshape(groups * rows, -1, wide), keys.flatten(0, 1), values.flatten(0, 1)
+    scores = torch.bmm(flat * scaling, keys.transpose(1, 2)).view(groups, rows, -1, width, keys.shape[1])
+    weights = scores.masked_fill(hidden, float("-inf")).softmax(dim=-1, dtype=torch.float32)
+    found = torch.bmm(weights.to(values.dtype).view(len(flat), -1, keys.shape[1]), values)
+    return found.view(grouped.shape).permute(1, 3, 0, 2, 4).reshape(rows * width, heads, wide)
