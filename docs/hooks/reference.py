@@ -84,7 +84,7 @@ def options(kind: plugins.Kind, name: str) -> tuple[Key, ...]:
     told = {key: said for item in documented for key, said in _arguments(inspect.getdoc(item) or "").items()}
     common = _meanings()["sinks" if str(kind) == "sinks" else "options"]
     rows = []
-    for key, parameter in plugins.accepted(kind, name).items():
+    for key, parameter in plugins.list_options(kind, name).items():
         meaning = common.get(f"{name}.{key}") or told.get(key) or common.get(key)
         if meaning is None and key not in OWN:
             raise KeyError(
@@ -141,7 +141,7 @@ def _plugins() -> str:
 
 def _own(kind: plugins.Kind) -> list[str]:
     """The plugins that Errorbook itself brings, whatever else is installed on the machine that builds the site."""
-    return [name for name in plugins.names(kind) if plugins.origin(kind, name).distribution == "errorbook"]
+    return [name for name in plugins.names(kind) if plugins.find_origin(kind, name).distribution == "errorbook"]
 
 
 def _plugin(kind: plugins.Kind, name: str) -> str:

@@ -61,7 +61,7 @@ def find(kind: Kind, name: str) -> EntryPoint:
     return next(iter(found.values()))
 
 
-def origin(kind: Kind, name: str) -> Origin:
+def find_origin(kind: Kind, name: str) -> Origin:
     """Name and version of a plugin's distribution, for the ledger."""
     entry = find(kind, name)
     version = entry.dist.version if entry.dist else "unknown"
@@ -97,7 +97,7 @@ def create(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> A
         ) from error
 
 
-def accepted(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
+def list_options(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
     """The options that a plugin's factory takes, by name.
 
     A factory whose attribute `options` is a record (a msgspec Struct) takes that record's fields as `**options`.
@@ -128,7 +128,7 @@ def check(kind: Kind, name: str, options: Mapping[str, Any] | None, also: Collec
     if options is None:
         load(kind, name)
         return {}
-    parameters = accepted(kind, name)
+    parameters = list_options(kind, name)
     chosen = {key: value for key, value in options.items() if key in parameters or key != "model"}
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for key in chosen:

@@ -117,7 +117,7 @@ def test_every_meaning_belongs_to_a_key() -> None:
         f"{prefix}{key}"
         for kind in get_args(plugins.Kind)
         for name in plugins.names(kind)
-        for key in plugins.accepted(kind, name)
+        for key in plugins.list_options(kind, name)
         for prefix in ("", f"{name}.")
     }
 
@@ -132,7 +132,7 @@ def test_every_option_of_every_plugin_is_explained() -> None:
     for kind in reference.TITLES.keys() & set(get_args(plugins.Kind)):
         for name in plugins.names(kind):
             explained = {key.name for key in reference.options(kind, name)}
-            assert explained == plugins.accepted(kind, name).keys() - reference.OWN
+            assert explained == plugins.list_options(kind, name).keys() - reference.OWN
             assert all(key.meaning for key in reference.options(kind, name))
 
 

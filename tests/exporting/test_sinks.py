@@ -17,9 +17,9 @@ from errorbook import plugins
 from errorbook.cli.main import run_command
 from errorbook.config import parse
 from errorbook.errors import ConfigError, PluginError
-from errorbook.exporting.trackers.feeding import MEMORY, Feed, NamedSink, feeding
+from errorbook.exporting.trackers.feeding import MEMORY, Feed, NamedSink, feed_sinks
 from errorbook.exporting.trackers.jsonl import FILE, JsonlSink
-from errorbook.exporting.trackers.points import TrackedPoint, points, summary
+from errorbook.exporting.trackers.points import TrackedPoint, list_points, summarise
 from errorbook.ledger.events import Event, quiet
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Decision, Rejection, Sample, Training
@@ -47,7 +47,7 @@ def test_what_was_told_of_a_run_stays_true_as_it_goes_on(tmp_path: Path) -> None
     with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
         seen: list[TrackedPoint] = []
         for _ in Scribe(ledger).steps():
-            now = list(points(ledger))
+            now = list(list_points(ledger))
             assert now[: len(seen)] == seen
             seen = now
 
@@ -56,7 +56,7 @@ def test_what_was_told_of_a_run_stays_true_as_it_goes_on(tmp_path: Path) -> None
 
 def test_the_points_are_the_decisions_numbers(tmp_path: Path) -> None:
     with open_ledger(write_run(tmp_path)) as ledger:
-        found = list(points(ledger))
+        found = list(list_points(ledger))
         decisions = list(ledger.all(Decision))
         losses = [loss for training in ledger.all(Training) for loss in training.losses]
         samples = [ledger.count(Sample, cycle) for cycle in (1, 2)]
@@ -83,7 +83,7 @@ def test_the_summary_is_the_reports(tmp_path: Path) -> None:
     assert test.final is not None
     assert test.difference is not None
 
-    found = summary(report)
+    found = summarise(report)
 
     assert found["test/sums/accuracy"] == test.final.accuracy
     assert found["test/sums/difference_low"] == test.difference.low
@@ -92,10 +92,10 @@ def test_the_summary_is_the_reports(tmp_path: Path) -> None:
 
 def test_a_run_without_a_gain_or_without_a_cycle_has_no_final_numbers(tmp_path: Path) -> None:
     with open_ledger(write_run(tmp_path / "none", accept=False)) as ledger:
-        assert "test/sums/accuracy" not in summary(build(ledger))
-        assert summary(build(ledger))["test/sums/base_accuracy"] > 0
+        assert "test/sums/accuracy" not in summarise(build(ledger))
+        assert summarise(build(ledger))["test/sums/base_accuracy"] > 0
     with open_ledger(write_exam(tmp_path / "exam")) as ledger:
-        assert list(points(ledger)) == []
+        assert list(list_points(ledger)) == []
 
 
 # How it is told ---------------------------------------------------------------------------------------------------
@@ -104,7 +104,10 @@ def test_a_run_without_a_gain_or_without_a_cycle_has_no_final_numbers(tmp_path: 
 def live(folder: Path, named: list[NamedSink], stop_after: int | None = None) -> list[str]:
     """Write a run while sinks listen, as the loop would have it watched; return what was said to the user."""
     said: list[str] = []
-    with feeding(named, folder, quiet, said.append) as watch, open_ledger(folder / "ledger.sqlite", "write") as ledger:
+    with (
+        feed_sinks(named, folder, quiet, said.append) as watch,
+        open_ledger(folder / "ledger.sqlite", "write") as ledger,
+    ):
         for number, _ in enumerate(Scribe(ledger).steps(), 1):
             watch(Event("verify", 1, 0, 1))
             if number == stop_after:
@@ -117,8 +120,8 @@ def test_a_sink_is_told_after_each_decision_and_at_the_end(tmp_path: Path) -> No
     assert live(tmp_path, [JSONL]) == []
 
     with open_ledger(tmp_path) as ledger:
-        expected = [{"step": point.step, **point.metrics} for point in points(ledger)]
-        assert told(tmp_path / FILE) == [*expected, {"summary": summary(build(ledger))}]
+        expected = [{"step": point.step, **point.metrics} for point in list_points(ledger)]
+        assert told(tmp_path / FILE) == [*expected, {"summary": summarise(build(ledger))}]
 
 
 @settings(deadline=None, max_examples=8)
@@ -131,7 +134,7 @@ def test_a_run_that_was_stopped_tells_each_step_once(tmp_path_factory: pytest.Te
         live(folder, [JSONL])
 
     with open_ledger(folder) as ledger:
-        assert steps(folder / FILE) == [point.step for point in points(ledger)]
+        assert steps(folder / FILE) == [point.step for point in list_points(ledger)]
 
 
 def test_a_line_that_was_cut_is_written_again(tmp_path: Path) -> None:
@@ -182,7 +185,7 @@ def test_a_sink_that_fails_stops_nothing_and_is_told_the_rest_later(
     assert "ConnectionError: no route to the tracker" in said[0]
     assert "--to flaky" in said[0]
     with open_ledger(tmp_path / "run") as ledger:
-        assert steps(tmp_path / "run" / FILE) == [point.step for point in points(ledger)]
+        assert steps(tmp_path / "run" / FILE) == [point.step for point in list_points(ledger)]
         assert ledger.count(Decision) == 2
 
 
@@ -190,14 +193,14 @@ def test_a_sink_that_cannot_be_opened_says_so_when_the_run_begins(tmp_path: Path
     said: list[str] = []
     with open_ledger(tmp_path / "ledger.sqlite", "write") as ledger:
         next(Scribe(ledger).steps())
-    with feeding([NamedSink("nowhere", {})], tmp_path, quiet, said.append) as watch:
+    with feed_sinks([NamedSink("nowhere", {})], tmp_path, quiet, said.append) as watch:
         watch(Event("evaluate", 1, 0, 1, "sums", "train"))
 
         assert len(said) == 1
 
 
 def test_without_sinks_nothing_is_written(tmp_path: Path) -> None:
-    with feeding([], tmp_path, quiet, nothing) as watch:
+    with feed_sinks([], tmp_path, quiet, nothing) as watch:
         assert watch is quiet
 
     assert list(tmp_path.iterdir()) == []
@@ -258,7 +261,7 @@ def test_a_run_may_be_gone_on_with_under_other_sinks(tmp_path: Path, monkeypatch
     assert run_command(["run", "run.toml", "--out", "run"]) in {0, 1}
 
     with open_ledger(tmp_path / "run") as ledger:
-        assert steps(tmp_path / "run" / FILE) == [point.step for point in points(ledger)]
+        assert steps(tmp_path / "run" / FILE) == [point.step for point in list_points(ledger)]
 
 
 def test_a_finished_run_is_told_to_a_sink_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,7 +272,7 @@ def test_a_finished_run_is_told_to_a_sink_by_hand(tmp_path: Path, capsys: pytest
     assert run_command(command) == 0
 
     with open_ledger(run) as ledger:
-        expected = [point.step for point in points(ledger)]
+        expected = [point.step for point in list_points(ledger)]
     assert steps(tmp_path / "metrics") == expected
     assert f"Told jsonl of {len(expected)} steps." in capsys.readouterr().err
 

@@ -19,7 +19,7 @@ from errorbook.ledger.file import open_ledger
 from errorbook.ledger.pairs import Pair, Place
 from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import Checkpoint, Evaluation, Example, Noise, Response, Split, Verdict
-from errorbook.render.compare_words import choice_text, comparison_notes, remarks
+from errorbook.render.compare_words import choice_text, comparison_notes, list_remarks
 from errorbook.report.compare_runs import (
     SHOWN,
     Compared,
@@ -157,7 +157,7 @@ def test_the_noise_floor_stands_beside_the_split_that_it_was_measured_on(tmp_pat
 def test_two_models_asked_the_same_are_compared_and_said_to_be_two(runs: Path) -> None:
     compared = compare(parse_side(f"{runs / 'one'}:base"), parse_side(f"{runs / 'other'}:base"))
 
-    said = " ".join(remarks(row_of(compared, "sums", "test")))
+    said = " ".join(list_remarks(row_of(compared, "sums", "test")))
     assert "different base weights" in said
     assert "Of the first 50 questions, 50 were put in other words" in said
     assert any("association, not proof" in note for note in comparison_notes(compared))

@@ -31,7 +31,7 @@ from errorbook.records import (
     Rejection,
     Sample,
 )
-from errorbook.render.story_words import effect, moments, named
+from errorbook.render.story_words import describe_effect, list_moments, name_checkpoint
 from errorbook.report.fates import fate_of
 from errorbook.report.question_story import Story, list_points, read_call_story, read_draft_story, read_story
 
@@ -204,7 +204,7 @@ def test_a_failed_diagnosis_is_part_of_the_story(tmp_path: Path) -> None:
         assert study.failure == failure
         assert study.call is not None
         assert any(
-            moment.title.startswith("Not diagnosed") for moment in moments(told(ledger, response.example, "sums"))
+            moment.title.startswith("Not diagnosed") for moment in list_moments(told(ledger, response.example, "sums"))
         )
         found = read_call_story(ledger, study.call.hash)
         assert found is not None
@@ -217,7 +217,7 @@ def test_a_rejected_candidate_is_told_but_is_no_part_of_the_path(tmp_path: Path)
     with open_ledger(write_run(tmp_path)) as ledger:
         base, kept, rejected = list_points(ledger)
         assert [point.kept for point in (base, kept, rejected)] == [True, True, False]
-        assert named(rejected) == "candidate of cycle 2, not kept"
+        assert name_checkpoint(rejected) == "candidate of cycle 2, not kept"
         example = next(item for item in ledger.all(Example) if item.task == "sums" and item.split == "dev")
         found = told(ledger, example.id, "sums", "dev")
         assert [answer.point for answer in found.answers] == [base, kept, rejected]
@@ -229,7 +229,7 @@ def test_an_exam_has_answers_and_nothing_else(tmp_path: Path) -> None:
         example = next(item for item in ledger.all(Example) if item.split == "train")
         found = told(ledger, example.id, "sums")
         assert (len(found.answers), found.studies, found.fate) == (1, (), "waiting")
-        assert effect(found) == ""
+        assert describe_effect(found) == ""
 
 
 def test_what_a_person_changed_is_beside_the_original(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_what_a_person_changed_is_beside_the_original(tmp_path: Path) -> None:
         found = told(ledger, response.example, "sums")
         assert found.answers[0].corrections[0].verdict == "right"
         assert found.answers[0].verdict == "wrong", "the scorer's verdict stays"
-        assert any(moment.title == "Score corrected by hand" for moment in moments(found))
+        assert any(moment.title == "Score corrected by hand" for moment in list_moments(found))
 
 
 EFFECT = re.compile(
@@ -271,10 +271,12 @@ def test_the_effect_says_what_happened_and_claims_no_cause(ledger: Ledger) -> No
     said = set()
     for diagnosis in mistakes(ledger):
         found = told(ledger, diagnosis.example)
-        sentence = effect(found)
+        sentence = describe_effect(found)
         assert EFFECT.fullmatch(sentence), sentence
         said.add(found.fate)
-        assert [moment.cycle for moment in moments(found)] == sorted(moment.cycle for moment in moments(found))
+        assert [moment.cycle for moment in list_moments(found)] == sorted(
+            moment.cycle for moment in list_moments(found)
+        )
     assert len(said) > 1
 
 

@@ -34,9 +34,9 @@ from errorbook.records import (
 )
 from errorbook.render import markdown as report_markdown
 from errorbook.render import words as sentences
-from errorbook.render.charts import thin
+from errorbook.render.charts import thin_out
 from errorbook.render.pages import html as report_html
-from errorbook.render.terminal import plain, report_text, show_progress
+from errorbook.render.terminal import report_text, show_progress, strip_controls
 from errorbook.report.build import build
 from errorbook.report.records import Accuracy, Report
 from errorbook.report.status import find_latest_run, read_status
@@ -367,7 +367,7 @@ def test_hostile_texts_do_not_drive_the_terminal(hostile_report: Report) -> None
 
 @given(st.text())
 def test_printed_texts_have_no_control_characters(text: str) -> None:
-    assert all(c in "\n\t" or c.isprintable() or not c.isascii() for c in plain(text).plain)
+    assert all(c in "\n\t" or c.isprintable() or not c.isascii() for c in strip_controls(text).plain)
 
 
 def test_rendering_twice_gives_the_same_bytes(run_folder: Path) -> None:
@@ -396,7 +396,7 @@ def test_every_chart_has_its_numbers_in_a_table(report: Report) -> None:
 
 @given(st.lists(st.floats(min_value=0, max_value=20), max_size=2000), st.integers(min_value=1, max_value=300))
 def test_thinning_keeps_the_order_the_mean_and_the_limit(losses: list[float], most: int) -> None:
-    points = thin(losses, most)
+    points = thin_out(losses, most)
     size = -(-len(losses) // most) if losses else 1
     weights = [min(size, len(losses) - start) for start in range(0, len(losses), size)]
 

@@ -19,11 +19,11 @@ from synthetic_run import CONFIG, Scribe, write_exam, write_run
 from errorbook.config import dump
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
-from errorbook.ledger.liveness import pulse
+from errorbook.ledger.liveness import read_pulse
 from errorbook.ledger.run_view import note_budget
 from errorbook.render import status_words as standing
 from errorbook.report.progress import Stage, forecast_seconds_left
-from errorbook.report.status import Status, find_latest_run, glance, read_status, renew_status
+from errorbook.report.status import Status, find_latest_run, read_status, read_status_quickly, renew_status
 
 STAGES = [
     ("opening", "", 0),
@@ -104,23 +104,23 @@ def test_looking_never_takes_the_lock_of_a_run_that_starts_at_that_moment(tmp_pa
 
     before = (tmp_path / "ledger.lock").stat().st_mtime_ns
     for _ in range(20):
-        pulse(tmp_path)
+        read_pulse(tmp_path)
     assert (tmp_path / "ledger.lock").stat().st_mtime_ns == before
     with FileLock(tmp_path / "ledger.lock", timeout=0):
-        assert pulse(tmp_path).since > 0
+        assert read_pulse(tmp_path).since > 0
 
 
 def test_without_a_list_of_locks_a_log_that_changed_lately_is_a_sign_of_life(tmp_path: Path) -> None:
     write_run(tmp_path, stop_after=3)
     absent = tmp_path / "no-such-list"
 
-    assert not pulse(tmp_path, absent).running
+    assert not read_pulse(tmp_path, absent).running
     with open_ledger(tmp_path, "write") as ledger:
         ledger.begin(Event("train", 1, 0, 1))
-        assert pulse(tmp_path, absent).running
+        assert read_pulse(tmp_path, absent).running
         for name in ("ledger.sqlite", "ledger.sqlite-wal"):
             os.utime(tmp_path / name, (1.0, 1.0))
-        assert not pulse(tmp_path, absent).running
+        assert not read_pulse(tmp_path, absent).running
 
 
 def test_reading_a_run_is_no_sign_of_life_and_no_change(tmp_path: Path) -> None:
@@ -128,11 +128,11 @@ def test_reading_a_run_is_no_sign_of_life_and_no_change(tmp_path: Path) -> None:
     os.utime(tmp_path / "ledger.sqlite", (1000.0, 1000.0))
     read(tmp_path)
 
-    assert pulse(tmp_path, tmp_path / "no-such-list") == (False, 0.0, 1000.0)
+    assert read_pulse(tmp_path, tmp_path / "no-such-list") == (False, 0.0, 1000.0)
 
 
 def test_a_folder_without_a_ledger_has_no_pulse(tmp_path: Path) -> None:
-    assert pulse(tmp_path) == (False, 0.0, 0.0)
+    assert read_pulse(tmp_path) == (False, 0.0, 0.0)
 
 
 def test_an_exam_is_finished_when_every_question_is_answered(tmp_path: Path) -> None:
@@ -187,12 +187,12 @@ def test_a_glance_says_what_a_full_look_says_after_every_step(tmp_path: Path) ->
     with open_ledger(tmp_path / "run" / "ledger.sqlite", "write") as ledger:
         for _ in Scribe(ledger).steps():
             with open_ledger(tmp_path / "run") as again:
-                glanced = glance(again)
+                glanced = read_status_quickly(again)
             full = read(tmp_path / "run")
             for name in ("evaluations", "usd", "usd_per_sample", "stage", "cycle", "decisions", "samples"):
                 assert getattr(glanced, name) == getattr(full, name), name
     with open_ledger(write_run(tmp_path / "other", stop_after=4)) as other:
-        assert glance(other).usd == 4.75
+        assert read_status_quickly(other).usd == 4.75
 
 
 def test_a_stage_has_its_own_pace_once_the_present_writer_began_it() -> None:

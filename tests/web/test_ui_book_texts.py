@@ -18,8 +18,8 @@ from synthetic_run import write_run
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Example, Response, Score, Vote, digest
-from errorbook.web.book_pages import marked
-from errorbook.web.fitting import brief, fit
+from errorbook.web.book_pages import mark_step
+from errorbook.web.fitting import fit, shorten
 
 __all__ = ["chromium", "page", "served"]
 
@@ -114,14 +114,14 @@ def test_pages_of_huge_texts_are_small_and_lead_to_the_whole_text(piece: str, tm
 def test_no_text_takes_more_than_its_place(text: str, limit: int) -> None:
     shown = fit(text, limit)
     assert shown <= min(limit, len(text))
-    assert len(brief(text, limit)) <= 8 * limit
+    assert len(shorten(text, limit)) <= 8 * limit
     assert shown == min(limit, len(text)) or not text.replace("\n", "").replace("\t", "").isprintable()
 
 
 def test_a_wrong_step_is_marked_wherever_it_is() -> None:
-    assert marked("a < b", "a <", 100) == '<mark class="step">a &lt;</mark> b'
-    assert marked("a < b", "c", 100) == "a &lt; b"
-    far = marked("x" * 5000 + "STEP" + "y" * 5000, "STEP", 400)
+    assert mark_step("a < b", "a <", 100) == '<mark class="step">a &lt;</mark> b'
+    assert mark_step("a < b", "c", 100) == "a &lt; b"
+    far = mark_step("x" * 5000 + "STEP" + "y" * 5000, "STEP", 400)
     assert '<mark class="step">STEP</mark>' in far
     assert "from character 4,901 on" in far
     assert len(far) < 600

@@ -23,7 +23,7 @@ from server_kit import WEB, serving
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Call, Draft, Example, Record, Response
 from errorbook.web.answering import path
-from errorbook.web.shelf import slugs
+from errorbook.web.shelf import find_runs
 
 __all__ = ["chromium", "page"]
 
@@ -54,7 +54,7 @@ def address(hostile: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def run(hostile: Path) -> str:
     """The run's name in addresses."""
-    (slug,) = slugs(hostile)
+    (slug,) = find_runs(hostile)
     return slug
 
 
@@ -136,7 +136,7 @@ def test_an_id_that_browsers_take_for_a_step_in_the_path_keeps_its_page(address:
 
 @pytest.mark.parametrize("kind", ["question", "response", "draft-solution", "call-prompt", "call-reply"])
 def test_raw_is_what_was_recorded_byte_for_byte(address: str, run: str, hostile: Path, kind: str) -> None:
-    found = {text: id for id, text in recorded(slugs(hostile)[run], kind).items()}
+    found = {text: id for id, text in recorded(find_runs(hostile)[run], kind).items()}
     for text, id in found.items():
         answer = WEB.get(f"{address}/runs/{run}/raw/{kind}/{id}")
 

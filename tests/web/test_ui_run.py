@@ -15,7 +15,7 @@ from synthetic_run import Scribe, write_exam, write_run
 
 from errorbook.ledger.file import open_ledger
 from errorbook.render.pages import html as report_html
-from errorbook.render.pages.environment import grouped, instant, moment
+from errorbook.render.pages.environment import format_time, format_timestamp, group_digits
 from errorbook.report.build import build
 from errorbook.web import run_pages
 from errorbook.web.run_pages import quote_for_shell
@@ -321,9 +321,9 @@ def test_a_large_run_says_that_its_numbers_come_and_then_shows_them(
 def test_times_and_counts_are_written_for_people_and_for_programs() -> None:
     at = datetime(2026, 5, 3, 17, 5, tzinfo=UTC).timestamp()
 
-    assert grouped(12345) == "12,345"
-    assert datetime.fromisoformat(instant(at)).timestamp() == at
-    assert re.fullmatch(r"\d{1,2} [A-Z][a-z]{2} 2026, \d\d:\d\d", moment(at))
+    assert group_digits(12345) == "12,345"
+    assert datetime.fromisoformat(format_timestamp(at)).timestamp() == at
+    assert re.fullmatch(r"\d{1,2} [A-Z][a-z]{2} 2026, \d\d:\d\d", format_time(at))
 
 
 def names(shelf: Path) -> set[str]:

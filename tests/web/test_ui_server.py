@@ -37,7 +37,7 @@ from errorbook.records import Failure
 from errorbook.web.answering import part, path, url
 from errorbook.web.app import create_app
 from errorbook.web.security import LARGEST, hosts_of, is_loopback
-from errorbook.web.shelf import MOST, Shelf, slugs
+from errorbook.web.shelf import MOST, Shelf, find_runs
 
 __all__ = ["chromium", "page", "served"]
 
@@ -329,7 +329,7 @@ def test_runs_are_named_by_their_path_and_any_name_is_safe_in_an_address(tmp_pat
     (tmp_path / "plain-1.0" / "checkpoints").mkdir()
     (tmp_path / "plain-1.0" / "checkpoints" / "ledger.sqlite").touch()
 
-    found = slugs(tmp_path)
+    found = find_runs(tmp_path)
 
     assert set(found) == {
         *("plain-1.0", "a~b", "a=7Eb", "=3Cscript=3E", "50=25=20off=3F=23", "=E6=97=A5", "..hidden"),

@@ -65,13 +65,13 @@ def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
 
 
 def _show(made: Compared, listed: list[ComparedQuestion], options: CompareOptions) -> None:
-    from errorbook.render.compare_words import comparison_notes, remarks
-    from errorbook.render.terminal import make_table, out, plain
+    from errorbook.render.compare_words import comparison_notes, list_remarks
+    from errorbook.render.terminal import make_table, out, strip_controls
     from errorbook.render.words import noise_text
 
     console = out()
     for name, side in (("A", made.a), ("B", made.b)):
-        console.print(plain(f"{name}  {side.label}  ({side.model})"))
+        console.print(strip_controls(f"{name}  {side.label}  ({side.model})"))
     columns = ["task", "split", "n", "A right", "B right", "fixed", "broken", "points (95%)", "p", "p (Holm)"]
     console.print(make_table("B against A", columns, [_cells(row) for row in made.tasks], 2))
     lost = [cells for row in made.tasks for cells in _lost(row)]
@@ -79,10 +79,10 @@ def _show(made: Compared, listed: list[ComparedQuestion], options: CompareOption
         columns = ["task", "split", "side", "responses", "unscorable", "cut off"]
         console.print(make_table("Responses that could not be scored, or were cut off", columns, lost, 3))
     for row in made.tasks:
-        for text in (*([noise_text(row.noise)] if row.noise else []), *remarks(row)):
-            console.print(plain(text))
+        for text in (*([noise_text(row.noise)] if row.noise else []), *list_remarks(row)):
+            console.print(strip_controls(text))
     for text in (*made.unlike, *comparison_notes(made)):
-        console.print(plain(text))
+        console.print(strip_controls(text))
     for row in made.tasks:
         mine = [item for item in listed if (item.task, item.split) == (row.task, row.split)]
         if mine:

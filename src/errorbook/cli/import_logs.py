@@ -95,7 +95,7 @@ def _default_out(file: Path, options: ImportOptions) -> Path:
 
 def _show_import(models: dict[str, list[Judged]], books: Sequence[Path]) -> None:
     from errorbook.importing.book import tally
-    from errorbook.render.terminal import make_table, out, plain
+    from errorbook.render.terminal import make_table, out, strip_controls
 
     console = out()
     tallies = {model: tally(items) for model, items in models.items()}
@@ -110,7 +110,7 @@ def _show_import(models: dict[str, list[Judged]], books: Sequence[Path]) -> None
         )
     console.print()
     for book in books:
-        console.print(plain(f"The book is {book}. Next: errorbook report {book}"), soft_wrap=True)
+        console.print(strip_controls(f"The book is {book}. Next: errorbook report {book}"), soft_wrap=True)
 
 
 def _counts(counted: VerdictTally) -> list[int]:

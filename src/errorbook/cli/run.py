@@ -101,11 +101,11 @@ def _demo_name(config: Config, options: DemoOptions) -> str:
 
 def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:
     from errorbook import loop
-    from errorbook.exporting.trackers.feeding import NamedSink, feeding
+    from errorbook.exporting.trackers.feeding import NamedSink, feed_sinks
     from errorbook.render.terminal import show_progress
 
     sinks = [NamedSink(sink.kind, sink.options) for sink in config.sinks]
-    with show_progress(config.run.cycles) as watch, feeding(sinks, folder, watch, complain) as told:
+    with show_progress(config.run.cycles) as watch, feed_sinks(sinks, folder, watch, complain) as told:
         loop.run(config, folder, told, text)
     made = _conclude(folder, as_json)
     return 0 if any(cycle.decision == "accept" for cycle in made.cycles) else 1

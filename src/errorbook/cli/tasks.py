@@ -33,13 +33,13 @@ def tasks(context: click.Context, as_json: bool) -> None:
 
 
 def _show_tasks(found: Sequence[TaskInfo]) -> None:
-    from errorbook.render.terminal import make_table, out, plain
+    from errorbook.render.terminal import make_table, out, strip_controls
 
     rows = [[item.name, item.scorer or "–", item.about, f"{item.package} {item.version}"] for item in found]
     out().print(make_table("", ["task", "scorer", "about", "package"], rows, 0))
     for item in found:
         if item.needs:
-            out().print(plain(f"{item.name} needs the option {', '.join(item.needs)}."))
+            out().print(strip_controls(f"{item.name} needs the option {', '.join(item.needs)}."))
 
 
 @tasks.command()
@@ -70,10 +70,12 @@ def show(name: str, split: Split | None, pairs: tuple[str, ...], as_json: bool, 
     if as_json:
         print_json(shown)
     elif shown.score is not None:
-        from errorbook.render.terminal import out, plain
+        from errorbook.render.terminal import out, strip_controls
 
         score = shown.score
-        out().print(plain(f"{score.verdict} (extracted: {score.extracted!r}, method: {score.method})"), soft_wrap=True)
+        out().print(
+            strip_controls(f"{score.verdict} (extracted: {score.extracted!r}, method: {score.method})"), soft_wrap=True
+        )
 
 
 def _read_stdin() -> str:
@@ -86,11 +88,11 @@ def _read_stdin() -> str:
 
 
 def _show_prompts(shown: Shown) -> None:
-    from errorbook.render.terminal import plain
+    from errorbook.render.terminal import strip_controls
 
     for number, item in enumerate(shown.examples, 1):
-        click.echo(f"--- {shown.name}, {shown.split}, example {number}: {plain(item.id)}")
-        click.echo(plain(item.prompt).plain)
-        click.echo(f"--- gold answer: {plain(item.answer or 'none; it has tests').plain}\n")
+        click.echo(f"--- {shown.name}, {shown.split}, example {number}: {strip_controls(item.id)}")
+        click.echo(strip_controls(item.prompt).plain)
+        click.echo(f"--- gold answer: {strip_controls(item.answer or 'none; it has tests').plain}\n")
     click.echo(shown.note, err=True)
     sys.stdout.flush()

@@ -12,7 +12,7 @@ from typing import Any
 
 from errorbook.adapters.targets import gguf_file, loading
 from errorbook.errors import ModelError
-from errorbook.exporting.weights import Source, base_folder, whole
+from errorbook.exporting.weights import Source, base_folder, load_whole
 
 MODELFILE = "Modelfile"
 _ASKED, _TOLD, _SAID = "{{ .Prompt }}", "{{ .System }}", "{{ .Response }}"
@@ -43,7 +43,7 @@ def write_gguf(source: Source, folder: Path) -> Path:
         starts=not tokenizer.chat_template and loading.prompt_ids(tokenizer, "")[:1] == [tokenizer.bos_token_id],
     )
     path = folder / f"{source.config.run.name}-f16.gguf"
-    gguf_file.write(whole(source), tokenizer, path, labels)
+    gguf_file.write(load_whole(source), tokenizer, path, labels)
     (folder / MODELFILE).write_text(modelfile(tokenizer, path.name), encoding="utf-8")
     return path
 

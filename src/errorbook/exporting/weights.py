@@ -73,7 +73,7 @@ def write_merged(source: Source, folder: Path, shard: str = SHARD) -> None:
     from transformers import AutoConfig
 
     base = base_folder(source)
-    model = whole(source)
+    model = load_whole(source)
     stored: Any = getattr(AutoConfig.from_pretrained(base, local_files_only=True), "dtype", None) or torch.float32
     with embedded.quiet_transformers():
         model.to(stored).save_pretrained(folder, max_shard_size=shard)
@@ -84,7 +84,7 @@ def write_merged(source: Source, folder: Path, shard: str = SHARD) -> None:
     _name_tokenizer(folder / "tokenizer_config.json")
 
 
-def whole(source: Source) -> Any:
+def load_whole(source: Source) -> Any:
     """The model in memory in 32 bits: merging in fewer would round twice."""
     if source.checkpoint.form != "base":
         _folder(source)

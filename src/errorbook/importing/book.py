@@ -206,7 +206,7 @@ def _begin_book(ledger: Ledger, section: TaskSection, model: str) -> None:
     if known is None:
         ledger.state("config", dump(config))
         ledger.state("version", __version__)
-        ledger.state("plugins", msgspec.json.encode([plugins.origin("tasks", section.plugin)]).decode())
+        ledger.state("plugins", msgspec.json.encode([plugins.find_origin("tasks", section.plugin)]).decode())
     elif known != dump(config):
         raise LedgerError(
             f"The ledger '{ledger.path}' is not a book of {section.name} and the model '{model}';"

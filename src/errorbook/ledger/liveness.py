@@ -25,7 +25,7 @@ class Pulse(NamedTuple):
     changed: float
 
 
-def pulse(folder: Path, locks: Path = _LOCKS) -> Pulse:
+def read_pulse(folder: Path, locks: Path = _LOCKS) -> Pulse:
     """The sign of life of the run in `folder`; `locks` is the kernel's list."""
     lock, last = _stat(folder / "ledger.lock"), changed(folder)
     held = _held(lock, locks) if lock is not None else False

@@ -120,7 +120,7 @@ def loss_chart(title: str, curves: Sequence[tuple[str, Sequence[float]]]) -> str
     steps = max((len(losses) for _, losses in curves), default=1)
     lines = []
     for index, (_, losses) in enumerate(curves):
-        thinned = thin(losses)
+        thinned = thin_out(losses)
         points = " ".join(f"{100 * x / max(steps - 1, 1):.2f},{100 - 100 * y / top:.2f}" for x, y in thinned)
         lines.append(
             f'<polyline class="curve curve-{index % 4}" points="{points}" vector-effect="non-scaling-stroke"/>'
@@ -141,7 +141,7 @@ def loss_chart(title: str, curves: Sequence[tuple[str, Sequence[float]]]) -> str
     return _svg(title, height, grid + plot + axis)
 
 
-def thin(losses: Sequence[float], most: int = _POINTS) -> list[tuple[int, float]]:
+def thin_out(losses: Sequence[float], most: int = _POINTS) -> list[tuple[int, float]]:
     """At most `most` points (step from 0, loss): means over equal stretches, placed at each stretch's middle."""
     size = -(-len(losses) // most) if losses else 1
     stretches = [losses[start : start + size] for start in range(0, len(losses), size)]

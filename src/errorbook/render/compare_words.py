@@ -23,7 +23,7 @@ def choice_text(choice: CheckpointChoice) -> str:
     return f"the candidate{scale} of cycle {choice.decision.cycle}, {choice.decision.outcome}ed"
 
 
-def remarks(row: Paired) -> Iterator[str]:
+def list_remarks(row: Paired) -> Iterator[str]:
     """Why the difference of one task and split is not the training's alone; nothing if it is."""
     where = f"{row.task} ({row.split})"
     if row.other_target:

@@ -32,7 +32,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     anchor: str = ""
 
 
-def named(point: CheckpointPoint) -> str:
+def name_checkpoint(point: CheckpointPoint) -> str:
     """A checkpoint in words: "base model", "model of cycle 2", "candidate of cycle 2, not kept"."""
     if point.cycle == 0:
         return "base model"
@@ -42,13 +42,13 @@ def named(point: CheckpointPoint) -> str:
     return f"candidate of cycle {point.cycle}{scale}, {_DECIDED[point.outcome]}"
 
 
-def moments(story: Story) -> list[Moment]:
+def list_moments(story: Story) -> list[Moment]:
     """The story in order: each answer, what was made of it, and the trainings that followed."""
     found = [moment for answer in story.answers for moment in _after(story, answer)]
     return sorted(found, key=lambda moment: moment.cycle)
 
 
-def effect(story: Story) -> str:
+def describe_effect(story: Story) -> str:
     """What became of the question, beside what was trained on for it; empty if nothing was asked again."""
     if len(story.kept) < 2:
         return ""
@@ -74,7 +74,11 @@ def _after(story: Story, answer: CheckpointAnswer) -> Iterator[Moment]:
     cut = "; it was cut off" if answer.response.truncated else ""
     anchor = f"answer-{answer.hash[:12]}"
     yield Moment(
-        cycle=point.cycle, title=f"Answered by the {named(point)}", text=taken + cut, mark=answer.verdict, anchor=anchor
+        cycle=point.cycle,
+        title=f"Answered by the {name_checkpoint(point)}",
+        text=taken + cut,
+        mark=answer.verdict,
+        anchor=anchor,
     )
     for correction in answer.corrections:
         who = correction.author or "A person"

@@ -86,10 +86,10 @@ def _plain_lines(console: Console, cycles: int) -> Watch:
 
 def _named(event: Event, cycles: int) -> str:
     when = "" if not event.cycle else "final exam: " if event.cycle > cycles else f"cycle {event.cycle}: "
-    return plain(when + standing.stage_name(event)).plain
+    return strip_controls(when + standing.stage_name(event)).plain
 
 
-def plain(text: object) -> Text:
+def strip_controls(text: object) -> Text:
     """Text without markup and without the control characters that could drive a terminal."""
     kept = "".join(c if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"} else "�" for c in str(text))
     return Text(kept)
@@ -109,10 +109,10 @@ def show_report(report: Report, console: Console) -> None:
     headline = sentences.headline(report)
     console.print()
     console.print(Text(headline.title, style="bold"))
-    console.print(plain(headline.text))
+    console.print(strip_controls(headline.text))
     _show_accuracy(report, console)
     for noise in report.noise:
-        console.print(plain(sentences.noise_text(noise)))
+        console.print(strip_controls(sentences.noise_text(noise)))
     _show_fates(report, console)
     _show_decisions(report, console)
     if report.skills:
@@ -124,12 +124,12 @@ def show_report(report: Report, console: Console) -> None:
         console.print(make_table(title, ["task", "skill", "n", "base (95%)", "final (95%)"], rows, 2))
     _show_kinds(report, console)
     for item in report.relearnt:
-        console.print(plain(sentences.again_text(item)))
+        console.print(strip_controls(sentences.again_text(item)))
     _show_funnel(report, console)
     if report.corrections:
-        console.print(plain(sentences.corrections_text(report.corrections)))
+        console.print(strip_controls(sentences.corrections_text(report.corrections)))
     _show_costs(report.spending.by_kind, console)
-    console.print(plain(f"Time {sentences.duration(report.seconds)}; {sentences.spent_text(report)}"))
+    console.print(strip_controls(f"Time {sentences.duration(report.seconds)}; {sentences.spent_text(report)}"))
 
 
 def _show_accuracy(report: Report, console: Console) -> None:
@@ -183,13 +183,13 @@ def _show_kinds(report: Report, console: Console) -> None:
         console.print(make_table("Mistakes of cycle 1", columns, rows, 2))
         if len(rows) < len(report.error_kinds):
             console.print(f"The {len(rows)} most frequent of {len(report.error_kinds)} kinds.")
-        console.print(plain(sentences.cause_text(report)))
+        console.print(strip_controls(sentences.cause_text(report)))
 
 
 def _show_decisions(report: Report, console: Console) -> None:
     for cycle in report.cycles:
         title = (f"\n{sentences.decision_title(cycle)}. ", "bold")
-        console.print(Text.assemble(title, plain(sentences.sentence(cycle.reason))))
+        console.print(Text.assemble(title, strip_controls(sentences.sentence(cycle.reason))))
         rows = [
             [
                 f"{item.task} ({item.role})",
@@ -231,11 +231,11 @@ def _show_costs(kinds: Sequence[KindCost], console: Console) -> None:
 
 def show_status(status: Status, console: Console) -> None:
     """Where a run stands."""
-    console.print(Text.assemble((f"{status.name}: ", "bold"), plain(standing.where(status))))
+    console.print(Text.assemble((f"{status.name}: ", "bold"), strip_controls(standing.where(status))))
     for line in filter(None, (standing.doing(status), standing.next_step(status))):
-        console.print(plain(line), soft_wrap=True)
+        console.print(strip_controls(line), soft_wrap=True)
     for item in status.decisions:
-        console.print(plain(f"Cycle {item.cycle}: {item.decision}. {sentences.sentence(item.reason)}"))
+        console.print(strip_controls(f"Cycle {item.cycle}: {item.decision}. {sentences.sentence(item.reason)}"))
     rows = [
         [item.task, item.split, item.checkpoint, f"{item.done}/{item.total}", f"{item.right} right"]
         for item in status.evaluations
@@ -243,10 +243,12 @@ def show_status(status: Status, console: Console) -> None:
     console.print(make_table("Evaluations", ["task", "split", "checkpoint", "answered", "so far"], rows, 3))
     counts = ((status.diagnoses, "diagnoses"), (status.drafts, "drafts"), (status.samples, "samples"))
     line = ", ".join(f"{n} {noun}" for n, noun in counts)
-    console.print(plain(f"{line}, {status.rejections} rejected, {sentences.count(status.trainings, 'training')}."))
+    console.print(
+        strip_controls(f"{line}, {status.rejections} rejected, {sentences.count(status.trainings, 'training')}.")
+    )
     _show_costs(status.cost_by_kind, console)
     cost = f"instructor {standing.money(status)}{each_text(status.usd, status.usd_per_sample)}"
-    console.print(plain(f"Time {sentences.duration(status.seconds)}; {cost}; {status.run}"))
+    console.print(strip_controls(f"Time {sentences.duration(status.seconds)}; {cost}; {status.run}"))
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -272,7 +274,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     ]
     console.print(make_table("At most this much", ["what", "how much"], facts, 2))
     for warning in plan.warnings:
-        console.print(Text.assemble(("! ", "bold"), plain(warning)))
+        console.print(Text.assemble(("! ", "bold"), strip_controls(warning)))
 
 
 def _forecast_cost(plan: Plan) -> str:
@@ -287,10 +289,10 @@ def show_findings(findings: Sequence[Finding], console: Console) -> None:
     """The doctor's findings, with the command that fixes each."""
     for item in findings:
         mark = "ok     " if item.ok else "missing" if item.needed else "without"
-        line = Text.assemble((f"{mark}  ", "bold"), plain(f"{item.name}: {item.detail}"))
+        line = Text.assemble((f"{mark}  ", "bold"), strip_controls(f"{item.name}: {item.detail}"))
         console.print(line, soft_wrap=True)
         if item.fix:
-            console.print(plain(f"         fix: {item.fix}"), soft_wrap=True)
+            console.print(strip_controls(f"         fix: {item.fix}"), soft_wrap=True)
 
 
 def _share(accuracy: Accuracy | None) -> str:
@@ -327,5 +329,5 @@ def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
             no_wrap=numeric or columns[index] == "split",
         )
     for row in rows:
-        table.add_row(*(plain(row[index]) for index in kept))
+        table.add_row(*(strip_controls(row[index]) for index in kept))
     return table

@@ -17,7 +17,7 @@ from errorbook.config import IMPORTED, Config
 from errorbook.errors import LedgerError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, ResponseTally
-from errorbook.ledger.liveness import changed, pulse
+from errorbook.ledger.liveness import changed, read_pulse
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
 from errorbook.ledger.watch import LEDGER, run_folders
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
@@ -91,10 +91,10 @@ def read_status(ledger: Ledger) -> Status:
     Raises:
         LedgerError: The ledger holds no run yet.
     """
-    return msgspec.structs.replace(glance(ledger), cost_by_kind=cost_by_kind(ledger))
+    return msgspec.structs.replace(read_status_quickly(ledger), cost_by_kind=cost_by_kind(ledger))
 
 
-def glance(ledger: Ledger) -> Status:
+def read_status_quickly(ledger: Ledger) -> Status:
     """The same without the costs by kind, for those who ask again and again."""
     config, points, events = read_config(ledger), Checkpoints(ledger), ledger.events()
     started = bool(points.decisions or ledger.count(Call))
@@ -133,7 +133,7 @@ def glance(ledger: Ledger) -> Status:
 
 def renew_status(status: Status, folder: Path) -> Status:
     """The same status with what changes while the ledger does not: who is writing, and the time left."""
-    beat, stage = pulse(folder), status.stage
+    beat, stage = read_pulse(folder), status.stage
     done = status.finished or (status.kind != "run" and stage is None)
     state: State = "finished" if done else "running" if beat.running else "stopped"
     left = forecast_seconds_left(stage, time.time(), beat.since) if stage and state == "running" else None

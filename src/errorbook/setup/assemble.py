@@ -109,7 +109,7 @@ def create_target(config: Config, folder: Path | None = None) -> Target:
     """
     engine = config.target.engine
     options = {"model": config.target.model, **config.target.options}
-    if folder is not None and "workspace" in plugins.accepted("targets", engine):
+    if folder is not None and "workspace" in plugins.list_options("targets", engine):
         options.setdefault("workspace", str(folder))
     target: Target = plugins.create("targets", engine, options)
     if config.compute.engine == "ray" and not isinstance(target, Applies):  # one that is served is elsewhere already
@@ -126,7 +126,7 @@ def create_instructor(config: Config, folder: Path | None = None) -> Instructor:
     offered: dict[str, object] = {"seed": config.run.seed, "budget_usd": config.run.budget_usd}
     if folder is not None:
         offered["workspace"] = str(folder)
-    takes = plugins.accepted("instructors", config.instructor.kind)
+    takes = plugins.list_options("instructors", config.instructor.kind)
     shared = {name: value for name, value in offered.items() if name in takes}
     options = {**shared, **config.instructor.options}
     instructor: Instructor = plugins.create("instructors", config.instructor.kind, options)
@@ -136,7 +136,7 @@ def create_instructor(config: Config, folder: Path | None = None) -> Instructor:
 def create_trainer(config: Config) -> Trainer:
     """The trainer, in this process, in several of this machine or on the cluster; it loads the target's own model."""
     method, compute = config.train.method, config.compute
-    takes = plugins.accepted("trainers", method)
+    takes = plugins.list_options("trainers", method)
     shared = {"model": config.target.model, **config.target.options, "strategy": compute.strategy}
     options = {**{key: value for key, value in shared.items() if key in takes}, **config.train.options}
     trainer: Trainer = plugins.create("trainers", method, options)
@@ -154,7 +154,7 @@ def create_trainer(config: Config) -> Trainer:
 def create_task(section: TaskSection) -> Task:
     """One task by its plugin; a plugin that serves any data is told the name that the run file gives it."""
     options = dict(section.options)
-    if section.kind and "name" in plugins.accepted("tasks", section.plugin):
+    if section.kind and "name" in plugins.list_options("tasks", section.plugin):
         options["name"] = section.name
     task: Task = plugins.create("tasks", section.plugin, options)
     return task
@@ -169,7 +169,7 @@ def plugin_origins(config: Config) -> list[plugins.Origin]:
         ("retrievers", config.strategy.retriever),
         *(("tasks", section.plugin) for section in config.tasks),
     }
-    return [plugins.origin(kind, name) for kind, name in sorted(used)]
+    return [plugins.find_origin(kind, name) for kind, name in sorted(used)]
 
 
 def scorer_identity(scorer: str, options: Mapping[str, object]) -> str:
@@ -183,7 +183,7 @@ def scorer_identity(scorer: str, options: Mapping[str, object]) -> str:
 def create_scorer(name: str, options: Mapping[str, object], folder: Path | None = None) -> Scorer:
     """A scorer with its options; one that buys its marks keeps them in the run's folder if no other is named."""
     given = dict(options)
-    if folder is not None and "store" not in given and "store" in plugins.accepted("scorers", name):
+    if folder is not None and "store" not in given and "store" in plugins.list_options("scorers", name):
         given["store"] = str(folder / f"marks-{scorer_identity(name, options).rpartition(':')[2]}.sqlite")
     scorer: Scorer = plugins.create("scorers", name, given)
     return scorer
@@ -241,4 +241,4 @@ _FORMS: dict[Form, str] = {
 
 
 def _retriever_options(config: Config, target: Target) -> dict[str, object]:
-    return {"target": target} if "target" in plugins.accepted("retrievers", config.strategy.retriever) else {}
+    return {"target": target} if "target" in plugins.list_options("retrievers", config.strategy.retriever) else {}

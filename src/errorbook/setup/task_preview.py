@@ -134,7 +134,7 @@ def _tokenizer(model: str) -> Any:
 
 
 def _info(name: str) -> TaskInfo:
-    origin = plugins.origin("tasks", name)
+    origin = plugins.find_origin("tasks", name)
     try:
         factory = plugins.load("tasks", name)
         scorer, needs = _scorer(name)
@@ -148,7 +148,7 @@ def _info(name: str) -> TaskInfo:
 
 def _scorer(name: str) -> tuple[str, tuple[str, ...]]:
     """The default scorer of a task and the options without which it cannot be made."""
-    parameters = plugins.accepted("tasks", name)
+    parameters = plugins.list_options("tasks", name)
     needs = tuple(
         key
         for key, item in parameters.items()

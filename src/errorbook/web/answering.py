@@ -48,7 +48,7 @@ def find_book(request: Request, slug: str) -> Book:
     return found
 
 
-def crumbs(book: Book, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+def list_crumbs(book: Book, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     """The way from the list of runs to a page of a book: each step's words and address, the last one without."""
     return (("Runs", "/"), (book.slug, path("runs", book.slug)), *below)
 

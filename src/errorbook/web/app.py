@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from errorbook.errors import LedgerError, UserError
 from errorbook.web import book_pages, compare_pages, correcting, live, run_pages
 from errorbook.web.answering import address, not_found, show
-from errorbook.web.security import HEADERS, Guard, RefusedRequest, refused
+from errorbook.web.security import HEADERS, Guard, RefusedRequest, show_refusal
 from errorbook.web.shelf import Shelf
 
 PAGES = (live, run_pages, book_pages, compare_pages, correcting)
@@ -112,7 +112,9 @@ def _not_readable(request: Request, error: Exception) -> Response:
 
 def _broken(request: Request, error: Exception) -> Response:
     """The traceback goes to the terminal of the server. This answer is made outside of `Guard`."""
-    answer = refused(RefusedRequest(500, "Something went wrong here; the terminal that runs 'errorbook ui' says what."))
+    answer = show_refusal(
+        RefusedRequest(500, "Something went wrong here; the terminal that runs 'errorbook ui' says what.")
+    )
     answer.headers.update(HEADERS)
     return answer
 
@@ -122,6 +124,6 @@ def _page(request: Request, status: int, sentence: str) -> Response:
     try:
         answer = show(request, "web/error.html.j2", status=status, title=title, sentence=sentence)
     except TemplateError:
-        answer = refused(RefusedRequest(status, sentence))
+        answer = show_refusal(RefusedRequest(status, sentence))
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -13,13 +13,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from errorbook.render.pages.model_texts import changes
-from errorbook.render.story_words import ASSOCIATION, effect, moments, named
+from errorbook.render.story_words import ASSOCIATION, describe_effect, list_moments, name_checkpoint
 from errorbook.report.question_story import Story, read_story
 from errorbook.web import effect_pages, raw_pages, sample_pages
-from errorbook.web.answering import book_of, crumbs, not_found, path, query, show, templates
+from errorbook.web.answering import book_of, list_crumbs, not_found, path, query, show, templates
 from errorbook.web.catalogue.records import Facets, ItemFilter, ItemId
 from errorbook.web.filters import ITEM_QUERY, facet_choices, item_filter, item_sort
-from errorbook.web.fitting import brief, fit
+from errorbook.web.fitting import fit, shorten
 from errorbook.web.shelf import Book
 
 SORTS = (
@@ -62,7 +62,7 @@ def book_page(request: Request) -> Response:
         "web/book.html.j2",
         book=book,
         section="book",
-        crumbs=crumbs(book, ("Book", "")),
+        crumbs=list_crumbs(book, ("Book", "")),
         page=page,
         rows=[(item, _address(request, book, item.id)) for item in page.items],
         wanted=wanted,
@@ -90,15 +90,15 @@ def item_page(request: Request) -> Response:
         "web/item.html.j2",
         book=book,
         section="book",
-        crumbs=crumbs(
+        crumbs=list_crumbs(
             book, ("Book", path("runs", book.slug, "book") + (query(request, ITEM_QUERY) or "?sort=id")), (example, "")
         ),
         story=told,
-        moments=moments(told),
-        effect=effect(told),
+        moments=list_moments(told),
+        effect=describe_effect(told),
         association=ASSOCIATION,
-        named=named,
-        marked=marked,
+        named=name_checkpoint,
+        marked=mark_step,
         shown=DRAFTS_SHOWN,
         difference=_difference(told),
         alike=_alike(book, told),
@@ -108,16 +108,18 @@ def item_page(request: Request) -> Response:
     )
 
 
-def marked(text: str, step: str, limit: int = 6_000) -> Markup:
+def mark_step(text: str, step: str, limit: int = 6_000) -> Markup:
     """A response with its first wrong step marked; one that is too long is shown around that step."""
     at = text.find(step) if step.strip() else -1
     if at < 0:
-        return brief(text, limit)
+        return shorten(text, limit)
     if at + len(step) > limit:
         start = at - min(at, limit // 4)
-        return Markup("… from character {:,} on:\n").format(start + 1) + marked(text[start:], step[: limit // 2], limit)
+        return Markup("… from character {:,} on:\n").format(start + 1) + mark_step(
+            text[start:], step[: limit // 2], limit
+        )
     return Markup('{}<mark class="step">{}</mark>{}').format(
-        brief(text[:at], limit), brief(step, limit), brief(text[at + len(step) : limit], limit)
+        shorten(text[:at], limit), shorten(step, limit), shorten(text[at + len(step) : limit], limit)
     )
 
 
@@ -161,5 +163,5 @@ ROUTES: list[BaseRoute] = [
     *raw_pages.ROUTES,
 ]
 
-templates().filters.update(brief=brief)
+templates().filters.update(brief=shorten)
 templates().globals.update(fit=fit)

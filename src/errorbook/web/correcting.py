@@ -20,7 +20,7 @@ from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Draft, Rejection, Sample, Split, Training, Verdict
-from errorbook.web.answering import book_of, crumbs, not_found, part, path, read_form, refuse, show, templates
+from errorbook.web.answering import book_of, list_crumbs, not_found, part, path, read_form, refuse, show, templates
 from errorbook.web.shelf import Book
 
 VERDICTS: tuple[Verdict, ...] = ("right", "wrong", "unscorable")
@@ -172,7 +172,7 @@ def _show_refusal(
         "web/correct_refused.html.j2",
         status=status,
         book=book,
-        crumbs=crumbs(book, ("Correction", "")),
+        crumbs=list_crumbs(book, ("Correction", "")),
         correction=correction,
         draft=draft,
         back=back,

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from errorbook.errors import UserError
 from errorbook.report.records import ErrorKind, Report
-from errorbook.web.answering import book_of, crumbs, shelf_of, show
+from errorbook.web.answering import book_of, list_crumbs, shelf_of, show
 from errorbook.web.run_pages import show_soon
 from errorbook.web.shelf import Book
 
@@ -48,7 +48,7 @@ def effects_page(request: Request) -> Response:
         "web/effects.html.j2",
         book=book,
         section="effects",
-        crumbs=crumbs(book, ("Effects", "")),
+        crumbs=list_crumbs(book, ("Effects", "")),
         report=report,
         kinds=kinds[:MOST],
         total=len(kinds),

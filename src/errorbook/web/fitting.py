@@ -26,6 +26,6 @@ def fit(text: str, limit: int) -> int:
     return len(head)
 
 
-def brief(text: str, limit: int) -> Markup:
+def shorten(text: str, limit: int) -> Markup:
     """As much of the text as fits, as it is."""
     return plain(text, fit(text, limit))

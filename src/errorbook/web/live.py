@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from errorbook.web.answering import book_of, shelf_of
 
 
-def changes(request: Request) -> Response:
+def report_changes(request: Request) -> Response:
     """The stamp now; with `?since=` the one that the page knows, whether there is anything new."""
     if "run" in request.path_params:
         book = book_of(request)
@@ -25,6 +25,6 @@ def changes(request: Request) -> Response:
 
 
 ROUTES: list[BaseRoute] = [
-    Route("/changes", changes),
-    Route("/runs/{run}/changes", changes),
+    Route("/changes", report_changes),
+    Route("/runs/{run}/changes", report_changes),
 ]

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from errorbook.render.story_words import ASSOCIATION, effect, named
+from errorbook.render.story_words import ASSOCIATION, describe_effect, name_checkpoint
 from errorbook.report.question_story import read_call_story, read_draft_story
-from errorbook.web.answering import book_of, crumbs, not_found, part, path, query, show
+from errorbook.web.answering import book_of, list_crumbs, not_found, part, path, query, show
 from errorbook.web.filters import DRAFT_QUERY, draft_filter, draft_sort, facet_choices
 from errorbook.web.shelf import Book
 
@@ -36,7 +36,7 @@ def samples_page(request: Request) -> Response:
         "web/samples.html.j2",
         book=book,
         section="samples",
-        crumbs=crumbs(book, ("Samples", "")),
+        crumbs=list_crumbs(book, ("Samples", "")),
         page=page,
         rows=[(row, path("runs", book.slug, "samples", row.draft) + kept) for row in page.drafts],
         wanted=wanted,
@@ -62,9 +62,9 @@ def draft_page(request: Request) -> Response:
         section="samples",
         crumbs=_below(request, book, hash[:8]),
         told=told,
-        effect=effect(told.story) if told.story else "",
+        effect=describe_effect(told.story) if told.story else "",
         association=ASSOCIATION,
-        named=named,
+        named=name_checkpoint,
     )
 
 
@@ -88,7 +88,7 @@ def call_page(request: Request) -> Response:
 def _below(request: Request, book: Book, words: str) -> tuple[tuple[str, str], ...]:
     """The crumbs of a page below the list of samples."""
     samples = path("runs", book.slug, "samples") + query(request, DRAFT_QUERY)
-    return crumbs(book, ("Samples", samples), (words, ""))
+    return list_crumbs(book, ("Samples", samples), (words, ""))
 
 
 ROUTES: list[BaseRoute] = [

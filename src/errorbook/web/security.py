@@ -73,9 +73,9 @@ class Guard:
     def _gate(self, scope: Scope, headers: Headers) -> Response | None:
         refusal = self._stranger(headers) or _cross_site(scope, headers)
         if refusal is not None:
-            return refused(refusal)
+            return show_refusal(refusal)
         if scope["method"] not in METHODS:
-            return refused(
+            return show_refusal(
                 RefusedRequest(405, "Only GET, HEAD and POST are answered here."), {"Allow": ", ".join(METHODS)}
             )
         return self._unknown(scope, headers)
@@ -112,7 +112,7 @@ class Guard:
             return answer
         if hmac.compare_digest(given.encode(), proof.encode()):
             return None
-        return refused(
+        return show_refusal(
             RefusedRequest(401, "This book is for those who have its token; open the address that was printed.")
         )
 
@@ -136,7 +136,7 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_number(host) and ipaddress.ip_address(host).is_loopback)
 
 
-def refused(refusal: RefusedRequest, headers: dict[str, str] | None = None) -> HTMLResponse:
+def show_refusal(refusal: RefusedRequest, headers: dict[str, str] | None = None) -> HTMLResponse:
     """A page with one sentence that needs nothing else: no template, no style, no book."""
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Errorbook</title>'
@@ -164,7 +164,7 @@ def _cross_site(scope: Scope, headers: Headers) -> RefusedRequest | None:
 
 async def _take_body(scope: Scope, receive: Receive) -> Response | None:
     """Read a posted body into the scope, so that handlers need not wait for it; refuse a large one."""
-    large = refused(RefusedRequest(413, f"A form may hold at most {LARGEST:,} bytes."), {"Connection": "close"})
+    large = show_refusal(RefusedRequest(413, f"A form may hold at most {LARGEST:,} bytes."), {"Connection": "close"})
     length = Headers(scope=scope).get("content-length", "0")
     if not length.isdecimal() or int(length) > LARGEST:
         return large
@@ -172,7 +172,7 @@ async def _take_body(scope: Scope, receive: Receive) -> Response | None:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return refused(RefusedRequest(400, "The form did not arrive whole; send it again."))
+            return show_refusal(RefusedRequest(400, "The form did not arrive whole; send it again."))
         body += message.get("body", b"")
         if len(body) > LARGEST:
             return large

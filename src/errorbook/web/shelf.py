@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from errorbook.errors import LedgerError, UserError
-from errorbook.ledger.liveness import changed, pulse
+from errorbook.ledger.liveness import changed, read_pulse
 from errorbook.ledger.watch import LEDGER, Signature, run_folders, signature, snapshot, version
 from errorbook.report.build import build
-from errorbook.report.status import Status, glance, renew_status
+from errorbook.report.status import Status, read_status_quickly, renew_status
 from errorbook.web.freshness import Kept, Renewal
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Book:
         try:
             shown = sum(kept.shown() for kept in list(self._values.values()))
             index = self._index.version() if self._index else 0
-            return f"{self.version()}.{shown}.{index}.{int(pulse(self.folder).running)}"
+            return f"{self.version()}.{shown}.{index}.{int(read_pulse(self.folder).running)}"
         except UserError:
             return "unreadable"
 
@@ -88,7 +88,7 @@ class Book:
 
     def status(self, patience: float | None = None) -> Status | None:
         """Where the run stands, without the costs by kind; None if that is not known within so many seconds."""
-        status = self._renewal.get(self._kept("status", lambda: self._read(glance)), patience)
+        status = self._renewal.get(self._kept("status", lambda: self._read(read_status_quickly)), patience)
         return renew_status(status, self.folder) if status else None
 
     def report(self, control: Book | None = None, patience: float | None = None) -> Report | None:
@@ -180,7 +180,7 @@ class Shelf:
     def _scan(self, *, anew: bool = False) -> dict[str, Book]:
         with self._lock:
             if anew or not self._scanned or time.monotonic() - self._scanned > SCAN_EVERY:
-                found = slugs(self.root)
+                found = find_runs(self.root)
                 known = self._books
                 self._books = {
                     slug: known[slug] if slug in known else Book(slug, folder, self._renewal)
@@ -198,7 +198,7 @@ class Shelf:
                 self._ready.pop(next(iter(self._ready))).forget()
 
 
-def slugs(root: Path) -> dict[str, Path]:
+def find_runs(root: Path) -> dict[str, Path]:
     """The run folders below a folder by name: the path from there with `~` for each separator.
 
     A name is safe in any address as it stands: every other byte than those of plain names is written as `=XX`, so two

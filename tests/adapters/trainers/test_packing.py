@@ -54,9 +54,9 @@ def test_a_packed_pass_has_the_loss_and_the_gradients_of_a_padded_one(
     method: str, rows: list[TokenRow], tiny_model: Path
 ) -> None:
     padded, packed = adapted(tiny_model, method), adapted(tiny_model, method)
-    loading.plain(padded).set_attn_implementation("eager")
+    loading.unwrap(padded).set_attn_implementation("eager")
     quicken(packed, "cpu")
-    assert is_packed(loading.plain(packed))
+    assert is_packed(loading.unwrap(packed))
     loss, expected = gradients(padded, rows)
     same, found = gradients(packed, rows)
     assert same == pytest.approx(loss, rel=1e-5)

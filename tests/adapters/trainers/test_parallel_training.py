@@ -20,7 +20,7 @@ from errorbook.adapters.trainers.group import ProcessGroup
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.launch import LaunchedTrainer, ProcessJob, ProcessMessage, accelerate_config
 from errorbook.adapters.trainers.transformers import TransformersTrainer
-from errorbook.adapters.trainers.updating import passes
+from errorbook.adapters.trainers.updating import list_passes
 from errorbook.errors import ConfigError, StageError
 from errorbook.records import Checkpoint, Lesson, Training
 
@@ -69,8 +69,8 @@ def job_for(group: ProcessGroup, *, sharded: bool) -> Job:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
 def test_every_row_of_a_step_is_computed_once_and_sharing_processes_compute_equally_often(size: int) -> None:
-    shares = [passes(job_for(ProcessGroup(rank, size), sharded=False), [4, 0, 3, 1, 2]) for rank in range(size)]
-    sharded = [passes(job_for(ProcessGroup(rank, size), sharded=True), [4, 0, 3, 1, 2]) for rank in range(size)]
+    shares = [list_passes(job_for(ProcessGroup(rank, size), sharded=False), [4, 0, 3, 1, 2]) for rank in range(size)]
+    sharded = [list_passes(job_for(ProcessGroup(rank, size), sharded=True), [4, 0, 3, 1, 2]) for rank in range(size)]
 
     for divided in (shares, sharded):
         counted = [number for share in divided for numbers, counts in share if counts for number in numbers]

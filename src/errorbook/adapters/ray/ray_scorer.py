@@ -29,7 +29,7 @@ def ray_scorer(name: str, options: Mapping[str, Any], compute: Compute) -> Score
         UserError: The plugin or one of its options is wrong.
     """
     inner: Scorer = plugins.create("scorers", name, options)
-    if not isinstance(inner, BatchScorer) or "store" in plugins.accepted("scorers", name):
+    if not isinstance(inner, BatchScorer) or "store" in plugins.list_options("scorers", name):
         return inner
     return RayScorer(name, options, compute, inner.name)
 

@@ -138,7 +138,7 @@ def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = F
     return adapted.train(trainable)
 
 
-def plain(model: Any) -> Any:
+def unwrap(model: Any) -> Any:
     """The causal language model itself; an adapter's layers stay in place inside it."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 

@@ -134,7 +134,7 @@ class OpenVinoTarget:
             path = Path(space) / "model.gguf"
             gguf_file.write(model, self._tokens(), path)
             del model
-            self._vocabulary = self._vocabulary or openvino_engine.vocabulary(path)
+            self._vocabulary = self._vocabulary or openvino_engine.load_tokenizer(path)
             engine = openvino_engine.build(path, self._vocabulary, dtype, self._batch_size)
         self._prove(engine, prompts, expected)
         self._engine, self._applied = engine, self._wanted.name

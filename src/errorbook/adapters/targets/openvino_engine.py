@@ -16,7 +16,7 @@ _BATCH_TOKENS = 2048
 """Tokens computed in one step, of prompts and responses together: enough to keep a CPU's matrix units busy."""
 
 
-def vocabulary(path: Path) -> Any:
+def load_tokenizer(path: Path) -> Any:
     """The tokenizer that a pipeline wants to be given; reading it takes longer than the weights do."""
     import openvino_genai
 

@@ -97,10 +97,10 @@ class ExternalTrainer:
             ("axolotl", exports.axolotl(lessons, recipe, model)),
         ):
             exports.write_files(folder / tool, files)
-        exports.write_files(folder, {"README.md": readme(model, served)})
+        exports.write_files(folder, {"README.md": write_readme(model, served)})
 
 
-def readme(model: str, served: Path) -> str:
+def write_readme(model: str, served: Path) -> str:
     """Three lines for whoever trains."""
     return (
         f"1. Train '{model}' (correct that name in train.yaml if your trainer knows the weights by another): "

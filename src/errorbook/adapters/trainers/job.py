@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errorbook.adapters.targets.loading import plain
+from errorbook.adapters.targets.loading import unwrap
 from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.group import ProcessGroup
 from errorbook.records import Recipe
@@ -45,7 +45,7 @@ class Job:
 
     def recompute(self) -> None:
         """From now on keep only each layer's input and compute the rest again on the way back: less memory, slower."""
-        model = plain(self.model)
+        model = unwrap(self.model)
         if hasattr(model, "activation_checkpointing_enable"):  # its name since transformers 5
             model.activation_checkpointing_enable({"use_reentrant": False})
         else:

@@ -90,7 +90,7 @@ def estimate_memory(model: Any, rows: Sequence[TokenRow], dtype: str, processes:
 
     `processes` is how many share the weights (1 if each has all).
     """
-    bare = loading.plain(model)
+    bare = loading.unwrap(model)
     shape = shape_of(bare.config)
     # Only a GPU's kernels never write out a number for each pair of tokens.
     written = bare.device.type != "cuda" or bare.config._attn_implementation == "eager"

@@ -31,7 +31,7 @@ def quicken(model: Any, device: str) -> None:
     """
     if device != "cpu" and not os.environ.get(UNPROVEN):
         return
-    bare = loading.plain(model)
+    bare = loading.unwrap(model)
     make_lean(model)
     if can_pack(bare):
         attend_packed(bare)
@@ -69,7 +69,7 @@ def _token_losses(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[tor
     """
     import torch
 
-    bare = loading.plain(model)
+    bare = loading.unwrap(model)
     inputs: dict[str, Any]
     if is_packed(bare):
         packed = pack(rows, bare.device)

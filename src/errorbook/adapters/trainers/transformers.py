@@ -234,7 +234,7 @@ def _run(job: Job, progress: Progress) -> None:
 def _fit_to_memory(job: Job) -> None:
     """Choose how many rows a pass has, the same in every process, and whether activations are recomputed."""
     size = job.group.size
-    device = loading.plain(job.model).device
+    device = loading.unwrap(job.model).device
     rows = [*job.rows, *(row for row in job.rejected if row is not None)]
     needs = memory.estimate_memory(job.model, rows, job.dtype, size if job.sharded else 1)
     wanted = job.recipe.batch_size * (2 if any(job.rejected) else 1)

@@ -75,7 +75,7 @@ def _own_gradients(job: Job, step: int) -> torch.Tensor | None:
 
     try:
         total = torch.zeros((), device=next(iter(job.weights().values())).device)
-        for numbers, counts in passes(job, job.steps[step]):
+        for numbers, counts in list_passes(job, job.steps[step]):
             part = _loss(job, numbers, job.steps[step]) * float(counts)
             part.backward()  # type: ignore[no-untyped-call]
             total += part.detach()
@@ -87,7 +87,7 @@ def _own_gradients(job: Job, step: int) -> torch.Tensor | None:
     return total
 
 
-def passes(job: Job, step: Sequence[int]) -> list[tuple[list[int], bool]]:
+def list_passes(job: Job, step: Sequence[int]) -> list[tuple[list[int], bool]]:
     """The row numbers of each of this process's passes, and whether they count.
 
     Processes that share the weights must compute equally often: one with too few rows does some for nothing.

@@ -16,7 +16,7 @@ import msgspec
 
 from errorbook import plugins
 from errorbook.errors import LedgerError
-from errorbook.exporting.trackers.points import points, summary
+from errorbook.exporting.trackers.points import list_points, summarise
 from errorbook.files import format_json, write_file
 from errorbook.ledger.events import Event, Watch
 from errorbook.ledger.file import Ledger, open_ledger
@@ -64,7 +64,7 @@ class Feed:
 
     def tell(self, ledger: Ledger) -> None:
         """Tell every sink what is new; one that cannot be opened says so even if nothing is."""
-        found = list(points(ledger))
+        found = list(list_points(ledger))
         for item in self._named:
             last = self._remembered().steps.get(item.place, -1)
             with self._guarded(item):
@@ -79,7 +79,7 @@ class Feed:
         """Tell every sink what the run came to, and let it close."""
         from errorbook.report.build import build
 
-        come_to = summary(build(ledger))
+        come_to = summarise(build(ledger))
         for item in self._named:
             with self._guarded(item):
                 self._sink(item, ledger).finish(come_to)
@@ -88,7 +88,7 @@ class Feed:
     def _sink(self, item: NamedSink, ledger: Ledger) -> Any:
         if item.place not in self._made:
             offered = {"run": read_config(ledger).run.name, "identity": self._identity(), "folder": str(self._folder)}
-            takes = plugins.accepted("sinks", item.kind)
+            takes = plugins.list_options("sinks", item.kind)
             shared = {name: value for name, value in offered.items() if name in takes}
             self._made[item.place] = plugins.create("sinks", item.kind, {**shared, **item.options})
         return self._made[item.place]
@@ -131,7 +131,7 @@ class Feed:
 
 
 @contextmanager
-def feeding(named: Sequence[NamedSink], folder: Path, watch: Watch, say: Told) -> Iterator[Watch]:
+def feed_sinks(named: Sequence[NamedSink], folder: Path, watch: Watch, say: Told) -> Iterator[Watch]:
     """A watcher that also feeds the sinks whenever a stage begins after a new decision, and at the end of the run."""
     if not named:
         yield watch

@@ -25,7 +25,7 @@ class TrackedPoint(NamedTuple):
     metrics: dict[str, float]
 
 
-def points(ledger: Ledger) -> Iterator[TrackedPoint]:
+def list_points(ledger: Ledger) -> Iterator[TrackedPoint]:
     """All points of the decided cycles, in order."""
     steps, usd = count(), 0.0
     for decision in sorted(ledger.all(Decision), key=lambda item: item.cycle):
@@ -39,7 +39,7 @@ def points(ledger: Ledger) -> Iterator[TrackedPoint]:
         yield TrackedPoint(next(steps), _decided(ledger, decision) | {"cost/usd": usd})
 
 
-def summary(report: Report) -> dict[str, float]:
+def summarise(report: Report) -> dict[str, float]:
     """What a run comes to: the last numbers of each task and split, and what it took."""
     report = sentences.for_readers(report)
     found = {

@@ -67,9 +67,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update({name: getattr(sentences, name) for name in _FILTERS}, cost_row=cost_row)
-    made.filters.update(grouped=grouped, moment=moment, instant=instant)
+    made.filters.update(grouped=group_digits, moment=format_time, instant=format_timestamp)
     made.globals.update({name: getattr(sentences, name) for name in _FUNCTIONS})
-    made.globals.update(remarks=compare_words.remarks, comparison_notes=compare_words.comparison_notes)
+    made.globals.update(remarks=compare_words.list_remarks, comparison_notes=compare_words.comparison_notes)
     made.globals.update(FATES=FATES, FATE_MEANING=sentences.FATE_MEANING, FATE_SIGNS=FATE_SIGNS, KEYS=KEYS)
     return made
 
@@ -79,17 +79,17 @@ def style() -> str:
     return files("errorbook").joinpath("render/pages/static/style.css").read_text(encoding="utf-8")
 
 
-def grouped(number: float) -> str:
+def group_digits(number: float) -> str:
     """A count with its thousands apart: 12,345."""
     return f"{number:,}"
 
 
-def moment(at: float) -> str:
+def format_time(at: float) -> str:
     """A time of this machine's clock as people write it: 3 May 2026, 17:05."""
     when = datetime.fromtimestamp(at).astimezone()
     return f"{when.day} {when:%b %Y, %H:%M}"
 
 
-def instant(at: float) -> str:
+def format_timestamp(at: float) -> str:
     """The same for programs, with the offset from UTC: 2026-05-03T17:05:00+02:00."""
     return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds")

@@ -20,7 +20,7 @@ from errorbook.render.charts import (
     interval_chart,
     loss_chart,
     swatch,
-    thin,
+    thin_out,
 )
 from errorbook.render.pages.environment import environment, style
 from errorbook.report.fates import FATES, Fate
@@ -59,7 +59,7 @@ def context(report: Report) -> dict[str, object]:
         "headline": sentences.headline(report),
         "notes": sentences.notes(report),
         "charts": {name: Markup(svg) for name, svg in _charts(report).items()},  # noqa: S704 - charts escapes its labels
-        "loss_rows": {item.cycle: thin(item.losses, 10) for item in report.trainings},
+        "loss_rows": {item.cycle: thin_out(item.losses, 10) for item in report.trainings},
         "say": sentences,
         "plain": plain,
         "marks": MARKS,

@@ -38,7 +38,7 @@ class FillingPlan(NamedTuple):
     questions: dict[int, int]
 
 
-def plan(ledger: Ledger) -> FillingPlan:
+def plan_filling(ledger: Ledger) -> FillingPlan:
     """Read it. A place's number follows the order of the tasks in the run file; `starts` has a position per cycle.
 
     Raises:
@@ -65,7 +65,7 @@ class Filling:
 
     def __init__(self, ledger: Ledger, sql: sqlite3.Connection) -> None:
         self._ledger, self._sql = ledger, sql
-        self._plan = plan(ledger)
+        self._plan = plan_filling(ledger)
         self._heads = changes.heads(ledger)
 
     def fits(self) -> bool:

@@ -109,7 +109,7 @@ class Catalogue:
             chosen = self._chosen_items(sql, filter, sort)
             found = lists.read_leaf(sql, chosen, after, _size(size))
             rows = lists.item_rows(sql, [row.id for row in found.rows])
-            return ItemPage(items=rows, total=lists.total(sql, chosen), before=found.before, after=found.after)
+            return ItemPage(items=rows, total=lists.count_rows(sql, chosen), before=found.before, after=found.after)
 
         return self._ask(read)
 
@@ -153,7 +153,7 @@ class Catalogue:
             chosen = ListPart(DRAFTS, lists.draft_conditions(filter), sort, searched)
             found = lists.read_leaf(sql, chosen, after, _size(size))
             rows = lists.draft_rows(sql, [row.id for row in found.rows])
-            return DraftPage(drafts=rows, total=lists.total(sql, chosen), before=found.before, after=found.after)
+            return DraftPage(drafts=rows, total=lists.count_rows(sql, chosen), before=found.before, after=found.after)
 
         return self._ask(read)
 

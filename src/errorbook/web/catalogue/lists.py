@@ -159,7 +159,7 @@ def _wanted(filter: ItemFilter | DraftFilter, names: Iterable[str]) -> dict[str,
     }
 
 
-def total(sql: sqlite3.Connection, chosen: ListPart) -> int:
+def count_rows(sql: sqlite3.Connection, chosen: ListPart) -> int:
     """How many rows are chosen."""
     return sum(_count(sql, chosen.listing, "''", chosen.conditions, chosen.searched).values())
 
