@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from errorbook.ledger.liveness import RECENT, Pulse, changed, pulse
+from errorbook.ledger.liveness import RECENT, Pulse, changed
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ def list_lock(folder: Path, change: str = "{device}:{inode}") -> Path:
 
 
 def test_a_lock_on_the_list_is_a_run_that_goes_on(folder: Path) -> None:
-    assert pulse(folder, list_lock(folder)) == Pulse(running=True, since=500.0, changed=1000.0)
+    assert read_pulse(folder, list_lock(folder)) == Pulse(running=True, since=500.0, changed=1000.0)
 
 
 @pytest.mark.parametrize("other", ["{device}:{inode}0", "{device}:1{inode}", "ff:{device}:{inode}", "{inode}", ""])
 def test_a_lock_that_is_not_on_the_list_is_none(folder: Path, other: str) -> None:
     write(folder / "ledger.sqlite-wal", "content", time.time())
-    found = pulse(folder, list_lock(folder, other))
+    found = read_pulse(folder, list_lock(folder, other))
     assert (found.running, found.since) == (False, 0.0)
 
 
@@ -54,17 +54,17 @@ def test_a_run_without_a_lock_does_not_go_on_whatever_its_log_says(folder: Path)
     locks = list_lock(folder)
     write(folder / "ledger.sqlite-wal", "content", time.time())
     (folder / "ledger.lock").unlink()
-    assert not pulse(folder, locks).running
-    assert not pulse(folder, folder / "absent").running
+    assert not read_pulse(folder, locks).running
+    assert not read_pulse(folder, folder / "absent").running
 
 
 def test_the_real_list_shows_a_real_lock(folder: Path) -> None:
     if not Path("/proc/locks").exists():
         pytest.skip("This system has no list of locks.")
-    assert not pulse(folder).running
+    assert not read_pulse(folder).running
     with FileLock(folder / "ledger.lock"):
-        assert pulse(folder).running
-    assert not pulse(folder).running
+        assert read_pulse(folder).running
+    assert not read_pulse(folder).running
 
 
 @pytest.mark.parametrize("content", [None, b"1: \xff\xfe"], ids=["absent", "not text"])
@@ -73,19 +73,19 @@ def test_without_a_list_a_log_with_content_is_a_sign_of_life_for_a_while(folder:
     if content is not None:
         locks.write_bytes(content)
 
-    assert pulse(folder, locks) == (False, 0.0, 1000.0)
+    assert read_pulse(folder, locks) == (False, 0.0, 1000.0)
     now = float(int(time.time()))  # a file keeps whole seconds exactly
     write(log, "", now)
-    assert pulse(folder, locks) == (False, 0.0, 1000.0)
+    assert read_pulse(folder, locks) == (False, 0.0, 1000.0)
     write(folder / "ledger.sqlite", "content", now)
-    assert not pulse(folder, locks).running
+    assert not read_pulse(folder, locks).running
     write(folder / "ledger.sqlite", "content", 1000.0)
     write(log, "1", now)
-    assert pulse(folder, locks) == (True, 500.0, now)
+    assert read_pulse(folder, locks) == (True, 500.0, now)
     write(log, "1", now - RECENT + 30)
-    assert pulse(folder, locks).running
+    assert read_pulse(folder, locks).running
     write(log, "1", now - RECENT - 1)
-    assert pulse(folder, locks) == (False, 0.0, now - RECENT - 1)
+    assert read_pulse(folder, locks) == (False, 0.0, now - RECENT - 1)
 
 
 def test_a_run_counts_for_two_minutes() -> None:
