@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from errorbook.ledger.liveness import RECENT, Pulse, changed
+from errorbook.ledger.liveness import RECENT, Pulse, changed, read_pulse
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_a_gpu_keeps_the_libraries_own_forward_pass_until_told_otherwise(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = adapted(tiny_model)
-    bare = loading.plain(model)
+    bare = loading.unwrap(model)
     own = bare.config._attn_implementation
     layer = next(layer for layer in model.modules() if hasattr(layer, "lora_A"))
     for device in ("cuda", "cuda:1", "mps"):
