@@ -140,8 +140,8 @@ def test_an_evaluation_is_complete_if_every_question_is_answered(ledger: Ledger)
     assert view.evaluation("b", "sums", "train") == part
     assert view.complete("b", "sums", "train") is None
     for place in (("a", "sums", "dev"), ("a", "words", "train"), ("c", "sums", "train")):
-        assert view.evaluation(*place) is None  # type: ignore[arg-type]
-        assert view.complete(*place) is None  # type: ignore[arg-type]
+        assert view.evaluation(*place) is None
+        assert view.complete(*place) is None
     ledger.append_responses([make_response(part, "q2")])
     assert view.complete("b", "sums", "train") == part
 

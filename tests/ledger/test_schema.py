@@ -175,6 +175,49 @@ def test_the_command_line_says_it_in_one_sentence(tmp_path: Path) -> None:
     assert "use another --out folder" in done.stderr
 
 
+def test_an_empty_file_is_no_ledger_to_read_and_becomes_one_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.touch()
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(path).__enter__()
+    assert str(caught.value) == (
+        f"The ledger '{path}' is empty or of an older version; 'errorbook run' on its run file updates it."
+    )
+    with open_ledger(path, "write") as ledger:
+        marks = [
+            ledger.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        ]
+    assert marks == [int.from_bytes(b"ERBK"), len(MIGRATIONS)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        (
+            "database or disk is full",
+            "The disk that holds 'x.sqlite' is full; free some space and give the same command again: nothing is lost.",
+        ),
+        ("file is not a database", "'x.sqlite' is not a ledger, or it is damaged; give another --out folder."),
+        (
+            "database disk image is malformed",
+            "'x.sqlite' is not a ledger, or it is damaged; give another --out folder.",
+        ),
+        (
+            "attempt to write a readonly database",
+            "The ledger 'x.sqlite' cannot be opened for writing; check the folder's permissions.",
+        ),
+        (
+            "unable to open database file",
+            "The ledger 'x.sqlite' cannot be opened for writing; check the folder's permissions.",
+        ),
+        ("database is locked", "The ledger 'x.sqlite' is in use by another program; close it and try again."),
+        ("disk I/O error", "The ledger 'x.sqlite' cannot be used (disk I/O error)."),
+    ],
+)
+def test_each_failure_of_the_database_is_one_sentence_with_the_fix(failure: str, sentence: str) -> None:
+    assert str(schema.explain(sqlite3.OperationalError(failure), Path("x.sqlite"))) == sentence
+
+
 def test_every_kind_of_record_in_a_kept_ledger_is_known() -> None:
     for kept in KEPT:
         kinds = {line.split("'")[1] for line in kept.read_text(encoding="utf-8").splitlines() if '"records"' in line}

@@ -58,7 +58,7 @@ def test_every_commit_makes_the_version_larger_by_what_was_appended(tmp_path: Pa
         ledger.append_responses([make_response(evaluation, id) for id in "abc"])
         versions.append(version(ledger))
         for stage in ("diagnose", "write"):
-            number = ledger.begin(Event(stage, 1, 0, 10))  # type: ignore[arg-type]
+            number = ledger.begin(Event(stage, 1, 0, 10))
         versions.append(version(ledger))
         ledger.advance(number, 4, 1.0)
         versions.append(version(ledger))
