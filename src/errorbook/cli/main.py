@@ -1,7 +1,7 @@
 """The command line: parse, call, render. Data goes to stdout, progress and complaints to stderr.
 
-Exit codes: 0 done, 1 the run did not reach its goal, 2 the user must fix something, 130 stopped by Ctrl-C. Nothing
-heavy is imported before a command needs it, so that `errorbook --help` is quick. It decides nothing.
+Exit codes: 0 done, 1 the run did not reach its goal, 2 the user must fix something, 130 stopped by Ctrl-C or SIGTERM.
+Nothing heavy is imported before a command needs it, so that `errorbook --help` is quick. It decides nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from errorbook.cli.options import complain
 from errorbook.cli.plan import doctor, plan
 from errorbook.cli.report import report, status
 from errorbook.cli.run import demo, exam, run
+from errorbook.cli.streams import drop_stdout, finish, prepare
 from errorbook.cli.tasks import tasks
 from errorbook.cli.ui import ui
 from errorbook.cli.verify import verify
@@ -43,9 +44,12 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit; every error on purpose is one sentence on stderr."""
+    prepare()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    sys.exit(run_command(sys.argv[1:]))
+    code = run_command(sys.argv[1:])
+    finish()
+    sys.exit(code)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -62,8 +66,10 @@ def run_command(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         complain("stopped; the same command goes on.")
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has gone: nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit) as end:  # click and rich make the one of the other
+        if not any(isinstance(cause, BrokenPipeError) for cause in _causes(end)):
+            raise
+        drop_stdout()  # the reader, such as `head`, has gone: nothing is wrong
         return 0
     except Exception as error:
         code = _explain(error)
@@ -76,12 +82,17 @@ def _explain(error: Exception) -> int | None:
     """Say what went wrong in one sentence and return the exit code, or None if only a traceback helps."""
     if any(_is_disk_full(cause) for cause in _causes(error)):
         complain("the disk is full; free some space and give the same command again: nothing is lost.")
+        drop_stdout()
         return 2
     if isinstance(error, ErrorbookError):
         complain(str(error))
         return 2 if isinstance(error, UserError) else 1
     if isinstance(error, OSError) and error.filename:
         complain(f"'{error.filename}' cannot be used ({error.strerror}); check the path and its permissions.")
+        return 2
+    if isinstance(error, OSError) and error.strerror:
+        complain(f"a file or stream cannot be used ({error.strerror}); see to it and give the same command again.")
+        drop_stdout()
         return 2
     return None
 
