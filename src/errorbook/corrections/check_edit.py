@@ -112,12 +112,12 @@ def _samples(ledger: Ledger, upto: int | None) -> Iterator[Sample]:
 
 def list_solved_tasks(config: Config) -> Collection[str]:
     """The run's tasks whose questions are calculations, as far as their plugins are installed here."""
-    found = []
+    solved = []
     for section in config.tasks:
         try:
             factory = plugins.load("tasks", section.plugin)
         except PluginError:
             continue
         if isinstance(factory, type) and issubclass(factory, Solver):
-            found.append(section.name)
-    return found
+            solved.append(section.name)
+    return solved

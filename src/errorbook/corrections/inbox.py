@@ -157,13 +157,13 @@ def list_waiting(folder: Path) -> list[Waiting]:
 
 def collect(ledger: Ledger) -> int:
     """Record what waits, each with the first cycle that can use it; says how many. Safe to be killed at any moment."""
-    found = _files(ledger.root)
-    for _, item in found:
+    waiting = _files(ledger.root)
+    for _, item in waiting:
         cycle = find_first_use(ledger, item.correction)
         ledger.append(item.correction, item.key, cycle, parent=item.correction.subject)
-    for path, _ in found:  # after the commits: a file that is met again has a known key, and is not appended twice
+    for path, _ in waiting:  # after the commits: a file that is met again has a known key, and is not appended twice
         path.unlink(missing_ok=True)
-    return len(found)
+    return len(waiting)
 
 
 def find_first_use(ledger: Ledger, correction: Correction) -> int:
@@ -185,13 +185,13 @@ def _is_past(ledger: Ledger, correction: Correction, cycle: int) -> bool:
 
 
 def _files(folder: Path) -> list[tuple[Path, Waiting]]:
-    found = []
+    files = []
     for path in sorted((folder / INBOX).glob("[0-9]*-*.json")):
         try:
-            found.append((path, msgspec.json.decode(path.read_bytes(), type=Waiting)))
+            files.append((path, msgspec.json.decode(path.read_bytes(), type=Waiting)))
         except (msgspec.DecodeError, FileNotFoundError):  # no correction, or collected this very moment
             continue
-    return found
+    return files
 
 
 # Using them --------------------------------------------------------------------------------------------------------
@@ -199,21 +199,21 @@ def _files(folder: Path) -> list[tuple[Path, Waiting]]:
 
 def list_corrections(ledger: Ledger, subject: str) -> list[Recorded]:
     """Every recorded correction of one draft or response, in their order."""
-    found: list[Recorded] = []
+    recorded: list[Recorded] = []
     for cycle in range(1, read_config(ledger).run.cycles + 2):
         for correction in ledger.all(Correction, cycle, subject):
-            found.append(Recorded(correction, keys.correction(correction.kind, subject, len(found) + 1), cycle))
-    return found
+            recorded.append(Recorded(correction, keys.correction(correction.kind, subject, len(recorded) + 1), cycle))
+    return recorded
 
 
 def find_newest(ledger: Ledger, cycle: int | None = None) -> dict[str, Recorded]:
     """The correction that counts for each subject, up to a cycle's own number, or all of them."""
     last = read_config(ledger).run.cycles + 1 if cycle is None else cycle
     subjects = {correction.subject for each in range(1, last + 1) for correction in ledger.all(Correction, each)}
-    found: dict[str, Recorded] = {}
+    newest: dict[str, Recorded] = {}
     for subject in sorted(subjects):
-        found[subject] = [item for item in list_corrections(ledger, subject) if item.cycle <= last][-1]
-    return found
+        newest[subject] = [item for item in list_corrections(ledger, subject) if item.cycle <= last][-1]
+    return newest
 
 
 def mark_responses(ledger: Ledger, cycle: int, responses: Mapping[str, Response]) -> dict[str, Marked]:

@@ -117,15 +117,15 @@ def _is_script(engine: str) -> bool:
 
 def _measured(report: Report, chosen: Chosen) -> list[Measured]:
     """What the chosen checkpoint was asked, by task and split, in the report's order."""
-    found = []
+    measured = []
     for line in report.by_cycle:
         base, own = line.points[0], _point(line.points, chosen)
         shared: dict[str, Any] = {"task": line.task, "role": line.role, "split": line.split, "base": base.accuracy}
         if chosen.standing == "base":
-            found.append(Measured(**shared))
+            measured.append(Measured(**shared))
         if own is None or own is base:
             continue
-        found.append(
+        measured.append(
             Measured(
                 **shared,
                 after=own.accuracy,
@@ -135,7 +135,7 @@ def _measured(report: Report, chosen: Chosen) -> list[Measured]:
                 broken=own.broken,
             )
         )
-    return found
+    return measured
 
 
 def _point(points: tuple[Point, ...], chosen: Chosen) -> Point | None:

@@ -63,14 +63,14 @@ def _standing(points: Checkpoints, hash: str) -> Standing:
 
 
 def _matching(wanted: str, known: dict[str, Checkpoint]) -> str:
-    found = [hash for hash in known if len(wanted) >= SHORTEST and hash.startswith(wanted.lower())]
-    if len(found) != 1:
+    matching = [hash for hash in known if len(wanted) >= SHORTEST and hash.startswith(wanted.lower())]
+    if len(matching) != 1:
         listed = ", ".join(hash[:8] for hash in known) or "none yet"
-        few = "no one checkpoint" if not found else f"{len(found)} checkpoints"
+        few = "no one checkpoint" if not matching else f"{len(matching)} checkpoints"
         raise ModelError(
             f"'{wanted}' names {few} of this run; give final, base, or {SHORTEST} or more digits of: {listed}."
         )
-    return found[0]
+    return matching[0]
 
 
 def _nothing_kept(points: Checkpoints, known: dict[str, Checkpoint]) -> str:

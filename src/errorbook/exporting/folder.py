@@ -70,12 +70,12 @@ def _check(folder: Path, *, force: bool) -> None:
 def _earlier(folder: Path) -> tuple[str, ...]:
     """The files of an earlier export into this folder."""
     try:
-        found = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError:
         return ()
     except msgspec.DecodeError:
         raise UserError(f"'{folder / MANIFEST}' was not written by an export; give another --out folder.") from None
-    inside = (name for name in found.files if folder.resolve() in (folder / name).resolve().parents)
+    inside = (name for name in manifest.files if folder.resolve() in (folder / name).resolve().parents)
     return (*inside, MANIFEST)
 
 

@@ -154,10 +154,10 @@ def find_disagreements(items: Sequence[Judged]) -> Iterator[Disagreement]:
 
 def group_by_model(items: Sequence[Judged]) -> dict[str, list[Judged]]:
     """The judged responses of each model, in the log's order."""
-    found: dict[str, list[Judged]] = {}
+    groups: dict[str, list[Judged]] = {}
     for item in items:
-        found.setdefault(item.entry.model, []).append(item)
-    return found
+        groups.setdefault(item.entry.model, []).append(item)
+    return groups
 
 
 def write_books(folder: Path, section: TaskSection, items: Sequence[Judged], scorer: str) -> list[Path]:

@@ -148,15 +148,15 @@ def _effect(item: ErrorKind) -> list[object]:
 
 
 def _versus(report: Report, item: ErrorKind) -> list[object]:
-    found = item.control
-    if found is None:
+    control = item.control
+    if control is None:
         return ["–"] * 5
     return [
-        f"{found.fixed} of {found.n}",
-        f"{found.control_fixed} of {found.n}",
-        sentences.difference_text(found.difference),
+        f"{control.fixed} of {control.n}",
+        f"{control.control_fixed} of {control.n}",
+        sentences.difference_text(control.difference),
         sentences.noise_beside(report, item.task),
-        sentences.p_text(found.p_value),
+        sentences.p_text(control.p_value),
     ]
 
 

@@ -44,8 +44,8 @@ def name_checkpoint(point: CheckpointPoint) -> str:
 
 def list_moments(story: Story) -> list[Moment]:
     """The story in order: each answer, what was made of it, and the trainings that followed."""
-    found = [moment for answer in story.answers for moment in _after(story, answer)]
-    return sorted(found, key=lambda moment: moment.cycle)
+    moments = [moment for answer in story.answers for moment in _after(story, answer)]
+    return sorted(moments, key=lambda moment: moment.cycle)
 
 
 def describe_effect(story: Story) -> str:

@@ -30,9 +30,9 @@ _STAMP = re.compile(rb'(<body[^>]* data-version=")[^"]*')
 
 def shelf_of(request: Request) -> Shelf:
     """The server's shelf."""
-    found = request.app.state.shelf
-    assert isinstance(found, Shelf)  # noqa: S101 - create_app put it there
-    return found
+    shelf = request.app.state.shelf
+    assert isinstance(shelf, Shelf)  # noqa: S101 - create_app put it there
+    return shelf
 
 
 def book_of(request: Request) -> Book:
@@ -42,10 +42,10 @@ def book_of(request: Request) -> Book:
 
 def find_book(request: Request, slug: str) -> Book:
     """The book of this name; if there is none, the answer is a page that says so."""
-    found = shelf_of(request).book(slug)
-    if found is None:
+    book = shelf_of(request).book(slug)
+    if book is None:
         not_found(request, f"There is no run '{slug}' below '{shelf_of(request).root}'.")
-    return found
+    return book
 
 
 def list_crumbs(book: Book, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:

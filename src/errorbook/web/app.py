@@ -89,10 +89,10 @@ class _Static:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        found = self._files.get(request.path_params["name"])
-        if found is None:
+        file = self._files.get(request.path_params["name"])
+        if file is None:
             not_found(request, "There is no such file.")
-        content, kind, tag = found
+        content, kind, tag = file
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match", "").removeprefix("W/") == tag:
             await Response(status_code=304, headers=headers)(scope, receive, send)

@@ -210,7 +210,7 @@ def _address(request: Request, row: Paired, found: list[Pair]) -> str:
 
 def _offered(request: Request) -> list[tuple[str, list[tuple[str, str]]]]:
     """Runs with their checkpoints, as (value, words); a run that cannot be read is left out."""
-    found = []
+    offered = []
     for book in shelf_of(request).books()[:MOST]:
         try:
             known = _choices(book.folder, book.version())
@@ -218,8 +218,8 @@ def _offered(request: Request) -> list[tuple[str, list[tuple[str, str]]]]:
             continue
         options = [(f"{book.slug}:{item.name}", f"{item.name}: {choice_text(item)}") for item in known]
         if options:
-            found.append((book.slug, options))
-    return found
+            offered.append((book.slug, options))
+    return offered
 
 
 @lru_cache(maxsize=256)

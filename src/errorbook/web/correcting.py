@@ -182,11 +182,11 @@ def _show_refusal(
 
 def _own(address: str, book: Book) -> str:
     """An address of this book's own pages, without its fragment; nothing for any other."""
-    found = urlsplit(address)
+    parts = urlsplit(address)
     mine = path("runs", book.slug)
-    if found.scheme or found.netloc or "\\" in address or not f"{found.path}/".startswith(f"{mine}/"):
+    if parts.scheme or parts.netloc or "\\" in address or not f"{parts.path}/".startswith(f"{mine}/"):
         return ""
-    return f"{found.path}?{found.query}" if found.query else found.path
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def _line(fields: dict[str, str], name: str) -> str:

@@ -29,16 +29,16 @@ def raw_page(request: Request) -> Response:
 
 
 def _response(ledger: Ledger, id: str, example: str | None) -> str | None:
-    found = ledger.response(id, example)
-    return found.text if found else None
+    response = ledger.response(id, example)
+    return response.text if response else None
 
 
 def _text(kind: type[Record], name: str) -> _Find:
     """Finds one text of the record of this kind with a content hash."""
 
     def find(ledger: Ledger, id: str, _: str | None) -> str | None:
-        found = ledger.get(kind, id)
-        return None if found is None else str(getattr(found, name))
+        record = ledger.get(kind, id)
+        return None if record is None else str(getattr(record, name))
 
     return find
 

@@ -172,9 +172,9 @@ def cached_weights_hash(folder: Path) -> str:
     memo = cache_root() / "hashes" / key
     if memo.is_file():
         return memo.read_text()
-    found = weights_hash(folder)
-    write_file(memo, found)
-    return found
+    made = weights_hash(folder)
+    write_file(memo, made)
+    return made
 
 
 def _read_model(folder: str, dtype: str, **options: Any) -> Any:

@@ -131,10 +131,10 @@ def describe_refusal(answer: ServerAnswer) -> str:
 
 def _list_models(answer: ServerAnswer) -> list[dict[str, Any]]:
     try:
-        found = msgspec.json.decode(answer.body)
+        listed = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return []
-    entries = found.get("data") if isinstance(found, dict) else None
+    entries = listed.get("data") if isinstance(listed, dict) else None
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 

@@ -84,17 +84,17 @@ def _text(row: Row) -> str:
 
 def _likelihoods(responses: Sequence[object]) -> list[float] | None:
     """The log-likelihood of each option, or None if the responses are text."""
-    found = []
+    likelihoods = []
     for item in responses:
         while isinstance(item, list) and len(item) == 1:
             item = item[0]  # noqa: PLW2901 - the harness wraps a pair once for each repeat
         if not isinstance(item, list) or len(item) != 2 or str(item[1]) not in {"True", "False"}:
             return None
         try:
-            found.append(float(item[0]))
+            likelihoods.append(float(item[0]))
         except (TypeError, ValueError):
             return None
-    return found or None
+    return likelihoods or None
 
 
 def _options(row: Row, there: Content, arguments: Sequence[Sequence[str]], count: int) -> tuple[str, ...]:

@@ -42,10 +42,10 @@ def read_response(row: Row, column: str) -> str:
 
 def read_question(row: Row) -> str:
     """The question of a row. Raises DataError if it is missing or empty."""
-    found = read_content(row.values).question
-    if not found.strip():
+    question = read_content(row.values).question
+    if not question.strip():
         raise DataError(f"There is no question on {row.place}; fill it in, or remove the row.")
-    return found
+    return question
 
 
 def _entry(row: Row, stem: str, response: str, label: str) -> Logged:

@@ -48,16 +48,16 @@ def plan_filling(ledger: Ledger) -> FillingPlan:
     points = Checkpoints(ledger)
     position = {checkpoint: number for number, checkpoint in enumerate(points.chain)}
     cycles = range(1, len(points.decisions) + 2) if points.chain else ()
-    found = FillingPlan(points.chain, tuple(position[points.starting(cycle)] for cycle in cycles), {}, {}, {}, {})
+    plan = FillingPlan(points.chain, tuple(position[points.starting(cycle)] for cycle in cycles), {}, {}, {}, {})
     for seq, evaluation in changes.evaluations(ledger):
         if evaluation.checkpoint in position and evaluation.task in tasks:
             place = tasks.index(evaluation.task) * len(SPLITS) + SPLITS.index(evaluation.split)
             where = (place, position[evaluation.checkpoint])
-            found.places[place] = (evaluation.task, evaluation.split)
-            found.evaluations[where] = seq
-            found.by_hash[evaluation.hash] = where
-            found.questions[place] = max(evaluation.n, found.questions.get(place, 0))
-    return found
+            plan.places[place] = (evaluation.task, evaluation.split)
+            plan.evaluations[where] = seq
+            plan.by_hash[evaluation.hash] = where
+            plan.questions[place] = max(evaluation.n, plan.questions.get(place, 0))
+    return plan
 
 
 class Filling:
@@ -155,8 +155,8 @@ class Filling:
 
     def _question(self, place: int, example: str) -> Question:
         task, split = self._plan.places[place]
-        found = self._ledger.find(Example, keys.example(task, split, example))
-        return Question(found.question, found.skill) if found else Question("", "")
+        recorded = self._ledger.find(Example, keys.example(task, split, example))
+        return Question(recorded.question, recorded.skill) if recorded else Question("", "")
 
     # whole places -----------------------------------------------------------------------------------------------
 

@@ -138,11 +138,11 @@ def _place_in_path(sql: sqlite3.Connection, filter: ItemFilter) -> str:
 
 def _item_conditions(filter: ItemFilter, place: str) -> dict[str, Condition]:
     letter = f"substr(path, {place}, 1)"
-    found = _wanted(filter, ("task", "split", "skill", "kind", "fate"))
-    found["answered"] = Condition(f"{letter} NOT IN ('', '-')")
+    conditions = _wanted(filter, ("task", "split", "skill", "kind", "fate"))
+    conditions["answered"] = Condition(f"{letter} NOT IN ('', '-')")
     if filter.verdict:
-        found["verdict"] = Condition(f"{letter} = ?", (LETTERS.get(cast("Verdict", filter.verdict), "?"),))
-    return found
+        conditions["verdict"] = Condition(f"{letter} = ?", (LETTERS.get(cast("Verdict", filter.verdict), "?"),))
+    return conditions
 
 
 def draft_conditions(filter: DraftFilter) -> dict[str, Condition]:
@@ -275,13 +275,13 @@ def walk(sql: sqlite3.Connection, chosen: ListPart, start: Key | None, back: boo
     if start is not None:
         marks = ", ".join("?" * len(band))
         conditions["start"] = Condition(f"({', '.join(band)}) {'<=' if down else '>='} ({marks})", start[: len(band)])
-    found: list[PageRow] = []
+    walked: list[PageRow] = []
     for key, n in _count_bands(sql, chosen, conditions, down):
         after = start[len(band) :] if start is not None and key == start[: len(band)] else None
-        found += _read_band(sql, chosen, (key, n), after, down, size - len(found))
-        if len(found) >= size:
+        walked += _read_band(sql, chosen, (key, n), after, down, size - len(walked))
+        if len(walked) >= size:
             break
-    return found
+    return walked
 
 
 def _count_bands(
@@ -373,8 +373,8 @@ def item_rows(sql: sqlite3.Connection, ids: Sequence[int]) -> tuple[QuestionRow,
         " JOIN item_search AS s ON s.rowid = i.id WHERE i.id IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(ids).decode(),),
     )
-    found = {row[0]: _item(dict(zip(QuestionRow.__struct_fields__, row[1:], strict=True))) for row in rows}
-    return tuple(found[id] for id in ids if id in found)
+    by_id = {row[0]: _item(dict(zip(QuestionRow.__struct_fields__, row[1:], strict=True))) for row in rows}
+    return tuple(by_id[id] for id in ids if id in by_id)
 
 
 def _item(values: dict[str, Any]) -> QuestionRow:
@@ -394,16 +394,16 @@ def draft_rows(sql: sqlite3.Connection, ids: Sequence[int]) -> tuple[DraftRow, .
         " WHERE d.id IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(ids).decode(),),
     )
-    found = {row[0]: _draft(row[1:]) for row in rows}
-    return tuple(found[id] for id in ids if id in found)
+    by_id = {row[0]: _draft(row[1:]) for row in rows}
+    return tuple(by_id[id] for id in ids if id in by_id)
 
 
 def _draft(row: Sequence[Any]) -> DraftRow:
     *values, checked, since, trained = row
-    found = dict(zip(DraftRow.__struct_fields__, values, strict=False))
+    fields = dict(zip(DraftRow.__struct_fields__, values, strict=False))
     # A correction counts from its cycle on; what was trained on before stays trained on.
-    counts = since <= found["cycle"]
-    out = found["outcome"] == "struck" and counts
-    into = checked == "sample" or (found["outcome"] == "edited" and counts)
-    found |= {"question": found["question"][:EXCERPT], "trained": bool(trained) and into and not out}
-    return msgspec.convert(found, DraftRow)
+    counts = since <= fields["cycle"]
+    out = fields["outcome"] == "struck" and counts
+    into = checked == "sample" or (fields["outcome"] == "edited" and counts)
+    fields |= {"question": fields["question"][:EXCERPT], "trained": bool(trained) and into and not out}
+    return msgspec.convert(fields, DraftRow)

@@ -48,10 +48,10 @@ class CatalogueStore:
     def identity(self) -> tuple[int, int] | None:
         """What tells the file that lies there now from one that lay there before; None if there is none."""
         try:
-            found = self.path.stat()
+            stat = self.path.stat()
         except OSError:
             return None
-        return (found.st_dev, found.st_ino)
+        return (stat.st_dev, stat.st_ino)
 
     def connect(self) -> sqlite3.Connection:
         """A new connection to the file, which is made if it is missing. Any thread may use it, one at a time."""
