@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -22,6 +20,7 @@ from annotated_types import Interval, MinLen
 from errorbook import plugins
 from errorbook.diagnose import StrategySection
 from errorbook.errors import ConfigError
+from errorbook.files import find_path, find_unfit, parse_toml, require_file
 from errorbook.judge import GateSection
 from errorbook.records import Role, Rule, without_defaults
 from errorbook.train import TrainSection
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
 IMPORTED = "imported"
 """The engine of a book that was made from logs: the model that wrote them cannot be asked again."""
+LARGEST = 1_000_000
+"""Bytes of a run file: it names data and does not hold them."""
 SCORER_FILES = ("path", "labelled", "store")
 """Options of a scorer that name files; relative ones are taken from the run file's folder."""
 
@@ -155,8 +156,11 @@ def load(path: Path) -> Config:
         ConfigError: The file is missing, not TOML, or wrong in any key.
         PluginError: It names a plugin that is not installed.
     """
+    require_file(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"'{path}' is larger than {LARGEST:,} bytes, as no run file is; check the path.")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"There is no run file '{path}'; 'errorbook init' writes one.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -167,9 +171,11 @@ def load(path: Path) -> Config:
 def parse(text: str, source: str = "run file", folder: Path | None = None) -> Config:
     """Check a run file's text; see `load`."""
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = parse_toml(text)
+    except ValueError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}.") from None
+    if fault := find_unfit(data):
+        raise ConfigError(f"{source}: {fault}")
     hints = get_type_hints(Config)
     for key in data:
         if key not in hints:
@@ -258,21 +264,8 @@ def _explain(problem: ErrorDetails, name: str, section: type[msgspec.Struct], bl
     if kind.endswith("_type"):
         wanted = {"string": "str", "tuple": "list"}.get(word := kind.removesuffix("_type"), word)
         return f"{place} must be of type {wanted}, not {type(given).__name__}; correct its value."
-    limits = list(_limits(get_type_hints(section, include_extras=True)[key]))
+    limits = list(plugins.describe_range(get_type_hints(section, include_extras=True)[key]))
     return f"{place} is {given}; it must be {' and '.join(limits)}." if limits else f"{place}: {problem['msg']}."
-
-
-def _limits(hint: Any) -> Iterator[str]:
-    """The range that an annotation states, in words."""
-    for limit in getattr(hint, "__metadata__", ()):
-        if isinstance(limit, Interval):
-            if limit.gt is not None and limit.lt is not None:
-                yield f"between {limit.gt} and {limit.lt}"
-                return
-            words = {"above": limit.gt, "at least": limit.ge, "below": limit.lt, "at most": limit.le}
-            yield from (f"{word} {bound}" for word, bound in words.items() if bound is not None)
-    for part in get_args(hint):
-        yield from _limits(part)
 
 
 def _check(config: Config) -> None:
@@ -283,6 +276,10 @@ def _check(config: Config) -> None:
         (not config.learn(), 'there is no task to learn from; add a [[tasks]] block with role = "learn".'),
         (bool(doubled), f"the task name '{doubled[0] if doubled else ''}' is used twice; give each task its own."),
         (not re.fullmatch(r"[\w.-]+", config.run.name), "run.name may hold letters, digits, '.', '_' and '-' only."),
+        (
+            len({f"{scale:g}" for scale in config.train.scales}) < len(config.train.scales),
+            "two of train.scales are the same to six digits; give each candidate its own.",
+        ),
         (compute.engine == "ray" and compute.processes > 1, "compute.processes is for engine = 'local'; set workers."),
         *((min(task.train, task.dev) < 1, f"'{task.name}' needs train and dev examples.") for task in config.learn()),
     ]
@@ -315,8 +312,7 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     )
     target = config.target
     if target.model.startswith((".", "~")):
-        located = str((folder / Path(target.model).expanduser()).resolve())
-        target = msgspec.structs.replace(target, model=located)
+        target = msgspec.structs.replace(target, model=str(find_path(target.model, folder)))
     return msgspec.structs.replace(config, tasks=tasks, target=target)
 
 
@@ -324,4 +320,4 @@ def _make_absolute(options: dict[str, Any], names: tuple[str, ...], folder: Path
     """The options with those that name files made absolute; its plugin refuses what is no text."""
     files = {name: value for name, value in options.items() if name in names and isinstance(value, str) and value}
     relative = {name: value for name, value in files.items() if not Path(value).is_absolute()}
-    return options | {name: str((folder / value).resolve()) for name, value in relative.items()}
+    return options | {name: str(find_path(value, folder)) for name, value in relative.items()}

@@ -1,4 +1,4 @@
-"""Files outside the ledger: the cache's folder, writing a file or folder as a whole, JSON, and JSON Lines.
+"""Files outside the ledger: paths, the cache's folder, writing a file or folder as a whole, TOML, JSON, JSON Lines.
 
 It knows how files are read and written, and nothing of what stands in them.
 """
@@ -6,9 +6,11 @@ It knows how files are read and written, and nothing of what stands in them.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,11 @@ from errorbook.errors import DataError
 
 NOT_JSON = (ValueError, RecursionError)
 """What `parse_json` raises; a number of more than 4,300 digits is a ValueError, too."""
+DEEPEST = 32
+"""Levels of lists and tables within each other that a run file may have."""
+_LONG = 64
+_DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_LONG}}}")
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # an escape of one half of a character; a whole pair is mended to itself
 
 
@@ -48,7 +55,7 @@ def cache_root() -> Path:
     from platformdirs import user_cache_path
 
     override = os.environ.get("ERRORBOOK_CACHE")
-    return Path(override).expanduser() if override else user_cache_path("errorbook")
+    return find_path(override) if override else user_cache_path("errorbook")
 
 
 def data_root() -> Path | None:
@@ -104,6 +111,90 @@ def create_folder(folder: Path) -> Iterator[Path]:
 def _beside(path: Path) -> Path:
     """A name in the same folder, because a file is moved in one step only inside one file system."""
     return path.with_name(f".{path.name}.{os.getpid()}.new")
+
+
+def find_path(text: str, folder: Path | None = None) -> Path:
+    """A path as a person writes it, absolute: `~` is a home folder, and a relative path begins in `folder`.
+
+    Raises:
+        DataError: It names no place that there can be.
+    """
+    try:
+        return ((folder or Path()) / Path(text).expanduser()).resolve()
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"The path {shorten(text)} names no place on this machine ({reason}); correct it.") from None
+
+
+def require_file(path: Path) -> None:
+    """Refuse a device or a pipe, which may never end; what is not there is left to who reads it.
+
+    Raises:
+        DataError: The path is one, or none that there can be.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise DataError(f"The path {shorten(str(path))} names no file ({error}); correct it.") from None
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DataError(f"'{path}' is a device or a pipe and not a file; save what it gives as a file.")
+
+
+def shorten(value: object, most: int = 60) -> str:
+    """A value as it would be written in Python, cut to `most` characters, for a sentence."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML as tables.
+
+    Raises:
+        ValueError: It is not TOML, or nested too deeply to be read.
+    """
+    import tomllib
+
+    # The standard reader needs quadratic time for a key of many parts.
+    if _DOTTED.search(text):
+        raise ValueError(f"a key has more than {_LONG} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
+
+
+def find_unfit(value: object, place: str = "", depth: int = 0) -> str:
+    """What no setting can be, in one sentence that names its place: a number that is none or needs more than 64 bits.
+
+    Also text that no file and no program can be handed, and a nesting without end. Empty if all is well.
+    """
+    if not isinstance(value, list | tuple | Mapping):
+        fault = _find_fault(value)
+        return f"'{place}' is {shorten(value)}; {fault}." if fault else ""
+    if depth == DEEPEST:
+        return f"'{place.partition('.')[0]}' is nested more than {DEEPEST} levels deep; write it flat."
+    named = value.items() if isinstance(value, Mapping) else (("", item) for item in value)
+    for name, item in named:
+        if fault := _find_fault(name):
+            return f"'{place}' has the key {shorten(name)}; {fault}."
+        if fault := find_unfit(item, ".".join(filter(None, (place, str(name)))), depth + 1):
+            return fault
+    return ""
+
+
+def _find_fault(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "it must be a finite number"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "it must be a number of 64 bits"
+    if isinstance(value, str) and _UNFIT.search(value):
+        return "take out the character that no file can hold"
+    return ""
 
 
 def format_json(value: object) -> str:
@@ -188,6 +279,7 @@ def missing(path: Path) -> DataError:
 @contextmanager
 def _explain(path: Path) -> Iterator[None]:
     """Turn what reading raises into a sentence for the person whose file it is."""
+    require_file(path)
     try:
         yield
     except FileNotFoundError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, reduce
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from operator import or_
@@ -19,7 +19,20 @@ import msgspec
 from annotated_types import Interval
 
 from errorbook.errors import ConfigError, PluginError
+from errorbook.files import find_unfit, shorten
 
+Tokens = Annotated[int, Interval(ge=1, le=10_000_000)]
+"""An option that caps a text."""
+AtOnce = Annotated[int, Interval(ge=1, le=100_000)]
+"""An option that says how many are asked or held at once."""
+Count = Annotated[int, Interval(ge=0, le=10_000_000)]
+"""An option that says how many there are."""
+Dollars = Annotated[float, Interval(ge=0, le=10_000_000)]
+"""An option that is money, or the price of a million tokens."""
+Share = Annotated[float, Interval(ge=0, le=1)]
+"""An option that is a part of the whole."""
+Seed = Annotated[int, Interval(ge=0, lt=2**32)]
+"""An option with which random draws begin."""
 Kind = Literal["tasks", "scorers", "targets", "instructors", "trainers", "retrievers", "sinks"]
 _SECTIONS: dict[Kind, str] = {
     "tasks": "[[tasks]]",
@@ -149,15 +162,34 @@ def suggest(key: str, known: Iterable[str]) -> str:
 
 
 def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
+    if fault := find_unfit(value, key):
+        raise ConfigError(f"The {kind[:-1]} '{name}' cannot take this: {fault}")
     hint = option_types(load(kind, name)).get(key)
     if hint is None:
         return value
     try:
         return msgspec.convert(value, _with_ranges(hint))
     except msgspec.ValidationError as error:
-        raise ConfigError(f"The key '{key}' of the {kind[:-1]} '{name}' has a wrong value: {error}.") from None
+        said = f"The key '{key}' of the {kind[:-1]} '{name}'"
+        limits = " and ".join(describe_range(hint))
+        if limits and isinstance(value, int | float | str) and not isinstance(value, bool):
+            raise ConfigError(f"{said} is {shorten(value)}; it must be a number {limits}.") from None
+        raise ConfigError(f"{said} has a wrong value: {error}.") from None
     except (TypeError, NameError):  # an annotation that msgspec cannot check, such as a protocol
         return value
+
+
+def describe_range(hint: Any) -> Iterator[str]:
+    """The range that an annotation states for a number, in words; nothing if it states none."""
+    for limit in getattr(hint, "__metadata__", ()):
+        if isinstance(limit, Interval):
+            if limit.gt is not None and limit.lt is not None:
+                yield f"between {limit.gt} and {limit.lt}"
+                return
+            words = {"above": limit.gt, "at least": limit.ge, "below": limit.lt, "at most": limit.le}
+            yield from (f"{word} {bound}" for word, bound in words.items() if bound is not None)
+    for part in get_args(hint):
+        yield from describe_range(part)
 
 
 def _with_ranges(hint: Any) -> Any:

@@ -62,7 +62,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: A pair has no '=', or a key comes twice.
     """
-    import tomllib
+    from errorbook.files import find_unfit, parse_toml
 
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -70,7 +70,9 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
         if not mark or not key or key in found:
             raise ConfigError(f"--option {pair} is not a new KEY=VALUE; write each option once, such as path=my.jsonl.")
         try:
-            found[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            found[key] = parse_toml(f"value = {value}")["value"]
+        except ValueError:
             found[key] = value
+        if fault := find_unfit(found[key], key):
+            raise ConfigError(f"--option: {fault}")
     return found

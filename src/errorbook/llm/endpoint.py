@@ -44,8 +44,12 @@ class Reply(NamedTuple):
 
 def web_address(base_url: str) -> str:
     """A usable address without its last slash. Raises ModelError for any other, without showing a password in it."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket or a port that is none
+        usable = False
+    if not usable:
         raise ModelError(f"'{base_url}' is no web address; give base_url as http://host:port/v1 or https://host/v1.")
     if parts.username is not None or parts.query:
         raise ModelError(f"The base_url of {parts.hostname} holds a password or a query; give a key by api_key_env.")

@@ -152,11 +152,20 @@ def create_trainer(config: Config) -> Trainer:
 
 
 def create_task(section: TaskSection) -> Task:
-    """One task by its plugin; a plugin that serves any data is told the name that the run file gives it."""
+    """One task by its plugin; a plugin that serves any data is told the name that the run file gives it.
+
+    Raises:
+        ConfigError: The plugin has one name only, and the run file gives another: its records would not be found.
+    """
     options = dict(section.options)
     if section.kind and "name" in plugins.list_options("tasks", section.plugin):
         options["name"] = section.name
     task: Task = plugins.create("tasks", section.plugin, options)
+    if task.name != section.name:
+        raise ConfigError(
+            f"The task '{section.plugin}' can only be called '{task.name}', not '{section.name}'; write"
+            f' name = "{task.name}", and one block of it.'
+        )
     return task
 
 

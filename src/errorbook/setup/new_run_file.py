@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from errorbook.config import Config, RunSection, parse
 from errorbook.errors import ConfigError, DataError
-from errorbook.files import read_json_lines, write_file
+from errorbook.files import find_path, read_json_lines, write_file
 from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, QUESTION, RESPONSE, find_columns
 
 DEFAULT_NAME = "run.toml"
@@ -107,7 +107,7 @@ def inspect_data(data: Path) -> Layout:
 
 def _own_task(data: Path, name: str, folder: Path) -> str:
     layout = inspect_data(data)
-    resolved, base = data.resolve(), folder.resolve()
+    resolved, base = find_path(str(data)), find_path(str(folder))
     path = str(resolved.relative_to(base)) if resolved.is_relative_to(base) else str(resolved)
     choices = f"\nchoices = {_quoted(layout.choices)}" if layout.choices else ""
     return _OWN.format(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from errorbook import plugins
 from errorbook.errors import ConfigError, DataError, ErrorbookError, ModelError, PluginError
+from errorbook.files import find_path
 from errorbook.interfaces import Scorer, Task
 from errorbook.records import Example, Score, Split
 
@@ -128,7 +128,7 @@ def _tokenizer(model: str) -> Any:
     from errorbook.adapters.targets.loading import load_tokenizer
 
     carried = model in EMBEDDED and find_spec(EMBEDDED[model].package) is not None
-    if carried or Path(model).expanduser().is_dir():
+    if carried or find_path(model).is_dir():
         return load_tokenizer(resolve(model))
     return load_tokenizer(public_name(model))  # from the hub's cache, if it is there
 

@@ -27,6 +27,7 @@ from errorbook.llm.endpoint import Reply
 from errorbook.llm.openai_chat import add_instruction
 from errorbook.llm.orders import Bought, Order, OrderGroup, Outcome, Stopped, Unbought
 from errorbook.llm.records import Ask, Result
+from errorbook.plugins import AtOnce, Seed
 
 Messages = list[dict[str, str]]
 K = TypeVar("K")
@@ -36,7 +37,7 @@ T = TypeVar("T")
 class FunctionAsker:
     """Implements `Asker` over a function; up to `concurrency` calls run at once, in threads."""
 
-    def __init__(self, function: Callable[[Messages], str], concurrency: int = 1) -> None:
+    def __init__(self, function: Callable[[Messages], str], concurrency: AtOnce = 1) -> None:
         self._function = function
         self._concurrency = concurrency
 
@@ -88,9 +89,9 @@ class _FunctionBuyer:
 def custom(
     *,
     function: str,
-    concurrency: int = 1,
+    concurrency: AtOnce = 1,
     options: dict[str, Any] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Instructor:
     """An instructor of the user's own.
 

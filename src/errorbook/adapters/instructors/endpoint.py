@@ -12,7 +12,9 @@ Everything that can go wrong on the way to a reply is the engine's (`errorbook.l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from errorbook.adapters.instructors import forecast
 from errorbook.adapters.instructors.asking import AskingSettings
@@ -21,6 +23,7 @@ from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget, Price
 from errorbook.llm.client import BATCH_SHARE, Client, read_price, store_path
 from errorbook.llm.openai_chat import OpenAIChat
+from errorbook.plugins import AtOnce, Dollars, Seed, Tokens
 
 
 class EndpointInstructor(ModelInstructor):
@@ -50,17 +53,17 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
         api_key_env: str | None = None,
         headers: dict[str, str] | None = None,
         sampling: dict[str, Any] | None = None,
-        price_input: float | None = None,
-        price_output: float | None = None,
-        concurrency: int = 64,
-        temperature: float = 0.7,
-        max_tokens: int = 1024,
+        price_input: Dollars | None = None,
+        price_output: Dollars | None = None,
+        concurrency: AtOnce = 64,
+        temperature: Annotated[float, Interval(ge=0, le=10)] = 0.7,
+        max_tokens: Tokens = 1024,
         batch: bool = False,
-        max_calls: int | None = None,
-        max_total_tokens: int | None = None,
-        budget_usd: float | None = None,
+        max_calls: Annotated[int, Interval(ge=0, le=10**12)] | None = None,
+        max_total_tokens: Annotated[int, Interval(ge=0, le=10**15)] | None = None,
+        budget_usd: Dollars | None = None,
         workspace: str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> EndpointInstructor:
         """An instructor behind a real endpoint.
 

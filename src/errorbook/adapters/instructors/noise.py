@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from errorbook.adapters.instructors.tutor_faults import MEANINGS
+from errorbook.plugins import Seed
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, digest
 
 _WORDS = ("lantern", "river", "cushion", "pepper", "harbour", "violin", "meadow", "ladder", "teapot", "comet")
@@ -29,7 +30,7 @@ class Noise:
 
     asks_nobody: ClassVar[bool] = True
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: Seed = 0) -> None:
         self._seed = seed
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
+from errorbook.plugins import Dollars
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
 
@@ -27,7 +28,7 @@ class ScriptedInstructor:
         script: Mapping[str, Sequence[Sequence[str]]] | None = None,
         fail: Sequence[str] = (),
         fail_writing: Sequence[str] = (),
-        cost_usd: float = 0.0,
+        cost_usd: Dollars = 0.0,
     ) -> None:
         self._script = dict(script or {})
         self._fail = frozenset(fail)

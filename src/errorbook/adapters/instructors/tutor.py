@@ -14,6 +14,7 @@ from typing import ClassVar
 from errorbook.adapters.instructors.tutor_border import Border, find_border
 from errorbook.adapters.instructors.tutor_faults import find_fault
 from errorbook.adapters.instructors.tutor_writing import write_drafts
+from errorbook.plugins import Seed
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, digest
 
 
@@ -22,7 +23,7 @@ class Tutor:
 
     asks_nobody: ClassVar[bool] = True
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: Seed = 0) -> None:
         self._seed = seed
 
     @property

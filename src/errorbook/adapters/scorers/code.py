@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.adapters.scorers import programs
 from errorbook.records import Example, Score, Verdict
@@ -32,7 +33,11 @@ class Code:
     `seconds` is the wall clock of one program, `workers` how many run at once (0: one for each processor core).
     """
 
-    def __init__(self, seconds: float = 6.0, workers: int = 0) -> None:
+    def __init__(
+        self,
+        seconds: Annotated[float, Interval(gt=0, le=3600)] = 6.0,
+        workers: Annotated[int, Interval(ge=0, le=4096)] = 0,
+    ) -> None:
         self._seconds = seconds
         self._workers = workers
 

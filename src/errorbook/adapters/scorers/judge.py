@@ -41,6 +41,7 @@ from errorbook.llm.endpoint import Endpoint
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Accepted, Ask, Message
 from errorbook.llm.structured import check_form, schema_of
+from errorbook.plugins import AtOnce, Dollars, Share
 from errorbook.records import Example, Record, Score, Verdict, digest
 from errorbook.stats import wilson
 
@@ -99,16 +100,16 @@ class Judge:
         model: str,
         rubric: str,
         labelled: str,
-        kappa: float = 0.6,
+        kappa: Share = 0.6,
         protocol: Literal["openai", "anthropic"] = "openai",
         base_url: str = "",
         api_key_env: str | None = None,
         headers: dict[str, str] | None = None,
         sampling: dict[str, Any] | None = None,
-        price_input: float | None = None,
-        price_output: float | None = None,
-        concurrency: int = 64,
-        budget_usd: float | None = None,
+        price_input: Dollars | None = None,
+        price_output: Dollars | None = None,
+        concurrency: AtOnce = 64,
+        budget_usd: Dollars | None = None,
         store: str | None = None,
     ) -> None:
         if not rubric.strip():

@@ -12,9 +12,10 @@ from errorbook.adapters.targets.openvino import OpenVinoTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.errors import ModelError
 from errorbook.interfaces import Target
+from errorbook.plugins import AtOnce
 
 
-def auto(model: str, device: str = "auto", dtype: str = "auto", batch_size: int = 128) -> Target:
+def auto(model: str, device: str = "auto", dtype: str = "auto", batch_size: AtOnce = 128) -> Target:
     """The quickest target that is installed, by the measurements of `benchmarks/evaluate.py`; see docs/performance.md.
 
     The options are those of the transformers engine. A model that is not there yet is left to that engine, which says

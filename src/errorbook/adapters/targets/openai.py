@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.adapters.targets.served import Afresh, Api, Chat, PromptPlace, describe_refusal, refuse, served_model
 from errorbook.errors import ConfigError, ModelError
 from errorbook.llm.openai_chat import OpenAIChat
+from errorbook.plugins import AtOnce
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ class OpenAITarget:
         api_key_env: str | None = None,
         headers: dict[str, str] | None = None,
         sampling: dict[str, Any] | None = None,
-        concurrency: int = 64,
-        max_context: int = 0,
+        concurrency: AtOnce = 64,
+        max_context: Annotated[int, Interval(ge=0, le=10**9)] = 0,
         embedding_model: str = "",
         workspace: str | None = None,
     ) -> None:

@@ -21,6 +21,7 @@ from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.transformers import TransformersTarget, completion_of, end_tokens, stops_at
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.errors import ConfigError, ModelError
+from errorbook.plugins import AtOnce
 from errorbook.records import Checkpoint, Completion, Generation, digest
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class OpenVinoTarget:
     block_size = 256
     """Continuous batching refills the batch as responses end, so that larger blocks leave it full for longer."""
 
-    def __init__(self, model: str, dtype: str = "auto", batch_size: int = 128) -> None:
+    def __init__(self, model: str, dtype: str = "auto", batch_size: AtOnce = 128) -> None:
         if find_spec("openvino_genai") is None:
             raise ConfigError(
                 "The engine 'openvino' is not installed: pip install 'errorbook[openvino]', or set engine = "

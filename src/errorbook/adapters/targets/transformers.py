@@ -15,6 +15,7 @@ from errorbook.adapters.targets.decoding import RowLimits, cut_at_stop, decode, 
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.errors import ModelError
+from errorbook.plugins import AtOnce
 from errorbook.records import Checkpoint, Completion, Generation, digest
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class TransformersTarget:
     halved by itself if memory runs out, and stays so.
     """
 
-    def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: int = 128) -> None:
+    def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: AtOnce = 128) -> None:
         self._name = model
         self._device = device
         self._dtype = dtype

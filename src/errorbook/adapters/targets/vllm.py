@@ -16,9 +16,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import resolve
@@ -28,6 +29,7 @@ from errorbook.errors import ConfigError, ErrorbookError, ModelError
 from errorbook.llm import faults
 from errorbook.llm.http import HttpLimits
 from errorbook.llm.openai_chat import OpenAIChat
+from errorbook.plugins import AtOnce
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 
 if TYPE_CHECKING:
@@ -66,10 +68,10 @@ class VLLMTarget:
         model: str,
         *,
         args: tuple[str, ...] = (),
-        port: int = 0,
-        max_lora_rank: int = 64,
-        concurrency: int = 256,
-        start_seconds: float = 900.0,
+        port: Annotated[int, Interval(ge=0, le=65535)] = 0,
+        max_lora_rank: Annotated[int, Interval(ge=1, le=4096)] = 64,
+        concurrency: AtOnce = 256,
+        start_seconds: Annotated[float, Interval(gt=0, le=1_000_000)] = 900.0,
         command: tuple[str, ...] = ("vllm", "serve"),
         workspace: str | None = None,
     ) -> None:

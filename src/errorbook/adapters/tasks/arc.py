@@ -14,6 +14,7 @@ from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, 
 from errorbook.adapters.tasks.collection import Quiz
 from errorbook.adapters.tasks.items import Item
 from errorbook.adapters.tasks.multiple_choice import letter, options, quiz
+from errorbook.plugins import Tokens
 
 
 def _read(row: Mapping[str, Any], _: str) -> Item:
@@ -45,6 +46,8 @@ SPEC = Spec(
 )
 
 
-def arc(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400, answer: str = "text") -> Quiz:
+def arc(
+    path: str = "", dataset: str = "", revision: str = "", max_new_tokens: Tokens = 400, answer: str = "text"
+) -> Quiz:
     """ARC-Challenge: science exam questions with options; `answer = "likelihood"` weighs the options instead."""
     return quiz(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens), answer)

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from errorbook.adapters.tasks import arithmetic_solver, arithmetic_splits
 from errorbook.adapters.tasks.arithmetic_problems import LEVELS, SKILLS, make
+from errorbook.plugins import Count
 from errorbook.records import Example, Split
 
 
@@ -24,9 +25,9 @@ class Arithmetic:
     The defaults are 15, 4 and 4 examples for each of the 39 pairs of skill and level.
     """
 
-    train: int = 585
-    dev: int = 156
-    test: int = 156
+    train: Count = 585
+    dev: Count = 156
+    test: Count = 156
 
     name: ClassVar[str] = "arithmetic"
     scorer: ClassVar[str] = "numeric"

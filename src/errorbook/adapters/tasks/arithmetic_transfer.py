@@ -26,6 +26,7 @@ from errorbook.adapters.tasks.arithmetic_steps import (
     tree_steps,
     value,
 )
+from errorbook.plugins import Count
 from errorbook.records import Example, Split
 
 LEVEL = 4
@@ -36,9 +37,9 @@ LEVEL = 4
 class ArithmeticTransfer:
     """Eight reworded, enlarged or combined skills. The options are each split's size if no number is asked for."""
 
-    train: int = 800
-    dev: int = 240
-    test: int = 240
+    train: Count = 800
+    dev: Count = 240
+    test: Count = 240
 
     name: ClassVar[str] = "arithmetic_transfer"
     scorer: ClassVar[str] = "numeric"

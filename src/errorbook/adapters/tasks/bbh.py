@@ -15,6 +15,7 @@ from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, benchmark, field
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.items import Item
+from errorbook.plugins import Tokens
 
 SUBTASKS = (
     "boolean_expressions",
@@ -78,6 +79,6 @@ SPEC = Spec(
 )
 
 
-def bbh(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 512) -> Collection:
+def bbh(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: Tokens = 512) -> Collection:
     """BIG-Bench Hard: 27 kinds of reasoning questions; dev and test only."""
     return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

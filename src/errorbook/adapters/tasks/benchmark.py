@@ -20,7 +20,7 @@ from errorbook.adapters.tasks.downloads import fetch
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.adapters.tasks.rows import file_hash
 from errorbook.errors import DataError
-from errorbook.files import Row, data_root, read_json_lines
+from errorbook.files import Row, data_root, find_path, read_json_lines
 from errorbook.records import Split, digest
 
 _NAMED_FILES = 3
@@ -118,7 +118,7 @@ def _batches(spec: Spec, options: BenchmarkOptions) -> list[_Batch]:
 
 def _folder(name: str, options: BenchmarkOptions) -> Path | None:
     if options.path:
-        return Path(options.path).expanduser()
+        return find_path(options.path)
     root = data_root()
     return root / name if root and not options.dataset and (root / name).is_dir() else None
 

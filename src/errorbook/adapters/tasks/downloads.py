@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from errorbook.errors import DataError
-from errorbook.files import Row
+from errorbook.files import Row, find_path
 from errorbook.records import digest
 
 _SHA = 40
@@ -62,8 +62,7 @@ def _load(dataset: str, subset: str, split: str, revision: str) -> Any:
 
 def _located(dataset: str) -> str:
     """A folder as its absolute path, so that a name is never taken for one by accident."""
-    folder = Path(dataset).expanduser()
-    return str(folder.resolve()) if dataset.startswith((".", "~", "/")) else dataset
+    return str(find_path(dataset)) if dataset.startswith((".", "~", "/")) else dataset
 
 
 def _commit(files: Sequence[Mapping[str, str]]) -> str:

@@ -14,6 +14,7 @@ from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, 
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.items import Item
 from errorbook.errors import DataError
+from errorbook.plugins import Tokens
 
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 
@@ -42,6 +43,6 @@ SPEC = Spec(
 )
 
 
-def gsm8k(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400) -> Collection:
+def gsm8k(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: Tokens = 400) -> Collection:
     """GSM8K: grade-school word problems, answered with a number."""
     return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

@@ -15,6 +15,7 @@ from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, 
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.gsm8k import split_solution
 from errorbook.adapters.tasks.items import Item
+from errorbook.plugins import Tokens
 
 _INSTRUCTION = f'{wording.NUMBER} If the question cannot be answered, end with "Answer: None".'
 
@@ -40,6 +41,6 @@ SPEC = Spec(
 )
 
 
-def gsm_plus(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400) -> Collection:
+def gsm_plus(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: Tokens = 400) -> Collection:
     """GSM-Plus: GSM8K questions changed in eight ways, answered with a number or "None"; dev and test only."""
     return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

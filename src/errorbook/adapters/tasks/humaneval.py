@@ -13,6 +13,7 @@ from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, benchmark, field
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.items import Item
+from errorbook.plugins import Tokens
 
 
 def _read(row: Mapping[str, Any], _: str) -> Item:
@@ -37,6 +38,6 @@ SPEC = Spec(
 )
 
 
-def humaneval(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 512) -> Collection:
+def humaneval(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: Tokens = 512) -> Collection:
     """HumanEval: Python functions to complete, judged by tests; dev and test only."""
     return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

@@ -7,13 +7,14 @@ over: a task that needs them asks something else here. An inspect task has one d
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Collection, Loaded, instructing_style
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.errors import DataError
+from errorbook.files import find_path
+from errorbook.plugins import Tokens
 from errorbook.records import digest
 
 
@@ -24,7 +25,7 @@ def inspect_ai(
     args: dict[str, Any] | None = None,
     scorer: str = "exact",
     instruction: str = wording.WORDS,
-    max_new_tokens: int = 400,
+    max_new_tokens: Tokens = 400,
 ) -> Collection:
     """An inspect_ai task, as "package/task" or "file.py@task".
 
@@ -61,7 +62,7 @@ def _make_task(task: str, args: dict[str, Any]) -> Any:
     file, _, function = task.rpartition("@")
     if not file:
         return registry_create("task", task, **args)
-    path = Path(file).expanduser().resolve()
+    path = find_path(file)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")

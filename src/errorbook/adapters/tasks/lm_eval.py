@@ -16,6 +16,7 @@ from errorbook.adapters.tasks.collection import Collection, Loaded, instructing_
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.adapters.tasks.table import cut_at_mark
 from errorbook.errors import DataError
+from errorbook.plugins import Tokens
 from errorbook.records import Split, digest
 
 
@@ -27,7 +28,7 @@ def lm_eval(  # noqa: PLR0913 - the options of a run file, each a keyword
     after: str = "",
     scorer: str = "exact",
     instruction: str = wording.WORDS,
-    max_new_tokens: int = 400,
+    max_new_tokens: Tokens = 400,
 ) -> Collection:
     """A task, or a group of tasks, of the lm-evaluation-harness by its name.
 

@@ -18,6 +18,7 @@ from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, 
 from errorbook.adapters.tasks.collection import Collection
 from errorbook.adapters.tasks.items import Item
 from errorbook.errors import DataError
+from errorbook.plugins import Tokens
 from errorbook.records import Split
 
 _VALIDATION = range(511, 601)
@@ -72,6 +73,6 @@ SPEC = Spec(
 )
 
 
-def mbpp(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 512) -> Collection:
+def mbpp(path: str = "", dataset: str = "", revision: str = "", max_new_tokens: Tokens = 512) -> Collection:
     """MBPP: small Python functions, judged by tests."""
     return benchmark(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens))

@@ -16,6 +16,7 @@ from errorbook.adapters.tasks.benchmark import BenchmarkOptions, Portion, Spec, 
 from errorbook.adapters.tasks.collection import Quiz
 from errorbook.adapters.tasks.items import Item
 from errorbook.adapters.tasks.multiple_choice import letter, options, quiz
+from errorbook.plugins import Tokens
 
 _LABELS = "ABCD"
 
@@ -43,7 +44,7 @@ SPEC = Spec(
 
 
 def mmlu(
-    path: str = "", dataset: str = "", revision: str = "", max_new_tokens: int = 400, answer: str = "text"
+    path: str = "", dataset: str = "", revision: str = "", max_new_tokens: Tokens = 400, answer: str = "text"
 ) -> Quiz:
     """MMLU: four-option questions on 57 subjects; `answer = "likelihood"` weighs the options instead."""
     return quiz(SPEC, BenchmarkOptions(path, dataset, revision, max_new_tokens), answer)

@@ -7,15 +7,17 @@ than one answer, and only the whole entry tells which.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.adapters.scorers.reasoning_gym import EntryRecipe
 from errorbook.adapters.tasks.collection import Collection, Loaded, Style
 from errorbook.adapters.tasks.items import Item, make_examples
 from errorbook.adapters.tasks.splits import normalise
 from errorbook.errors import ConfigError, DataError
+from errorbook.plugins import Seed, Tokens
 from errorbook.records import Example
 
 _INSTRUCTION = "Think step by step and be brief. End with the final answer alone, between <answer> and </answer>."
@@ -27,9 +29,9 @@ def reasoning_gym(
     *,
     name: str = "reasoning_gym",
     config: dict[str, Any] | None = None,
-    size: int = 1000,
-    seed: int = 0,
-    max_new_tokens: int = 400,
+    size: Annotated[int, Interval(ge=1, le=10_000_000)] = 1000,
+    seed: Seed = 0,
+    max_new_tokens: Tokens = 400,
 ) -> Collection:
     """A generator of Reasoning Gym by its name, such as "chain_sum".
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from annotated_types import Interval
 
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Loaded, Loader, Style
 from errorbook.adapters.tasks.splits import SPLITS, choose_split, drop_repeats, normalise
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import Row
+from errorbook.plugins import Share, Tokens
 from errorbook.records import Example, Split, digest
 
 _MOST = len(wording.LETTERS)
@@ -55,11 +57,11 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     id: str = ""
     skill: str = ""
     after: str = ""
-    count_from: int | None = None
+    count_from: Annotated[int, Interval(ge=-1_000_000, le=1_000_000)] | None = None
     scorer: str = "numeric"
-    dev: float = 0.2
-    test: float = 0.2
-    max_new_tokens: int = 256
+    dev: Share = 0.2
+    test: Share = 0.2
+    max_new_tokens: Tokens = 256
     prompt: str = "{question}"
 
 
