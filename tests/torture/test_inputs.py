@@ -69,11 +69,11 @@ def numbers(hint: Any, stated: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("kind", ["tasks", "scorers", "targets", "instructors", "trainers", "retrievers", "sinks"])
 def test_every_number_of_every_plugin_has_a_range(kind: plugins.Kind) -> None:
     for name in plugins.names(kind):
-        origin = plugins.origin(kind, name)
+        origin = plugins.find_origin(kind, name)
         if origin.distribution != "errorbook":
             continue
         types = plugins.option_types(plugins.load(kind, name))
-        for key in plugins.accepted(kind, name):
+        for key in plugins.list_options(kind, name):
             for stated in numbers(types.get(key)):
                 assert stated, f"{kind} {name} {key}"
 
