@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from errorbook.adapters.scorers.code import Code
+from errorbook.checks.verdicts import require_verdicts
 from errorbook.records import Example
 
 RECORDED = "responses/mistral-7b-instruct/mbpp_right.jsonl"
@@ -45,7 +46,7 @@ def rate(pairs: list[tuple[Example, str]], workers: int) -> float:
     scorer = Code(workers=workers)
     scorer.score_all(pairs[:1])  # the check that the sandbox works is made once in a process
     start = time.perf_counter()
-    scores = scorer.score_all(pairs)
+    scores = require_verdicts(scorer.score_all(pairs), "programs")
     seconds = time.perf_counter() - start
     failed = [example.id for (example, _), score in zip(pairs, scores, strict=True) if score.verdict != "right"]
     if failed:

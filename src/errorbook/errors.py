@@ -7,7 +7,8 @@
     |   +-- PluginError      a plugin that is unknown, doubled or broken
     |   +-- ModelError       a model folder or name, or a missing runtime
     |   +-- LedgerError      a ledger that is not this run's, is busy, or cannot be written
-    |   `-- BudgetError      a cap that would be overshot, or a price that is not known
+    |   |-- BudgetError      a cap that would be overshot, or a price that is not known
+    |   `-- UnjudgedError    what judges responses failed, which says nothing about the responses
     `-- StageError           a stage broke its contract (empty training set, unchanged adapter): exit code 1
 
 A bad item (one response, one draft) is never an exception: it is a record with a reason.
@@ -46,6 +47,10 @@ class LedgerError(UserError):
 
 class BudgetError(UserError):
     """A budget is used up, or cannot be enforced because a price is unknown."""
+
+
+class UnjudgedError(UserError):
+    """What judges responses failed (a sandbox, an endpoint): they have no verdict, and the same command goes on."""
 
 
 class StageError(ErrorbookError):

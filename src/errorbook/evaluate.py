@@ -1,24 +1,53 @@
 """Steps 2 and 4, result collection: Target x Examples -> Responses, scored as they finish (paper section 2.2).
 
 Examples are asked in blocks of a fixed composition, so that a resumed evaluation sees the same batch shapes as an
-undisturbed one and writes the same text. A response that cannot be scored is `unscorable`, never wrong.
+undisturbed one and writes the same text. A response that cannot be scored is `unscorable`, never wrong. One that could
+not be judged, because what judges it failed, has no verdict: its text is kept (`Unjudged`), and the stage stops.
+
+A text that was judged before, as the response to the same example, is not judged again: so responses that are equal on
+both sides of a comparison have equal verdicts, whatever a machine's load or a judging model's mood.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from errorbook.errors import ConfigError
+from errorbook.checks.verdicts import explain_missing
+from errorbook.errors import ConfigError, UnjudgedError, UserError
 from errorbook.interfaces import BatchScorer, BlockTarget, Likelihood, OptionTask, Paced, Scorer, Target, Task
-from errorbook.records import Completion, Evaluation, Example, Generation, Response, Score, Split, digest
+from errorbook.records import (
+    Completion,
+    Evaluation,
+    Example,
+    Generation,
+    NoVerdict,
+    Response,
+    Score,
+    Split,
+    Unjudged,
+    digest,
+)
 
 BLOCK = 128
 """Examples asked together if the target names no other number: at most so many are asked again after a kill."""
 _SOON = 0.5
 """Seconds: how long a finished response may wait before it is handed on to be recorded."""
+
+
+class Recorded(NamedTuple):
+    """What is recorded already, and where to keep what could not be judged.
+
+    `answered` holds ids of examples that have a response, `recall` gives the score of a text that was judged as the
+    response to the same example by the same scorer, and `keep` takes the texts that have no verdict.
+    """
+
+    answered: Collection[str] = ()
+    recall: Callable[[str, str], Score | None] = lambda example, text: None
+    keep: Callable[[Sequence[Unjudged]], None] = lambda responses: None
 
 
 def identify(
@@ -55,27 +84,60 @@ def evaluate(
     scorer: Scorer,
     evaluation: Evaluation,
     examples: Sequence[Example],
-    answered: Collection[str] = (),
+    recorded: Recorded = Recorded(),  # noqa: B008 - a constant
 ) -> Iterator[list[Response]]:
     """Ask what is not answered yet and yield the scored responses as they finish, some at a time.
 
     A block with any unanswered example is asked whole, because a batch's composition can change its texts.
+
+    Raises:
+        UnjudgedError: What judges the responses failed; the texts were given to `recorded.keep`.
+        UserError: The scorer cannot work; the texts were given to `recorded.keep`.
     """
-    done = frozenset(answered)
+    done = frozenset(recorded.answered)
     size = target.block_size if isinstance(target, Paced) else BLOCK
     blocks = [block for block in _cut_blocks(examples, size) if any(example.id not in done for example in block)]
     if evaluation.generation.answer == "options" and isinstance(target, Likelihood):
         for block in blocks:
-            yield [_respond(evaluation, *answer) for answer in weigh(target, task, scorer, block)]
+            yield [
+                _respond(_unjudged(evaluation, block, completion), score)
+                for _, completion, score in weigh(target, task, scorer, block)
+            ]
         return
     for block, completions in _ask_blocks(target, task, evaluation.generation, blocks):
         for finished in _gather_finished(completions, whole=isinstance(scorer, BatchScorer)):
-            pairs = [(block[completion.index], completion.text) for completion in finished]
-            scores = _score(scorer, pairs)
-            yield [
-                _respond(evaluation, example, completion, score)
-                for (example, _), completion, score in zip(pairs, finished, scores, strict=True)
-            ]
+            texts = [(block[completion.index], _unjudged(evaluation, block, completion)) for completion in finished]
+            yield from judge_texts(scorer, texts, recorded)
+
+
+def judge_texts(
+    scorer: Scorer, texts: Sequence[tuple[Example, Unjudged]], recorded: Recorded
+) -> Iterator[list[Response]]:
+    """The responses of texts that have no verdict yet, all of one evaluation; those of a resumed run come here again.
+
+    Raises:
+        UnjudgedError, UserError: As `evaluate`.
+    """
+    if not texts:
+        return
+    scores = [recorded.recall(example.id, item.text) for example, item in texts]
+    asked = [place for place, score in enumerate(scores) if score is None]
+    stopped: UserError | None = None
+    found: Sequence[Score | NoVerdict]
+    try:
+        found = score_pairs(scorer, [(texts[place][0], texts[place][1].text) for place in asked])
+    except UserError as error:  # such as a machine without a sandbox: the texts were dear, and are kept
+        stopped, found = error, [NoVerdict(reason=str(error))] * len(asked)
+    given = {place: score for place, score in enumerate(scores) if score is not None}
+    given |= {place: score for place, score in zip(asked, found, strict=True) if isinstance(score, Score)}
+    missing = [(place, score) for place, score in zip(asked, found, strict=True) if isinstance(score, NoVerdict)]
+    if given:
+        yield [_respond(texts[place][1], given[place]) for place in sorted(given)]
+    if missing:
+        recorded.keep([replace(texts[place][1], reason=why.reason) for place, why in missing])
+        first = texts[missing[0][0]][1]
+        what = f"responses of '{first.task}' on {first.split}"
+        raise stopped or UnjudgedError(explain_missing(len(missing), len(texts), what, missing[0][1].reason))
 
 
 def _ask_blocks(
@@ -111,15 +173,27 @@ def _cut_blocks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Exa
         yield ordered[start : start + size]
 
 
-def _score(scorer: Scorer, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score]:
-    """A block's scores. A scorer that is faster with many at once (programs run in parallel) gets them together."""
+def score_pairs(scorer: Scorer, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
+    """What the scorer says of each; one that is faster with many at once (programs run in parallel) gets all of them.
+
+    Raises:
+        UserError: The scorer cannot work at all. (That it failed on some is a `NoVerdict` for each of them.)
+    """
     if isinstance(scorer, BatchScorer):
-        return scorer.score_all(pairs)
-    return [scorer.score(example, text) for example, text in pairs]
+        return list(scorer.score_all(pairs)) if pairs else []
+    return [_score_one(scorer, example, text) for example, text in pairs]
 
 
-def _respond(evaluation: Evaluation, example: Example, completion: Completion, score: Score) -> Response:
-    return Response(
+def _score_one(scorer: Scorer, example: Example, text: str) -> Score | NoVerdict:
+    try:
+        return scorer.score(example, text)
+    except UnjudgedError as error:
+        return NoVerdict(reason=str(error))
+
+
+def _unjudged(evaluation: Evaluation, block: Sequence[Example], completion: Completion) -> Unjudged:
+    example = block[completion.index]
+    return Unjudged(
         evaluation=evaluation.hash,
         example=example.id,
         task=example.task,
@@ -128,6 +202,20 @@ def _respond(evaluation: Evaluation, example: Example, completion: Completion, s
         text=completion.text,
         tokens=completion.tokens,
         truncated=completion.truncated,
+        reason="",
+    )
+
+
+def _respond(item: Unjudged, score: Score) -> Response:
+    return Response(
+        evaluation=item.evaluation,
+        example=item.example,
+        task=item.task,
+        split=item.split,
+        prompt_hash=item.prompt_hash,
+        text=item.text,
+        tokens=item.tokens,
+        truncated=item.truncated,
         score=score,
     )
 

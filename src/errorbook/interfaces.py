@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Generation,
         Lesson,
         Mistake,
+        NoVerdict,
         Recipe,
         Score,
         Split,
@@ -113,8 +114,8 @@ class Scorer(Protocol):
 class BatchScorer(Protocol):
     """A scorer that judges many responses together faster than one by one (programs run in parallel)."""
 
-    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score]:
-        """One verdict for each (example, response text), in their order."""
+    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score | NoVerdict]:
+        """One verdict for each (example, response text), in their order; none for what could not be judged."""
         ...
 
 

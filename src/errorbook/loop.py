@@ -10,13 +10,15 @@ same command after `kill -9` goes on where it stopped, and ends as the undisturb
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from errorbook.config import Config
 from errorbook.corrections.apply import apply_corrections
 from errorbook.corrections.inbox import collect, mark_responses
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, list_neighbours
-from errorbook.evaluate import evaluate
+from errorbook.evaluate import Recorded, evaluate, judge_texts
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
 from errorbook.judge import best, compare, judge, require_same_prompts
@@ -159,13 +161,26 @@ def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, c
     answered = ledger.answered(evaluation)
     if len(answered) < len(examples):
         with record_stage(this, "evaluate", cycle, len(examples), course.name, split) as tick:
-            this.parts.target.use(checkpoint, ledger.root)
             tick(len(answered))
-            for block in evaluate(this.parts.target, course.task, course.scorer, evaluation, examples, answered):
+            for block in _answer(this, course, evaluation, checkpoint, answered):
                 ledger.append_responses(block)
                 answered.update(response.example for response in block)
                 tick(len(answered))
     return evaluation
+
+
+def _answer(
+    this: Run, course: Course, evaluation: Evaluation, checkpoint: Checkpoint, answered: set[str]
+) -> Iterator[list[Response]]:
+    """The missing responses: texts without a verdict are judged first, then the target is asked for the rest."""
+    ledger, target, examples = this.ledger, this.parts.target, course.examples[evaluation.split]
+    recorded = Recorded(answered, partial(ledger.recall, evaluation), ledger.keep_unjudged)
+    by_id = {example.id: example for example in examples}
+    waiting = [(by_id[item.example], item) for item in ledger.unjudged(evaluation)]
+    yield from judge_texts(course.scorer, waiting, recorded)
+    if len(answered) < len(examples):
+        target.use(checkpoint, ledger.root)
+        yield from evaluate(target, course.task, course.scorer, evaluation, examples, recorded)
 
 
 def _load_answers(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:

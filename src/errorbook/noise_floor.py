@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from errorbook.errors import StageError
-from errorbook.evaluate import evaluate
+from errorbook.evaluate import Recorded, evaluate
 from errorbook.interfaces import Remembers, Scorer, Target, Task
-from errorbook.records import Evaluation, Example, Noise, Response, digest
+from errorbook.records import Evaluation, Example, Noise, Response, Score, digest
 
 AT_MOST = 64
 """Questions asked again, a fixed draw."""
@@ -41,10 +41,11 @@ def measure_noise_floor(
     if any(example.id not in recorded for example in examples):
         raise StageError(f"An evaluation of '{task.name}' is incomplete; give the same command again to finish it.")
     asked = target.uncached if isinstance(target, Remembers) else target
+    known = Recorded(recall=lambda example, text: _same_text(recorded[example], text))
     again = [
         response
         for block in _blocks(examples)
-        for responses in evaluate(asked, task, scorer, evaluation, block)
+        for responses in evaluate(asked, task, scorer, evaluation, block, known)
         for response in responses
     ]
     pairs = [(recorded[response.example], response) for response in again]
@@ -58,6 +59,11 @@ def measure_noise_floor(
         right_before=sum(old.score.verdict == "right" for old, _ in pairs),
         right_after=sum(new.score.verdict == "right" for _, new in pairs),
     )
+
+
+def _same_text(response: Response, text: str) -> Score | None:
+    """An equal text has an equal verdict: otherwise a busy machine would count as noise of the model."""
+    return response.score if response.text == text else None
 
 
 def _blocks(examples: Sequence[Example]) -> list[Sequence[Example]]:

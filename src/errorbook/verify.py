@@ -23,6 +23,7 @@ from errorbook.checks.hedging import find_doubt
 from errorbook.checks.near_duplicates import Meaning, Nearness
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import numbers, words
+from errorbook.checks.verdicts import require_verdicts
 from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
 from errorbook.records import Draft, Example, Rejection, Sample, Score
 
@@ -319,7 +320,8 @@ def _score_batches(
                     texts |= _opponents(draft, task, evidence) if draft.tests else {}
                     example = _as_example(draft, draft.answer)
                     asked.update({(draft.hash, kind): (example, text) for kind, text in texts.items()})
-            scores.update(zip(asked, scorer.score_all(list(asked.values())), strict=True))
+            found = require_verdicts(scorer.score_all(list(asked.values())), f"programs of drafts for '{name}'")
+            scores.update(zip(asked, found, strict=True))
     return scores
 
 

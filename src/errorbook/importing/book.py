@@ -18,11 +18,13 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook import plugins
+from errorbook.checks.verdicts import require_verdicts
 from errorbook.config import IMPORTED, Config, RunSection, TargetSection, TaskSection, dump
 from errorbook.errors import DataError, LedgerError
+from errorbook.evaluate import score_pairs
 from errorbook.importing.logs.entry import Label, Logged
 from errorbook.importing.logs.formats import Log
-from errorbook.interfaces import BatchScorer, Scorer
+from errorbook.interfaces import Scorer
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.records import Checkpoint, Evaluation, Example, Generation, Response, Score, Verdict, digest
@@ -117,6 +119,7 @@ def rescore(
 
     Raises:
         DataError: A response has no gold answer and no tests to judge it by.
+        UnjudgedError: What judges the responses failed.
     """
     for entry in entries:
         if not entry.answer.strip() and not entry.tests.strip():
@@ -124,7 +127,7 @@ def rescore(
     for start in range(0, len(entries), BLOCK):
         block = entries[start : start + BLOCK]
         pairs = [(_example(entry, task), entry.text) for entry in block]
-        scores = scorer.score_all(pairs) if isinstance(scorer, BatchScorer) else [scorer.score(*pair) for pair in pairs]
+        scores = require_verdicts(score_pairs(scorer, pairs), f"responses of '{task}'")
         yield from (
             Judged(entry, example, score) for entry, (example, _), score in zip(block, pairs, scores, strict=True)
         )

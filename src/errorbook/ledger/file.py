@@ -21,7 +21,7 @@ from errorbook.errors import LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event
 from errorbook.ledger.schema import explain, migrate
-from errorbook.records import Evaluation, Record, Response, Verdict, content_hash, digest, encode
+from errorbook.records import Evaluation, Record, Response, Score, Unjudged, Verdict, content_hash, digest, encode
 
 T = TypeVar("T", bound=Record)
 
@@ -72,6 +72,7 @@ class Ledger:
         self.path = path
         self._evaluations: dict[str, int] = {}
         self._tallies: dict[str, ResponseTally] = {}
+        self._alike: dict[str, list[int]] = {}
         self._cost, self._cost_upto = 0.0, 0
 
     @property
@@ -205,6 +206,26 @@ class Ledger:
         )
         return {row[0] for row in rows}
 
+    def keep_unjudged(self, responses: Sequence[Unjudged]) -> None:
+        """Keep the texts of responses that have no verdict; one that is kept already stays as it is."""
+        self.extend(Entry(item, keys.unjudged(item.evaluation, item.example), item.evaluation) for item in responses)
+
+    def unjudged(self, evaluation: Evaluation) -> list[Unjudged]:
+        """The responses of the evaluation that have no verdict yet."""
+        done = self.answered(evaluation)
+        return [item for item in self.all(Unjudged, parent=evaluation.hash) if item.example not in done]
+
+    def recall(self, evaluation: Evaluation, example: str, text: str) -> Score | None:
+        """The score that the same scorer gave the same text before, as the response to the same example."""
+        if evaluation.hash not in self._alike:
+            alike = [item.hash for item in self.all(Evaluation) if _judged_alike(item, evaluation)]
+            self._alike[evaluation.hash] = [self._evaluation(hash) for hash in alike]
+        for number in self._alike[evaluation.hash]:
+            found = self._one_response("evaluation = ? AND example = ?", number, example)
+            if found is not None and found.text == text:
+                return found.score
+        return None
+
     def responses(self, evaluation: Evaluation, verdict: Verdict | None = None) -> Iterator[Response]:
         """The evaluation's responses in the order of their example ids, of one verdict if given."""
         decode = msgspec.json.Decoder(Response).decode
@@ -322,8 +343,9 @@ class Ledger:
         return [Event(*row) for row in rows]
 
     def digest(self) -> str:
-        """Hash of the whole content, timings aside: equal for two runs that did the same work."""
-        records = self._sql.execute("SELECT kind, key, hash, parent, cycle FROM records ORDER BY kind, key")
+        """Hash of the whole content but for timings and failures of the machinery: equal if the same work was done."""
+        kept = "SELECT kind, key, hash, parent, cycle FROM records WHERE kind <> 'Unjudged' ORDER BY kind, key"
+        records = self._sql.execute(kept)
         responses = self._sql.execute("SELECT hash FROM responses ORDER BY hash")
         return digest(*(repr(tuple(row)) for row in records), *(row[0] for row in responses))
 
@@ -356,6 +378,10 @@ class Ledger:
                 yield
         except sqlite3.OperationalError as error:
             raise explain(error, self.path) from error
+
+
+def _judged_alike(one: Evaluation, other: Evaluation) -> bool:
+    return (one.task, one.split, one.scorer) == (other.task, other.split, other.scorer)
 
 
 @contextmanager

@@ -20,6 +20,11 @@ def example(task: str, split: str, id: str) -> str:
     return examples(task, split) + id
 
 
+def unjudged(evaluation: str, example: str) -> str:
+    """The key of a response to one example that has no verdict yet; the evaluation is given by its hash."""
+    return f"{evaluation}:{example}"
+
+
 def decision(cycle: int) -> str:
     """The key of what the gate said about a cycle."""
     return f"cycle:{cycle}"

@@ -114,7 +114,7 @@ class Asking(Generic[K, T]):
         try:
             key = self._buyer.key(work.ask)
         except UnicodeEncodeError:
-            deliver(Unbought("The request holds half a surrogate pair, which is no text; clean the data."))
+            deliver(Unbought("The request holds half a surrogate pair, which is no text; clean the data.", True))
         else:
             self._buyer.buy(Order(key, work.ask, self._group, deliver))
 
@@ -142,7 +142,7 @@ class Asking(Generic[K, T]):
         if isinstance(outcome, Bought):
             return self._read(work, outcome)
         if isinstance(outcome, Unbought):
-            return Failed(work.key, outcome.reason, work.usage, work.ask)
+            return Failed(work.key, outcome.reason, work.usage, work.ask, outcome.lasting)
         self._stop = self._stop or outcome.error
         self._group.halted = True
         return None

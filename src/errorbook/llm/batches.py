@@ -213,7 +213,7 @@ class BatchDesk:
             if not orders or self._dialects.refused(used, body, orders[0].ask):
                 return self._again(line.key, reserved, "the server speaks another dialect")
             self._settle(line.key, reserved)
-            return Unbought(f"The server refuses the request ({read_message(body)}).")
+            return Unbought(f"The server refuses the request ({read_message(body)}).", lasting=True)
         reason = f"it failed with status {line.status}" if line.status else "it was not worked on in time"
         return self._again(line.key, reserved, reason)
 

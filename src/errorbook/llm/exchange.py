@@ -267,7 +267,7 @@ class Exchange:
             heapq.heappush(self._later, (0.0, next(self._number), order))
             return
         if isinstance(fault, faults.Refused):
-            self._deliver(order, Unbought(f"{_capital(fault.reason)}."))
+            self._deliver(order, Unbought(f"{_capital(fault.reason)}.", lasting=True))
             return
         order.failures += 1
         if not isinstance(fault, faults.Busy) and (error := self._is_down(fault)) is not None:

@@ -37,9 +37,10 @@ class Bought(NamedTuple):
 
 
 class Unbought(NamedTuple):
-    """No reply, for a reason that concerns this request alone."""
+    """No reply, for a reason that concerns this request alone; `lasting` if asking again would end in the same way."""
 
     reason: str
+    lasting: bool = False
 
 
 class Stopped(NamedTuple):
@@ -92,4 +93,4 @@ def read_outcome(endpoint: Endpoint, kept: StoredReply) -> Outcome:
     try:
         return Bought(endpoint.read(kept.body), kept.cost_nano, cached=True)
     except faults.Fault as fault:
-        return Unbought(f"The stored reply cannot be read: {fault.reason}.")
+        return Unbought(f"The stored reply cannot be read: {fault.reason}.", lasting=True)

@@ -70,12 +70,13 @@ class Rejected(NamedTuple, Generic[K]):
 
 
 class Failed(NamedTuple, Generic[K]):
-    """No reply came to the last of the rounds, for `reason`. `ask` as in `Accepted`."""
+    """No reply came to the last of the rounds, for `reason`; `lasting` as in `Unbought`, `ask` as in `Accepted`."""
 
     key: K
     reason: str
     usage: Usage
     ask: Ask
+    lasting: bool = False
 
 
 Result = Accepted[K, T] | Rejected[K] | Failed[K]

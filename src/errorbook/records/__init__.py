@@ -14,9 +14,11 @@ from errorbook.records.answering import (
     Mistake,
     Neighbours,
     Noise,
+    NoVerdict,
     Response,
     Score,
     Split,
+    Unjudged,
     Verdict,
 )
 from errorbook.records.base import (
@@ -74,6 +76,7 @@ __all__ = [
     "Marked",
     "Mistake",
     "Neighbours",
+    "NoVerdict",
     "Noise",
     "Objective",
     "Outcome",
@@ -88,6 +91,7 @@ __all__ = [
     "Split",
     "Start",
     "Training",
+    "Unjudged",
     "Verdict",
     "Vote",
     "content_hash",

@@ -58,6 +58,12 @@ class Score(Record, frozen=True, kw_only=True, omit_defaults=True):
     evidence: str = ""
 
 
+class NoVerdict(Record, frozen=True, kw_only=True):
+    """What a scorer returns instead of a score if what it judges with failed: that is no fault of the response."""
+
+    reason: str
+
+
 class Evaluation(Record, frozen=True, kw_only=True):
     """The identity of one evaluation: which checkpoint answers which examples, and how.
 
@@ -87,6 +93,24 @@ class Response(Record, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int
     truncated: bool
     score: Score
+
+
+class Unjudged(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A response that has no verdict, because what judges it failed, for `reason`.
+
+    It is judged again before anything counts it, and is a `Response` from then on; this record stays, as what the
+    machinery did, and is no part of what two equal runs have in common.
+    """
+
+    evaluation: str
+    example: str
+    task: str
+    split: Split
+    prompt_hash: str
+    text: str
+    tokens: int
+    truncated: bool
+    reason: str
 
 
 class Marked(Record, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import json
 import os
 import py_compile
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,9 +25,11 @@ from pathlib import Path
 from typing import Literal
 
 from errorbook.errors import UserError
-from errorbook.sandbox import seccomp
+from errorbook.sandbox import leftovers, seccomp
+from errorbook.sandbox.patience import Times, find_innermost, read_times
 
 INSTALL = "sudo apt install bubblewrap"
+PREFIX = "errorbook-cell-"
 START_SECONDS = 30.0
 READY_BYTES = 4 + len('["ready"]')
 _TMP_BYTES = 8 << 20
@@ -79,6 +82,16 @@ class Cell:
         if not self._ready:
             self.kill()
             raise CellError(self._read_complaint())
+
+    def read_times(self) -> Times:
+        """How long the innermost process ran, and waited to run."""
+        return read_times(find_innermost(self._process.pid))
+
+    def was_shot(self) -> bool:
+        """Whether the process has ended by signal 9: its own, or the one of a system that is out of memory."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=1.0) in {128 + signal.SIGKILL, -signal.SIGKILL}
+        return False
 
     def kill(self) -> None:
         """End every process of the cell, at once. Harmless if it has ended."""
@@ -197,7 +210,9 @@ def _command() -> tuple[str, ...]:
 @functools.cache
 def _inside() -> tempfile.TemporaryDirectory[str]:
     """A folder with what runs inside, compiled once and not at every start; removed when this process ends."""
-    folder = tempfile.TemporaryDirectory(prefix="errorbook-cell-")
+    leftovers.sweep(PREFIX)
+    folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+    leftovers.claim(Path(folder.name))
     Path(folder.name).chmod(0o755)
     for name in ("__init__", *_MODULES):
         source = str(Path(__file__).with_name(f"{name}.py"))

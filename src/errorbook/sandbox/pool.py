@@ -2,14 +2,18 @@
 
 The program's cell is used once and ends with the program, so no program can touch the next; the next cell is started
 while the current program runs. The verdict is made from what the referee says, over a socket that the program's cell
-does not have. Exit codes and output are never read. Programs with more than the standard library are not supported.
+does not have. Exit codes and output decide nothing. Programs with more than the standard library are not supported.
+
+If the sandbox itself fails, or the machine is too busy to tell, a job is run again, alone, after a pause. If that does
+not help it is `unjudged`, which says nothing about the program. But if the sandbox works for an honest program and
+fails on this one each time, the fault lies in the job, and it is unscorable.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
+import signal
 import socket
 import threading
 import time
@@ -17,13 +21,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from errorbook.sandbox import wire
 from errorbook.sandbox.cell import Cell, CellError, require_sandbox
+from errorbook.sandbox.patience import BusyError, Times, wait_for_frame
 
-Status = Literal["passed", "failed", "timeout", "unscorable"]
+Status = Literal["passed", "failed", "timeout", "unscorable", "unjudged"]
 _GRACE = 2.0
 """Seconds that the referee has left to report once the program is killed."""
+ENOUGH = 4
+PAUSES = (0.0, 1.0, 5.0)
+"""Seconds before each further try of a job that the sandbox failed on."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,13 +58,17 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a program did. `why` says what else there is to say, such as the error that stopped it."""
+    """How a program did. `why` says what else there is to say, such as the error that stopped it.
+
+    `doubt` says that it is to be tried again before it counts: after the cells had started, something killed one.
+    """
 
     status: Status
     held: int = 0
     failed: int = 0
     why: str = ""
     notes: tuple[Note, ...] = ()
+    doubt: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +85,42 @@ def run_all(jobs: Sequence[Job], limits: Limits | None = None, workers: int = 0)
         UserError: This machine has no working sandbox. Nothing is ever run without it.
     """
     require_sandbox()
-    count = min(workers or len(os.sched_getaffinity(0)), len(jobs))
-    crew = _Crew(jobs, limits or Limits())
+    limits = limits or Limits()
+    outcomes = _run_once(jobs, limits, min(workers or len(os.sched_getaffinity(0)), len(jobs)))
+    for pause in PAUSES:
+        again = [index for index, outcome in enumerate(outcomes) if outcome.doubt or outcome.status == "unjudged"]
+        if not again:
+            break
+        time.sleep(pause)
+        if not _works(limits):
+            continue
+        for index, outcome in zip(again, _run_once([jobs[index] for index in again], limits, 1), strict=True):
+            same = outcome.doubt and outcomes[index].doubt and outcome.status == outcomes[index].status != "unjudged"
+            outcomes[index] = replace(outcome, doubt=False) if same else outcome
+    return _settle(outcomes, limits)
+
+
+def _settle(outcomes: Sequence[Outcome], limits: Limits) -> list[Outcome]:
+    """What still is in doubt is the job's own doing if an honest program passes now, else nobody's."""
+    if not any(outcome.doubt and outcome.status == "unjudged" for outcome in outcomes):
+        return [replace(outcome, doubt=False) for outcome in outcomes]
+    works = _works(limits)
+    return [
+        Outcome(status="unscorable", why=f"the sandbox fails on this program each time: {outcome.why}"[:300])
+        if works and outcome.doubt and outcome.status == "unjudged"
+        else replace(outcome, doubt=False)
+        for outcome in outcomes
+    ]
+
+
+def _works(limits: Limits) -> bool:
+    [honest] = _run_once([_HONEST], limits, 1)
+    return honest.status == "passed"
+
+
+def _run_once(jobs: Sequence[Job], limits: Limits, count: int) -> list[Outcome]:
+    """Run every job once, `count` at a time."""
+    crew = _Crew(jobs, limits)
     threads = [threading.Thread(target=crew.serve, name=f"sandbox-{number}") for number in range(count)]
     try:
         for thread in threads:
@@ -85,7 +132,11 @@ def run_all(jobs: Sequence[Job], limits: Limits | None = None, workers: int = 0)
         raise
     if crew.errors:
         raise crew.errors[0]
-    return [crew.outcomes[index] for index in range(len(jobs))]
+    untried = Outcome(status="unjudged", why=crew.lost[-1].why if crew.lost else "")
+    return [crew.outcomes.get(index, untried) for index in range(len(jobs))]
+
+
+_HONEST = Job(parts=("def f(x): return x + 1",), tests="assert f(1) == 2", entry="f")
 
 
 class _Crew:
@@ -97,6 +148,8 @@ class _Crew:
         self._lock = threading.Lock()
         self.stop = threading.Event()
         self.outcomes: dict[int, Outcome] = {}
+        self.lost: list[Outcome] = []
+        """What the sandbox failed on since it last worked: no further job is begun if they are `ENOUGH`."""
         self.errors: list[Exception] = []
 
     def serve(self) -> None:
@@ -104,7 +157,10 @@ class _Crew:
         try:
             with contextlib.closing(_Bench(self._limits)) as bench:
                 for index in self._take():
-                    self.outcomes[index] = bench.run(self._jobs[index], more=index + 1 < len(self._jobs))
+                    outcome = self.outcomes[index] = bench.run(self._jobs[index], more=index + 1 < len(self._jobs))
+                    self.lost = [*self.lost, outcome] if outcome.status == "unjudged" else []
+                    if len(self.lost) >= ENOUGH:
+                        self.stop.set()
         except Exception as error:  # raised again by the thread that asked
             self.errors.append(error)
             self.stop.set()
@@ -127,20 +183,25 @@ class _Bench:
         self._next: Cell | None = None
 
     def run(self, job: Job, more: bool) -> Outcome:
-        """Run one job; a fault of the sandbox itself is `unscorable`, and the next job gets fresh cells."""
-        program = self._next or self._start("worker")
-        self._next = None
+        """Run one job; a fault of the sandbox itself is `unjudged`, and the next job gets fresh cells."""
+        begun, program = False, None
         try:
+            program, self._next = self._next or self._start("worker"), None
             referee = self._referee = self._referee or self._start("referee")
             referee.wait()
             program.wait()
             self._next = self._start("worker") if more else None
-            return _judge(*self._examine(job, program, referee))
+            begun = True
+            return self._examine(job, program, referee)
+        except BusyError as error:
+            self._drop_referee()
+            return Outcome(status="unjudged", why=str(error))
         except (CellError, OSError, wire.ClosedError, msgspec.ValidationError) as error:
             self._drop_referee()
-            return Outcome(status="unscorable", why=f"the sandbox failed: {error}"[:300])
+            return Outcome(status="unjudged", why=f"the sandbox failed: {error}"[:300], doubt=begun)
         finally:
-            program.close()
+            if program is not None:
+                program.close()
 
     def close(self) -> None:
         """End all cells."""
@@ -159,35 +220,31 @@ class _Bench:
             self._referee.close()
             self._referee = None
 
-    def _examine(self, job: Job, program: Cell, referee: Cell) -> tuple[dict[str, Any] | None, bool]:
-        """The referee's report, or None if it made none, and whether the program was killed at the wall clock."""
-        end = time.monotonic() + self._limits.seconds
+    def _examine(self, job: Job, program: Cell, referee: Cell) -> Outcome:
+        """What the referee reports, as an outcome."""
+
+        def read() -> tuple[Times, Times]:
+            return program.read_times(), referee.read_times()
+
         # From here on nobody but the referee reads the program's socket: what it sends decides nothing in this process.
         socket.send_fds(referee.link, [b"!"], [program.link.fileno()])
         wire.send(referee.link.fileno(), msgspec.to_builtins(job))
-        late = not _arrives(referee.link, end)
+        late = not wait_for_frame(referee.link, self._limits.seconds, read)
         if late:
             program.kill()
-            if not _arrives(referee.link, time.monotonic() + _GRACE):
+            if not wait_for_frame(referee.link, _GRACE, lambda: (referee.read_times(),)):
                 self._drop_referee()
-                return None, True
+                return Outcome(status="unscorable", why="the tests did not end")
         report = wire.receive(referee.link.fileno())
-        if report == ["end"]:
-            return None, late
+        if isinstance(report, list):  # the process that ran the tests has ended, by this code, without a report
+            shot = report[1:] == [-signal.SIGKILL]
+            return Outcome(status="unjudged" if shot else "unscorable", why="the tests crashed", doubt=True)
         wire.receive(referee.link.fileno())
-        return report, late
+        outcome = _judge(report, late)
+        return replace(outcome, doubt=report["ended"] == "gone" and not late and program.was_shot())
 
 
-def _arrives(link: socket.socket, end: float) -> bool:
-    poll = select.poll()
-    poll.register(link, select.POLLIN)
-    return bool(poll.poll(max(0.0, end - time.monotonic()) * 1000))
-
-
-def _judge(report: dict[str, Any] | None, late: bool) -> Outcome:
-    if report is None:
-        why = "the tests did not end" if late else "the tests crashed"
-        return Outcome(status="unscorable", why=why)
+def _judge(report: dict[str, Any], late: bool) -> Outcome:
     held, failed, ended, why = report["held"], report["failed"], report["ended"], report["why"]
     status: Status = "failed"
     if ended == "broken":

@@ -179,5 +179,5 @@ def main() -> None:
             wire.send(control.fileno(), examine(job, descriptors[0]))
             os._exit(0)
         os.close(descriptors[0])
-        os.waitpid(child, 0)
-        wire.send(control.fileno(), ["end"])
+        _, status = os.waitpid(child, 0)
+        wire.send(control.fileno(), ["end", os.waitstatus_to_exitcode(status)])

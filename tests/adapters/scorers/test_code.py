@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scoring_kit import score_all
 
 from errorbook.adapters.scorers import programs
 from errorbook.adapters.scorers.code import Code, prepare
@@ -78,7 +79,7 @@ FOUND = {
 
 @needs_cells
 def test_the_program_is_found_in_every_form_that_models_use() -> None:
-    scores = CODE.score_all([(example(), text) for text, _ in FOUND.values()])
+    scores = score_all(CODE, [(example(), text) for text, _ in FOUND.values()])
 
     found = {name: (score.verdict, score.method) for name, score in zip(FOUND, scores, strict=True)}
     assert found == {name: ("right", method) for name, (_, method) in FOUND.items()}
@@ -107,7 +108,7 @@ WRONG = {
 
 @needs_cells
 def test_wrong_programs_are_wrong_with_the_evidence() -> None:
-    scores = Code(seconds=1.0).score_all([(example(), text) for text in WRONG.values()])
+    scores = score_all(Code(seconds=1.0), [(example(), text) for text in WRONG.values()])
 
     assert {name: s.verdict for name, s in zip(WRONG, scores, strict=True)} == dict.fromkeys(WRONG, "wrong")
     assert all(evidence(score)["status"] in ("failed", "timeout") for score in scores)
@@ -208,7 +209,7 @@ def test_a_question_that_is_no_code_still_gives_its_imports() -> None:
 def test_one_response_is_scored_as_in_a_batch() -> None:
     texts = [fence(RIGHT), "no code", WRONG["nothing"]]
 
-    assert [CODE.score(example(), text) for text in texts] == CODE.score_all([(example(), text) for text in texts])
+    assert [CODE.score(example(), text) for text in texts] == score_all(CODE, [(example(), text) for text in texts])
 
 
 def test_it_is_a_scorer_that_takes_batches() -> None:
@@ -271,7 +272,7 @@ def asked(row: dict[str, Any]) -> Example:
 def test_recorded_responses_agree_with_their_labels_but_for_the_adjudicated_ones(name: str) -> None:
     recorded = rows(f"responses/mistral-7b-instruct/{name}.jsonl")
 
-    scores = Code().score_all([(asked(row), row["response"]) for row in recorded])
+    scores = score_all(Code(), [(asked(row), row["response"]) for row in recorded])
 
     label = name.removeprefix("mbpp_")
     differing = {
@@ -288,7 +289,7 @@ def test_recorded_responses_agree_with_their_labels_but_for_the_adjudicated_ones
 def test_recorded_right_completions_are_right() -> None:
     recorded = rows("responses/mistral-7b-instruct/mbpp_right.jsonl")
 
-    scores = Code().score_all([(asked(row), row["completion"]) for row in recorded])
+    scores = score_all(Code(), [(asked(row), row["completion"]) for row in recorded])
 
     assert [row["task_id"] for row, s in zip(recorded, scores, strict=True) if s.verdict != "right"] == []
 
@@ -299,8 +300,8 @@ def test_recorded_right_completions_are_right() -> None:
 def test_humaneval_reference_solutions_are_right_and_empty_ones_are_wrong() -> None:
     recorded = rows("humaneval/test.jsonl")
 
-    right = Code().score_all([(asked(row), row["canonical_solution"]) for row in recorded])
-    wrong = Code().score_all([(asked(row), "    pass\n") for row in recorded])
+    right = score_all(Code(), [(asked(row), row["canonical_solution"]) for row in recorded])
+    wrong = score_all(Code(), [(asked(row), "    pass\n") for row in recorded])
 
     assert Counter(score.verdict for score in right) == {"right": 164}
     assert Counter(score.verdict for score in wrong) == {"wrong": 164}

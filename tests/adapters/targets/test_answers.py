@@ -22,7 +22,7 @@ from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import ModelError
-from errorbook.evaluate import BLOCK, evaluate, identify
+from errorbook.evaluate import BLOCK, Recorded, evaluate, identify
 from errorbook.interfaces import Applies, BlockTarget, Likelihood, Paced, Target
 from errorbook.records import Checkpoint, Completion, Generation, Response, digest
 
@@ -178,7 +178,9 @@ class TestRequests:
         def evaluated(target: Target, answered: Sequence[str] = (), stop: int = 9) -> dict[str, Response]:
             evaluation = identify(target, "base", task, "train", examples)
             found: dict[str, Response] = {}
-            for number, block in enumerate(evaluate(target, task, Numeric(), evaluation, examples, answered), 1):
+            for number, block in enumerate(
+                evaluate(target, task, Numeric(), evaluation, examples, Recorded(answered)), 1
+            ):
                 found |= {response.example: response for response in block}
                 if number == stop:
                     break

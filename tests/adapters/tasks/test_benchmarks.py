@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scoring_kit import score_all
 
 from errorbook.adapters.scorers.choice import Choice
 from errorbook.adapters.scorers.exact import Exact
@@ -131,7 +132,7 @@ class TestReferenceData:
 
         task = humaneval()
         found = everything(task)
-        scores = Code().score_all([(example, task.gold(example)) for example in found])
+        scores = score_all(Code(), [(example, task.gold(example)) for example in found])
 
         assert Counter(score.verdict for score in scores) == {"right": 164}
 

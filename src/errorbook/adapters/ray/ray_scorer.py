@@ -13,8 +13,9 @@ from typing import Any
 from errorbook import plugins
 from errorbook.adapters.ray.ray_cluster import Compute, connect, list_nodes, require, require_same_version
 from errorbook.adapters.ray.ray_pool import Job, Pool
+from errorbook.checks.verdicts import require_verdicts
 from errorbook.interfaces import BatchScorer, Scorer
-from errorbook.records import Example, Score
+from errorbook.records import Example, NoVerdict, Score
 from errorbook.version import __version__
 
 _CHUNKS = 3
@@ -53,10 +54,10 @@ class RayScorer:
         return self._name
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response."""
-        return self.score_all([(example, text)])[0]
+        """Judge one response. Raises UnjudgedError if that failed."""
+        return require_verdicts(self.score_all([(example, text)]), "responses")[0]
 
-    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score]:
+    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
         """Judge many, on all nodes, and return the scores in the order of the pairs.
 
         Raises:
@@ -114,7 +115,7 @@ class _Worker:
     def close(self) -> None:
         """There is nothing to free."""
 
-    def score(self, pairs: list[tuple[Example, str]]) -> list[Score]:
+    def score(self, pairs: list[tuple[Example, str]]) -> list[Score | NoVerdict]:
         """The scores in the order of the pairs."""
         if self._inner is None:
             self._inner = plugins.create("scorers", self._name, self._options)

@@ -3,7 +3,7 @@
 Right if every assertion of the tests holds and at least one ran. Wrong if one fails, the program does not parse,
 raises, ends early or does not end in time. Unscorable if the response holds no code, or if the fault is not the
 program's: tests that do not parse, that assert nothing, that use names which nobody defines or need an object of the
-program's own class compared, and a sandbox that failed. Programs have the standard library only.
+program's own class compared. If the sandbox itself failed there is no verdict. Programs have the standard library only.
 
 The tests are Python: assertions on the function, or `def check(candidate)` and a call of it, as in HumanEval. What the
 question itself defines beside the stub (imports, helpers, classes) belongs to the tests and cannot be redefined.
@@ -19,7 +19,8 @@ import msgspec
 from annotated_types import Interval
 
 from errorbook.adapters.scorers import programs
-from errorbook.records import Example, Score, Verdict
+from errorbook.checks.verdicts import require_verdicts
+from errorbook.records import Example, NoVerdict, Score, Verdict
 
 if TYPE_CHECKING:
     from errorbook.sandbox.pool import Job, Outcome
@@ -47,10 +48,10 @@ class Code:
         return "code"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response. Raises UserError if this machine has no sandbox."""
-        return self.score_all([(example, text)])[0]
+        """Judge one response. Raises UserError if this machine has no sandbox, or the sandbox failed."""
+        return require_verdicts(self.score_all([(example, text)]), "responses")[0]
 
-    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score]:
+    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
         """Judge many, in parallel. Raises UserError if this machine has no sandbox: nothing runs without it."""
         from errorbook.sandbox.pool import Limits, run_all
 
@@ -89,7 +90,9 @@ def _calls(tree: ast.Module) -> list[ast.Call]:
     return [node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
 
 
-def _score(program: programs.Program, outcome: Outcome) -> Score:
+def _score(program: programs.Program, outcome: Outcome) -> Score | NoVerdict:
+    if outcome.status == "unjudged":
+        return NoVerdict(reason=outcome.why)
     return Score(
         verdict=_VERDICTS[outcome.status],
         extracted=program.code,

@@ -16,9 +16,9 @@
 
 `labelled` holds responses that people have marked: JSON lines of question, response, verdict (right or wrong)
 and an optional answer. Before the judge marks anything else it marks those, and it refuses all work if its
-agreement is below what is asked for. A response that it cannot mark is `unscorable`, never wrong. Marks are bought once
-and kept in the store. It is for text that no other scorer can read: a number or an option is marked better without a
-model.
+agreement is below what is asked for. A response that it cannot mark is `unscorable`, never wrong; one that it was never
+asked about, because its endpoint was away or failed, has no verdict. Marks are bought once and kept in the store. It is
+for text that no other scorer can read: a number or an option is marked better without a model.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from errorbook.checks.verdicts import require_verdicts
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import Row, read_json_lines
 from errorbook.llm import prompts as prompting
@@ -39,10 +40,10 @@ from errorbook.llm.budget import Budget
 from errorbook.llm.client import Client, read_price
 from errorbook.llm.endpoint import Endpoint
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.llm.records import Accepted, Ask, Message
+from errorbook.llm.records import Accepted, Ask, Failed, Message, Result
 from errorbook.llm.structured import check_form, schema_of
 from errorbook.plugins import AtOnce, Dollars, Share
-from errorbook.records import Example, Record, Score, Verdict, digest
+from errorbook.records import Example, NoVerdict, Record, Score, Verdict, digest
 from errorbook.stats import wilson
 
 ENOUGH = 30
@@ -134,11 +135,11 @@ class Judge:
         return "judge"
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; see `score_all`."""
-        return self.score_all([(example, text)])[0]
+        """Judge one response; see `score_all`. Raises UnjudgedError if no reply came."""
+        return require_verdicts(self.score_all([(example, text)]), "responses")[0]
 
-    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score]:
-        """Judge many at once.
+    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
+        """Judge many at once; what got no reply, because the endpoint was away or failed, has no verdict.
 
         Raises:
             DataError: The judge does not agree well enough with the labelled responses, or they cannot be read.
@@ -163,29 +164,34 @@ class Judge:
         return found
 
     def measure(self) -> Agreement:
-        """Mark the labelled responses, and compare."""
+        """Mark the labelled responses, and compare. Raises UnjudgedError if some got no reply."""
         if self._measured is None:
             rows = read_labelled(self._labelled)
             pairs = [(_example(row), row.response) for row in rows]
-            scores = self._marks(pairs)
+            scores = require_verdicts(self._marks(pairs), "labelled responses")
             self._measured = measure_agreement(
                 [(row.verdict, score.verdict) for row, score in zip(rows, scores, strict=True)]
             )
         return self._measured
 
-    def _marks(self, pairs: Sequence[tuple[Example, str]]) -> list[Score]:
-        scores = [Score(verdict="unscorable", method="judge", evidence="no reply")] * len(pairs)
+    def _marks(self, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
+        scores: list[Score | NoVerdict] = [NoVerdict(reason="no reply came")] * len(pairs)
         asks = ((place, _ask(example, text, self._rubric)) for place, (example, text) in enumerate(pairs))
         with self._line.open() as asker:
             for result in asker.ask(asks, check_form(Mark)):
-                if isinstance(result, Accepted):
-                    mark = result.value
-                    verdict: Verdict = "unscorable" if mark.verdict == "unclear" else mark.verdict
-                    score = Score(verdict=verdict, extracted=mark.verdict, method="judge", evidence=mark.reason)
-                else:
-                    score = Score(verdict="unscorable", method="judge", evidence=result.reason)
-                scores[result.key] = score
+                scores[result.key] = _read_mark(result)
         return scores
+
+
+def _read_mark(result: Result[int, Mark]) -> Score | NoVerdict:
+    """A reply that is no mark leaves the response unscorable; if no reply came, nothing is known of the response."""
+    if isinstance(result, Accepted):
+        mark = result.value
+        verdict: Verdict = "unscorable" if mark.verdict == "unclear" else mark.verdict
+        return Score(verdict=verdict, extracted=mark.verdict, method="judge", evidence=mark.reason)
+    if isinstance(result, Failed) and not result.lasting:
+        return NoVerdict(reason=result.reason)
+    return Score(verdict="unscorable", method="judge", evidence=result.reason)
 
 
 def measure_agreement(verdicts: Sequence[tuple[str, str]]) -> Agreement:

@@ -1,0 +1,31 @@
+"""What to do if what judges responses failed: no verdict is made up for that.
+
+A sandbox that did not start and an endpoint that was away say nothing about a response. It covers no retries: a scorer
+tries again by itself, as far as that is sensible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from errorbook.errors import UnjudgedError
+from errorbook.records import NoVerdict, Score
+
+_GO_ON = "mend that and give the same command again: nothing was counted, and nothing is lost"
+
+
+def require_verdicts(scores: Sequence[Score | NoVerdict], what: str) -> list[Score]:
+    """The scores, if all of them are there; `what` names what was judged, in the plural.
+
+    Raises:
+        UnjudgedError: Some are missing: says how many, and the first reason.
+    """
+    missing = [score for score in scores if isinstance(score, NoVerdict)]
+    if missing:
+        raise UnjudgedError(explain_missing(len(missing), len(scores), what, missing[0].reason))
+    return [score for score in scores if not isinstance(score, NoVerdict)]
+
+
+def explain_missing(missing: int, asked: int, what: str, reason: str) -> str:
+    """The sentence for the user; `what` names what was judged, in the plural."""
+    return f"{missing} of {asked} {what} could not be judged ({reason.rstrip('.')}); {_GO_ON}."
