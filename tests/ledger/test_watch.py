@@ -13,7 +13,8 @@ from ledger_kit import make_evaluation, make_response, make_sample
 from errorbook.errors import LedgerError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
-from errorbook.ledger.watch import DEEPEST, LEDGER, MEMORY, run_folders, signature, snapshot, version
+from errorbook.ledger.schema import LEDGER
+from errorbook.ledger.watch import DEEPEST, MEMORY, run_folders, signature, snapshot, version
 from errorbook.records import Sample
 
 

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 import click
 
 from errorbook.cli.compare import compare
+from errorbook.cli.doctor import doctor
 from errorbook.cli.export import export
 from errorbook.cli.import_logs import import_logs
 from errorbook.cli.init import init
 from errorbook.cli.options import complain
-from errorbook.cli.plan import doctor, plan
+from errorbook.cli.plan import plan
 from errorbook.cli.report import report, status
 from errorbook.cli.run import demo, exam, run
 from errorbook.cli.streams import drop_stdout, finish, prepare

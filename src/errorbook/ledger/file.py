@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -20,7 +20,9 @@ from filelock import FileLock, Timeout
 from errorbook.errors import LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event
-from errorbook.ledger.schema import explain, migrate
+from errorbook.ledger.health import SEAL
+from errorbook.ledger.opening import opened
+from errorbook.ledger.schema import LEDGER, explain
 from errorbook.records import Evaluation, Record, Response, Score, Unjudged, Verdict, content_hash, digest, encode
 
 T = TypeVar("T", bound=Record)
@@ -98,6 +100,7 @@ class Ledger:
         if known is None:
             with self._writing():
                 self._sql.execute("INSERT INTO facts VALUES (?, ?)", (name, value))
+                self._sql.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (SEAL + name, digest(value)))
         elif known != value:
             raise LedgerError(f"The ledger '{self.path}' holds another {name} for this run; use another --out folder.")
 
@@ -393,19 +396,20 @@ def open_ledger(path: Path | str, mode: Literal["read", "write"] = "read") -> It
         mode: "read" never changes anything and works while a run goes on.
 
     Raises:
-        LedgerError: Missing (when reading), not a ledger, too old or too new, busy, or on a full or read-only disk.
+        LedgerError: Missing (when reading), not a ledger, damaged, too old or too new, busy, or on a full or read-only
+            disk.
     """
     path = Path(path)
-    if path.is_dir() or not path.suffix:
-        path = path / "ledger.sqlite"
+    if path.name != LEDGER and (path.is_dir() or not path.suffix):
+        path = path / LEDGER
     if mode == "read":
-        with closing(_connect(path, readonly=True)) as connection:
+        with opened(path, readonly=True) as connection:
             yield Ledger(connection, path)
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The lock is held as long as the connection: keys tell what is done only if nobody else appends meanwhile.
-        with FileLock(path.with_suffix(".lock"), timeout=0), closing(_connect(path, readonly=False)) as connection:
+        with FileLock(path.with_suffix(".lock"), timeout=0), opened(path, readonly=False) as connection:
             yield Ledger(connection, path)
     except Timeout:
         raise LedgerError(f"Another process is writing to '{path}'; wait for it or stop it.") from None
@@ -413,20 +417,3 @@ def open_ledger(path: Path | str, mode: Literal["read", "write"] = "read") -> It
         if error.filename and Path(error.filename).parent == path.parent:
             raise LedgerError(f"The folder '{path.parent}' cannot be written ({error.strerror}).") from None
         raise
-
-
-def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
-    if readonly and not path.is_file():
-        raise LedgerError(f"There is no ledger at '{path}'; give the folder of a run that was started.")
-    try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True)
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA cache_size = -65536")
-        if not readonly:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint = 8192")
-        migrate(connection, path, readonly)
-    except sqlite3.DatabaseError as error:
-        raise explain(error, path) from error
-    return connection

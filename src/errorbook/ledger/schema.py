@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from errorbook.errors import LedgerError
 
+LEDGER = "ledger.sqlite"
+"""The file's name in a run's folder."""
 APPLICATION = 0x4552424B
 """The mark ("ERBK") by which a file says that it is a ledger: SQLite's `application_id`."""
 
@@ -56,17 +60,33 @@ MIGRATIONS: tuple[str, ...] = (
 a ledger of the schema before it in tests/ledger (see test_schema.py there)."""
 
 
+def expected_tables() -> dict[str, str]:
+    """The statement that made each table and index of the newest schema, by name, as SQLite keeps it."""
+    return _make_tables(MIGRATIONS)
+
+
+@cache
+def _make_tables(changes: tuple[str, ...]) -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:")) as empty:
+        for change in changes:
+            empty.executescript(change)
+        return dict(empty.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
 def migrate(connection: sqlite3.Connection, path: Path, readonly: bool) -> None:
     """Bring a new or older ledger to the newest schema, each change committed whole.
 
     Raises:
         LedgerError: The file is not a ledger, a newer Errorbook wrote it, or it would have to be changed to be read.
     """
-    owner, version, tables = connection.execute(
-        "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version),"
-        " (SELECT count(*) FROM sqlite_master)"
+    owner, version = connection.execute(
+        "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)"
     ).fetchone()
-    if tables and owner != APPLICATION:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    ours = expected_tables().keys() <= tables
+    if tables and (owner != APPLICATION or not version):
+        if ours:
+            raise damaged(path, "its first page is not what was written")
         raise LedgerError(
             f"'{path}' is not a ledger, or a version of Errorbook from before its first release wrote it; use another"
             " --out folder."
@@ -83,17 +103,30 @@ def migrate(connection: sqlite3.Connection, path: Path, readonly: bool) -> None:
         connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 
 
+def damaged(path: Path, what: str) -> LedgerError:
+    """The error for a ledger that is not what was written; `what` is the damage in a few words."""
+    return LedgerError(
+        f"The ledger '{path}' is damaged ({what}); 'errorbook doctor {path.parent}' says what is whole, and with"
+        " '--salvage NEW' it puts that into the new folder NEW."
+    )
+
+
 def explain(error: Exception, path: Path) -> LedgerError:
     """What a failure of the database means for the user, and the fix."""
-    text = str(error)
-    if "full" in text:
+    code, text = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
+    if code == sqlite3.SQLITE_FULL:
         return LedgerError(
             f"The disk that holds '{path}' is full; free some space and give the same command again: nothing is lost."
         )
-    if "not a database" in text or "malformed" in text:
-        return LedgerError(f"'{path}' is not a ledger, or it is damaged; give another --out folder.")
-    if "readonly" in text or "unable to open" in text:
+    if code == sqlite3.SQLITE_NOTADB:
+        return LedgerError(
+            f"'{path}' is not a ledger, or its first page is damaged; give another --out folder, or see what"
+            f" 'errorbook doctor {path.parent}' can read of it."
+        )
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return LedgerError(f"The ledger '{path}' cannot be opened for writing; check the folder's permissions.")
-    if "locked" in text:
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return LedgerError(f"The ledger '{path}' is in use by another program; close it and try again.")
-    return LedgerError(f"The ledger '{path}' cannot be used ({text}).")
+    if code == sqlite3.SQLITE_CORRUPT or any(sign in text for sign in ("decode", "malformed", "no such")):
+        return damaged(path, "a text is no UTF-8" if "decode" in text else text)
+    return LedgerError(f"The ledger '{path}' cannot be used ({text}); 'errorbook doctor {path.parent}' checks it.")

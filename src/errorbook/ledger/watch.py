@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from errorbook.errors import LedgerError
 from errorbook.ledger.file import Ledger, open_ledger
-from errorbook.ledger.schema import explain
+from errorbook.ledger.schema import LEDGER, explain
 
-LEDGER = "ledger.sqlite"
 DEEPEST = 4
 """Folders between a folder and the runs below it that are looked for."""
 MEMORY = 16_000

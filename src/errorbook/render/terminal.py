@@ -285,10 +285,10 @@ def _forecast_cost(plan: Plan) -> str:
     return f"{about}${plan.usd:.2f}{cap}"
 
 
-def show_findings(findings: Sequence[Finding], console: Console) -> None:
-    """The doctor's findings, with the command that fixes each."""
+def show_findings(findings: Sequence[Finding], console: Console, bad: str = "missing") -> None:
+    """The doctor's findings, with the command that fixes each; `bad` is its word for what should be there."""
     for item in findings:
-        mark = "ok     " if item.ok else "missing" if item.needed else "without"
+        mark = "ok     " if item.ok else bad if item.needed else "without"
         line = Text.assemble((f"{mark}  ", "bold"), strip_controls(f"{item.name}: {item.detail}"))
         console.print(line, soft_wrap=True)
         if item.fix:

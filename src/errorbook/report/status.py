@@ -19,7 +19,8 @@ from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, ResponseTally
 from errorbook.ledger.liveness import changed, read_pulse
 from errorbook.ledger.run_view import Checkpoints, budget, read_config
-from errorbook.ledger.watch import LEDGER, run_folders
+from errorbook.ledger.schema import LEDGER
+from errorbook.ledger.watch import run_folders
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
 from errorbook.report.build import is_finished
 from errorbook.report.costs import cost_by_kind

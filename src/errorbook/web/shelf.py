@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from errorbook.errors import LedgerError, UserError
 from errorbook.ledger.liveness import changed, read_pulse
-from errorbook.ledger.watch import LEDGER, Signature, run_folders, signature, snapshot, version
+from errorbook.ledger.schema import LEDGER
+from errorbook.ledger.watch import Signature, run_folders, signature, snapshot, version
 from errorbook.report.build import build
 from errorbook.report.status import Status, read_status_quickly, renew_status
 from errorbook.web.freshness import Kept, Renewal

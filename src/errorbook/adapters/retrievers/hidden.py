@@ -31,8 +31,9 @@ class Hidden:
 
         if not queries or not candidates:
             return [[] for _ in queries]
-        vectors = self._target.embed([example.question for example in (*queries, *candidates)])
-        vectors[~np.isfinite(vectors.sum(axis=1))] = 0  # what half precision could not hold is near to nothing
+        given = self._target.embed([example.question for example in (*queries, *candidates)])
+        # What half precision could not hold is near to nothing. The array may be read-only: Ray hands out no others.
+        vectors = np.where(np.isfinite(given.sum(axis=1))[:, None], given, given.dtype.type(0))
         left, right = vectors[: len(queries)], vectors[len(queries) :]
         return find_others(queries, candidates, k, lambda most: find_nearest(left, right, most))
 

@@ -19,8 +19,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from errorbook.ledger.file import open_ledger
-from errorbook.ledger.schema import explain
-from errorbook.ledger.watch import LEDGER
+from errorbook.ledger.schema import LEDGER, explain
 from errorbook.web.catalogue import lists
 from errorbook.web.catalogue.filling import fill, progress
 from errorbook.web.catalogue.lists import DRAFTS, ITEMS, ListPart
