@@ -12,7 +12,6 @@ from typing import Any
 
 from benchmarks.gpu_machine import free, peak_gb
 from benchmarks.gpu_models import SHORT, TINY, Row, Rows, Setting, config_of, random_model, random_rows
-from errorbook.adapters.targets import loading
 from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.lean_lora import make_lean
 from errorbook.adapters.trainers.packing import attend_packed, pack
@@ -66,7 +65,7 @@ def change(model: Any, way: str) -> None:
     if way in {"lean", "quick"}:
         make_lean(model)
     if way in {"packed", "quick"}:
-        attend_packed(loading.plain(model))
+        attend_packed(model.get_base_model())
 
 
 def _compute(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[float, Any, Any]:

@@ -90,7 +90,7 @@ def _peft_loop(model: Any, rows: Sequence[TokenRow], size: int) -> Callable[[int
     """What one would write without a library: padded batches, the model's own loss over all logits, AdamW."""
     import torch
 
-    device = loading.plain(model).device
+    device = model.get_base_model().device
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.0, fused=True)
 
@@ -122,7 +122,7 @@ def _errorbook(model: Any, rows: Sequence[TokenRow], size: int) -> Callable[[int
     recipe = TrainSection(rank=32, alpha=64, learning_rate=1e-4, batch_size=size, warmup=0.0, weight_decay=0.0).recipe(
         1
     )
-    quicken(model, loading.plain(model).device.type)
+    quicken(model, model.get_base_model().device.type)
     steps = [list(range(start, start + size)) for start in range(0, len(rows), size)]
     job = Job(
         model=model,
@@ -157,7 +157,7 @@ def unproven(value: str) -> Iterator[None]:
 
 def _operations(model: Any, rows: Sequence[TokenRow]) -> float:
     """Floating-point operations that these rows ask for; see the module's head."""
-    bare = loading.plain(model)
+    bare = model.get_base_model()
     config = bare.config
     head = config.vocab_size * config.hidden_size
     weights = sum(weight.numel() for weight in model.parameters())
