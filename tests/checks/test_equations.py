@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from errorbook.checks.equations import find_equations
+from errorbook.checks.equations import find_equations, find_wrong_equation, remainder_after, side_before
+from errorbook.checks.expressions import parse_expression, tokenize
 
 Read = dict[str, bool]
 """Each equation as it stands in the text, and whether it holds."""
@@ -235,6 +236,103 @@ BRACKETS: list[tuple[str, Read]] = [
     ("2 + 2\n= 5", {"2 + 2\n= 5": False}),
     ("2 + 2\n&= 5\n&= 4", {"2 + 2\n&= 5": False, "5\n&= 4": False}),
 ]
+CARRIED: list[tuple[str, Read]] = [
+    ("1.43 * 7 = 10", {"1.43 * 7 = 10": False}),
+    ("10 / 7 = 1.43\nso\n1.43 * 7 = 10", {"10 / 7 = 1.43": True, "1.43 * 7 = 10": True}),
+    ("<<10/7=1.43>>\n1.43 * 7 = 10", {"10/7=1.43": True, "1.43 * 7 = 10": True}),
+    ("10 / 7 = 1.43\nx = 1.43 * 7\nx = 10", {"10 / 7 = 1.43": True, "x = 10": True}),
+    ("10 / 7 = 1.43\nx = 1.43 * 7\nx = 11", {"10 / 7 = 1.43": True, "x = 11": False}),
+]
+NEARBY: list[tuple[str, Read]] = [
+    ("round\n10 / 3 = 3", {"10 / 3 = 3": True}),
+    ("round" + " " * 194 + "\n10 / 3 = 3", {"10 / 3 = 3": True}),
+    ("round" + " " * 195 + "\n10 / 3 = 3", {"10 / 3 = 3": False}),
+    ("10 / 3 = 3\n" + " " * 294 + "round", {"10 / 3 = 3": True}),
+    ("10 / 3 = 3\n" + " " * 295 + "round", {"10 / 3 = 3": False}),
+    ("round\n<<10/3=3>>", {"10/3=3": True}),
+    ("<<10/3=3>>", {"10/3=3": False}),
+    ("round\nx = 10 / 3\nx = 3", {"x = 3": True}),
+    ("x = 10 / 3\nx = 3", {"x = 3": False}),
+    ("; " + "word " * 57 + "3 * 4 = 13", {"3 * 4 = 13": False}),
+    ("word " * 200 + "3 * 4 = 13", {"3 * 4 = 13": False}),
+    ("3 * 4 = 13" + " " * 19_990, {"3 * 4 = 13": False}),
+    ("3 * 4 = 13" + " " * 19_991, {}),
+    ("3 * 4 = 13" + " " * 19_991 + "\n3 * 4 = 14", {"3 * 4 = 14": False}),
+]
+FOLLOWED: list[tuple[str, Read]] = [
+    ("6 / 4 = 1 and 1/2", {}),
+    ("3 * 4 = 13 and 2", {}),
+    ("3 * 4 = 13, 2", {}),
+    ("3 * 4 = 13 , 2/3", {}),
+    ("3 * 4 = 13 AND 2", {}),
+    ("3 * 4 = 13, x 2", {"3 * 4 = 13": False}),
+    ("3 * 4 = 13; 2", {"3 * 4 = 13": False}),
+    ("3 * 4 = 13,", {"3 * 4 = 13": False}),
+    ("17 / 5 = 3 pens, remainder 2", {"17 / 5 = 3 pens": True}),
+    ("17 / 5 = 3 a remainder 2", {"17 / 5 = 3": True}),
+    ("17 / 5 = 3 a remainder 3", {"17 / 5 = 3": False}),
+    ("17 / 5 = 3, 4 remainder 2", {}),
+    ("17 / 5 = 3 remainder is now 2", {"17 / 5 = 3 remainder": True}),
+    ("17 / 5 = 3 remainder is now again 2", {"17 / 5 = 3 remainder": False}),
+    ("17 / 5 = 3 R 2", {"17 / 5 = 3": True}),
+    ("17 / 5 = 3 r 3", {"17 / 5 = 3": False}),
+    ("17 / 5 = 3 rem. 3", {"17 / 5 = 3 rem": False}),
+    ("17 / 5 = 3 Remainder 2", {"17 / 5 = 3 Remainder": True}),
+    ("17 / 5 = 3 remainder 1/2", {}),
+    ("17 pens / 5 = 3 pens remainder 2 pens", {"17 pens / 5 = 3 pens remainder": True}),
+    ("3 * 4\n= 12", {"3 * 4\n= 12": True}),
+    ("1 + 1 = 2 = 2 = 3", {"1 + 1 = 2": True, "2 = 2": True, "2 = 3": False}),
+    ("3 * 4 = = 12", {}),
+]
+PRECEDED: list[tuple[str, Read]] = [
+    ("= 3 * 4 = 13", {"3 * 4 = 13": False}),
+    ("= -3 + 4 = 2", {"-3 + 4 = 2": False}),
+    ("= - 3 + 4 = 2", {"- 3 + 4 = 2": False}),
+    ("5 = -3 + 8 = 6", {"-3 + 8 = 6": False}),
+    ("Day 1: 3 * 4 = 13", {"3 * 4 = 13": False}),
+    ("3; 4 * 2 = 9", {"4 * 2 = 9": False}),
+    ("x. 4 * 2 = 9", {"4 * 2 = 9": False}),
+    ("1. 4 * 2 = 9", {"4 * 2 = 9": False}),
+    ("5) 3 * 4 = 13", {}),
+    ("half of 3 * 4 = 13", {}),
+    ("OF 3 * 4 = 13", {}),
+    ("the 3 * 4 = 13", {"3 * 4 = 13": False}),
+    ("I 3 * 4 = 13", {}),
+    ("that3 * 4 = 13", {}),
+    ("b - 3 + 4 = 2", {}),
+    ("* -3 + 4 = 2", {}),
+    ("of -3 + 4 = 2", {}),
+    (", -3 + 4 = 2", {"-3 + 4 = 2": False}),
+    ("cost-3 + 4 = 2", {}),
+]
+SHARES: list[tuple[str, Read]] = [
+    ("20% + 5 = 25", {}),
+    ("5 + 20% = 25", {}),
+    ("0 + 20% = 30%", {"0 + 20% = 30%": False}),
+    ("1 + 20% = 1.2", {"1 + 20% = 1.2": True}),
+    ("2 * (50 + 20%) = 120", {}),
+    ("(50 + 20%) * 2 = 120", {}),
+    ("20% * 50 + 5 = 15", {"20% * 50 + 5 = 15": True}),
+    ("20% * 50 + 5 = 16", {"20% * 50 + 5 = 16": False}),
+    ("20% of 50 + 10% of 20 = 12", {"20% of 50 + 10% of 20 = 12": True}),
+    ("20% of 50 + 10% of 20 = 13", {"20% of 50 + 10% of 20 = 13": False}),
+    ("20% * 20% = 4%", {"20% * 20% = 4%": True}),
+    ("20% * 20% = 5%", {"20% * 20% = 5%": False}),
+    ("20% * 20% + 1% = 5%", {"20% * 20% + 1% = 5%": True}),
+    ("(20% + 5%) * 4 = 1", {"(20% + 5%) * 4 = 1": True}),
+    ("(1 - 20%) * 50 = 41", {"(1 - 20%) * 50 = 41": False}),
+    ("20% + 5% * 20% = 21%", {"20% + 5% * 20% = 21%": True}),
+]
+ABOUT: list[tuple[str, Read]] = [
+    ("1000 / 3 ≈ 334", {"1000 / 3 ≈ 334": True}),
+    ("1000 / 3 = 334", {"1000 / 3 = 334": False}),
+    ("1000 * 3 = 3002", {"1000 * 3 = 3002": False}),
+    ("1000 * 3 ≈ 3002.9", {"1000 * 3 ≈ 3002.9": True}),
+    ("1000 * 3 ≈ 3003", {"1000 * 3 ≈ 3003": False}),
+    ("1000 * 3 \\approx 3002", {"1000 * 3 \\approx 3002": True}),
+    ("1000 - 4000 ≈ -3002", {"1000 - 4000 ≈ -3002": True}),
+    ("1000 - 4000 ≈ -3004", {"1000 - 4000 ≈ -3004": False}),
+]
 TABLES = {
     "signs": SIGNS,
     "comments": COMMENTS,
@@ -249,6 +347,12 @@ TABLES = {
     "units": UNITS,
     "notations": NOTATIONS,
     "brackets": BRACKETS,
+    "carried": CARRIED,
+    "nearby": NEARBY,
+    "followed": FOLLOWED,
+    "preceded": PRECEDED,
+    "shares": SHARES,
+    "about": ABOUT,
 }
 
 
@@ -257,3 +361,70 @@ def test_each_form_is_read_as_it_is_meant_or_not_at_all(form: str) -> None:
     found = {text: {equation.text: equation.holds for equation in find_equations(text)} for text, _ in TABLES[form]}
 
     assert found == dict(TABLES[form])
+
+
+def test_the_first_equation_that_does_not_hold_is_shown() -> None:
+    assert find_wrong_equation("1 + 1 = 2\n1 + 2 = 4\n1 + 3 = 5") == "1 + 2 = 4"
+    assert find_wrong_equation("1 + 1 = 2") == ""
+    assert find_wrong_equation("") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("3 * 4 = 12", 0),
+        ("so 3 * 4 = 12", 1),
+        ("-3 + 4 = 1", 1),
+        ("x: (3 + 4) * 2 = 14", 2),
+        ("1/2 * 4 = 2", 0),
+        ("7 = 7", 0),
+        ("5, 7 = 7", 2),
+        ("3 * 4 pens = 12", 0),
+    ],
+)
+def test_the_longest_side_before_an_equals_sign_is_found(text: str, start: int) -> None:
+    line = tokenize(text)
+    place = [token.kind for token in line].index("equals")
+    found = side_before(line, place)
+    assert found is not None
+    assert (found[0], found[1].end) == (start, place)
+
+
+@pytest.mark.parametrize("text", ["= 4", "x = 4", "3 * 4, = 12", "3 * x = 4", "3 + = 4"])
+def test_what_does_not_end_at_the_equals_sign_is_no_side_of_it(text: str) -> None:
+    line = tokenize(text)
+    assert side_before(line, [token.kind for token in line].index("equals")) is None
+
+
+def test_a_side_begins_at_most_sixty_tokens_before_its_equals_sign() -> None:
+    for terms, start in ((1, 0), (30, 0), (31, 2), (40, 20)):
+        line = tokenize(" + ".join("1" * terms) + " = 9")
+        found = side_before(line, 2 * terms - 1)
+        assert found is not None
+        assert (found[0], found[1].end) == (start, 2 * terms - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "remainder"),
+    [
+        ("3 remainder 2", "2"),
+        ("3 Remainder of 2", "2"),
+        ("3 rem 2", "2"),
+        ("3 r 2", "2"),
+        ("3 with a remainder 2", "2"),
+        ("3 pens, remainder 2", "2"),
+        ("3 pens and then a remainder 2", None),
+        ("3, 4 remainder 2", None),
+        ("3 remainder", None),
+        ("3 remainder 1/2", None),
+        ("3 remainder is now 2", "2"),
+        ("3 remainder is now again 2", None),
+        ("3 pens", None),
+    ],
+)
+def test_a_remainder_stands_soon_after_the_result(text: str, remainder: str | None) -> None:
+    line = tokenize(text)
+    right = parse_expression(line, 0)
+    assert right is not None
+    found = remainder_after(line, right)
+    assert (found.text if found else None) == remainder
