@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from errorbook.checks.equations import find_equations, find_wrong_equation, remainder_after, side_before
-from errorbook.checks.expressions import parse_expression, tokenize
+from errorbook.checks.equations import find_equations
 
 Read = dict[str, bool]
 """Each equation as it stands in the text, and whether it holds."""
@@ -84,6 +83,9 @@ LABELS: list[tuple[str, Read]] = [
     ("cost = 3 * 5\ncost = 16, fine", {"cost = 16": False}),
     ("cost 2 = 3 * 5\ncost 2 = 16", {}),
     ("cost = 3 * 5 = 15\ncost = 16", {"3 * 5 = 15": True}),
+    ("cost = 3 * 5\ncost = 16.\\overline{3}", {}),
+    ("cost = 3 * 5\ncost = 16 x = 16", {}),
+    ("cost = 3 * 5\ncost = x = 16", {}),
 ]
 PERCENT: list[tuple[str, Read]] = [
     ("50 + 20% = 60", {}),
@@ -242,6 +244,11 @@ CARRIED: list[tuple[str, Read]] = [
     ("<<10/7=1.43>>\n1.43 * 7 = 10", {"10/7=1.43": True, "1.43 * 7 = 10": True}),
     ("10 / 7 = 1.43\nx = 1.43 * 7\nx = 10", {"10 / 7 = 1.43": True, "x = 10": True}),
     ("10 / 7 = 1.43\nx = 1.43 * 7\nx = 11", {"10 / 7 = 1.43": True, "x = 11": False}),
+    (
+        "10 / 7 = 1.43\n5 + 5 = 1.43 * 7 = 10",
+        {"10 / 7 = 1.43": True, "5 + 5 = 1.43 * 7": True, "1.43 * 7 = 10": True},
+    ),
+    ("10 / 3 = 3, rounded\n" + " " * 250 + "\n20 / 6 = 3", {"10 / 3 = 3": True, "20 / 6 = 3": False}),
 ]
 NEARBY: list[tuple[str, Read]] = [
     ("round\n10 / 3 = 3", {"10 / 3 = 3": True}),
@@ -304,6 +311,10 @@ PRECEDED: list[tuple[str, Read]] = [
     ("of -3 + 4 = 2", {}),
     (", -3 + 4 = 2", {"-3 + 4 = 2": False}),
     ("cost-3 + 4 = 2", {}),
+    ("x, - 3 + 4 = 7", {"3 + 4 = 7": True}),
+    ("x, cost - 3 + 4 = 7", {}),
+    ("- 3 + 4 = 7 =", {"3 + 4 = 7": True}),
+    ("( -3 + 4 = 2)", {}),
 ]
 SHARES: list[tuple[str, Read]] = [
     ("20% + 5 = 25", {}),
@@ -322,6 +333,20 @@ SHARES: list[tuple[str, Read]] = [
     ("(20% + 5%) * 4 = 1", {"(20% + 5%) * 4 = 1": True}),
     ("(1 - 20%) * 50 = 41", {"(1 - 20%) * 50 = 41": False}),
     ("20% + 5% * 20% = 21%", {"20% + 5% * 20% = 21%": True}),
+    ("1 - 20% - 10% = 70%", {"1 - 20% - 10% = 70%": True}),
+    ("1 - 20% - 10% = 80%", {"1 - 20% - 10% = 80%": False}),
+    ("2 / 3 * 100 = 66.7%", {"2 / 3 * 100 = 66.7%": True}),
+    ("2 / 3 = 66.7%", {"2 / 3 = 66.7%": True}),
+    ("2 / 3 = 66.9%", {"2 / 3 = 66.9%": False}),
+    ("10% / 3 = 3.33", {"10% / 3 = 3.33": True}),
+    ("10% / 3 = 3.2%", {"10% / 3 = 3.2%": False}),
+    ("20.5% + 30.2% = 51.3%", {"20.5% + 30.2% = 51.3%": False}),
+    ("2 / 3 ≈ 66%", {"2 / 3 ≈ 66%": True}),
+    ("2 / 3 ≈ 70%", {"2 / 3 ≈ 70%": False}),
+    ("20% of 1000 ≈ 200.1", {"20% of 1000 ≈ 200.1": True}),
+    ("20% of 1000 ≈ 210", {}),
+    ("50% / 20 = 2 remainder 10", {"50% / 20 = 2 remainder": True}),
+    ("50 / 20% = 2 remainder 10", {"50 / 20% = 2 remainder": True}),
 ]
 ABOUT: list[tuple[str, Read]] = [
     ("1000 / 3 ≈ 334", {"1000 / 3 ≈ 334": True}),
@@ -361,70 +386,3 @@ def test_each_form_is_read_as_it_is_meant_or_not_at_all(form: str) -> None:
     found = {text: {equation.text: equation.holds for equation in find_equations(text)} for text, _ in TABLES[form]}
 
     assert found == dict(TABLES[form])
-
-
-def test_the_first_equation_that_does_not_hold_is_shown() -> None:
-    assert find_wrong_equation("1 + 1 = 2\n1 + 2 = 4\n1 + 3 = 5") == "1 + 2 = 4"
-    assert find_wrong_equation("1 + 1 = 2") == ""
-    assert find_wrong_equation("") == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "start"),
-    [
-        ("3 * 4 = 12", 0),
-        ("so 3 * 4 = 12", 1),
-        ("-3 + 4 = 1", 1),
-        ("x: (3 + 4) * 2 = 14", 2),
-        ("1/2 * 4 = 2", 0),
-        ("7 = 7", 0),
-        ("5, 7 = 7", 2),
-        ("3 * 4 pens = 12", 0),
-    ],
-)
-def test_the_longest_side_before_an_equals_sign_is_found(text: str, start: int) -> None:
-    line = tokenize(text)
-    place = [token.kind for token in line].index("equals")
-    found = side_before(line, place)
-    assert found is not None
-    assert (found[0], found[1].end) == (start, place)
-
-
-@pytest.mark.parametrize("text", ["= 4", "x = 4", "3 * 4, = 12", "3 * x = 4", "3 + = 4"])
-def test_what_does_not_end_at_the_equals_sign_is_no_side_of_it(text: str) -> None:
-    line = tokenize(text)
-    assert side_before(line, [token.kind for token in line].index("equals")) is None
-
-
-def test_a_side_begins_at_most_sixty_tokens_before_its_equals_sign() -> None:
-    for terms, start in ((1, 0), (30, 0), (31, 2), (40, 20)):
-        line = tokenize(" + ".join("1" * terms) + " = 9")
-        found = side_before(line, 2 * terms - 1)
-        assert found is not None
-        assert (found[0], found[1].end) == (start, 2 * terms - 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "remainder"),
-    [
-        ("3 remainder 2", "2"),
-        ("3 Remainder of 2", "2"),
-        ("3 rem 2", "2"),
-        ("3 r 2", "2"),
-        ("3 with a remainder 2", "2"),
-        ("3 pens, remainder 2", "2"),
-        ("3 pens and then a remainder 2", None),
-        ("3, 4 remainder 2", None),
-        ("3 remainder", None),
-        ("3 remainder 1/2", None),
-        ("3 remainder is now 2", "2"),
-        ("3 remainder is now again 2", None),
-        ("3 pens", None),
-    ],
-)
-def test_a_remainder_stands_soon_after_the_result(text: str, remainder: str | None) -> None:
-    line = tokenize(text)
-    right = parse_expression(line, 0)
-    assert right is not None
-    found = remainder_after(line, right)
-    assert (found.text if found else None) == remainder

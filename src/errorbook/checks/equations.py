@@ -228,25 +228,27 @@ def _holds(left: Tree, cut: Sequence[Token], right: Parsed, near: str, exact: di
         return _divides(left, right.tree, int(rest.value.value))
     if value == stated:
         return True
-    slack = compute_tolerance(right.tree, near)
-    if about:
-        slack = max(slack, abs(value) / 1000)
+    last_place = compute_tolerance(right.tree, near)
     for known in ({}, exact, exact | find_thirds(left) | find_thirds(right.tree)):
-        for one, other in _readings(left, right.tree, known):
+        for one, other, unit in _readings(left, right.tree, known):
+            slack = max(last_place * unit, abs(one) / 1000 if about else Fraction(0))
             if one == other or abs(one - other) < slack:
                 exact.setdefault(stated, one)
                 return True
+    slack = max(last_place, abs(value) / 1000 if about else Fraction(0))
     return None if is_excused(left, right.tree, value, stated, slack) or _goes_on(cut, right.end) else False
 
 
-def _readings(left: Tree, right: Tree, known: dict[Fraction, Fraction]) -> Iterator[tuple[Fraction, Fraction]]:
-    """The values of both sides, with percent as a number and as a share."""
+def _readings(
+    left: Tree, right: Tree, known: dict[Fraction, Fraction]
+) -> Iterator[tuple[Fraction, Fraction, Fraction]]:
+    """The values of both sides, with percent as a number and as a share, and what 1 of the second side is worth."""
     for scaled in (False, True) if any(number.percent for number in numbers_in(left)) else (False,):
         one = evaluate(left, scaled, known)
         for scaled_too in (False, True) if any(number.percent for number in numbers_in(right)) else (False,):
             other = evaluate(right, scaled_too, known if isinstance(right, Operation) else {})
             if one is not None and other is not None:
-                yield one, other
+                yield one, other, Fraction(1, 100) if scaled_too and _shares(right) else Fraction(1)
 
 
 def _mixes_percent(tree: Tree) -> bool:
