@@ -86,6 +86,9 @@ LABELS: list[tuple[str, Read]] = [
     ("cost = 3 * 5\ncost = 16.\\overline{3}", {}),
     ("cost = 3 * 5\ncost = 16 x = 16", {}),
     ("cost = 3 * 5\ncost = x = 16", {}),
+    ("cost_a = 3 * 5\ncost_a = 16", {"cost_a = 16": False}),
+    ("the cost: all = 3 * 5\nthe cost: all = 16", {}),
+    ("cost = 3 * 5 + x = 15\n3 * 5 = 15 x = 3 * 5 = 16", {"3 * 5 = 16": False}),
 ]
 PERCENT: list[tuple[str, Read]] = [
     ("50 + 20% = 60", {}),

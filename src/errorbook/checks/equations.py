@@ -104,7 +104,7 @@ def _check_line(line: str, cut: Sequence[Token], near: str, exact: dict[Fraction
         start, left = found
         holds = _holds(left.tree, cut, right, near, exact)
         if holds is not None:
-            yield Equation(line[cut[start].start : cut[right.end - 1].end].rstrip(), holds)
+            yield Equation(line[cut[start].start : cut[right.end - 1].end], holds)
 
 
 def _read_label(cut: Sequence[Token]) -> _Said:
