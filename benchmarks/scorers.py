@@ -1,9 +1,10 @@
 """All recorded responses of the reference data through our scorers: agreement with their labels, and speed.
 
-    ERRORBOOK_DATA=/path/to/data python -m benchmarks.scorers [--json]
+    ERRORBOOK_DATA=/path/to/data python -m benchmarks.scorers [--json] [--closing]
 
 Reads the files as `errorbook import --rescore` does. "Published" is the accuracy that came with a file; the time is
-the scorer's alone, in one process.
+the scorer's alone, in one process. --closing checks the rule for unmarked numbers instead: GSM8K's own train solutions
+without their last line, "#### 18", with and without the question beside them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from errorbook import plugins
+from errorbook.adapters.scorers.numeric import Numeric
 from errorbook.errors import PluginError
 from errorbook.importing.book import apply_label, rescore, select_model, tally
 from errorbook.importing.logs.formats import read_log
 from errorbook.interfaces import Scorer, Task
+from errorbook.records import Example
 
 
 class Recorded(NamedTuple):
@@ -69,16 +72,33 @@ def main() -> None:
     """Score every file and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--closing", action="store_true", help="check the rule for numbers without a marker")
     options = parser.parse_args()
     root = os.environ.get("ERRORBOOK_DATA")
     if not root:
         sys.exit("Set ERRORBOOK_DATA to the folder of the reference data.")
+    if options.closing:
+        print(_closing(Path(root) / "gsm8k" / "train.jsonl"))
+        return
     lines = list(_lines(Path(root) / "responses"))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     if options.json:
         print(msgspec.json.format(msgspec.json.encode({"machine": machine, "files": lines}), indent=2).decode())
     else:
         print(f"{_table(lines)}\n\nMachine: {machine}.")
+
+
+def _closing(path: Path) -> str:
+    """How often the number that a solution without its marker closes with is the marked one."""
+    rows = [msgspec.json.decode(line, type=dict[str, str]) for line in path.read_bytes().splitlines()]
+    scorer = Numeric()
+    found = {"with the question": 0, "without it": 0}
+    for row in rows:
+        solution, _, answer = row["answer"].rpartition("####")
+        for kind, question in zip(found, (row["question"], "?"), strict=True):
+            example = Example(id="", task="gsm8k", split="train", question=question, answer=answer.strip())
+            found[kind] += scorer.score(example, solution).verdict == "right"
+    return f"{len(rows)} solutions: " + ", ".join(f"{count} {kind}" for kind, count in found.items())
 
 
 def _lines(root: Path) -> Iterator[Line]:

@@ -108,7 +108,7 @@ HABITS = [
     ("25", "So 25 singers (15 + 10) joined.", "right", "last number"),
     ("80", "So he has 10 days (or 80 hours) left.", "right", "last number"),
     ("6", "Each friend gets 6 apples instead of the planned 9 apples.", "right", "last number"),
-    ("8", "The price is $41.5+$8.3 = $<<41.5+8", "unscorable", "last number"),
+    ("8", "The price is $41.5+$8.3 = $<<41.5+8", "unscorable", "cut off"),
     ("13", "16 - 3 = <<16-3=13>> eggs are left", "right", "last number"),
     # no answer
     ("5", "She has 5 apples. How many he has cannot be determined.", "wrong", "abstains"),
@@ -307,9 +307,9 @@ def of(verdict: str, *lines: int) -> dict[int, str]:
 
 
 GPT3 = {
-    "6b_finetuning": {},
+    "6b_finetuning": of("unscorable", 469),
     "6b_verification": of("unscorable", 633),
-    "175b_finetuning": of("unscorable", 25, 82),
+    "175b_finetuning": of("unscorable", 25, 82, 379),
     "175b_verification": {},
 }
 
@@ -332,9 +332,10 @@ def test_recorded_gpt35_responses_disagree_only_where_adjudicated() -> None:
         for row in rows
     ]
     empty = (265, 273, 432, 490, 511, 801, 1032, 1150, 1208)
+    plans = (59, 80, 118, 192, 762, 852, 1100, 1135, 1215, 1278)
     assert disagreements(cases) == {
         **of("right", 6, 267, 740, 768, 939, 1034),
-        **of("unscorable", *empty, 81, 560, 674, 881, 1207),
+        **of("unscorable", *empty, *plans, 81, 560, 674, 881, 1207),
     }
 
 
@@ -342,8 +343,8 @@ def test_recorded_mistral_responses_disagree_only_where_adjudicated() -> None:
     rows = recorded("mistral-7b-instruct/gsm8k_right.jsonl")
     cases = [(str(row["question"]), gold_of(row["answer"]), str(row["response"]), True) for row in rows]
     abstains = (53, 157, 179, 480, 633, 1112, 1465)
-    other = (189, 556, 619, 812, 888, 907, 1147, 1267, 1300, 1382)
-    assert disagreements(cases) == {**of("wrong", *abstains, *other), **of("unscorable", 1227)}
+    other = (119, 189, 240, 546, 556, 619, 812, 888, 907, 1147, 1267, 1300, 1382)
+    assert disagreements(cases) == {**of("wrong", *abstains, *other), **of("unscorable", 409, 1227)}
 
 
 def test_recorded_multistep_arithmetic_has_the_published_accuracy() -> None:

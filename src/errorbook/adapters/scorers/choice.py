@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from errorbook.adapters.scorers.letters import Options, clean_text, letter, make_options
+from errorbook.adapters.scorers.replies import cut_reply
 from errorbook.adapters.scorers.statements import find_statement
 from errorbook.records import Example, Score, Verdict
 
@@ -32,7 +33,7 @@ class Choice:
         gold = gold_index(example.answer, known)
         if gold is None:
             return Score(verdict="unscorable", method="none", evidence="The gold answer is not one of the options.")
-        found = find_statement(clean_text(text), known)
+        found = find_statement(clean_text(cut_reply(text)), known)
         if found is None:
             return Score(verdict="unscorable", method="none", evidence="The response names no option.")
         if found.refused:

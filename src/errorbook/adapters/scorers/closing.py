@@ -2,9 +2,9 @@ r"""Which number of a text is its answer: the first after a marker (`read_openin
 
 `read_opening` follows a chain of equalities to its end ("3 + 4 = 7" is 7) and refuses what has no one value.
 `read_closing` takes the last number that ends a thought: it leaves out list numbering, the step's number, numbers in an
-aside ("he has $72 left ($144 - $72)", "6 instead of 9") and the circumstances that a closing sentence repeats from the
-question ("Claire eats 7 dozen eggs in 4 weeks" after a question about 4 weeks). It does not know grammar: of
-two answers in one sentence it takes the last.
+aside ("he has $72 left ($144 - $72)", "6 instead of 9") or a reason, denominations ("6 $2 coins"), what the text itself
+rejects, and the circumstances that a closing sentence repeats from the question (see `circumstances`). It does not know
+grammar: of two answers in one sentence it takes the last.
 """
 
 from __future__ import annotations
@@ -12,14 +12,24 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
-from errorbook.adapters.scorers.numbers import Quantity, Reading, find_ordinals, find_readings, normalize_numbers
+from errorbook.adapters.scorers.abstaining import is_rejected
+from errorbook.adapters.scorers.circumstances import (
+    find_circumstances,
+    find_reasons,
+    known_numbers,
+    opens_with_circumstance,
+)
+from errorbook.adapters.scorers.doubles import asked_units, join_doubles, read_unit
+from errorbook.adapters.scorers.numbers import Reading, find_ordinals, find_readings
 
 _WINDOW = 20_000
 _TAIL = 1_000
 _SHOWN = 120
 _BEFORE = 60
 _MOST = 40
+_LAST = 12
 _UNIT = r"(?: ?[a-z%\u00b0/]{1,15})?(?: [a-z%\u00b0/]{1,15})?"
 _OPERATION = re.compile(
     rf"{_UNIT} ?(?:[+*]|\*\*) ?[($]*|{_UNIT} - |\)? ?[-/^x] ?[($]*"
@@ -39,7 +49,6 @@ _EQUALS = re.compile(
 _REMARK = re.compile(r"(?<=\w) ?\([^()0-9=]{1,120}\)")
 _SMALLER = {"hour": "minute", "minute": "second", "foot": "inch", "pound": "ounce", "dollar": "cent", "year": "month"}
 _SMALLER |= {"week": "day", "day": "hour", "month": "week"}
-_PLURAL = {"feet": "foot", "inches": "inch", "hrs": "hour", "hr": "hour", "mins": "minute", "min": "minute"}
 _COMPOUND = re.compile(r"-? ?(?P<unit>[a-z]{2,8}),?(?: and)? ", re.IGNORECASE)
 _NEXT_WORD = re.compile(r"-? ?(?P<unit>[a-z]{2,8})\b", re.IGNORECASE)
 _NUMBERING = re.compile(r"^(?:[#>*-]{1,6} ?)?(?P<n>[0-9]{1,3})[.):](?= \S|\Z)", re.MULTILINE)
@@ -47,30 +56,42 @@ _STEP = re.compile(r"\bstep [0-9]{1,3}\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 _CONCLUSION = re.compile(r"\s*(?:so|therefore|thus|hence|in conclusion|finally)\b", re.IGNORECASE)
 _CONTRAST = re.compile(r"\b(?:instead of|rather than|as opposed to|, not|but not)(?: [a-z]+){0,3} \$?\Z", re.IGNORECASE)
-_CIRCUMSTANCE = re.compile(
-    r"\b(?:in|after|by|for|(?<!total )(?<!sum )of|from|to|with|during|within|over|at|every|each|per|when|if|than|until"
-    r"|using|between|through|before|selling|buying)(?: [a-z'-]+){0,2} \$?\Z",
+_RESTATED = re.compile(
+    r" ?[+*] ?(?:\.\.\.|\u2026) ?[=\u2248] ?[($]*|(?: [a-z'\u2019-]+){1,14} ?[=:] ?[($]*", re.IGNORECASE
+)
+_FOLLOWING = re.compile(r"(?: (?:more|additional|extra|other|of|the|[a-z]{3,15})){1,2}", re.IGNORECASE)
+_RANK_ASKED = re.compile(
+    r"\b(?:what|which) (?:\w+ )?(?:floor|stor(?:y|ey)|place|position|rank|day|week|month|year|grade|row|seat"
+    r"|century|round|lap"
+    r"|page|chapter|level|house|car|stop|station|month|quarter|term|inning|hole|step|attempt|try|number)\b",
+    re.IGNORECASE,
+)
+_PLANNED = re.compile(
+    r"\b(?:we|you|let's|let us)(?: (?:can|must|should|will|would|could|then|simply|just|first|have to|need to"
+    r"|next)){0,3}"
+    r" (?:multiply|divide|add|subtract)\b(?![^\n]{0,600}(?:=|\b(?:is|are|gives?|giving|gets?|equals?|has|have|makes?)\b"
+    r"|\bto (?:get|find|obtain|reach) \$?[0-9]))",
     re.IGNORECASE,
 )
 _BEFORE_REMARK = re.compile(r"[\w.] \((?!or )")
-_ASKED = re.compile(r"\bhow (?:many|much)((?: [a-z'-]+){1,3})", re.IGNORECASE)
-_COORDINATE = re.compile(r"(?:\band|,)(?: [a-z'-]+){0,2} \$?\Z", re.IGNORECASE)
 
 
-def read_opening(place: str, near: int | None = None) -> Reading | None:
+def read_opening(place: str, near: int | None = None, question: str = "") -> Reading | None:
     """The answer in the words after a marker: the first number, or what the equalities that it begins end in.
 
     None if there is no number, or none among the first `near` words. The reading has no quantity if the number
     is only part of an operation, a range, a choice or a list.
     """
     place = _REMARK.sub("", place)
-    found = find_readings(place) or find_ordinals(place)
+    found = join_doubles(place, find_readings(place), question) or find_ordinals(place)
     if not found or (near is not None and len(place[: found[0].start].split()) > near):
         return None
+    if opens_with_circumstance(place, found, question):
+        return read_closing(_SENTENCE_END.split(place, maxsplit=1)[0], question).reading
     answer, complete = found[0], True
     for before, after in pairwise(found):
         link = _link(place, before, after)
-        if link == "equals":
+        if link == "equals" or _RESTATED.fullmatch(place, before.end, after.start):
             answer, complete = after, True
         elif link == "open":
             complete = False
@@ -79,36 +100,74 @@ def read_opening(place: str, near: int | None = None) -> Reading | None:
     return answer if complete else answer._replace(quantity=None)
 
 
-def read_closing(text: str, question: str = "") -> tuple[Reading | None, str]:
-    """The last number of `text` that can be an answer, with the words before it.
+class Closing(NamedTuple):
+    """The number that a text ends in and the words before it.
 
-    The reading is None and the words say why if the text ends in an operation without its result or in a choice;
-    both are empty if it holds no number.
+    No reading and some words: the text ends in an operation without its result, in a choice or, if `rejected`, in
+    saying that its number is not the answer. Both are empty if it holds no number.
     """
+
+    reading: Reading | None = None
+    evidence: str = ""
+    rejected: bool = False
+
+
+def read_closing(text: str, question: str = "") -> Closing:
+    """The last number of `text` that can be an answer, with the words before it."""
     window = text[-_WINDOW:]
     cut = window.find(" ", max(0, len(window) - _TAIL)) + 1 if len(window) > _TAIL else 0
     tail = window[cut:]
     numbered = _numbering(window)
-    return _closing(tail, numbered, cut, question) or _closing(window, numbered, 0, question) or (None, "")
+    return _closing(tail, numbered, cut, question) or _closing(window, numbered, 0, question) or Closing()
 
 
-def _closing(window: str, numbered: set[int], shift: int, question: str) -> tuple[Reading | None, str] | None:
+def _closing(window: str, numbered: set[int], shift: int, question: str) -> Closing | None:
     """`read_closing` for the part of the text from `shift`; None if it holds no number."""
+    found = _candidates(window, numbered, shift, question)
+    since = found[-1].end if found else 0
+    ordinal = _ordinal(window, since)
+    if ordinal and (_CONCLUSION.match(window, _sentence_start(window, ordinal.start)) or _RANK_ASKED.search(question)):
+        return Closing(ordinal, window[: ordinal.end][-_SHOWN:])
+    kept = _without_rejected(window, found)
+    if found and not kept:
+        return Closing(None, window[: found[-1].end][-_SHOWN:], rejected=True)
+    if not kept:
+        return None
+    start = _sentence_start(window, kept[-1].start)
+    last = _answer(window, start, kept, question)
+    answer = kept[last]
+    line = window[start : answer.end][-_SHOWN:]
+    if _PLANNED.search(window, start) or "open" in _links(window, kept, last):
+        return Closing(ordinal, window[: ordinal.end][-_SHOWN:]) if ordinal else Closing(None, line)
+    return Closing(answer, line)
+
+
+def _links(window: str, found: list[Reading], at: int) -> list[str]:
+    """How a number hangs together with the one before it and the one after it."""
+    return [_link(window, found[place], found[place + 1]) for place in (at - 1, at) if 0 <= place < len(found) - 1]
+
+
+def _candidates(window: str, numbered: set[int], shift: int, question: str) -> list[Reading]:
+    """The numbers that may answer: no list number, no number of a step, and no words beside digits."""
     steps = {match.end() for match in _STEP.finditer(window)}
     found = [found for found in find_readings(window) if found.start + shift not in numbered and found.end not in steps]
     digits = [reading for reading in found if any(map(str.isdigit, reading.text))]
-    found = digits or [reading for reading in found if reading.start == 0 or reading.text.lower() != "one"]
-    if ordinal := _ordinal(window, found):
-        return ordinal, window[: ordinal.end][-_SHOWN:]
-    if not found:
-        return None
-    start = max((match.end() for match in _SENTENCE_END.finditer(window, 0, found[-1].start)), default=0)
-    last = _answer(window, start, found, question)
-    answer = found[last]
-    line = window[start : answer.end][-_SHOWN:]
-    if last and _link(window, found[last - 1], answer) == "open":
-        return None, line
-    return answer, line
+    plain = digits or [reading for reading in found if reading.start == 0 or reading.text.lower() != "one"]
+    return [*plain[:-_LAST], *join_doubles(window, plain[-_LAST:], question)]
+
+
+def _without_rejected(window: str, found: list[Reading]) -> list[Reading]:
+    """`found` without last numbers that the text says are not the answer; empty if it takes back its own result."""
+    kept = list(found)
+    while kept and is_rejected(window, kept[-1]):
+        rejected = kept.pop()
+        if kept and kept[-1].quantity == rejected.quantity:
+            return []
+    return kept
+
+
+def _sentence_start(window: str, at: int) -> int:
+    return max((match.end() for match in _SENTENCE_END.finditer(window, 0, at)), default=0)
 
 
 def _link(text: str, before: Reading, after: Reading) -> str:
@@ -144,19 +203,15 @@ def _chosen(before: Reading, after: Reading, unit: str, rest: str) -> str:
 def _compound(gap: str, rest: str) -> bool:
     """Whether "5 hours and 30 minutes" is one quantity in two units."""
     large, small = _COMPOUND.fullmatch(gap), _NEXT_WORD.match(rest)
-    return large is not None and small is not None and _SMALLER.get(_unit(large["unit"])) == _unit(small["unit"])
+    return (
+        large is not None and small is not None and _SMALLER.get(read_unit(large["unit"])) == read_unit(small["unit"])
+    )
 
 
-def _unit(word: str) -> str:
-    word = word.lower()
-    return _PLURAL.get(word, word.removesuffix("s"))
-
-
-def _ordinal(window: str, found: list[Reading]) -> Reading | None:
-    """The "4th" of a concluding sentence that holds no other number: "So, she was hurt in the 4th week"."""
-    since = found[-1].end if found else 0
+def _ordinal(window: str, since: int) -> Reading | None:
+    """The "4th" of a sentence behind all other numbers: "So, she was hurt in the 4th week"."""
     start = max((match.end() for match in _SENTENCE_END.finditer(window, since)), default=0)
-    places = find_ordinals(window[start:]) if _CONCLUSION.match(window, start) else []
+    places = find_ordinals(window[start:]) if start or not since else []
     if not places:
         return None
     return places[-1]._replace(start=places[-1].start + start, end=places[-1].end + start)
@@ -168,42 +223,49 @@ def _answer(window: str, start: int, found: list[Reading], question: str) -> int
     if len(mates) == 1:
         return mates[0]
     inside = _brackets(window, start)
-    spoken = [place for place in mates if not _is_aside(window, found[place], inside)] or mates
-    known = {reading.quantity for reading in find_readings(normalize_numbers(question))}
-    given = _circumstances(window, start, [found[place] for place in spoken], known)
+    reasons = find_reasons(window, found[mates[0]].end, found[mates[-1]].end)
+    asides = [place for place in mates if _is_aside(window, found, place, [*inside, *reasons])]
+    spoken = [place for place in mates if place not in asides] or mates
+    known = known_numbers(question)
+    given = find_circumstances(window, start, [found[place] for place in spoken], known)
     kept = [place for place in spoken if found[place] not in given]
-    if not kept or found[kept[-1]].quantity in known:
-        kept = spoken
+    if not kept or (found[kept[-1]].quantity in known and kept[-1] != spoken[-1]):
+        followed = _asked_for(window, found, spoken, question)
+        kept = kept if set(kept[-1:]) & set(followed) else followed or kept or spoken
     if len(kept) > 1 and _is_first_asked(window, found[kept[-2]], found[kept[-1]], question):
         return kept[-2]
     return kept[-1]
 
 
-def _circumstances(window: str, start: int, spoken: list[Reading], known: set[Quantity | None]) -> list[Reading]:
-    """Numbers that a sentence only repeats from the question: the 3 and the 2 of "18 eggs in 3 days and 2 nights"."""
-    given: list[Reading] = []
-    aside = False
-    for reading in spoken:
-        before = window[max(start, reading.start - _BEFORE) : reading.start]
-        circumstance = _CIRCUMSTANCE.search(before) or window.startswith("-", reading.end)
-        aside = reading.quantity in known and bool(circumstance or (aside and _COORDINATE.search(before)))
-        if aside:
-            given.append(reading)
-    return given
+def _asked_for(window: str, found: list[Reading], spoken: list[int], question: str) -> list[int]:
+    """The numbers that are followed by what the question asks for: the 10 of "50 inches tall after 10 months"."""
+    asked = asked_units(question)
+    return [place for place in spoken if asked & set(_following(window, found[place].end))]
+
+
+def _following(window: str, end: int) -> list[str]:
+    """The nouns, or other words, that follow a number."""
+    words = _FOLLOWING.match(window, end)
+    return [read_unit(word) for word in words[0].split()] if words else []
 
 
 def _is_first_asked(window: str, first: Reading, second: Reading, question: str) -> bool:
     """Whether of two numbers around "or" only the first is in a unit that is asked for: "14 days or 2 weeks"."""
     if not _CHOICE.fullmatch(window, first.end, second.start):
         return False
-    asked = {_unit(word) for words in _ASKED.findall(question) for word in words.split()}
+    asked = asked_units(question)
     units = [_NEXT_WORD.match(window, reading.end) for reading in (first, second)]
-    return [unit is not None and _unit(unit["unit"]) in asked for unit in units] == [True, False]
+    return [unit is not None and read_unit(unit["unit"]) in asked for unit in units] == [True, False]
 
 
-def _is_aside(window: str, reading: Reading, inside: list[tuple[int, int]]) -> bool:
-    bracketed = any(left < reading.start < right for left, right in inside)
-    return bracketed or bool(_CONTRAST.search(window[max(0, reading.start - _BEFORE) : reading.start]))
+def _is_aside(window: str, found: list[Reading], place: int, inside: list[tuple[int, int]]) -> bool:
+    """Whether a number stands in a remark in brackets, in a contrast, or names the things counted before it."""
+    reading = found[place]
+    if any(left < reading.start < right for left, right in inside):
+        return True
+    if place and window[found[place - 1].end : reading.start] == " " and _DENOMINATION.match(window, reading.end):
+        return True
+    return bool(_CONTRAST.search(window[max(0, reading.start - _BEFORE) : reading.start]))
 
 
 def _brackets(window: str, start: int) -> list[tuple[int, int]]:

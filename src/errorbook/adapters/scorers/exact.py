@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from errorbook.adapters.scorers.choice import Choice, gold_index, list_choices
+from errorbook.adapters.scorers.endings import is_cut_off, is_unfinished
 from errorbook.adapters.scorers.letters import clean_text, make_options
 from errorbook.adapters.scorers.markers import find_boxed
 from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.scorers.numeric import extract
+from errorbook.adapters.scorers.replies import cut_reply
 from errorbook.adapters.scorers.statements import cut_relevant
 from errorbook.adapters.scorers.words import words
 from errorbook.records import Example, Score, Verdict
@@ -37,6 +39,9 @@ _TAIL = re.compile(r"(?:</answer>.*|\$)[.\s]*\Z|\A\$+")
 _REACH = 2000
 _MOST = 50
 _LONG = 40
+_SENTENCE = 12
+_FEW = 1
+_WORKING = re.compile(r"[<>=\[\](){}0-9]|:\s")
 _SHOWN = 160
 
 
@@ -65,7 +70,7 @@ class Exact:
         """Judge one response; `unscorable` if no answer can be read in it."""
         if gold_index(example.answer, make_options(list_choices(example))) is not None:
             return Choice().score(example, text)
-        gold, plain = example.answer.strip(), clean_text(cut_relevant(text))
+        gold, plain = example.answer.strip(), clean_text(cut_relevant(cut_reply(text)))
         if not words(gold):
             return _signs(gold, plain)
         if pair := next((pair for pair in _PAIRS if gold.casefold() in pair), None):
@@ -116,9 +121,23 @@ def _words(gold: str, text: str) -> Score:
             if words(form) == wanted:
                 return _score("right", form, place)
     said = [place for place in places if words(place.line)]
-    if not said or (not said[-1].announced and len(words(said[-1].line)) > len(wanted) + _LONG):
+    if not said or not (said[-1].announced or _is_answer(said[-1].line, text, len(wanted))):
         return Score(verdict="unscorable", method="none", evidence="The response announces no answer.")
     return _score("wrong", said[-1].line, said[-1])
+
+
+def _is_answer(last: str, text: str, size: int) -> bool:
+    """Whether the last line of a response that announces nothing is an answer of about `size` words, if a wrong one.
+
+    The only line may be a sentence. Behind others it is the bare answer or a plain sentence with it: a line of working
+    ("we now have: (1) barn < (4) dot"), or one that stops in the middle, answers nothing.
+    """
+    said = len(words(last))
+    if text.strip() == last:
+        return said <= size + _LONG and (said <= size or not is_cut_off(text))
+    if is_unfinished(text) and said > size:
+        return False
+    return said <= size + _FEW or (said <= size + _SENTENCE and not _WORKING.search(last))
 
 
 def _number(gold: str, text: str) -> Score:
@@ -127,7 +146,8 @@ def _number(gold: str, text: str) -> Score:
     for place in _places(text):
         line = place.line[:_SHOWN]
         found = extract(f"Answer: {line}").quantity if place.announced else read_quantity(line)
-        if found is not None and (place.announced or (line == place.line and len(words(line)) <= 4)):
+        short = line == place.line and len(words(line)) <= 4 and not (place.method == "last line" and is_cut_off(text))
+        if found is not None and (place.announced or short):
             return _score("right" if found == wanted else "wrong", place.line, place)
     return Score(verdict="unscorable", method="none", evidence="No number is announced.")
 
@@ -143,7 +163,7 @@ def _either(gold: str, pair: tuple[str, str], text: str) -> Score:
         if place.announced and (word := _only(_CUTS[0].split(place.line, maxsplit=1)[0], pair)):
             return _score("right" if word == gold else "wrong", word, place)
     last = re.split(r"(?<=[.!?])\s+", text.rstrip())[-1]
-    if last.endswith((".", "!")) and (word := _only(last, pair)):
+    if last.endswith((".", "!")) and "=" not in last and (word := _only(last, pair)):
         return _score("right" if word == gold else "wrong", word, AnswerPlace("last sentence", last))
     return Score(verdict="unscorable", method="none", evidence=f"Neither {pair[0]} nor {pair[1]} is announced.")
 

@@ -17,7 +17,8 @@ from errorbook.adapters.scorers.words import words
 
 ITEM = (
     r"(?P<word>\b(?:options?|choices?|letters?|alternatives?|statements?|answers?|situations?|scenarios?|methods?) )?"
-    r"(?P<open>[\"'\u201c\u2018(\[{<]{0,4})(?<![\w'\u2019.+^_/\\-])(?P<letter>[A-Za-z])(?P<close>[\"'\u201d\u2019)\]}>]{0,4})"
+    r"(?P<open>[\"'\u201c\u2018(\[{<]{0,4})(?<![\w'\u2019.+^_/\\-])(?P<letter>[A-Za-z])(?P<close>[\"'\u201d\u2019)"
+    r"\]}>]{0,4})"
     r"(?P<dot>[.:](?![\w=]))?(?![\w+^_*=(\[\\-]|['\u2019]\w)"
 )
 _ITEM = re.compile(ITEM, re.IGNORECASE)
@@ -36,6 +37,7 @@ _GOES_ON = re.compile(
 _ENDS = re.compile(r"\s*(?:[,;.!?)\]}]|\Z|\n)")
 _LATEX = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf|textsf|bf|rm) ?\{ ?([^{}]{0,200}?) ?\}")
 _MATH = re.compile(r"\$\$? ?([(\[]?[A-Za-z][)\]]?\.?) ?\$\$?|\\[(\[] ?([(\[]?[A-Za-z][)\]]?\.?) ?\\[)\]]")
+_PLACEHOLDER = re.compile(r"(?<=[:=] )\$([A-Z])(?![\w$])")
 _ARTICLE = frozenset({"a", "an", "the"})
 _FILLER = frozenset({"both", "and", "or", "option", "options", "only", "either", "neither", "nor"})
 _ALL = re.compile(r"\ball (?:of )?(?:the|these|of|them|above)\b", re.IGNORECASE)
@@ -92,7 +94,7 @@ def _with_signs(text: str) -> tuple[str, ...]:
 def clean_text(text: str) -> str:
     r"""`text` without Markdown emphasis and without the LaTeX around words and single letters."""
     if "\\" in text or "$" in text:
-        text = _LATEX.sub(r"\1", text)
+        text = _PLACEHOLDER.sub(r"\1", _LATEX.sub(r"\1", text))
         text = _MATH.sub(lambda match: match[1] or match[2], text)
     return tidy(text)
 

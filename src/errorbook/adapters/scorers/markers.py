@@ -24,6 +24,10 @@ _MARKER = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _NEXT_QUESTION = re.compile(r"^(?:#+ ?)?(?:Q|Question|Problem|Human|User|Instruction)(?: [0-9]{1,3})? ?:", re.MULTILINE)
+_SHORT_ANSWER = re.compile(
+    r"\s*(?P<said>\S[^\n]{0,40})\n\s*\n(?:#+ ?)?(?:Passage|Context|Article|Text|Q|Question|Problem"
+    r"|Exercise)(?: [0-9]{1,3})? ?:"
+)
 _BOXED = re.compile(r"\\(?:boxed|fbox) ?\{")
 _REACH = 400
 _MOST = 50
@@ -39,6 +43,9 @@ def tidy(text: str) -> str:
 
 def cut_next_question(text: str) -> str:
     """`text` up to where a model that has given its answer goes on to ask itself the next question."""
+    short = _SHORT_ANSWER.match(text)
+    if short and any(map(str.isdigit, short["said"])) and not _NEXT_QUESTION.match(short["said"]):
+        return short["said"]
     for question in _NEXT_QUESTION.finditer(text):
         before = text[: question.start()]
         if _MARKER.search(before) or _BOXED.search(before):

@@ -28,13 +28,15 @@ _CURRENCY = r"(?:US\$|[$\u20ac\u00a3\u00a5\u20b9]|\b(?:USD|EUR|GBP|INR|Rs\.?))"
 _SIGN = r"(?<![\w)\]}%.])(?<![0-9)%] )[-+]"
 _RUN = r"(?:[0-9]+(?:[.,:][0-9]+)*|(?<![0-9])\.[0-9]+)"
 _DIGITS = re.compile(
+    r"(?=[-+.0-9$\u20ac\u00a3\u00a5\u20b9UEGIR])"  # what a number can begin with: this alone makes the search quick
     rf"(?P<sign>{_SIGN})?(?:(?P<money>{_CURRENCY}) ?(?P<inner>[-+])?)?(?P<run>{_RUN})"
     r"(?:[eE](?P<exp>[-+]?[0-9]{1,4})(?!\w)| ?[x\u00d7*] ?10 ?\^ ?[{(]?(?P<pow>[-+]?[0-9]{1,4})[})]?)?"
     rf"(?:(?: and)? (?P<top>[0-9]{{1,9}})/(?P<bottom>[0-9]{{1,9}})(?![\w/])| ?/ ?(?P<under>{_RUN}))?"
 )
 _SMALLS = "|".join(sorted(_SMALL, key=len, reverse=True))
 _WORDS = re.compile(
-    rf"(?<![\w-])(?P<words>(?:{_SMALLS})\b(?:(?:[ -]| and )(?:{_SMALLS}|hundred|thousand)\b)*)(?! of the\b)",
+    rf"(?<![\w-])(?=[eFfNnOoSsTtZzE])(?P<words>(?:{_SMALLS})\b(?:(?:[ -]| and )(?:{_SMALLS}|hundred"
+    rf"|thousand)\b)*)(?! of the\b)",
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(r"\bnegative \Z|(?:^|[^\w)%] ?|\b(?:is|was|equals|to) )(?P<minus>minus \Z)", re.IGNORECASE)
@@ -57,6 +59,7 @@ _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
 
 _LATEX = [
+    (re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])(?![0-9])"), r" \1/\2 "),
     (re.compile(r"\\[dt]?frac ?\{([^{}]{1,60})\} ?\{([^{}]{1,60})\}"), r" \1/\2 "),
     (re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]{0,60})\}"), r" \1 "),
     (re.compile(r"\^ ?\{? ?\\circ ?\}?"), " degrees "),
@@ -75,11 +78,13 @@ _SPACED = re.compile(
 )
 _MAYBE_SPACED = re.compile(r"[0-9] [0-9]{3}(?![0-9])")
 _THIN_SPACE = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3})")
+_APOSTROPHE = re.compile(r"(?<=[0-9])['\u2019](?=[0-9]{3}(?![0-9]))")
+_RAISED = re.compile("[\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
+_LOWERED = str.maketrans("\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "+-0123456789")
 _TYPOGRAPHIC = str.maketrans(
     {"\u2212": "-", "\u2013": "-", "\ufe63": "-", "\uff0d": "-", "\u2044": "/", "\u00f7": "/", "\uff04": "$"}
     | {"\u066c": ",", "\uff0c": ",", "\uff0e": ".", "\uff05": "%", "\u00d7": "*", "\u00b7": "*"}
     | {"\u00bd": " 1/2", "\u00bc": " 1/4", "\u00be": " 3/4", "\u2153": " 1/3", "\u2154": " 2/3"}
-    | {power: f"^{digit}" for digit, power in enumerate("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")}
 )
 
 
@@ -93,7 +98,8 @@ class Quantity(NamedTuple):
 class Reading(NamedTuple):
     """One number found in a text, at text[start:end]; `quantity` is None if it can be read in two ways.
 
-    `scale` is what "million" and its kin multiplied it by; `percent` whether a percent sign followed (not applied).
+    `scale` is what "million" and its kin multiplied it by; `percent` whether a percent sign followed (not applied);
+    `also` the same amount in another unit, if the text gives it so, too.
     """
 
     quantity: Quantity | None
@@ -102,6 +108,7 @@ class Reading(NamedTuple):
     end: int
     scale: int = 1
     percent: bool = False
+    also: tuple[Quantity, ...] = ()
 
 
 def normalize_numbers(text: str) -> str:
@@ -109,8 +116,10 @@ def normalize_numbers(text: str) -> str:
     if "<<" in text:
         text = _UNFINISHED.sub("", _ANNOTATION.sub(_result, text))
     if not text.isascii():
-        text = _THIN_SPACE.sub("", text).translate(_TYPOGRAPHIC)
+        text = _RAISED.sub(lambda power: f"^{power[0].translate(_LOWERED)}", _THIN_SPACE.sub("", text))
+        text = text.translate(_TYPOGRAPHIC)
         text = "".join(_digit(letter) for letter in text)
+    text = _APOSTROPHE.sub(",", text)
     if "\\" in text or "{,}" in text:
         for pattern, replacement in _LATEX:
             text = pattern.sub(replacement, text)

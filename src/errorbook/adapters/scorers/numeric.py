@@ -4,7 +4,8 @@ Where the number is looked for, first match wins:
 
 1. `marker`: after the last "Answer:", "#### ", "the answer is" or "<answer>" (see `markers`);
 2. `find_boxed`: in the last \boxed{...};
-3. `last number`: the last number of the response that can be an answer (see `read_closing`).
+3. `abstains`: the response ends by saying that no answer can be given, or rejects the number that it found;
+4. `last number`: the last number of the response that can be an answer (see `read_closing`).
 
 A number that stands directly after its marker goes before one in a clause behind it. If only an unfinished step
 follows a marker ("Answer: 30 - 2"), the text from there to the next marker is read like a response of its own. A
@@ -26,34 +27,25 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from errorbook.adapters.scorers import symbolic
-from errorbook.adapters.scorers.closing import read_closing, read_opening
+from errorbook.adapters.scorers.abstaining import find_abstention, find_decline
+from errorbook.adapters.scorers.closing import Closing, read_closing, read_opening
+from errorbook.adapters.scorers.endings import is_cut_off
 from errorbook.adapters.scorers.markers import cut_next_question, find_boxed, find_marked, find_regions, tidy
-from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, find_readings, normalize_numbers, read_single
+from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, normalize_numbers, read_single
+from errorbook.adapters.scorers.replies import cut_reply
 from errorbook.records import Example, Score, Verdict
 
 _SHOWN = 120
-_ENDING = 400
 _NEAR = 6
-_SENTENCE = re.compile(r"[.!?]\s|\n")
 _NONE = {"none", "n/a", "no answer", "unknown", "undetermined", "cannot be determined"}
 _ASKED_SCALE = re.compile(
     rf"\b(?:how many|how much|in|number of)\b[^.?]{{0,40}}?\b({'|'.join(SCALES)})s?\b", re.IGNORECASE
 )
-_UNABLE = r"\b(?:cannot|can ?not|can't|could not|couldn't|unable to|(?:im|not )possible to)"
-_ABSTAINS = re.compile(
-    rf"{_UNABLE}(?: (?:be|accurately|exactly|directly|definitively|precisely|really|even)){{0,2}}"
-    r" (?:determined?|calculated?|computed?)\b"
-    r"|\b(?:not|n't)(?: (?:have|given|provided?|with|is|there|us)){0,3} (?:enough|sufficient) information"
-    r"|\binsufficient information",
-    re.IGNORECASE,
+_PART_AFTER = re.compile(
+    r"[})]* ?(?:[-+*] ?)?(?:\\(?:sqrt|pi|binom)\b|[\u221a\u03c0])|[})]*!(?=[\s}$.]|\Z)|[xyzn](?![\w-])|_\{?[0-9]"
 )
-_DECLINES = re.compile(
-    rf"{_ABSTAINS.pattern}"
-    rf"|{_UNABLE}(?: be)? (?:answer(?:ed)?|known?|solved?|say|tell|find|found)\b"
-    r"|\b(?:not|n't)(?: \w+){0,2}? (?:provided?|specif(?:y|ied)|mention(?:ed)?|known?|stated?|given)\b"
-    r"|\bmissing (?:necessary )?information|\bno way to\b|\bnone\b|\bunknown\b",
-    re.IGNORECASE,
-)
+_PART_BEFORE = re.compile(r"(?:\\pm|\u00b1|\\binom ?\{|\\sqrt ?\{?|\u221a|\b[a-z] ?[<>\u2264\u2265]=?) ?\$?\Z")
+_PAIR = re.compile(r" ?, ?-?[0-9.]+ ?\)")
 
 
 class Numeric:
@@ -109,47 +101,57 @@ def extract(text: str, question: str = "") -> Extraction:
 
     `question` tells the numbers that a closing sentence only repeats from the one that answers.
     """
-    clean = cut_next_question(tidy(normalize_numbers(text)))
+    clean = _clean(text)
     places, boxes = list(find_regions(clean)), list(find_boxed(clean))
     if places or boxes:
         return _announced(places, boxes, question)
-    if says := _last_word(clean):
+    if says := find_abstention(clean):
         return Extraction(None, "abstains", says)
-    reading, evidence = read_closing(clean, question)
-    if not evidence:
-        return Extraction(None, "none", "The response holds no number.")
-    return _found(reading, "last number", evidence)
+    if is_cut_off(clean):
+        return Extraction(None, "cut off", f"The response is cut off: {clean.rstrip()[-_SHOWN:]}")
+    return _found(read_closing(clean, question), "last number", "The response holds no number.")
+
+
+def _clean(text: str) -> str:
+    return cut_next_question(tidy(normalize_numbers(cut_reply(text))))
 
 
 def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -> Extraction:
     """The number at a marker or in a box, with the regions that follow the markers as a second chance."""
     for place, region in places:
-        reading = read_opening(place, _NEAR)
+        reading = read_opening(place, _NEAR, question)
         if reading is not None and reading.quantity is None:
-            later, evidence = read_closing(region.partition(place)[2], question)
-            return _found(later, "marker", evidence or place)
+            return _found(read_closing(region.partition(place)[2], question), "marker", place)
         if reading is not None:
-            return Extraction(reading, "marker", place[:_SHOWN])
+            expression = _is_expression(place, reading)
+            return Extraction(None if expression else reading, "marker", place[:_SHOWN])
     for box in boxes:
         if (reading := read_opening(box)) is not None:
-            return _found(reading, "boxed", box)
+            if _is_expression(box, reading):
+                return Extraction(None, "boxed", f"Not one number: {box[:_SHOWN]}")
+            return _found(Closing(reading, box), "boxed", box)
     for _, region in places:
-        reading, evidence = read_closing(region, question)
-        if evidence:
-            return _found(reading, "marker", evidence)
+        closing = read_closing(region, question)
+        if closing.evidence:
+            return _found(closing, "marker", closing.evidence)
     method = "marker" if places else "boxed"
     return Extraction(None, method, "An answer is announced but none can be read.")
 
 
-def _last_word(clean: str) -> str:
-    """The sentence in which the response says that no answer can be given, if no number comes after it."""
-    for says in reversed(list(_ABSTAINS.finditer(clean, max(0, len(clean) - _ENDING)))):
-        rest = _SENTENCE.split(clean[says.start() :], maxsplit=1)
-        return rest[0] if len(rest) == 1 or not find_readings(rest[1]) else ""
-    return ""
+def _is_expression(place: str, number: Reading) -> bool:
+    r"""Whether a number that is announced is only a part of what is: "4\sqrt{2}", "\pm 5", "3x", "x > 4", "(4, 5)"."""
+    before, after = place[: number.start], place[number.end :]
+    return bool(_PART_AFTER.match(after) or _PART_BEFORE.search(before)) or (
+        before.rstrip(" $") == "(" and _PAIR.match(after) is not None
+    )
 
 
-def _found(reading: Reading | None, method: str, evidence: str) -> Extraction:
+def _found(closing: Closing, method: str, otherwise: str) -> Extraction:
+    reading, evidence = closing.reading, closing.evidence or otherwise
+    if closing.rejected:
+        return Extraction(None, "abstains", evidence[-_SHOWN:])
+    if not closing.evidence and method == "last number":
+        return Extraction(None, "none", otherwise)
     if reading is None or reading.quantity is None:
         return Extraction(None, method, f"Not one number: {evidence[-_SHOWN:]}")
     return Extraction(reading, method, evidence[-_SHOWN:])
@@ -160,6 +162,8 @@ def _equal(gold: Reading, given: Reading, question: str) -> bool:
     left, right = gold.quantity, given.quantity
     if left is None or right is None or left == right:
         return left is not None and left == right
+    if left in given.also:
+        return True
     if left.remainder or right.remainder:
         return False
     if gold.percent != given.percent:
@@ -171,15 +175,15 @@ def _equal(gold: Reading, given: Reading, question: str) -> bool:
 
 def _abstention(text: str, question: str) -> Score:
     """Judge a response to a question that has no answer: right if it says so, wrong if it gives a number."""
-    clean = cut_next_question(tidy(normalize_numbers(text)))
+    clean = _clean(text)
     for place in (*find_marked(clean), *find_boxed(clean)):
         if place.strip(" .*$").lower() in _NONE:
             return Score(verdict="right", extracted="None", method="marker", evidence=place[:_SHOWN])
     found = extract(text, question)
-    says = _DECLINES.search(clean[-_ENDING:])
+    says = found.evidence if found.method == "abstains" else find_decline(clean)
     announced = found.method in {"marker", "boxed"}
     if found.reading is not None and (announced or not says):
         return Score(verdict="wrong", extracted=found.reading.text, method=found.method, evidence=found.evidence)
     if says:
-        return Score(verdict="right", extracted="None", method="abstains", evidence=says[0])
+        return Score(verdict="right", extracted="None", method="abstains", evidence=says)
     return Score(verdict="unscorable", method=found.method, evidence=found.evidence)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from errorbook.adapters.scorers.endings import is_unfinished, is_waiting, last_piece
 from errorbook.adapters.scorers.letters import (
     ITEM,
     Options,
@@ -33,11 +34,15 @@ _ANNOUNCED = re.compile(
     r"|\b(?:I|we)(?: would| will|'d|'ll| must| should)? (?:choose|select|pick|go with|answer|suggest|guess|say)\b:?",
     re.IGNORECASE,
 )
+_LIKELY = r"likely|probable|plausible|reasonable|fitting|appropriate|suitable|accurate|logical"
 _PRAISE = re.compile(
-    r"(?P<verb>,? (?:is|are|was|would be|would also be|can be considered|must be|should be|seems|appears|could be))\b"
+    r"(?P<verb>,? (?:is|are|was|would be|would also be|can be considered|must be|should be|seems|appears|could be"
+    r"|might be"
+    r"|may be))\b"
     r"(?: (?:also|likely|probably|therefore|thus|indeed|definitely|clearly|generally|considered|be|to)){0,4} "
-    rf"(?P<not>not |n't )?(?:the |a |our |my )?"
-    rf"(?:(?P<thing>{_GOOD} (?:and \w+ \w+ )?{_THING})\b|(?:correct|right|answer)\b)",
+    rf"(?P<not>not |n't )?(?:the |a |an |our |my )?"
+    rf"(?:(?P<thing>{_GOOD} (?:and \w+ \w+ )?{_THING})\b|(?:correct|right|answer)\b"
+    rf"|(?P<best>(?:more|most|best) (?:{_LIKELY})|best (?:guess|bet|fit|match|choice)|safest\b))",
     re.IGNORECASE,
 )
 _VERB = re.compile(
@@ -51,7 +56,15 @@ _DENIAL = re.compile(r"\b(?:not|no|never|cannot|neither|nor)\b|n't\b", re.IGNORE
 _CLAUSE = re.compile(r"[.!?;]\s|\b(?:is|are|not|because|while|but)\b")
 _OPTION = re.compile(r"option|choice|answer|letter|alternative", re.IGNORECASE)
 _START = re.compile(r"\W*(?:(?:therefore|thus|hence|so|and|then|only|that|clearly)\b\W*)*", re.IGNORECASE)
-_NONE_OF = re.compile(r"\b(?:none|neither|no one) (?:of )?(?:the |these )?(?:\w+ )?\Z", re.IGNORECASE)
+_NONE_OF = re.compile(r"\b(?:none|neither|no one) (?:of )?(?:the |these )?(?:\w+ ){0,4}[(:]{0,2} ?\Z", re.IGNORECASE)
+_IF = re.compile(r"\b(?:if|unless|suppos(?:e|ing)|assuming|in case|otherwise|in that case|were|had)\b", re.IGNORECASE)
+_WOULD = re.compile(r"\b(?:would|could|might)\b", re.IGNORECASE)
+_LETTER_LAST = re.compile(r"(?:\(|\b(?:option|choice|is) )[A-Z]\)?\Z")
+_STEP = re.compile(r"^\(?[0-9]{1,2}[.)] [^\n]*\n?", re.MULTILINE)
+_NOT_OFFERED = re.compile(
+    r"[\s\"':*]*(?:(?P<word>option|choice|letter) )?(?:(?P<open>[(\[])(?P<inside>[A-Z])[)\]]"
+    r"|(?P<bare>[A-HJ])(?=[.,;!)}]{0,3}\$?\s*(?:\Z|\n)))"
+)
 _HYPOTHETICAL = re.compile(
     r"\b(?:if|whether|why|unless|suppose|assuming|wrong|incorrect|might think|may think|not the|isn't the|not an"
     r"|another|reason for this|for this|each|that the)\b[^.\n,;]{0,25}\Z"
@@ -67,8 +80,9 @@ _NONE = re.compile(
 _NO_OPTION = re.compile(
     r"\bnone of (?:the|these|those|them|your)\b(?: \w+)? ?(?:options?|choices?|answers?|above|alternatives|statements)?"
     r"|\b(?:options?|choices?|answers?)\b[^.\n]{0,60} (?:do(?:es)? not|don't|doesn't) (?:include|match|contain)"
-    r"|\b(?:no|not) [^.\n]{0,60}\b(?:among|in|from|listed in) the (?:given |provided |listed |available |answer )*"
-    r"(?:options|choices)",
+    r"|\b(?:no|not)(?! (?:known|clear|possible|able|enough|sufficient|sure))(?:(?!determin|decid|tell\b"
+    r"|certain)[^.\n]){0,60}"
+    r"\b(?:among|in|from|listed in) the (?:given |provided |listed |available |answer )*(?:options|choices)",
     re.IGNORECASE,
 )
 _HEAD = re.compile(rf"\s*{ITEM}", re.IGNORECASE)
@@ -114,15 +128,30 @@ class Statement(NamedTuple):
 def find_statement(text: str, known: Options) -> Statement | None:
     """The last of a cleaned response's plainest statements; None if it commits itself to nothing."""
     text = cut_relevant(text)
-    for find in (_announced, _opening):
+    for find in (_announced, _opening, _not_offered):
         if found := find(text, known):
             return found
-    if _undecided(text, known):
-        return _no_option(text, known)
-    for find in (_predicated, _by_mention, _by_text, _no_option):
-        if found := find(text, known):
-            return found
-    return None
+    return _no_option(text, known) if _undecided(text, known) else _settled(text, known)
+
+
+def _settled(text: str, known: Options) -> Statement | None:
+    """What a response comes to that announces nothing, unless it is cut off before it comes to anything."""
+    if found := _predicated(text, known):
+        return found
+    if is_unfinished(text) and (is_waiting(text) or not _ends_with_option(last_piece(text), known)):
+        return None
+    return _by_mention(text, known) or _by_text(text, known) or _no_option(text, known)
+
+
+def _not_offered(text: str, known: Options) -> Statement | None:
+    """A short response that is a letter which no option has."""
+    return Statement(None, "announced", text) if len(text) < _SHOWN and _names_no_option(text, known) else None
+
+
+def _ends_with_option(piece: str, known: Options) -> bool:
+    """Whether a last piece without a full stop is an answer all the same, because an option ends it."""
+    said = known.read(piece)
+    return any(option and said[-len(option) :] == option for option in known.words) or bool(_LETTER_LAST.search(piece))
 
 
 def _undecided(text: str, known: Options) -> bool:
@@ -147,10 +176,10 @@ def _forward(text: str, known: Options) -> Iterator[tuple[int, Statement]]:
     """What follows "the answer is" and its kin."""
     for marker in list(_ANNOUNCED.finditer(text))[-_MOST:]:
         place = text[marker.end() : marker.end() + 600]
-        if _HYPOTHETICAL.search(text[max(0, marker.start() - 60) : marker.start()]):
+        if _is_hypothetical(text, marker.start(), marker[0]):
             continue
         seen = read_named(place, known)
-        if seen is None and _NONE.match(place):
+        if seen is None and (_NONE.match(place) or _names_no_option(place, known)):
             yield marker.start(), Statement(None, "announced", _line(text, marker.start()))
         elif seen is None and not _NEGATED.match(place):
             sentence = _SENTENCE.split(place.strip(), maxsplit=1)[0]
@@ -159,6 +188,20 @@ def _forward(text: str, known: Options) -> Iterator[tuple[int, Statement]]:
                 yield marker.start(), Statement(inside[0], "announced text", _line(text, marker.start()))
         elif seen is not None and not _TAKEN_BACK.match(place, seen.end):
             yield marker.start(), _judge(text, marker.start(), (place[seen.end :], seen.indices), known)
+
+
+def _is_hypothetical(text: str, at: int, said: str) -> bool:
+    """Whether what is said at a place holds only under a condition: "if it were wrong, the answer would be"."""
+    if _HYPOTHETICAL.search(text[max(0, at - 60) : at]):
+        return True
+    sentence = _SENTENCE.split(text[max(0, at - _REACH) : at])[-1]
+    return bool(_WOULD.search(said) and _IF.search(sentence))
+
+
+def _names_no_option(place: str, known: Options) -> bool:
+    """Whether a letter is announced that no option has: "(G)" of two options, or "E" of four; not an x or a Z."""
+    said = _NOT_OFFERED.match(place)
+    return said is not None and len(known.texts) > 0 and known.place(said["inside"] or said["bare"]) is None
 
 
 def _judge(text: str, at: int, read: tuple[str, tuple[int, ...]], known: Options) -> Statement:
@@ -175,9 +218,9 @@ def _praised(text: str, known: Options) -> Iterator[tuple[int, Statement]]:
     """What is called the answer, as in "option B is the correct answer" and "Paris is the right choice"."""
     for praise in list(_PRAISE.finditer(text))[-_MOST:]:
         subject = _SENTENCE.split(text[max(0, praise.start() - _REACH) : praise.start()])[-1]
-        if praise["not"] or _HYPOTHETICAL.search(subject):
+        if praise["not"] or _is_hypothetical(text, praise.start(), praise["verb"]):
             continue
-        if found := _subject(subject, known, bool(praise["thing"])):
+        if found := _subject(subject, known, bool(praise["thing"] or praise["best"])):
             yield praise.start(), found._replace(evidence=_line(text, praise.start() - len(subject)))
 
 
@@ -294,7 +337,12 @@ def _one_of(text: str, found: list[tuple[int, int]], method: str) -> Statement |
 
 
 def _by_text(text: str, known: Options) -> Statement | None:
-    """The option whose text the conclusion or the first sentence gives, or the only one that the response contains."""
+    """The option whose text the conclusion or the first sentence gives, or the only one that the response contains.
+
+    Numbered steps ("(1) The owl is the leftmost") copy premises and tell what is so in between; they conclude nothing.
+    """
+    if len(_STEP.findall(text)) > 1:
+        text = _STEP.sub("", text)
     spans = list(_deciding(text))
     for start, end in spans:
         if (option := _said_to_be(text, start, end, known)) is not None:
