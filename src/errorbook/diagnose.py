@@ -97,6 +97,10 @@ def diagnose(
             if result.first_wrong_step not in mistake.response.text:
                 invented = result.first_wrong_step[:60]
                 reason = f"the quoted step is not in the response: {invented!r}"
-                yield mistake, Failure(subject=mistake.response.hash, stage="diagnose", reason=reason), call
+                yield (
+                    mistake,
+                    Failure(subject=mistake.response.hash, stage="diagnose", reason=reason, cause="unread"),
+                    call,
+                )
                 continue
         yield mistake, result, call

@@ -6,6 +6,7 @@
     |   +-- DataError        a dataset
     |   +-- PluginError      a plugin that is unknown, doubled or broken
     |   +-- ModelError       a model folder or name, or a missing runtime
+    |   +-- OutageError      a stage without usable answers: no result, and the same command asks again
     |   +-- LedgerError      a ledger that is not this run's, is busy, or cannot be written
     |   |-- BudgetError      a cap that would be overshot, or a price that is not known
     |   `-- UnjudgedError    what judges responses failed, which says nothing about the responses
@@ -39,6 +40,10 @@ class PluginError(UserError):
 
 class ModelError(UserError):
     """A model cannot be found or loaded."""
+
+
+class OutageError(UserError):
+    """A stage got no answers, or none that can be used: nothing of it counts as a result."""
 
 
 class LedgerError(UserError):

@@ -256,6 +256,15 @@ class Checker(Protocol):
         ...
 
 
+@runtime_checkable
+class Forgets(Protocol):
+    """A target or an instructor that keeps replies, the ones that nothing could be made of included."""
+
+    def forget_unread(self) -> None:
+        """Ask anew, if they come again, for what was no use: invalid replies, a target's last answers."""
+        ...
+
+
 class Trainer(Protocol):
     """Changes weights."""
 

@@ -26,6 +26,7 @@ from errorbook.ledger import keys
 from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.noise_floor import measure_noise_floor
+from errorbook.outages import Stage, require_answers, sift
 from errorbook.records import (
     Call,
     Checkpoint,
@@ -105,7 +106,7 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
         for mistake in find_mistakes(course.examples["train"], books[course.name], config.strategy.name)
     ]
     if not mistakes:
-        return Decision(cycle=cycle, outcome="stop", reason="no mistakes left on train", checkpoint=current.hash)
+        return Decision(cycle=cycle, outcome="stop", reason=_explain_no_mistakes(books), checkpoint=current.hash)
 
     # Step 3: the instructor analyses each mistake and writes drafts; what passes verification are the samples.
     quota = min(len(mistakes) * config.strategy.samples_per_error, config.strategy.max_samples)
@@ -166,6 +167,8 @@ def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, c
                 ledger.append_responses(block)
                 answered.update(response.example for response in block)
                 tick(len(answered))
+        if checkpoint.hash == this.base.hash or split != "dev":  # a candidate may be as bad as it likes: it is judged
+            require_answers(this.parts.target, course.role, ledger, evaluation, examples)
     return evaluation
 
 
@@ -230,7 +233,9 @@ def _diagnose(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mist
     missing = [one for one, key in keyed if key not in known and keys.call("diagnose", key) not in failed]
     if missing:
         with record_stage(this, "diagnose", cycle, len(mistakes)) as tick:
-            found = diagnose(this.parts.instructor, missing)
+            instructor, proven = this.parts.instructor, bool(known)
+            stage = Stage("diagnose", len(mistakes), proven)
+            found = sift(instructor, stage, partial(diagnose, instructor), missing)
             for done, (mistake, result, call) in enumerate(found, len(mistakes) - len(missing) + 1):
                 ledger.extend(_list_entries(mistake, result, call), cycle)
                 tick(done)
@@ -369,6 +374,12 @@ def _compare(this: Run, course: Course, split: Split, before: Checkpoint, after:
     old, new = (_evaluate(this, course, split, checkpoint, cycle) for checkpoint in (before, after))
     require_same_prompts(course.name, ledger.reworded(old, new), old.n)
     return compare((old, ledger.verdicts(old)), (new, ledger.verdicts(new)), course.role, course.margin)
+
+
+def _explain_no_mistakes(books: dict[str, dict[str, Marked]]) -> str:
+    """Only what was seen: an answer that could not be scored was not seen to be right."""
+    unread = sum(marked.verdict == "unscorable" for book in books.values() for marked in book.values())
+    return f"no wrong answers left on train, {unread} could not be scored" if unread else "no mistakes left on train"
 
 
 def _explain_rejections(ledger: Ledger, cycle: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from errorbook.errors import BudgetError
@@ -15,6 +16,7 @@ from errorbook.instruct import instruct, retry
 from errorbook.interfaces import Checker, Scorer, Solver, Task
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
+from errorbook.outages import Stage, sift
 from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
 from errorbook.setup.session import Run, record_stage
 from errorbook.verify import Evidence, Protected, Taken, hide_answer, verify
@@ -54,7 +56,9 @@ def _write_drafts(this: Run, cycle: int, assignments: list[Assignment]) -> list[
     missing = [item for item in assignments if keys.call("write", item.hash) not in known]
     if missing:
         with record_stage(this, "write", cycle, len(assignments)) as tick:
-            found = instruct(this.parts.instructor, missing)
+            instructor, proven = this.parts.instructor, ledger.count(Draft) > 0
+            stage = Stage("write", len(assignments), proven)
+            found = sift(instructor, stage, partial(instruct, instructor), missing)
             for done, (assignment, result, call) in enumerate(found, len(assignments) - len(missing) + 1):
                 ledger.extend(_list_entries(assignment, result, call), cycle)
                 tick(done)
@@ -84,11 +88,16 @@ def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list
     missing = [draft for draft in asked if len(votes.get(draft.hash, ())) < k]
     if missing:
         with record_stage(this, "vote", cycle, k * len(missing)) as tick:
-            for done, (question, answer, call) in enumerate(instructor.vote(map(hide_answer, missing), k), 1):
-                given = "" if isinstance(answer, Failure) else answer
-                vote = Entry(Vote(draft=question.id, answer=given, call=call.hash), call.subject, question.id)
-                ledger.extend([Entry(call, keys.call("vote", call.subject), question.id), vote], cycle)
-                tick(done)
+            stage = Stage("vote", k * len(missing), ledger.count(Vote) > 0)
+            found = sift(instructor, stage, partial(instructor.vote, votes=k), [hide_answer(one) for one in missing])
+            for done, (question, answer, call) in enumerate(found, 1):
+                entries = [Entry(call, keys.call("vote", call.subject), question.id)]
+                if not isinstance(answer, Failure) or answer.cause == "item":  # else nobody has voted
+                    given = "" if isinstance(answer, Failure) else answer
+                    vote = Vote(draft=question.id, answer=given, call=call.hash)
+                    entries.append(Entry(vote, call.subject, question.id))
+                ledger.extend(entries, cycle)
+                tick(min(done, k * len(missing)))
                 keep_budget(this)  # after the record: what was paid for is kept, whatever comes next
     return _read_votes(ledger, cycle)
 

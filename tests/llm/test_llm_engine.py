@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,22 @@ from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.orders import Terms
 from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, Rejected
 from errorbook.testing import Faults, Server, Settings, server
-from errorbook.testing.wire import Turn
+from errorbook.testing.wire import ErrorReply, Turn
 
 
 def anything(key: object, reply: Reply) -> str:
     return reply.text
+
+
+def fail_on(words: str) -> Callable[[Sequence[Turn]], str]:
+    """A server that fails whenever a prompt holds these words, and answers all others."""
+
+    def script(turns: Sequence[Turn]) -> str:
+        if words in turns[-1].content:
+            raise ErrorReply(500, "server_error", "this prompt breaks me")
+        return "a verse"
+
+    return script
 
 
 # what comes back ------------------------------------------------------------------------------------------------------
@@ -145,14 +156,76 @@ def test_a_server_that_takes_few_at_a_time_is_sent_few_at_a_time() -> None:
         assert llm.pace.lowest <= 16
 
 
-def test_what_never_comes_is_a_failure_with_its_reason() -> None:
+def test_what_never_comes_while_others_do_is_a_failure_with_its_reason() -> None:
     terms = Terms(attempts=3, first_wait=0.02)
-    with server(faults=Faults(server_error=1.0)) as provider, engine(provider.base_url, terms=terms) as llm:
-        results = list(llm.ask(asks(4), READ))
+    with server(script=fail_on("verse 3.")) as provider, engine(provider.base_url, terms=terms, concurrency=1) as llm:
+        results = list(llm.ask(asks(40, schema=""), anything))
 
-    assert kinds(results) == {"Failed": 4}
-    assert isinstance(results[0], Failed)
-    assert results[0].reason.startswith("No reply after 3 attempts; at last the server failed (status 500")
+    assert kinds(results) == {"Failed": 1, "Accepted": 39}
+    (failed,) = [result for result in results if isinstance(result, Failed)]
+    assert failed.key == 3
+    assert "at last the server failed (status 500" in failed.reason
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        (Faults(server_error=1.0), "has only failed for 0.3 s .*status 500"),
+        (Faults(rate_limited=1.0, retry_after=0), "has only failed for 0.3 s .*status 429"),
+        (Faults(rate_limited=1.0, retry_after=0.05), "has only failed for 0.3 s .*status 429"),
+        (Faults(rate_limited=1.0, retry_after=3600), "asks to wait for 3,600 s, .*status 429.* again after"),
+        (Faults(overloaded=1.0, retry_after=0), "has only failed for 0.3 s .*status 503"),
+        (Faults(cut=1.0), "has only failed for 0.3 s .*the connection was cut"),
+    ],
+)
+def test_an_outage_belongs_to_no_ask(faults: Faults, said: str) -> None:
+    terms = Terms(attempts=2, first_wait=0.02, patience=0.3)
+    with (
+        server(faults=faults) as provider,
+        engine(provider.base_url, terms=terms) as llm,
+        pytest.raises(ModelError, match=said),
+    ):
+        pytest.fail(f"an outage was taken for results: {list(llm.ask(asks(4), READ))}")
+
+
+def test_an_outage_shorter_than_the_patience_fails_nothing() -> None:
+    terms = Terms(attempts=2, first_wait=0.02, patience=20.0)
+    with server() as provider, engine(provider.base_url, terms=terms, concurrency=4) as llm:
+
+        def away_for_a_while() -> Iterator[tuple[int, Ask]]:
+            for key, one in asks(60):
+                if key == 20:
+                    provider.change(Faults(server_error=0.4, rate_limited=0.3, cut=0.3, retry_after=0))
+                    threading.Timer(1.5, provider.change, (Faults(),)).start()
+                yield key, one
+
+        results = list(llm.ask(away_for_a_while(), READ))
+
+    assert kinds(results) == {"Accepted": 60}
+
+
+def test_a_long_wait_is_kept_in_view(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("errorbook.llm.exchange.TOLD_AFTER", 0.05)
+    terms = Terms(first_wait=0.02, patience=20.0)
+    faults = Faults(first=("rate_limited",), retry_after=0.2)
+    with server(faults=faults) as provider, engine(provider.base_url, terms=terms) as llm:
+        assert kinds(list(llm.ask(asks(1), READ))) == {"Accepted": 1}
+
+    assert "The server is busy (status 429" in caplog.text
+    assert "asked again at" in caplog.text
+
+
+def test_a_useless_reply_that_is_forgotten_is_bought_again(tmp_path: Path) -> None:
+    store = tmp_path / "calls.sqlite"
+    with server(faults=Faults(malformed=1.0)) as provider, engine(provider.base_url, store=store, tries=2) as llm:
+        (first,) = llm.ask(asks(1), READ)
+        provider.change(Faults())
+        (again,) = llm.ask(asks(1), READ)
+        llm.forget([again.ask])
+        (anew,) = llm.ask(asks(1), READ)
+
+    assert (kinds([first]), kinds([again]), kinds([anew])) == ({"Rejected": 1}, {"Rejected": 1}, {"Accepted": 1})
+    assert not anew.usage.cached
 
 
 def test_a_request_that_is_no_text_fails_alone() -> None:

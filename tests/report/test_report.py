@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from scipy.stats import binomtest
 from synthetic_run import CONFIG, HOSTILE, Scribe, write_exam, write_run
 
@@ -246,6 +247,29 @@ def test_an_exam_is_reported_without_a_final_model(tmp_path: Path) -> None:
     assert len(report.cases) == report.strata[0].n == base.n - base.right - base.unscorable
     assert "base model" in sentences.headline(report).text
     assert report_html.render(report)
+
+
+def test_a_run_that_compared_nothing_says_nothing_of_a_gain(tmp_path: Path) -> None:
+    report = read(write_run(tmp_path, accept=False))
+    reason = "no draft passed verification (3 format), so there was nothing to train on"
+    cycles = tuple(replace(cycle, comparisons=(), reason=reason) for cycle in report.cycles)
+    told = sentences.headline(replace(report, cycles=cycles))
+
+    assert told.title == "No candidate was examined; the base model stays"
+    assert "nothing came as far as the gate" in told.text
+    assert told.text.endswith("No draft passed verification (3 format), so there was nothing to train on.")
+    assert "lost" not in told.text
+
+
+@pytest.mark.parametrize(("unread", "said"), [(0, "made no mistake"), (5, "5 of its answers could not be scored")])
+def test_no_mistake_is_said_only_of_what_was_seen_right(unread: int, said: str, tmp_path: Path) -> None:
+    report = read(write_run(tmp_path, accept=False))
+    stopped = tuple(replace(cycle, decision="stop", comparisons=()) for cycle in report.cycles)
+    train = report.tasks["sums"]["train"]
+    base = replace(train.base, right=train.base.n - unread, unscorable=unread)
+    tasks = {"sums": {**report.tasks["sums"], "train": replace(train, base=base)}}
+
+    assert said in sentences.headline(replace(report, cycles=stopped, tasks=tasks)).text
 
 
 def test_a_run_without_a_gain_is_told_calmly(tmp_path: Path) -> None:

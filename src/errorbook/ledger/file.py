@@ -202,6 +202,18 @@ class Ledger:
                     bodies.append((last + len(bodies) + 1, body.decode()))
             self._sql.executemany("INSERT INTO bodies VALUES (?, ?)", bodies)
 
+    def discard(self, evaluation: Evaluation) -> None:
+        """Take back an evaluation that turned out to be none; nothing may have been made of it yet."""
+        number = self._evaluation(evaluation.hash)
+        with self._writing():
+            self._sql.execute(
+                "DELETE FROM bodies WHERE seq IN (SELECT seq FROM responses WHERE evaluation = ?)", (number,)
+            )
+            self._sql.execute("DELETE FROM responses WHERE evaluation = ?", (number,))
+            self._sql.execute("DELETE FROM records WHERE seq = ?", (number,))
+        self._evaluations.pop(evaluation.hash, None)
+        self._tallies.pop(evaluation.hash, None)
+
     def answered(self, evaluation: Evaluation) -> set[str]:
         """Ids of the examples that this evaluation has a response for."""
         rows = self._sql.execute(

@@ -14,6 +14,7 @@ from errorbook.errors import ConfigError
 from errorbook.llm.budget import Budget, Price, Purse
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.engine import Engine
+from errorbook.llm.orders import PATIENCE, Terms
 from errorbook.llm.records import Ask, Result
 
 K = TypeVar("K")
@@ -25,7 +26,10 @@ BATCH_SHARE = 0.5
 
 
 class Client:
-    """An endpoint with its price and budget; each stage opens an engine on it, and all share one budget."""
+    """An endpoint with its price and budget; each stage opens an engine on it, and all share one budget.
+
+    `patience` is how many seconds of nothing but failures are borne; it may be set before the first engine.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class Client:
         self._budget: Budget | Purse = budget or Budget()
         self._store = store
         self._concurrency = concurrency
+        self.patience = PATIENCE
         if store is not None:  # a real run: better now than after an hour of examining
             Purse(budget or Budget()).require(price, endpoint.model)
             endpoint.headers()
@@ -58,6 +63,7 @@ class Client:
             budget=self._budget,
             price=self.price,
             batch=self.batch,
+            terms=Terms(patience=self.patience),
         )
         self._budget = engine.purse
         return engine
@@ -84,4 +90,8 @@ class Asker(Protocol):
 
     def ask(self, asks: Iterable[tuple[K, Ask]], check: Callable[[K, Reply], T]) -> Iterator[Result[K, T]]:
         """Exactly one result for each key, in any order; see `Engine.ask`."""
+        ...
+
+    def forget(self, asks: Iterable[Ask]) -> None:
+        """Ask these anew if they come again; see `Engine.forget`."""
         ...

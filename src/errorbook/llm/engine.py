@@ -20,6 +20,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from errorbook.errors import LedgerError, ModelError, StageError
 from errorbook.llm.asking import TRIES, Asking
 from errorbook.llm.batch_api import BatchApi, BatchEndpoint
@@ -94,8 +96,18 @@ class Engine:
         self.purse.require(self.price, self.endpoint.model)
         asking: Asking[K, T] = Asking(self._desk or self, check, self._tries)
         yield from asking.run(iter(asks))
-        if self._exchange.overrun is not None:  # by the last reply of all, after which nothing was refused
-            raise self._exchange.overrun
+
+    def forget(self, asks: Iterable[Ask]) -> None:
+        """Buy the replies to these anew if they are asked again, those of the rounds before a correction included."""
+        for ask in asks:
+            for end in range(len(ask.messages), 0, -2):
+                self._store.forget(self.key(msgspec.structs.replace(ask, messages=ask.messages[:end])))
+        self._store.flush()
+
+    def forget_all(self) -> None:
+        """Buy every reply anew that is asked for again."""
+        self._store.forget()
+        self._store.flush()
 
     def close(self) -> None:
         """Cut what is in the air, end the thread and close the store."""
@@ -133,8 +145,7 @@ class Engine:
                 self._from_store(order)
 
     def waiting(self) -> float:
-        """See `Buyer`. Raises StageError if the background thread has died, LedgerError if the store's has."""
-        self._store.require_alive()
+        """See `Buyer`. Raises StageError if the background thread has died."""
         if self._thread is not None and not self._thread.is_alive():
             raise StageError("The engine's background thread has ended unexpectedly; run again, what is done is kept.")
         return 1.0

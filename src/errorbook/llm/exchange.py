@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 import threading
+import time
 from collections import deque
 from functools import partial
 
@@ -26,10 +28,11 @@ from errorbook.llm.store import Store, Ticket
 
 DOWN_AT_ONCE = 5
 """Connections refused in a row after which an endpoint that has never answered is called down."""
-PROBE = 20.0
-"""Seconds that the first request under a cap is alone: its reply shows whether the server keeps to limits."""
-DOWN_AFTER = 20
-"""Failures in a row, over `Terms.patience` seconds, after which one that has answered is called down."""
+DOWN_AFTER = 3
+"""Failures in a row at least, over `Terms.patience` seconds, after which an endpoint is called down."""
+TOLD_AFTER = 5.0
+"""Seconds. A longer wait is told to whoever watches, and so is the next one after as long."""
+_log = logging.getLogger("errorbook.llm")
 
 
 class Exchange:
@@ -55,8 +58,8 @@ class Exchange:
         self._failed_in_a_row = 0
         self._failing_since = 0.0
         self._good = False
-        self._alone_until = 0.0
-        self.overrun: ErrorbookError | None = None
+        self._good_at = -1.0
+        self._told_at = -TOLD_AFTER
         self._timer: asyncio.TimerHandle | None = None
         self._inbox_waits = False
         self._inbox: deque[Order] = deque()
@@ -122,12 +125,12 @@ class Exchange:
     def _pump(self) -> None:
         """Send as many requests as the pace allows, and write down the next ones so that no slot waits for the disk."""
         now = self.loop.time()
-        while self._written and self._is_free(now):
+        while self._written and self._pace.free(now):
             self._launch(self._written.popleft())
         room = max(0, int(self._pace.limit) - self._pace.in_air) + self._ahead
         while len(self._written) + self._being_written < room and (order := self._next(now)) is not None:
-            if order.unwanted or self.overrun:
-                self._deliver(order, _stopped(self.overrun))
+            if order.unwanted:
+                self._deliver(order, _stopped())
             elif self._reserve(order):
                 self._being_written += 1
                 # Nothing is sent before its worst case is on the disk: after a kill no cent goes uncounted.
@@ -139,10 +142,6 @@ class Exchange:
                 self._stop_all(self._purse.refusal(order.reserved))
         self._wake_later(now)
 
-    def _is_free(self, now: float) -> bool:
-        """Whether one more request may be sent: under a cap the first one goes alone, for a while."""
-        return self._pace.free(now) and (not self._pace.in_air or now >= self._alone_until)
-
     def _intended(self, order: Order) -> None:
         """The request is on the disk and may be sent."""
         self._being_written -= 1
@@ -150,17 +149,15 @@ class Exchange:
         self._pump()
 
     def _launch(self, order: Order) -> None:
-        if order.unwanted or self.overrun:
+        if order.unwanted:
             self._withdraw(order)
-            self._deliver(order, _stopped(self.overrun))
+            self._deliver(order, _stopped())
             return
         if order.dialect != self._dialects.current:
             self._withdraw(order)
             heapq.heappush(self._later, (0.0, next(self._number), order))
             return
         self._pace.start()
-        if not self._good and not self._alone_until and self._purse.is_at_stake(order.reserved):
-            self._alone_until = self.loop.time() + PROBE
         task = self._tasks[order] = self.loop.create_task(self._fly(order))
         task.add_done_callback(partial(self._came_down, order))
 
@@ -186,8 +183,6 @@ class Exchange:
                 waits.append(held)
             elif self._later:
                 waits.append(max(0.0, self._later[0][0] - now) if self._pace.free(now) else 1.0)
-            if now < self._alone_until:
-                waits.append(self._alone_until - now)
             if self._fresh and self._pace.free(now):
                 waits.append(0.1)
         if waits:
@@ -250,8 +245,7 @@ class Exchange:
         So whenever the process dies, no more replies are lost than requests were allowed in the air.
         """
         self._failed_in_a_row = 0
-        self._good = True
-        self._alone_until = 0.0
+        self._good, self._good_at = True, self.loop.time()
         wait = faults.read_exhausted(answer.headers)
         if wait is None:
             self._pace.resume()
@@ -262,9 +256,6 @@ class Exchange:
         outcome = Bought(reply, spent.nano, cached=False)
         self._store.keep(order.key, answer.body, spent, partial(self._kept, order, outcome))
         order.landed = True
-        if (error := self._purse.overrun(order.reserved, spent, self.endpoint.base_url)) is not None:
-            self.overrun = error
-            self._stop_all(error)
 
     def _kept(self, order: Order, outcome: Outcome) -> None:
         self._deliver(order, outcome)
@@ -273,7 +264,7 @@ class Exchange:
 
     def _settle(self, order: Order, *, lost: bool) -> None:
         """An attempt without a reply: free if the server refused it, the worst case if that is not sure."""
-        spent = order.reserved.assume() if lost else Amount(calls=1)
+        spent = order.reserved if lost else Amount(calls=1)
         self._purse.settle(order.reserved, spent)
         self._store.settle(order.key, spent)
 
@@ -285,39 +276,62 @@ class Exchange:
         if isinstance(fault, faults.Refused):
             self._deliver(order, Unbought(f"{_capital(fault.reason)}.", lasting=True))
             return
-        order.failures += 1
-        if not isinstance(fault, faults.Busy) and (error := self._is_down(fault)) is not None:
+        # A failure counts against the request only if the server answered others since its last one: an outage is of
+        # no request, however long it lasts.
+        now = self.loop.time()
+        order.alone += self._good_at > order.failed_at > 0
+        order.failures, order.failed_at = order.failures + 1, now
+        order.first_failed_at = order.first_failed_at or now
+        if (error := self._is_down(fault, now)) is not None:
             self._deliver(order, Stopped(error))
             self._stop_all(error)
         elif order.unwanted:
             self._deliver(order, _stopped())
-        elif order.failures >= self._terms.attempts:
+        elif self._is_at_fault(order, fault, now):
             self._deliver(order, Unbought(f"No reply after {order.failures} attempts; at last {fault.reason}."))
         else:
             wait = fault.wait if isinstance(fault, faults.Busy) else None
-            due = self.loop.time() + compute_backoff(order.failures, wait, self._terms.first_wait)
+            due = now + compute_backoff(order.failures, wait, self._terms.first_wait)
+            self._tell(fault, due - now)
             heapq.heappush(self._later, (due, next(self._number), order))
 
-    def _is_down(self, fault: faults.Fault) -> ModelError | None:
-        """The circuit breaker: an error if the endpoint as a whole does not work."""
-        now, base = self.loop.time(), self.endpoint.base_url
+    def _is_at_fault(self, order: Order, fault: faults.Fault, now: float) -> bool:
+        """Whether it is this request that does not get through, while others do."""
+        if order.alone < self._terms.attempts - 1:
+            return False
+        return not isinstance(fault, faults.Busy) or now - order.first_failed_at > self._terms.patience
+
+    def _is_down(self, fault: faults.Fault, now: float) -> ModelError | None:
+        """The circuit breaker: an error if the endpoint as a whole does not work, or asks for too much patience."""
+        base, patience = self.endpoint.base_url, self._terms.patience
         if not self._failed_in_a_row:
             self._failing_since = now
         self._failed_in_a_row += 1
-        if not self._good and self._failed_in_a_row >= DOWN_AT_ONCE:
-            if isinstance(fault, faults.Away):
-                return ModelError(f"Nothing answers at {base} ({fault.reason}); start the server or correct base_url.")
-            if isinstance(fault, faults.Garbled):
-                return ModelError(
-                    f"{base} answers, but not once as a language model does ({fault.reason}); correct base_url or the"
-                    " server. Whether it has billed that is not known, so the worst case counts as spent."
-                )
-        if self._failed_in_a_row >= DOWN_AFTER and now - self._failing_since > self._terms.patience:
+        if isinstance(fault, faults.Away) and not self._good and self._failed_in_a_row >= DOWN_AT_ONCE:
+            return ModelError(f"Nothing answers at {base} ({fault.reason}); start the server or correct base_url.")
+        wait = fault.wait if isinstance(fault, faults.Busy) else None
+        if wait is not None and wait > patience:
             return ModelError(
-                f"{base} has only failed for {self._terms.patience:g} s (at last: {fault.reason}); see to it and run "
+                f"{base} asks to wait for {wait:,.0f} s, which is more than patience = {patience:g} allows"
+                f" ({fault.reason}); give the same command again after {_clock(wait)}, what is done is kept."
+            )
+        if self._failed_in_a_row >= DOWN_AFTER and now - self._failing_since > patience:
+            return ModelError(
+                f"{base} has only failed for {patience:g} s (at last: {fault.reason}); see to it and run "
                 "again, what is done is kept."
             )
         return None
+
+    def _tell(self, fault: faults.Fault, wait: float) -> None:
+        """Keep a long wait in view: who sees nothing happen takes it for a hang."""
+        now = self.loop.time()
+        if wait >= TOLD_AFTER and now - self._told_at >= TOLD_AFTER:
+            self._told_at = now
+            base, patience = self.endpoint.base_url, self._terms.patience
+            _log.warning(
+                "%s: %s; asked again at %s, given up after %g s without an answer.",
+                *(base, _capital(fault.reason), _clock(wait), patience),
+            )
 
     def _stop_all(self, error: ErrorbookError) -> None:
         """End everything that waits."""
@@ -358,13 +372,18 @@ class _OtherDialect(faults.Fault):
     """Send the request again in another form, at once."""
 
 
-def _stopped(error: ErrorbookError | None = None) -> Stopped:
-    return Stopped(error or ErrorbookError("The work was stopped."))
+def _stopped() -> Stopped:
+    return Stopped(ErrorbookError("The work was stopped."))
 
 
 def _call_all(tickets: list[Ticket]) -> None:
     for ticket in tickets:
         ticket()
+
+
+def _clock(seconds: float) -> str:
+    """The time of day so many seconds from now."""
+    return time.strftime("%H:%M:%S" if seconds < 43200 else "%Y-%m-%d %H:%M", time.localtime(time.time() + seconds))
 
 
 def _capital(sentence: str) -> str:

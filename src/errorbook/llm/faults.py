@@ -5,7 +5,6 @@
     +-- Broken     the server failed and did no work (other 5xx): send again
     +-- Away       no connection was made: send again, and give up soon if there never was one
     +-- Lost       the request went out and no whole reply came back: send again, but it may have been billed
-    |   `-- Garbled    a reply came that is none of a language model
     `-- Refused    this request will never work (400, 413, 422): do not send it again
 
 A fault of the endpoint as a whole (a wrong key, an unknown model) is a ModelError instead and ends the work.
@@ -18,7 +17,6 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import msgspec
 
@@ -26,7 +24,9 @@ from errorbook.errors import ModelError
 from errorbook.llm.endpoint import Endpoint
 
 LONGEST_WAIT = 120.0
-"""Seconds; a server that asks for more is asked again after this."""
+"""Seconds; a server that says that its allowance is used up for longer is asked again after this."""
+LONGEST_RETRY = 7 * 86400.0
+"""Seconds; more than this is no time to come back."""
 
 _BUSY = {408, 425, 429, 503, 529}
 _REFUSED = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431}
@@ -60,10 +60,6 @@ class Lost(Fault):
     """No whole reply came back to a request that may have been worked on."""
 
 
-class Garbled(Lost):
-    """A whole reply came, and it is not one of a language model."""
-
-
 class Refused(Fault):
     """The server will never take this request."""
 
@@ -80,7 +76,8 @@ def classify_refusal(
     if status == 402 or (status == 429 and "insufficient_quota" in body[:2000].decode("utf-8", "replace")):
         return ModelError(f"{endpoint.base_url} wants its bill paid ({said}); add credit there and run again.")
     if status in _BUSY:
-        return Busy(f"the server is busy ({said})", read_retry_after(headers))
+        told = read_retry_after(headers)
+        return Busy(f"the server is busy ({said})", read_retry_info(body) if told is None else told)
     if status >= 500:
         return Broken(f"the server failed ({said})")
     if status in _REFUSED or (status in {403, 404} and known_good):
@@ -108,19 +105,11 @@ def read_message(body: bytes) -> str:
     text = body[:2000].decode("utf-8", "replace").strip()
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return "" if text.startswith("<") else _short(text)
     for name in ("error", "message", "detail"):
         value = value.get(name, value) if isinstance(value, dict) else value
     return _short(value if isinstance(value, str) else text)
-
-
-def read_object(body: bytes | msgspec.Raw) -> dict[str, Any]:
-    """The JSON object that a server has sent; empty if it is none."""
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
 
 
 def _short(text: str) -> str:
@@ -132,13 +121,13 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as an HTTP date."""
     try:
         if "retry-after-ms" in headers:
-            return _bounded(float(headers["retry-after-ms"]) / 1000)
+            return _bounded(float(headers["retry-after-ms"]) / 1000, LONGEST_RETRY)
         value = headers.get("Retry-After")
         if value is None:
             return None
         if value.strip()[:1].isdigit():
-            return _bounded(float(value))
-        return _bounded(parsedate_to_datetime(value).timestamp() - time.time())
+            return _bounded(float(value), LONGEST_RETRY)
+        return _bounded(parsedate_to_datetime(value).timestamp() - time.time(), LONGEST_RETRY)
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -153,19 +142,34 @@ def read_exhausted(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else 0.0  # noqa: PLR0124 - not a number
+def read_retry_info(body: bytes) -> float | None:
+    """Seconds that the body asks to wait, as Google's RetryInfo says it: `"retryDelay": "17s"`."""
+    found = _RETRY_DELAY.search(body[:20_000])
+    return _bounded(float(found[1]), LONGEST_RETRY) if found else None
+
+
+_RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,9}(?:\.\d{1,9})?)s"')
+
+
+def _bounded(seconds: float, most: float = LONGEST_WAIT) -> float:
+    return min(max(seconds, 0.0), most) if seconds == seconds else 0.0  # noqa: PLR0124 - not a number
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _duration(text: str) -> float:
-    """Seconds of `1s`, `6m0s`, `20ms` or `3`; 0 if it is not understood."""
-    if not re.fullmatch(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|[smhd]) ?)+|[0-9]{1,9}(?:\.[0-9]{1,9})?", text.strip()):
-        return 0.0
-    parts = re.findall(r"([0-9.]+) ?(ms|[smhd])?", text)
-    return sum(float(number) * _UNITS.get(unit, 1.0) for number, unit in parts)
+    """Seconds of `1s`, `6m0s` or `20ms`; 0 if it is not understood."""
+    total, number, unit = 0.0, "", ""
+    for character in f"{text} ":
+        if character.isdigit() or character in ". ":
+            if unit:
+                total += float(number or 0) * _UNITS.get(unit, 0.0)
+                number = unit = ""
+            number += character.strip()
+        else:
+            unit += character
+    return total + (float(number) if number else 0.0)
 
 
 def _until(text: str) -> float:

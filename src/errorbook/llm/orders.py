@@ -12,16 +12,20 @@ from errorbook.llm.http import HttpLimits
 from errorbook.llm.records import Ask
 from errorbook.llm.store import StoredReply
 
+PATIENCE = 120.0
+"""Seconds: the usual limit of a provider is by the minute, so whoever waits for two of them is answered."""
+
 
 class Terms(NamedTuple):
-    """How hard to try: attempts for one request, and seconds without any success before the endpoint is given up.
+    """How hard to try, with one request and with an endpoint.
 
-    `first_wait` is the back-off after one failure, in seconds; it doubles each time. `proxies` uses those of the
-    environment. `poll` is the seconds between two looks at batches under way.
+    `attempts` are for a request that fails while others are answered; after `patience` seconds of nothing but failures
+    the endpoint is given up. `first_wait` is the back-off after one failure, in seconds; it doubles each time.
+    `proxies` uses those of the environment. `poll` is the seconds between two looks at batches under way.
     """
 
     attempts: int = 8
-    patience: float = 30.0
+    patience: float = PATIENCE
     first_wait: float = 0.25
     limits: HttpLimits = HttpLimits()
     proxies: bool = False
@@ -70,6 +74,9 @@ class Order:
         self.ask = ask
         self.buyers = [(group, deliver)]
         self.failures = 0
+        self.alone = 0
+        self.failed_at = 0.0
+        self.first_failed_at = 0.0
         self.request = Request("", b"")
         self.dialect = Dialect()
         self.refused = False

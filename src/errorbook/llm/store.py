@@ -13,7 +13,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +43,6 @@ MIGRATIONS: tuple[str, ...] = (
         state TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
-    "ALTER TABLE calls ADD COLUMN assumed_nano INTEGER NOT NULL DEFAULT 0",
 )
 """Schema changes in order; the file's `user_version` counts those applied. Never edit one that was released."""
 
@@ -55,18 +53,17 @@ _INTEND = """
         sends = sends + 1,
         spent_nano = spent_nano + held_nano,
         spent_tokens = spent_tokens + held_tokens,
-        assumed_nano = assumed_nano + held_nano,
         held_nano = excluded.held_nano,
         held_tokens = excluded.held_tokens,
         batch = excluded.batch
 """
 _KEEP = """
     UPDATE calls SET reply = ?, cost_nano = ?, held_nano = 0, held_tokens = 0, batch = '',
-        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ?, assumed_nano = assumed_nano + ? WHERE key = ?
+        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ? WHERE key = ?
 """
 _SETTLE = """
     UPDATE calls SET held_nano = 0, held_tokens = 0, batch = '',
-        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ?, assumed_nano = assumed_nano + ? WHERE key = ?
+        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ? WHERE key = ?
 """
 LINGER = 0.004
 """Seconds that a write without haste waits for others."""
@@ -117,10 +114,7 @@ class Store:
 
     def spent(self) -> Amount:
         """Everything spent by all runs; what was in the air when a process died counts in full."""
-        total = (
-            "SELECT SUM(spent_nano + held_nano), SUM(spent_tokens + held_tokens), SUM(sends),"
-            " SUM(assumed_nano + held_nano) FROM calls"
-        )
+        total = "SELECT SUM(spent_nano + held_nano), SUM(spent_tokens + held_tokens), SUM(sends) FROM calls"
         return Amount(*(value or 0 for value in self._read(total, ())[0]))
 
     def fact(self, name: str) -> str | None:
@@ -153,11 +147,11 @@ class Store:
 
     def keep(self, key: str, body: bytes, spent: Amount, ticket: Ticket | None = None) -> None:
         """A reply came and cost this."""
-        self._write(_KEEP, (body, spent.nano, spent.nano, spent.tokens, spent.assumed, key), ticket)
+        self._write(_KEEP, (body, spent.nano, spent.nano, spent.tokens, key), ticket)
 
     def settle(self, key: str, spent: Amount) -> None:
         """No reply came; this much counts as spent."""
-        self._write(_SETTLE, (spent.nano, spent.tokens, spent.assumed, key), None)
+        self._write(_SETTLE, (spent.nano, spent.tokens, key), None)
 
     def withdraw(self, key: str) -> None:
         """The request was not sent after all."""
@@ -166,6 +160,10 @@ class Store:
     def remember(self, name: str, value: str) -> None:
         """Set a fact."""
         self._write("INSERT INTO facts VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (name, value))
+
+    def forget(self, key: str = "") -> None:
+        """The reply (without a key: every reply) is of no use: it is bought again. What it cost stays spent."""
+        self._write("UPDATE calls SET reply = NULL WHERE ? IN ('', key)", (key,))
 
     def batch(self, batch: str, endpoint: str, state: str, formerly: str = "") -> None:
         """Record a batch's state; `formerly` is the provisional id that its requests were intended under."""
@@ -179,17 +177,9 @@ class Store:
         """Wait until everything written so far is on the disk. Raises LedgerError if it could not be written."""
         done = threading.Event()
         self._writes.put(_Write("SELECT 1", (), flushed=done))
-        while not done.wait(1.0):
-            self.require_alive()
+        done.wait()
         if self.failure is not None:
             raise self.failure
-
-    def require_alive(self) -> None:
-        """Raise LedgerError if nothing can be written any more: whoever waits for a write would wait for ever."""
-        if self.failure is not None:
-            raise self.failure
-        if not self._thread.is_alive():
-            raise _unwritable(self.path, RuntimeError("the thread that writes has ended"))
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -202,17 +192,14 @@ class Store:
         self._writes.put(_Write(statement, values, ticket))
 
     def _work(self) -> None:
-        """Write until the end. Whatever is raised here ends the work of all who wait, and says why."""
         last = False
         while not last and (first := self._writes.get()) is not None:
             group, last = _group(self._writes, first)
             try:
-                if self.failure is None:
-                    _commit(self._connection, group)
-            except Exception as error:
+                _commit(self._connection, group)
+            except sqlite3.Error as error:
                 self.failure = _unwritable(self.path, error)
-            with suppress(RuntimeError):  # whoever was to be told has closed its loop
-                self._on_commit([write.ticket for write in group if write.ticket], self.failure)
+            self._on_commit([write.ticket for write in group if write.ticket], self.failure)
             for write in group:
                 if write.flushed:
                     write.flushed.set()
@@ -244,7 +231,7 @@ def _commit(connection: sqlite3.Connection, group: Iterable[_Write]) -> None:
         for write in group:
             connection.execute(write.statement, write.values)
         connection.execute("COMMIT")
-    except BaseException:
+    except sqlite3.Error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -47,6 +47,7 @@ from errorbook.records.training import (
 from errorbook.records.writing import (
     Assignment,
     Call,
+    Cause,
     Correction,
     Diagnosis,
     Draft,
@@ -59,6 +60,7 @@ from errorbook.records.writing import (
 __all__ = [
     "Assignment",
     "Call",
+    "Cause",
     "Checkpoint",
     "Comparison",
     "Completion",

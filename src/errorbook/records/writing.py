@@ -89,12 +89,17 @@ class Vote(Record, frozen=True, kw_only=True):
     call: str
 
 
+Cause = Literal["item", "unread", "unanswered"]
+"""Whose fault a failure is: the item's own, the replies' (none of them could be used), or that of the way to them."""
+
+
 class Failure(Record, frozen=True, kw_only=True):
     """Work that an instructor could not do: recorded with its reason, never swallowed."""
 
     subject: str
     stage: Literal["diagnose", "instruct", "verify"]
     reason: str
+    cause: Cause = "item"
 
 
 class Sample(Record, frozen=True, kw_only=True):

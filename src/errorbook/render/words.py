@@ -227,7 +227,9 @@ def headline(report: Report) -> Headline:
     if accepted:
         return Headline("A better model was kept", " ".join(_gain_sentences(report)))
     if report.cycles[0].decision == "stop":
-        return Headline("There was nothing to learn", "The base model made no mistake on the train questions.")
+        return Headline("There was nothing to learn", _nothing_wrong(report))
+    if not any(cycle.comparisons for cycle in report.cycles):
+        return Headline("No candidate was examined; the base model stays", _nothing_compared(report))
     return Headline("No gain was shown; the base model stays", _no_gain(report))
 
 
@@ -283,6 +285,30 @@ def _gain_sentences(report: Report) -> list[str]:
         if result.difference.low <= 0:
             sentences.append("That interval includes no change: the gain on dev did not show again on test by itself.")
     return sentences or ["The gate accepted it on dev; there is no test split to confirm it."]
+
+
+def _nothing_wrong(report: Report) -> str:
+    """Only what was seen: an answer that could not be read was not seen to be right."""
+    seen = [
+        splits["train"].base
+        for splits in report.tasks.values()
+        if "train" in splits and splits["train"].role == "learn"
+    ]
+    right, n, unreadable = (sum(getattr(item, name) for item in seen) for name in ("right", "n", "unscorable"))
+    if right == n:
+        return "The base model made no mistake on the train questions."
+    return (
+        f"Of {count(n, 'train question')} the base model answered {right} right, and {unreadable} of its answers could"
+        " not be scored; what cannot be scored is not learnt from."
+    )
+
+
+def _nothing_compared(report: Report) -> str:
+    reasons = dict.fromkeys(cycle.reason for cycle in report.cycles)
+    return (
+        f"In {count(len(report.cycles), 'cycle')} nothing came as far as the gate, so no gain was looked for and none"
+        f" was ruled out. {' '.join(sentence(reason) for reason in reasons)}"
+    )
 
 
 def _no_gain(report: Report) -> str:

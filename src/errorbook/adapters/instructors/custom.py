@@ -49,6 +49,9 @@ class FunctionAsker:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def forget(self, asks: Iterable[Ask]) -> None:
+        """See `Asker`. Nothing is kept."""
+
 
 class _FunctionBuyer:
     """Implements `Buyer`: a reply is what the function returns. Nothing is kept and nothing costs."""

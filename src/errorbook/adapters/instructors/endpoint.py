@@ -23,6 +23,7 @@ from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget, Price
 from errorbook.llm.client import BATCH_SHARE, Client, read_price, store_path
 from errorbook.llm.openai_chat import OpenAIChat
+from errorbook.llm.orders import PATIENCE
 from errorbook.plugins import AtOnce, Dollars, Seed, Tokens
 
 
@@ -59,6 +60,7 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
         temperature: Annotated[float, Interval(ge=0, le=10)] = 0.7,
         max_tokens: Tokens = 1024,
         batch: bool = False,
+        patience: Annotated[float, Interval(ge=0, le=604_800)] = PATIENCE,
         max_calls: Annotated[int, Interval(ge=0, le=10**12)] | None = None,
         max_total_tokens: Annotated[int, Interval(ge=0, le=10**15)] | None = None,
         budget_usd: Dollars | None = None,
@@ -79,6 +81,7 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
             temperature: Of drafts and blind answers; diagnoses are asked for at 0.
             max_tokens: Allowed for a diagnosis, for a draft and for a blind answer.
             batch: Use the provider's batch API: half the price, within a day.
+            patience: Seconds of nothing but failures, or of a wait that the server asks for, before the run gives up.
             max_calls: A cap on requests, over all calls of the run.
             max_total_tokens: A cap on tokens, likewise.
             budget_usd: A cap in dollars, likewise; the run gives its own.
@@ -93,6 +96,7 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
             concurrency=concurrency,
             batch=batch,
         )
+        line.patience = patience
         return EndpointInstructor(name, line, AskingSettings(max_tokens=max_tokens, temperature=temperature), seed)
 
     return instructor

@@ -24,9 +24,9 @@ from errorbook.adapters.instructors.asking import (
 from errorbook.adapters.instructors.replies import DraftParts
 from errorbook.llm.client import Asker
 from errorbook.llm.endpoint import Reply
-from errorbook.llm.records import Accepted, Failed, Result
+from errorbook.llm.records import Accepted, Ask, Failed, Rejected, Result
 from errorbook.llm.structured import make_reader
-from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
+from errorbook.records import Assignment, Call, Cause, Diagnosis, Draft, Example, Failure, Mistake
 
 Purpose = Literal["diagnose", "write", "verify"]
 Stage = Literal["diagnose", "instruct", "verify"]
@@ -48,6 +48,7 @@ class ModelInstructor:
         self._asker = asker
         self._settings = settings
         self._seed = seed
+        self._unread: dict[str, Ask] = {}
 
     @property
     def name(self) -> str:
@@ -62,7 +63,7 @@ class ModelInstructor:
             if isinstance(result, Accepted):
                 yield mistake, _diagnosis(mistake, result.value, call), call
             else:
-                yield mistake, _failure(call, result.reason), call
+                yield mistake, _fail(call, result), call
 
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """Drafts for each assignment; fewer than were asked for if the model wrote fewer."""
@@ -81,7 +82,7 @@ class ModelInstructor:
             if isinstance(result, Accepted):
                 yield assignment, _drafts(assignment, result.value, call), call
             else:
-                yield assignment, _failure(call, result.reason), call
+                yield assignment, _fail(call, result), call
         for assignment in unclear:
             call = Call(instructor=self._name, purpose="write", subject=assignment.hash)
             reason = "No mistake and no exemplar shows what this task looks like; give the assignment exemplars."
@@ -97,7 +98,7 @@ class ModelInstructor:
         for (question, vote), prompt, result in self._ask(asked, _accept_answer):
             call = self._call("verify", f"{question.id}:{vote}", prompt, result)
             if not isinstance(result, Accepted):
-                yield question, _failure(call, result.reason), call
+                yield question, _fail(call, result), call
             elif not result.value.sound:
                 reason = f"the question has not exactly one right answer: {result.value.reasoning.strip()[:300]}"
                 yield question, _failure(call, reason), call
@@ -113,10 +114,26 @@ class ModelInstructor:
             subject, prompt = key
             return accept(subject, make_reader(prompt.reply)(reply.text))
 
+        def asks() -> Iterator[tuple[tuple[T, Prompt], Ask]]:
+            for subject, prompt in asked:
+                self._unread[prompt.ask.hash] = prompt.ask
+                yield (subject, prompt), prompt.ask
+
+        self._unread.clear()
         with self._asker() as asker:
-            for result in asker.ask((((subject, prompt), prompt.ask) for subject, prompt in asked), check):
+            for result in asker.ask(asks(), check):
                 subject, prompt = result.key
+                if isinstance(result, Rejected):
+                    self._unread[result.ask.hash] = result.ask
+                else:
+                    self._unread.pop(prompt.ask.hash, None)
                 yield subject, prompt, result
+
+    def forget_unread(self) -> None:
+        """See `Forgets`."""
+        with self._asker() as asker:
+            asker.forget(self._unread.values())
+        self._unread.clear()
 
     def _accept_drafts(self, assignment: Assignment, reply: Any) -> list[DraftParts]:
         if isinstance(reply, replies.CodingDrafts):
@@ -148,8 +165,12 @@ def _accept_answer(asked: tuple[Example, int], reply: replies.BlindAnswer) -> re
     return replies.check_blind(reply, asked[0].choices)
 
 
-def _failure(call: Call, reason: str) -> Failure:
-    return Failure(subject=call.subject, stage=_STAGES[call.purpose], reason=reason)
+def _failure(call: Call, reason: str, cause: Cause = "item") -> Failure:
+    return Failure(subject=call.subject, stage=_STAGES[call.purpose], reason=reason, cause=cause)
+
+
+def _fail(call: Call, result: Rejected[Any] | Failed[Any]) -> Failure:
+    return _failure(call, result.reason, "unread" if isinstance(result, Rejected) else "unanswered")
 
 
 def _diagnosis(mistake: Mistake, reply: replies.Analysis, call: Call) -> Diagnosis:

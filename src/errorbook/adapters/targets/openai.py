@@ -149,6 +149,10 @@ class OpenAITarget:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
         return vectors
 
+    def forget_unread(self) -> None:
+        """See `Forgets`."""
+        self._answers.forget()
+
     def close(self) -> None:
         """End what is in the air; using the target again starts anew."""
         self._answers.close()

@@ -214,6 +214,11 @@ class Chat:
                 "see to it and give the same command again, what was recorded is kept."
             )
 
+    def forget(self) -> None:
+        """Ask for every answer anew; those that count are in the ledger already."""
+        if self._engine is not None:
+            self._engine.forget_all()
+
     def close(self) -> None:
         """End the engine; the next prompt starts another."""
         if self._engine is not None:

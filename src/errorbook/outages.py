@@ -1,0 +1,125 @@
+"""What an outage is, and what it may not be taken for: a stage's failures count only if enough of the stage succeeded.
+
+An instructor that answers nothing, or nothing that can be used, has been wrong about nothing: a wrong setting, an empty
+account and a busy server look like that. So the failures of a stage are held back until it has ended. If they are too
+many, none of them is recorded, the run stops with the first reason, and the same command asks all of them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeVar
+
+from errorbook.checks.answers import Given, doubt_answers
+from errorbook.errors import OutageError
+from errorbook.interfaces import Forgets, Instructor, Target
+from errorbook.ledger.file import Ledger
+from errorbook.records import Call, Evaluation, Example, Failure, Role
+
+MOST = 0.5
+"""Share of a stage's items above which failures are an outage."""
+FEW = 5
+"""So many failures are no outage yet if the instructor gave something usable earlier in the run."""
+EARLY = 20
+"""Failures without any success from the start after which a stage is not gone on with."""
+
+S = TypeVar("S")
+R = TypeVar("R")
+Asked = Callable[[Sequence[S]], Iterator[tuple[S, R | Failure, Call]]]
+
+_DOING = {
+    "diagnose": ("diagnosing", "mistake"),
+    "write": ("writing against", "assignment"),
+    "vote": ("answering blind", "vote"),
+}
+
+
+class Stage(NamedTuple):
+    """One stage of asking: how many results it has in all, those known from before included.
+
+    `proven` says that the instructor gave something usable in this stage before, in whichever cycle.
+    """
+
+    name: Literal["diagnose", "write", "vote"]
+    total: int
+    proven: bool
+
+
+def sift(
+    instructor: Instructor, stage: Stage, ask: Asked[S, R], items: Sequence[S]
+) -> Iterator[tuple[S, R | Failure, Call]]:
+    """Results as they come, and the failures at the end, if they are few; what got no answer is asked once more.
+
+    A vote that finds fault with a question is an answer and no failure.
+
+    Raises:
+        OutageError: They are not few; the sentence has the first of the reasons.
+    """
+    held: list[tuple[S, Failure, Call]] = []
+    found = ask(items)
+    for done, (item, result, call) in enumerate(found, 1):
+        if not isinstance(result, Failure) or (stage.name == "vote" and result.cause == "item"):
+            yield item, result, call
+            continue
+        held.append((item, result, call))
+        if (len(held) > MOST * stage.total and len(held) >= _few(stage)) or EARLY <= done == len(held):
+            if isinstance(found, Generator):
+                found.close()  # cuts what is still in the air
+            _stop(instructor, stage, [failure for _, failure, _ in held])
+    unanswered = [item for item, failure, _ in held if failure.cause == "unanswered"]
+    lasting = {call.subject: (item, failure, call) for item, failure, call in held if failure.cause != "unanswered"}
+    for item, result, call in ask(unanswered) if unanswered else ():
+        if isinstance(result, Failure):
+            lasting[call.subject] = (item, result, call)
+        else:
+            yield item, result, call
+    yield from lasting.values()
+
+
+def require_answers(
+    target: Target, role: Role, ledger: Ledger, evaluation: Evaluation, examples: Sequence[Example]
+) -> None:
+    """Check that a finished evaluation holds answers; if it does not, it is taken back, to be asked anew.
+
+    A guard may get the same answer to every question: a model can be that weak at what it is not there for.
+
+    Raises:
+        OutageError: Some questions have no answer, or nearly all answers are none; the sentence says why.
+    """
+    golds = {example.id: example.answer for example in examples}
+    given = [
+        Given(response.text, golds[response.example], response.score.verdict != "unscorable", response.truncated)
+        for response in ledger.responses(evaluation)
+        if response.example in golds
+    ]
+    missing = len(golds) - len(given)
+    why = (
+        f"{missing} of {len(golds)} questions got no answer" if missing else doubt_answers(given, alike=role == "learn")
+    )
+    if not why:
+        return
+    if not missing:
+        if isinstance(target, Forgets):
+            target.forget_unread()
+        ledger.discard(evaluation)
+    raise OutageError(
+        f"The {evaluation.split} answers to '{evaluation.task}' are no result: {why}. Nothing of them is kept; the same"
+        " command asks again."
+    )
+
+
+def _few(stage: Stage) -> int:
+    return FEW if stage.proven else 1
+
+
+def _stop(instructor: Instructor, stage: Stage, failures: Sequence[Failure]) -> None:
+    """Raises OutageError, after seeing to it that useless replies that are kept somewhere are asked for anew."""
+    if isinstance(instructor, Forgets):
+        instructor.forget_unread()
+    doing, noun = _DOING[stage.name]
+    reason = failures[0].reason.strip().rstrip(".")
+    raise OutageError(
+        f"The instructor '{instructor.name}' failed at {doing} {len(failures)} of {stage.total} {noun}s (the first: "
+        f"{reason}), which says nothing about the model: see to it and give the same command again, which asks for"
+        " them once more."
+    )

@@ -1,0 +1,227 @@
+"""An outage is no result: the run stops with the first reason, spends nothing later, and the same call goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from loop_kit import RUN_FILE, config
+from teacher_kit import teacher
+
+from errorbook.config import Config, parse
+from errorbook.errors import ModelError, OutageError, UserError
+from errorbook.ledger.file import open_ledger
+from errorbook.loop import run
+from errorbook.outages import Stage, sift
+from errorbook.records import Call, Comparison, Decision, Diagnosis, Evaluation, Failure, Training
+from errorbook.testing import Faults, Settings, server
+from errorbook.testing.wire import ErrorReply, Turn
+
+TERMS = 'kind = "openai"\nmodel = "m"\nbase_url = "{}"\npatience = 0.3\nconcurrency = 8\n'
+
+
+def served(base_url: str, **changes: str) -> Config:
+    """The small run with an instructor behind a server."""
+    text = RUN_FILE + f"\n[instructor]\n{TERMS.format(base_url)}"
+    for old, new in changes.items():
+        text = text.replace(f"{old} = ", f"{old} = {new} # ", 1)
+    return parse(text)
+
+
+def spent_later(folder: Path) -> list[str]:
+    """What an outage must leave unspent and unsaid."""
+    with open_ledger(folder) as ledger:
+        read = [f"{item.split} of {item.task}" for item in ledger.all(Evaluation) if item.split != "train"]
+        kinds = (Comparison, Decision, Failure, Training)
+        return read + [kind.__name__ for kind in kinds if ledger.count(kind)]
+
+
+def refuse(status: int, words: str) -> Callable[[Sequence[Turn]], str]:
+    def script(turns: Sequence[Turn]) -> str:
+        raise ErrorReply(status, "invalid_request_error", words)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"faults": Faults(malformed=1.0)}, "failed at diagnosing 1[0-9] of 27 mistakes|failed at diagnosing 20 of 27"),
+        ({"faults": Faults(empty=1.0)}, "failed at diagnosing .* of 27 mistakes"),
+        ({"faults": Faults(rate_limited=1.0, retry_after=0)}, "only failed for 0.3 s .*status 429"),
+        ({"faults": Faults(rate_limited=1.0, retry_after=900)}, "asks to wait for 900 s"),
+        ({"faults": Faults(server_error=1.0)}, "only failed for 0.3 s .*status 500"),
+        ({"script": refuse(400, "thinking is not supported")}, "failed at diagnosing .*thinking is not supported"),
+        ({"script": refuse(422, "no such setting")}, "failed at diagnosing .*no such setting"),
+        ({"script": refuse(402, "Insufficient Balance")}, "Insufficient Balance"),
+        ({"script": refuse(403, "region not allowed")}, "region not allowed"),
+        ({"settings": Settings(models=("other",))}, "does not know the model 'm'"),
+        ({"settings": Settings(api_key="secret")}, "does not accept the key"),
+    ],
+)
+def test_an_instructor_that_answers_nothing_useful_stops_the_run(
+    options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with server(**options) as provider, pytest.raises(UserError, match=said) as stopped:
+        run(served(provider.base_url), tmp_path)
+
+    assert isinstance(stopped.value, (OutageError, ModelError))
+    assert spent_later(tmp_path) == []
+
+
+@pytest.mark.parametrize("fault", ["malformed", "empty", "rate_limited", "server_error", "cut"])
+def test_after_an_outage_the_same_call_ends_as_an_undisturbed_run(fault: str, tmp_path: Path) -> None:
+    with server(script=teacher) as provider:
+        run(served(provider.base_url), tmp_path / "undisturbed")
+        provider.change(msgspec.structs.replace(Faults(retry_after=0), **{fault: 1.0}))
+        with pytest.raises(UserError):
+            run(served(provider.base_url), tmp_path / "disturbed")
+        provider.change(Faults())
+        run(served(provider.base_url), tmp_path / "disturbed")
+
+    with open_ledger(tmp_path / "undisturbed") as one, open_ledger(tmp_path / "disturbed") as other:
+        assert other.count(Diagnosis) > 0
+        assert other.count(Comparison) > 0
+        assert other.digest() == one.digest()
+
+
+def test_a_few_failures_are_data_and_the_run_goes_on(tmp_path: Path) -> None:
+    base = config()
+    some = msgspec.structs.replace(base.instructor, kind="scripted", options={})
+    run(msgspec.structs.replace(base, instructor=some), tmp_path / "first")
+    with open_ledger(tmp_path / "first") as ledger:
+        failing = sorted({item.example for item in ledger.all(Diagnosis)})[:5]
+    some = msgspec.structs.replace(some, options={"fail": failing})
+    run(msgspec.structs.replace(base, instructor=some), tmp_path / "second")
+
+    with open_ledger(tmp_path / "second") as ledger:
+        assert 1 <= ledger.count(Failure) <= 2 * len(failing)
+        assert ledger.count(Decision) == 2
+
+
+def call(subject: str) -> Call:
+    return Call(instructor="told", purpose="diagnose", subject=subject)
+
+
+class Told:
+    """An instructor whose answers are told beforehand, one list an attempt; "" is a success."""
+
+    name = "told"
+
+    def __init__(self, *attempts: dict[str, str]) -> None:
+        self.attempts = list(attempts)
+        self.asked: list[list[str]] = []
+        self.forgot = 0
+
+    def ask(self, items: Sequence[str]) -> Iterator[tuple[str, str | Failure, Call]]:
+        causes = self.attempts.pop(0) if self.attempts else {}
+        self.asked.append(list(items))
+        for item in items:
+            cause = causes.get(item, "")
+            failure = Failure(subject=item, stage="diagnose", reason=f"{cause} it is.", cause=cause) if cause else item  # type: ignore[arg-type]
+            yield item, failure, call(item)
+
+    def forget_unread(self) -> None:
+        self.forgot += 1
+
+    def sift(self, items: Sequence[str], **stage: Any) -> dict[str, bool]:
+        terms = Stage(**{"name": "diagnose", "total": len(items), "proven": False, **stage})
+        found = sift(self, terms, self.ask, items)  # type: ignore[arg-type]
+        return {item: not isinstance(result, Failure) for item, result, _ in found}
+
+    diagnose = write = None
+
+
+LETTERS = list("abcdefghij")
+
+
+def test_what_got_no_answer_is_asked_once_more_before_it_fails() -> None:
+    told = Told({"b": "unanswered", "c": "unread", "d": "unanswered"}, {"d": "unanswered"})
+
+    found = told.sift(LETTERS)
+
+    assert told.asked == [LETTERS, ["b", "d"]]
+    assert [item for item, good in found.items() if not good] == ["c", "d"]
+    assert found["b"]
+
+
+@pytest.mark.parametrize(("failing", "stops"), [(5, False), (6, True), (10, True)])
+@pytest.mark.parametrize("cause", ["item", "unread", "unanswered"])
+def test_more_than_half_is_an_outage(failing: int, stops: bool, cause: str) -> None:
+    bad = dict.fromkeys(LETTERS[:failing], cause)
+    told = Told(bad, bad)
+    if not stops:
+        assert sum(told.sift(LETTERS).values()) == 10 - failing
+        return
+    with pytest.raises(OutageError, match=rf"diagnosing 6 of 10 mistakes \(the first: {cause} it is\)"):
+        told.sift(LETTERS)
+    assert told.forgot == 1
+
+
+def test_a_proven_instructor_may_fail_at_the_few_that_are_left() -> None:
+    bad = {"a": "unread", "b": "unread"}
+
+    assert told_off(Told(bad), ["a", "b"], proven=False)
+    assert not told_off(Told(bad), ["a", "b"], proven=True)
+
+
+def test_a_vote_that_finds_fault_with_its_question_is_an_answer() -> None:
+    bad = dict.fromkeys(LETTERS, "item")
+
+    assert not told_off(Told(bad), LETTERS, name="vote")
+    assert told_off(Told(bad), LETTERS, name="write")
+    assert told_off(Told(dict.fromkeys(LETTERS, "unread")), LETTERS, name="vote")
+
+
+def test_a_long_stage_is_not_gone_on_with_if_nothing_succeeds() -> None:
+    many = [str(number) for number in range(1000)]
+    told = Told(dict.fromkeys(many, "unread"))
+
+    with pytest.raises(OutageError, match="20 of 1000"):
+        told.sift(many)
+
+
+def told_off(told: Told, items: Sequence[str], **stage: Any) -> bool:
+    try:
+        told.sift(items, **stage)
+    except OutageError:
+        return True
+    return False
+
+
+ANSWERLESS: dict[str, tuple[Callable[[str], str], str]] = {
+    "empty": (lambda _: "", "answers are empty"),
+    "unreadable": (lambda prompt: f"I would rather not say {'so' * (len(prompt) % 7)}.", "could not be scored"),
+    "template": (lambda prompt: f"<|im_start|>user {prompt} <|im_end|>", "chat template"),
+    "alike": (lambda _: "Answer: 7", "got the same answer"),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERLESS)
+def test_answers_that_are_none_are_no_result(kind: str, tmp_path: Path) -> None:
+    """A thinking model whose answers come back empty, a lame server: nothing is said of the model."""
+    say, said = ANSWERLESS[kind]
+    state = {"say": say}
+
+    def script(turns: Sequence[Turn]) -> str:
+        return state["say"](turns[-1].content)
+
+    with server(script=script) as provider:
+        target = f'engine = "openai"\nmodel = "m"\nbase_url = "{provider.base_url}"'
+        text = RUN_FILE.replace('engine = "scripted"\naccuracy = 0.3\ngain = 0.25', target)
+        text = text.replace('retriever = "scripted"', 'retriever = "tfidf"').replace(
+            'method = "scripted"', 'method = "external"'
+        )
+        with pytest.raises(OutageError, match=said):
+            run(parse(text), tmp_path)
+        assert spent_later(tmp_path) == []
+        with open_ledger(tmp_path) as ledger:
+            assert ledger.count(Evaluation) == 0
+        state["say"] = lambda prompt: f"Answer: {len(prompt)}"
+        with pytest.raises(UserError) as after:
+            run(parse(text), tmp_path)
+
+    assert not isinstance(after.value, OutageError), "the same command asks again"
