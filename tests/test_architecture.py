@@ -33,7 +33,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "noise_floor config",
         "ledger",
         "adapters",
-        "importing outages",
+        "importing",
         "setup",
         "corrections write_and_verify",
         "report",

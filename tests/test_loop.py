@@ -219,7 +219,7 @@ def test_an_exam_evaluates_only_and_the_run_goes_on_from_it(tmp_path: Path) -> N
 
 def test_another_run_file_or_changed_data_is_refused(tmp_path: Path) -> None:
     run(config(cycles="1"), tmp_path)
-    with pytest.raises(LedgerError, match=r"run\.cycles is 1, yours 2"):
+    with pytest.raises(LedgerError, match=r"have used up gate\.alpha = 0\.05"):
         run(config(), tmp_path)
     with pytest.raises(LedgerError, match="another run file"):
         run(replace(config(cycles="1"), gate=replace(config().gate, alpha=0.01)), tmp_path)

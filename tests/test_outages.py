@@ -15,8 +15,8 @@ from errorbook.config import Config, parse
 from errorbook.errors import ModelError, OutageError, UserError
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.outages import Stage, sift
 from errorbook.records import Call, Comparison, Decision, Diagnosis, Evaluation, Failure, Training
+from errorbook.setup.outages import Stage, sift
 from errorbook.testing import Faults, Settings, server
 from errorbook.testing.wire import ErrorReply, Turn
 

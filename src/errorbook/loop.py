@@ -25,8 +25,8 @@ from errorbook.judge import best, compare, judge, require_same_prompts
 from errorbook.ledger import keys
 from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
+from errorbook.ledger.run_view import find_rule
 from errorbook.noise_floor import measure_noise_floor
-from errorbook.outages import Stage, require_answers, sift
 from errorbook.records import (
     Call,
     Checkpoint,
@@ -42,12 +42,12 @@ from errorbook.records import (
     Outcome,
     Rejection,
     Response,
-    Rule,
     Sample,
     Split,
     Training,
 )
 from errorbook.setup.assemble import Course
+from errorbook.setup.outages import Stage, require_answers, sift
 from errorbook.setup.session import Run, open_run, record_stage
 from errorbook.train import make_lessons, make_preference_lessons, make_question, prefer_over_wrong, training_set_hash
 from errorbook.write_and_verify import generate_samples, keep_budget
@@ -148,7 +148,9 @@ def final_exam(this: Run, final: Checkpoint) -> None:
             _evaluate(this, course, "test", checkpoint, this.config.run.cycles + 1)
     for course in tested:
         comparison = _compare(this, course, "test", this.base, final, this.config.run.cycles + 1)
-        this.ledger.append(comparison, key=keys.final_comparison(course.name), parent=final.hash)
+        read = this.ledger.find(Comparison, keys.final_comparison(course.name))
+        again = "" if read is None or read.after == comparison.after else final.hash
+        this.ledger.append(comparison, key=keys.final_comparison(course.name, again), parent=final.hash)
 
 
 # The steps, each one stage with its records -----------------------------------------------------------------------
@@ -348,7 +350,7 @@ def _collect_rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]
 def _decide(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpoint]) -> Decision:
     """Examine the candidates on dev and let the gate decide; a rejected cycle goes back to the current checkpoint."""
     judged: list[tuple[Outcome, str, tuple[Comparison, ...]]] = []
-    rule = this.ledger.find(Rule, keys.RULE) or this.config.rule()
+    rule = find_rule(this.ledger) or this.config.rule()
     for candidate in candidates:
         comparisons = [
             _compare(this, course, "dev", current, candidate, cycle)

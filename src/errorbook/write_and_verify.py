@@ -16,8 +16,8 @@ from errorbook.instruct import instruct, retry
 from errorbook.interfaces import Checker, Scorer, Solver, Task
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
-from errorbook.outages import Stage, sift
 from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
+from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
 from errorbook.verify import Evidence, Protected, Taken, hide_answer, verify
 

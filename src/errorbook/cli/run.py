@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 def run(file: Path, out: Path | None, as_json: bool) -> int:
     """Run or resume; Ctrl-C and kill -9 are both safe.
 
+    FILE may be a run's folder: it goes on from the run file that is stored there.
+
     Exits with 0 if a better model was kept and with 1 if none was.
     """
     from errorbook.config import load
 
+    if file.is_dir():
+        config, text = _stored(file)
+        return _run(config, out or file, text, as_json)
     config = load(file)
     return _run(config, out or _default_out(file, config), file.read_text(encoding="utf-8"), as_json)
 
@@ -109,6 +114,24 @@ def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:
         loop.run(config, folder, told, text)
     made = _conclude(folder, as_json)
     return 0 if any(cycle.decision == "accept" for cycle in made.cycles) else 1
+
+
+def _stored(folder: Path) -> tuple[Config, str]:
+    """The run file that the run in a folder was started with last, its paths as they are now."""
+    from msgspec.structs import replace
+
+    from errorbook.config import IMPORTED
+    from errorbook.errors import ConfigError
+    from errorbook.ledger.file import open_ledger
+    from errorbook.ledger.run_view import budget, read_config, read_place
+    from errorbook.setup.claim import relocate
+
+    with open_ledger(folder) as ledger:
+        config, text, place = read_config(ledger), ledger.fact("run_file") or "", read_place(ledger)
+        if config.target.engine == IMPORTED:
+            raise ConfigError(f"'{folder}' holds a book of imported answers, which has no run to go on with.")
+        config = replace(config, run=replace(config.run, budget_usd=budget(ledger)))
+    return relocate(config, place, folder.resolve()) if place else config, text
 
 
 def _conclude(folder: Path, as_json: bool) -> Report:

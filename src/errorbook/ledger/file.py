@@ -323,6 +323,21 @@ class Ledger:
             self._evaluations[hash] = int(row[0])
         return self._evaluations[hash]
 
+    def is_without_responses(self) -> bool:
+        """Whether no question was answered yet."""
+        return self._sql.execute("SELECT 1 FROM responses LIMIT 1").fetchone() is None
+
+    def count_all(self) -> int:
+        """How many records there are, responses aside."""
+        return int(self._sql.execute("SELECT count(*) FROM records").fetchone()[0])
+
+    def clear(self) -> None:
+        """Begin anew: only for a ledger that holds no result."""
+        with self._writing():
+            for table in ("bodies", "responses", "records", "facts", "events"):
+                self._sql.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names only
+        self._evaluations.clear()
+
     # events and the whole ---------------------------------------------------------------------------------------
 
     def begin(self, event: Event) -> int:

@@ -8,6 +8,12 @@ from __future__ import annotations
 BASE = "base"
 """The checkpoint that the run began with."""
 RULE = "rule"
+"""The gate's first rule."""
+
+
+def later_rule(number: int) -> str:
+    """The key of a rule that holds since cycles were added; they count from 2."""
+    return f"{RULE}:{number}"
 
 
 def examples(task: str, split: str) -> str:
@@ -65,9 +71,12 @@ def candidate(cycle: int, scale: float) -> str:
     return f"candidate:{cycle}:{scale:g}"
 
 
-def final_comparison(task: str) -> str:
-    """The key of the comparison of the base and the final checkpoint on a task's test split."""
-    return f"final:{task}:test"
+def final_comparison(task: str, again: str = "") -> str:
+    """The key of the comparison of the base and the final checkpoint on a task's test split.
+
+    `again` is the final checkpoint's hash if cycles were added after test had been read for another one.
+    """
+    return f"final:{task}:test:{again}" if again else f"final:{task}:test"
 
 
 def correction(kind: str, subject: str, number: int) -> str:

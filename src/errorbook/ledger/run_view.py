@@ -6,23 +6,33 @@ Shared by everything that reads a ledger for people. It computes no statistics, 
 from __future__ import annotations
 
 from itertools import count, takewhile
+from pathlib import Path
 
 import msgspec
 
-from errorbook.config import Config
+from errorbook.config import Config, dump
 from errorbook.errors import LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
-from errorbook.records import Checkpoint, Decision, Evaluation, Split, Verdict
+from errorbook.records import Checkpoint, Decision, Evaluation, Rule, Split, Verdict
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What was changed in the run file between two starts, from which cycle on: a key with both of its values."""
+
+    cycle: int
+    key: str
+    before: str
+    after: str
 
 
 def read_config(ledger: Ledger) -> Config:
-    """The configuration that the ledger was begun with.
+    """The configuration that the run was started with last.
 
     Raises:
         LedgerError: No run was begun in it, or it was begun by another version.
     """
-    text = ledger.fact("config")
+    text = next(reversed(_numbered(ledger, "config")), ledger.fact("config"))
     if text is None:
         raise LedgerError(f"The ledger '{ledger.path}' holds no run yet; start one with 'errorbook run FILE'.")
     try:
@@ -31,6 +41,44 @@ def read_config(ledger: Ledger) -> Config:
         raise LedgerError(
             f"The ledger '{ledger.path}' was begun by another version of Errorbook ({error}); read it with that one."
         ) from None
+
+
+def note_config(ledger: Ledger, config: Config) -> None:
+    """Record the configuration that the run goes on with, but for the budget: the first one, and each that differs."""
+    text = dump(msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, budget_usd=None)))
+    known = [ledger.fact("config"), *_numbered(ledger, "config")]
+    if known[0] is None:
+        ledger.state("config", text)
+    elif known[-1] != text:
+        ledger.state(f"config {len(known) + 1}", text)
+
+
+def note_place(ledger: Ledger) -> None:
+    """Record where the run's folder is, so that its data are found again if all of it moves."""
+    place, known = str(ledger.root.resolve()), _numbered(ledger, "place", 1)
+    if not known or known[-1] != place:
+        ledger.state(f"place {len(known) + 1}", place)
+
+
+def read_place(ledger: Ledger) -> Path | None:
+    """Where the run's folder was at its last start."""
+    known = _numbered(ledger, "place", 1)
+    return Path(known[-1]) if known else None
+
+
+def note_change(ledger: Ledger, change: Change) -> None:
+    """Record one change of the run file."""
+    ledger.state(f"change {len(list_changes(ledger)) + 1}", msgspec.json.encode(change).decode())
+
+
+def list_changes(ledger: Ledger) -> tuple[Change, ...]:
+    """What was changed in the run file since the run was begun, in order."""
+    return tuple(msgspec.json.decode(text, type=Change) for text in _numbered(ledger, "change", 1))
+
+
+def find_rule(ledger: Ledger) -> Rule | None:
+    """The gate's rule that holds now; None for a book without a gate."""
+    return next(reversed(list(ledger.all(Rule))), None)
 
 
 def note_budget(ledger: Ledger, usd: float | None) -> None:
@@ -47,8 +95,13 @@ def budget(ledger: Ledger) -> float | None:
 
 
 def _budgets(ledger: Ledger) -> list[str]:
-    facts = (ledger.fact(f"budget {number}") for number in count(1))
-    return [cap for cap in takewhile(lambda fact: fact is not None, facts) if cap is not None]
+    return _numbered(ledger, "budget", 1)
+
+
+def _numbered(ledger: Ledger, name: str, first: int = 2) -> list[str]:
+    """The facts of a name that are numbered from `first` on."""
+    facts = (ledger.fact(f"{name} {number}") for number in count(first))
+    return [fact for fact in takewhile(lambda fact: fact is not None, facts) if fact is not None]
 
 
 class Checkpoints:

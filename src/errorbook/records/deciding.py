@@ -38,17 +38,23 @@ class Comparison(Record, frozen=True, kw_only=True):
 
 
 class Rule(Record, frozen=True, kw_only=True):
-    """The gate's rule, recorded before the first cycle: the run's error rate, and how often it is applied at most."""
+    """The gate's rule, recorded before the first cycle: the run's error rate, and how often it is applied at most.
+
+    If cycles are added to a run, another rule holds from `first_cycle` on, and `spent` is what the looks before it took
+    of the error rate: the levels of all looks together never exceed `alpha`.
+    """
 
     alpha: float
     tests: int
     learn: tuple[str, ...]
     guards: tuple[tuple[str, float], ...]
+    spent: float = 0.0
+    first_cycle: int = 1
 
     @property
     def alpha_each(self) -> float:
-        """What each application gets of the error rate (Bonferroni)."""
-        return self.alpha / self.tests
+        """What each application gets of the error rate that is not spent yet (Bonferroni)."""
+        return (self.alpha - self.spent) / self.tests
 
 
 class Decision(Record, frozen=True, kw_only=True):

@@ -169,6 +169,8 @@ def _funnel(report: Report) -> Iterator[str]:
     yield from _table(["Stage", "Drafts"], rows, "From drafts to training")
     if report.corrections:
         yield from [_cell(sentences.corrections_text(report.corrections)), ""]
+    if report.changes:
+        yield from [_cell(sentences.changes_text(report)), ""]
 
 
 def _cost(report: Report) -> Iterator[str]:

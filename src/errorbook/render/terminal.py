@@ -128,6 +128,8 @@ def show_report(report: Report, console: Console) -> None:
     _show_funnel(report, console)
     if report.corrections:
         console.print(strip_controls(sentences.corrections_text(report.corrections)))
+    if report.changes:
+        console.print(strip_controls(sentences.changes_text(report)))
     _show_costs(report.spending.by_kind, console)
     console.print(strip_controls(f"Time {sentences.duration(report.seconds)}; {sentences.spent_text(report)}"))
 

@@ -165,6 +165,17 @@ def corrections_text(corrections: Mapping[str, int]) -> str:
     return f"People {listed}. The next training uses what they said; the accuracies here are the scorer's."
 
 
+def changes_text(report: Report) -> str:
+    """What was changed in the run file on the way, since numbers before and after it are not of one run file."""
+    if not report.changes:
+        return ""
+    listed = "; ".join(
+        f"from cycle {item.cycle} on {item.key} is {brief(item.after)} instead of {brief(item.before)}"
+        for item in report.changes
+    )
+    return f"The run file was changed between two starts: {listed}."
+
+
 def shown_text(report: Report) -> str:
     """How many of the mistakes are shown in full."""
     n = sum(item.n for item in report.strata)

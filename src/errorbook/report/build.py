@@ -14,7 +14,7 @@ from errorbook.corrections.inbox import count_left_out
 from errorbook.ledger import keys
 from errorbook.ledger.counts import Letters, count_corrections, count_per_cycle, count_rejections, read_diagnoses
 from errorbook.ledger.file import Ledger, SkillCount
-from errorbook.ledger.run_view import Checkpoints, budget, read_config
+from errorbook.ledger.run_view import Checkpoints, budget, find_rule, list_changes, read_config
 from errorbook.records import (
     Checkpoint,
     Comparison,
@@ -24,7 +24,6 @@ from errorbook.records import (
     Evaluation,
     Failure,
     Noise,
-    Rule,
     Sample,
     Training,
     Verdict,
@@ -60,7 +59,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
     config, points, letters = read_config(ledger), Checkpoints(ledger), Letters(ledger)
     decisions = points.decisions
     seconds = _stage_seconds(ledger)
-    rule = ledger.find(Rule, keys.RULE) or config.rule()  # a book imported from logs has no gate, and records no rule
+    rule = find_rule(ledger) or config.rule()  # a book imported from logs has no gate, and records no rule
     spending = _spending(ledger)
     diagnoses = read_diagnoses(ledger)
     mistakes, kinds = count_error_kinds(ledger, points, letters, diagnoses, spending.by_kind)
@@ -95,6 +94,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         fates=tuple(count_fates(config, points, letters)),
         strata=strata,
         corrections=count_corrections(ledger),
+        changes=list_changes(ledger),
         control=compared,
     )
 
@@ -102,8 +102,10 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
 def is_finished(ledger: Ledger, config: Config, decisions: list[Decision]) -> bool:
     """Whether all cycles are decided and every test split was read."""
     decided = len(decisions) == config.run.cycles or any(decision.outcome == "stop" for decision in decisions)
-    tested = all(ledger.find(Comparison, keys.final_comparison(task.name)) for task in config.tasks if task.test)
-    return decided and tested
+    if not decided or not decisions:
+        return False
+    tested = {comparison.task for comparison in ledger.all(Comparison, parent=decisions[-1].checkpoint)}
+    return tested >= {task.name for task in config.tasks if task.test}
 
 
 def _tasks(ledger: Ledger, config: Config, points: Checkpoints, letters: Letters) -> dict[str, dict[str, TaskResult]]:

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import Change
 from errorbook.records import Comparison, Evaluation, Noise, Outcome, Role, Split, Verdict
 from errorbook.report.fates import Fate
 from errorbook.stats import Pairing, paired_interval, wilson
@@ -270,7 +271,8 @@ class Report(ReportPart, frozen=True, kw_only=True):
 
     `noise` says for each learnt task how many verdicts changed when the base was asked twice. `strata` says how many
     mistakes there are of each kind and fate, and how many of them are among the `cases`. `corrections` counts what
-    people changed, by kind: all other numbers are of what the target answered and the scorer said.
+    people changed, by kind: all other numbers are of what the target answered and the scorer said. `changes` are those
+    of the run file since the run was begun.
     """
 
     run: str
@@ -301,6 +303,7 @@ class Report(ReportPart, frozen=True, kw_only=True):
     fates: tuple[FateCounts, ...] = ()
     strata: tuple[Stratum, ...] = ()
     corrections: dict[str, int] = {}
+    changes: tuple[Change, ...] = ()
     control: Control | None = None
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from errorbook import plugins
 from errorbook.adapters.targets.remembered import remember_answers
-from errorbook.config import Config, TaskSection
+from errorbook.config import SCORER_FILES, Config, TaskSection
 from errorbook.errors import ConfigError
 from errorbook.evaluate import identify
 from errorbook.interfaces import (
@@ -183,10 +183,20 @@ def plugin_origins(config: Config) -> list[plugins.Origin]:
 
 def scorer_identity(scorer: str, options: Mapping[str, object]) -> str:
     """The scorer's name, with a short hash of its options if it has any, but for the place of its marks."""
-    telling = {name: value for name, value in options.items() if name != "store"}
+    telling = {name: _content(name, value) for name, value in options.items() if name != "store"}
     if not telling:
         return scorer
     return f"{scorer}:{digest(msgspec.json.encode(telling, order='deterministic'))[:8]}"
+
+
+def _content(name: str, value: object) -> object:
+    """What a file holds instead of where it lies: a run may move."""
+    if name not in SCORER_FILES or not isinstance(value, str):
+        return value
+    try:
+        return digest(Path(value).read_bytes())
+    except OSError:
+        return value
 
 
 def create_scorer(name: str, options: Mapping[str, object], folder: Path | None = None) -> Scorer:

@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import msgspec
-from msgspec.structs import replace
-
 from errorbook.adapters.ray.ray_cluster import disconnect
-from errorbook.config import ComputeSection, Config, dump
+from errorbook.config import Config
 from errorbook.errors import LedgerError
 from errorbook.interfaces import Sourced
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
-from errorbook.ledger.run_view import note_budget
+from errorbook.ledger.run_view import note_place
 from errorbook.records import Checkpoint, Split, digest
 from errorbook.setup.assemble import SPLITS, Course, RunParts, assemble, plugin_origins
+from errorbook.setup.claim import claim
 from errorbook.version import __version__
 
 _NOTED_EVERY = 2.0
@@ -46,19 +44,20 @@ def open_run(config: Config, folder: Path, watch: Watch, run_file: str) -> Itera
     parts = assemble(config, folder)  # before the ledger is made: a run file that cannot work leaves nothing behind
     target = parts.target
     with open_ledger(folder / "ledger.sqlite", "write") as ledger:
-        _claim(ledger, config)
+        claim(ledger, config)
         base = Checkpoint(base=target.base, base_fingerprint=target.fingerprint)
         known = ledger.find(Checkpoint, keys.BASE)
-        if known is not None and known != base:
+        if known is not None and known.base_fingerprint == base.base_fingerprint:
+            base = known  # the same weights under another name or at another place
+        elif known is not None:
             raise LedgerError(
                 f"The base model '{target.base}' is not the one that this ledger began with; use another --out folder."
             )
         ledger.append(base, key=keys.BASE)
-        ledger.append(config.rule(), key=keys.RULE)
         for course in parts.courses:
             _shelve(ledger, course)
         _protect(ledger, parts)
-        note_budget(ledger, config.run.budget_usd)
+        note_place(ledger)
         for name, value in (("run_file", run_file), ("version", __version__), ("plugins", _plugins(config))):
             if ledger.fact(name) is None:
                 ledger.state(name, value)
@@ -68,19 +67,6 @@ def open_run(config: Config, folder: Path, watch: Watch, run_file: str) -> Itera
             target.close()
             if config.compute.engine == "ray":
                 disconnect()
-
-
-def _claim(ledger: Ledger, config: Config) -> None:
-    """Refuse a ledger of another run file; the budget, where the work is done and who is told of it may change."""
-    identity = dump(replace(config, run=replace(config.run, budget_usd=None), compute=ComputeSection(), sinks=()))
-    known = ledger.fact("config")
-    if known is None:
-        ledger.state("config", identity)
-    elif known != identity:
-        raise LedgerError(
-            f"The ledger '{ledger.path}' belongs to another run file ({_first_difference(known, identity)});"
-            " restore that value or use another --out folder."
-        )
 
 
 def _shelve(ledger: Ledger, course: Course) -> None:
@@ -95,6 +81,13 @@ def _shelve(ledger: Ledger, course: Course) -> None:
                 " the data or use another --out folder."
             ) from None
         ledger.extend(Entry(example, keys.example(course.name, split, example.id)) for example in examples)
+    try:
+        ledger.state(f"scorer {course.name}", course.marked_by)
+    except LedgerError:
+        raise LedgerError(
+            f"The scorer of '{course.name}' or a file that it reads changed since the ledger '{ledger.path}' was begun;"
+            " restore it or use another --out folder."
+        ) from None
     if isinstance(course.task, Sourced) and ledger.fact(f"origin {course.name}") is None:
         ledger.state(f"origin {course.name}", course.task.origin)
 
@@ -145,23 +138,3 @@ def record_stage(
 def _plugins(config: Config) -> str:
     origins = plugin_origins(config)
     return "; ".join(f"{item.kind} {item.name}: {item.distribution} {item.version}" for item in origins)
-
-
-def _first_difference(known: str, wanted: str) -> str:
-    """The first key whose value differs, as the part of a sentence."""
-    old, new = (dict(_flatten("", msgspec.json.decode(text))) for text in (known, wanted))
-    for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key):
-            return f"its {key} is {old.get(key, 'not set')!r}, yours {new.get(key, 'not set')!r}"
-    return "they differ in form"
-
-
-def _flatten(prefix: str, value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _flatten(f"{prefix}.{key}" if prefix else str(key), item)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _flatten(f"{prefix}[{index}]", item)
-    else:
-        yield prefix, value

@@ -72,6 +72,7 @@ def context(report: Report) -> dict[str, object]:
         "strata": report.strata[:MOST_ROWS],
         "most_ids": MOST_IDS,
         "corrections_text": sentences.corrections_text(report.corrections),
+        "changes_text": sentences.changes_text(report),
     }
 
 
