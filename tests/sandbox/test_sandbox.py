@@ -226,7 +226,7 @@ UNSCORABLE = {
     "the tests do not parse": "assert f(1 ==",
     "no assertion ran": "f(1)",
     "the tests never called": "assert True",
-    "passes its own function": "assert f(lambda: 1) == 1",
+    "passes what cannot": "assert f(memoryview(b'1')) == 1",
     "compare two objects": "assert f(1) == f(2)",
     "compares names that nobody defines": "assert f(1) == undefined",
     "tests that do not end": "f(1)\nwhile True: pass",

@@ -33,7 +33,7 @@ PREFIX = "errorbook-cell-"
 START_SECONDS = 30.0
 READY_BYTES = 4 + len('["ready"]')
 _TMP_BYTES = 8 << 20
-_MODULES = ("confine", "referee", "remote", "rewriting", "wire", "worker")
+_MODULES = ("blame", "confine", "faults", "objects", "referee", "remote", "rewriting", "wire", "worker")
 _USERS = itertools.count()
 _BOOT = "import sys; sys.path.insert(0, '/cell'); from errorbook.sandbox import {0}; {0}.main()"
 

@@ -40,12 +40,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `parts` run in order in one namespace; `tests` is Python that asserts; `entry` names the function under test.
     `prelude` is trusted code (the question's own helpers), which the tests use from there and not from the program.
+    `asked` are the other names that the question mentions and the tests use, `classes` those that it calls classes.
     """
 
     parts: tuple[str, ...]
     tests: str
     entry: str
     prelude: str = ""
+    asked: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

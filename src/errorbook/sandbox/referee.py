@@ -2,7 +2,7 @@
 
 It lives in a sandbox of its own, which the program's cannot see, and forks for each program, so that no tests see what
 other tests did. Helpers that the question defines run here, not in the program, which therefore cannot redefine them.
-Tests that pass functions of their own to the program, or compare its objects, cannot be told.
+Whose fault an error is, the program's or that of the tests, says `blame`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ import random
 import reprlib
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import CodeType
 from typing import Any
 
 from errorbook.sandbox import remote, rewriting, wire
 from errorbook.sandbox.confine import confine
+from errorbook.sandbox.faults import MARK, CannotTell, Gone
 
 NOTES = 32
+TESTS = "tests.py"
+_DEEPEST = 5000
 _WARM = (
     "collections",
     "copy",
@@ -55,6 +60,8 @@ class Notes:
     def __init__(self) -> None:
         self.held = 0
         self.failed = 0
+        self.fault = ""
+        self.find_fault: Callable[[BaseException], str] = lambda error: ""
         self.kept: list[dict[str, str]] = []
         self._source = ""
         self._values: tuple[str, Any, Any] | None = None
@@ -69,9 +76,13 @@ class Notes:
         return _COMPARE[sign](left, right)
 
     def note(self, error: Exception | None) -> None:
-        """An assertion held, or ended with `error`."""
+        """An assertion held, or ended with `error`; one that fails by itself is kept apart."""
         if error is None:
             self.held += 1
+            return
+        fault = self.find_fault(error)
+        if fault:
+            self.fault = self.fault or fault
             return
         self.failed += 1
         if len(self.kept) < NOTES:
@@ -85,23 +96,32 @@ class Notes:
 
 
 class Namespace(dict[str, Any]):
-    """The tests' names. What neither they, Python nor the question defines is a library module or the program's."""
+    """The tests' names. What neither they, Python nor the question defines is a library module or the program's.
 
-    def __init__(self, link: remote.Link, entry: str, closed: bool) -> None:
+    `asked` are names that the question mentions: a program that lacks one of these is wrong, and if it lacks another
+    one, that is the fault of the tests.
+    """
+
+    def __init__(self, link: remote.Link, entry: str, closed: bool, asked: Sequence[str] = ()) -> None:
         super().__init__(__name__="tests", __errorbook_exception__=Exception)
-        self._link, self._entry, self._closed = link, entry, closed
+        self._link, self._closed, self._entry = link, closed, entry
+        self._asked = {entry, *asked}
 
     def __missing__(self, name: str) -> Any:
         if hasattr(builtins, name) and name != self._entry:
             raise KeyError(name)
         if name != self._entry and name in sys.stdlib_module_names:
             return importlib.import_module(name)
-        if name != self._entry and self._closed:
-            raise remote.CannotTell(f"the tests use the name '{name}', which the question does not define")
-        answer = self._link.ask("name", name)
-        if answer[0] == "missing":
-            raise NameError(f"the program does not define '{name}'")
-        return self._link.decode(answer[1])
+        if name not in self._asked and self._closed:
+            raise CannotTell(f"the tests use the name '{name}', which the question does not define")
+        try:
+            return self._link.value("name", name)
+        except LookupError:
+            if name not in self._asked:
+                raise CannotTell(f"the tests use the name '{name}', which nobody defines") from None
+        missing = NameError(f"the program does not define '{name}'")
+        setattr(missing, MARK, True)
+        raise missing
 
 
 def shorten(value: Any) -> str:
@@ -111,13 +131,13 @@ def shorten(value: Any) -> str:
     short.maxlist = short.maxtuple = short.maxdict = short.maxset = 24
     try:
         return short.repr(value)[:300]
-    except Exception as error:
+    except (Exception, Gone, CannotTell) as error:
         return f"<{type(value).__name__}: {type(error).__name__}>"
 
 
 def examine(job: dict[str, Any], descriptor: int) -> dict[str, Any]:
     """Run one program's tests: the counts, the failed assertions, and how it ended."""
-    link, notes = remote.Link(descriptor), Notes()
+    link, notes = remote.Link(descriptor, frozenset(job["classes"])), Notes()
     ended, why = _attempt(job, link, notes)
     if link.gone:
         ended = "gone"
@@ -133,28 +153,37 @@ def examine(job: dict[str, Any], descriptor: int) -> dict[str, Any]:
 
 def _attempt(job: dict[str, Any], link: remote.Link, notes: Notes) -> tuple[str, str]:
     try:
-        tests = compile(rewriting.rewrite(job["tests"]), "tests.py", "exec", dont_inherit=True)
+        tree, names = rewriting.rewrite(job["tests"], job["entry"])
+        tests = compile(tree, TESTS, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return "broken", f"the tests do not parse: {error}"
+    if names is not None:
+        notes.find_fault = partial(names.find_fault, files=(TESTS,))
+    space = Namespace(link, job["entry"], bool(job["prelude"]), job["asked"])
     try:
-        link.ask("run", *job["parts"])
-        names = Namespace(link, job["entry"], closed=bool(job["prelude"]))
-        exec(compile(job["prelude"], "question.py", "exec", dont_inherit=True), names)  # noqa: S102
-        names.pop(job["entry"], None)
-        names.update(
-            {
-                rewriting.BEGIN: notes.begin,
-                rewriting.NOTE: notes.note,
-                rewriting.COMPARE: notes.compare,
-                rewriting.CALL: remote.call,
-            }
-        )
-        exec(tests, names)  # noqa: S102
-    except remote.CannotTell as error:
+        exec(compile(job["prelude"], "question.py", "exec", dont_inherit=True), space)  # noqa: S102
+    except Exception as error:
+        return "broken", f"the question's own code fails: {type(error).__name__}: {error}"
+    space.pop(job["entry"], None)
+    link.helpers = frozenset(name for name, value in space.items() if isinstance(value, type))
+    space.update({rewriting.BEGIN: notes.begin, rewriting.NOTE: notes.note, rewriting.COMPARE: notes.compare})
+    space[rewriting.CALL] = remote.call
+    ended, why = _run(job["parts"], tests, space, link, notes)
+    if notes.fault and not notes.failed and ended in ("ended", "raised"):
+        return "broken", notes.fault
+    return ended, why
+
+
+def _run(parts: Sequence[str], tests: CodeType, space: Namespace, link: remote.Link, notes: Notes) -> tuple[str, str]:
+    try:
+        link.ask("run", *parts)
+        exec(tests, space)  # noqa: S102
+    except CannotTell as error:
         return "broken", str(error)
-    except remote.Gone as error:
+    except Gone as error:
         return "gone", str(error)
     except BaseException as error:  # SystemExit of the tests, too
+        notes.fault = notes.fault or notes.find_fault(error)
         return "raised", f"{type(error).__name__}: {error}"
     return "ended", ""
 
@@ -167,6 +196,7 @@ def main() -> None:
     for name in _WARM:
         importlib.import_module(name)
     os.dup2(1, 2)  # as in the worker
+    sys.setrecursionlimit(_DEEPEST)
     wire.send(control.fileno(), ["ready"])
     while True:
         mark, descriptors, _, _ = socket.recv_fds(control, 1, 1)

@@ -1,12 +1,15 @@
 """Rewrites tests so that each assertion is counted, and one that fails does not hide the next.
 
 An assertion inside `try` or `with` keeps its own meaning (it raises); it is counted if it holds. Calls whose result
-is dropped go through `remote.call`. Everything else runs as written.
+is dropped go through `remote.call`, and so do those whose arguments may be seen to change (`blame.list_safe_places`).
+Everything else runs as written.
 """
 
 from __future__ import annotations
 
 import ast
+
+from errorbook.sandbox import blame
 
 BEGIN, NOTE, COMPARE, CALL = "__errorbook_begin__", "__errorbook_note__", "__errorbook_compare__", "__errorbook_call__"
 _ERROR = "__errorbook_error__"
@@ -24,28 +27,53 @@ _SIGNS: dict[type[ast.cmpop], str] = {
 }
 
 
-def rewrite(source: str) -> ast.Module:
-    """The tests as a tree that can be compiled. Raises SyntaxError if they do not parse."""
-    tree = ast.parse(source)
-    _Rewriter().visit(tree)
-    return ast.fix_missing_locations(tree)
+LONG = 20_000
+"""Parts of tests above which it is not looked into what depends on what."""
+
+
+def rewrite(source: str, entry: str) -> tuple[ast.Module, blame.Names | None]:
+    """The tests as a tree that can be compiled, and which of their names depend on the program.
+
+    Raises:
+        SyntaxError: They do not parse.
+    """
+    tree, names, places = ast.parse(source), None, {}
+    if sum(1 for _ in ast.walk(tree)) <= LONG:
+        names = blame.Names(ast.parse(source), entry)
+        places = blame.list_safe_places(tree, names)
+    _Rewriter(places).visit(tree)
+    return ast.fix_missing_locations(tree), names
 
 
 class _Rewriter(ast.NodeTransformer):
-    def __init__(self) -> None:
+    def __init__(self, places: dict[ast.Call, list[int | str]]) -> None:
         self._guarded = 0
+        self._places: dict[ast.AST, ast.expr] = {
+            node: ast.List([ast.Constant(place) for place in where], ast.Load()) for node, where in places.items()
+        }
 
     def visit_Try(self, node: ast.Try) -> ast.AST:
+        # `assert False` behind the call says that an exception must come: then one that is caught is what was asserted.
+        due = [item for item in node.body if isinstance(item, ast.Assert) and _is_false(item.test)]
+        for handler in node.handlers if due else []:
+            if not _catches_all(handler.type):
+                handler.body[:0] = [_statement(NOTE, ast.Constant(None))]
         return self._inside(node)
 
     def visit_With(self, node: ast.With) -> ast.AST:
         return self._inside(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        self.generic_visit(node)
         if isinstance(node.value, ast.Call):
-            node.value.args.insert(0, node.value.func)
-            node.value.func = ast.Name(CALL, ast.Load())
+            self._places[node.value] = ast.Constant(True)
+        self.generic_visit(node)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if node in self._places:
+            node.args[:0] = [self._places[node], node.func]
+            node.func = ast.Name(CALL, ast.Load())
         return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
@@ -68,6 +96,15 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         self._guarded -= 1
         return node
+
+
+def _is_false(test: ast.expr) -> bool:
+    return isinstance(test, ast.Constant) and not test.value
+
+
+def _catches_all(kind: ast.expr | None) -> bool:
+    names = {part.id for part in ast.walk(kind) if isinstance(part, ast.Name)} if kind else {"BaseException"}
+    return bool(names & {"BaseException", "Exception", "AssertionError"})
 
 
 def _statement(name: str, argument: ast.expr) -> ast.Expr:

@@ -21,7 +21,26 @@ Tree = Any
 Other = Callable[[Any], Any]
 """Encodes, or decodes, what is not a plain value; raises TypeError if it cannot."""
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 64 << 20
+ARITHMETIC = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and", "or", "xor", "lshift", "rshift"),
+)
+"""Operators of two values, as Python names their methods."""
+BINARY = (*ARITHMETIC, "lt", "le", "gt", "ge", "eq", "ne")
+_OF_ONE = ("neg", "pos", "abs", "invert", "index", "int", "float", "complex", "round", "bool", "str", "repr", "format")
+_OTHERS = (
+    *("call", "iter", "next", "len", "reversed", "getitem", "setitem", "delitem", "contains", "hash", "divmod"),
+    *("enter", "exit", "aenter", "aexit", "aiter", "anext", "await"),
+)
+ABILITIES = tuple(
+    f"__{name}__"
+    for name in (
+        *(*BINARY, *_OF_ONE, *_OTHERS),
+        *(f"{first}{name}" for name in ARITHMETIC for first in "ri"),
+    )
+)
+"""What can be done with an object because of its class, by the names that Python gives these methods."""
 _NATIVE = 1 << 63
 _SEQUENCES: dict[str, type] = {"l": list, "t": tuple, "s": set, "z": frozenset, "q": deque}
 _SEQUENCE_TAGS = {kind: tag for tag, kind in _SEQUENCES.items()}
@@ -32,6 +51,8 @@ _TEXTUAL = {
     "date": ("datetime", "fromisoformat"),
     "datetime": ("datetime", "fromisoformat"),
     "time": ("datetime", "fromisoformat"),
+    **dict.fromkeys(("PosixPath", "PurePosixPath", "PureWindowsPath"), ("pathlib", "")),
+    "UUID": ("uuid", ""),
 }
 _NUMBERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "range": ("builtins", ("start", "stop", "step")),
@@ -76,6 +97,8 @@ def encode(value: Any, other: Other) -> Tree:
     if kind is int:
         return value if -_NATIVE < value < _NATIVE else ["i", hex(value)]
     if kind in _SEQUENCE_TAGS:
+        if _are_native(value):
+            return [_SEQUENCE_TAGS[kind], *value]
         return [_SEQUENCE_TAGS[kind], *(encode(item, other) for item in value)]
     if isinstance(value, dict):
         name = kind.__name__ if _named(kind, _MAPPINGS) else "dict"
@@ -90,7 +113,11 @@ def decode(tree: Tree, other: Other) -> Any:
         return tree
     tag, *rest = tree
     if tag in _SEQUENCES:
-        return _SEQUENCES[tag](decode(item, other) for item in rest)
+        plain = list not in set(map(type, rest))
+        return _SEQUENCES[tag](rest) if plain else _SEQUENCES[tag](decode(item, other) for item in rest)
+    if tag == "N":
+        name, fields, *items = rest
+        return _named_tuple(name, tuple(fields))(*(decode(item, other) for item in items))
     if tag == "d":
         name, *items = rest
         pairs = [(decode(key, other), decode(item, other)) for key, item in items]
@@ -102,9 +129,32 @@ def decode(tree: Tree, other: Other) -> Any:
     return simple(*rest) if simple else other(tree)
 
 
+def _are_native(value: Any) -> bool:
+    """Whether all items are what JSON can hold as it is, so that a long list need not be gone through one by one."""
+    kinds = set(map(type, value))
+    if not kinds <= {str, bool, int, type(None)}:
+        return False
+    numbers = value if kinds == {int} else [item for item in value if type(item) is int]
+    return not numbers or (min(numbers) > -_NATIVE and max(numbers) < _NATIVE)
+
+
+def _are_names(fields: tuple[Any, ...], count: int) -> bool:
+    fit = (type(field) is str and field.isidentifier() and field[0] != "_" for field in fields)
+    return len(fields) == count and all(fit) and len(set(fields)) == count
+
+
+def _named_tuple(name: str, fields: tuple[str, ...]) -> Any:
+    """A named tuple's class, made here from checked names: a tuple that can be read by name, and nothing else."""
+    from collections import namedtuple
+
+    if len(fields) > 255 or not all(type(field) is str and len(field) < 100 for field in (name, *fields)):
+        raise ValueError("no named tuple")
+    return namedtuple(name, fields)
+
+
 def is_builtin(value: Any) -> bool:
     """Whether a type or function is the one that Python itself has under that name."""
-    return vars(builtins).get(value.__name__) is value
+    return vars(builtins).get(getattr(value, "__name__", "")) is value
 
 
 def _read(descriptor: int, size: int) -> bytes:
@@ -153,6 +203,10 @@ def _encode_base(value: Any, other: Other) -> Tree:
         return ["f", float.hex(float.__float__(value))]
     if isinstance(value, str):
         return str.__str__(value)
+    fields = getattr(type(value), "_fields", None)
+    if isinstance(value, tuple) and type(fields) is tuple and _are_names(fields, len(value)):
+        items = (encode(item, other) for item in tuple.__iter__(value))
+        return ["N", type(value).__name__, list(fields), *items]
     for kind, tag in _SEQUENCE_TAGS.items():
         if isinstance(value, kind):
             return [tag, *(encode(item, other) for item in kind.__iter__(value))]  # type: ignore[attr-defined]

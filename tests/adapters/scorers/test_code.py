@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scoring_kit import score_all
 
-from errorbook.adapters.scorers import programs
 from errorbook.adapters.scorers.code import Code, prepare
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.records import Example, Score
+from errorbook.sandbox import programs
 from errorbook.sandbox.cell import find_lack
 
 needs_cells = pytest.mark.skipif(find_lack() is not None, reason=f"no sandbox here: {find_lack()}")
@@ -226,7 +226,7 @@ def test_odd_text_breaks_nothing(text: str) -> None:
         prepare(example(), f"```\n{text}"),
         prepare(example(question=text, tests=text), text),
     ):
-        assert isinstance(prepared, tuple) or prepared.verdict == "unscorable"
+        assert isinstance(prepared, tuple) or (isinstance(prepared, Score) and prepared.verdict == "unscorable")
 
 
 @given(
@@ -251,9 +251,10 @@ needs_data = pytest.mark.skipif(
 # Adjudicated one by one in docs/scorers.md.
 LABEL_WRONG = {
     "mbpp_right": {848, 931},
-    "mbpp_wrong": {518, 607, 621, 640, 658, 683, 685, 725, 830, 857, 860, 880, 913, 928, 937, 940, 946},
+    "mbpp_wrong": {518, 607, 621, 640, 658, 683, 685, 725, 830, 857, 860, 880, 913, 928, 937, 940, 946}
+    | {540, 562, 565, 576, 665, 708},  # their stubs use a name that they do not import
 }
-NO_CODE = {719}
+NO_CODE = {671, 719}
 
 
 def rows(name: str) -> list[dict[str, Any]]:

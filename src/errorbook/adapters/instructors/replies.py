@@ -7,7 +7,6 @@ writes them, so what has to be thought first stands first.
 
 from __future__ import annotations
 
-import ast
 import random
 import re
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from errorbook.adapters.scorers import programs
 from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.tasks.wording import LETTERS
 from errorbook.llm.records import InvalidReply
@@ -177,16 +175,15 @@ def check_coding(reply: CodingDrafts) -> list[DraftParts]:
     parts = []
     for number, draft in _numbered(reply.drafts):
         _complete(draft.question, draft.solution, number)
-        tree = programs.parse_program(draft.program)
-        if tree is None or not programs.defines(draft.program, draft.entry_point):
+        fault = _read_program(draft)
+        if fault == "program":
             raise InvalidReply(f"The program of draft {number} is not Python that defines {draft.entry_point!r}.")
         if len(draft.tests) < 2:
             raise InvalidReply(f"Draft {number} needs two tests at least.")
-        for test in draft.tests:
-            if not _asserts(test, draft.entry_point):
-                raise InvalidReply(
-                    f"A test of draft {number} is not one assert that calls {draft.entry_point}: {test[:60]!r}."
-                )
+        if fault:
+            raise InvalidReply(
+                f"A test of draft {number} is not one assert that calls {draft.entry_point}: {fault[:60]!r}."
+            )
         tests = "\n".join(test.strip() for test in draft.tests)
         parts.append(DraftParts(draft.question.strip(), draft.solution.strip(), draft.program.strip(), tests=tests))
     return parts
@@ -222,10 +219,11 @@ def _require(text: str, name: str) -> None:
         raise InvalidReply(f"{name[0].upper()}{name[1:]} is empty; write it.")
 
 
-def _asserts(test: str, entry_point: str) -> bool:
-    """Whether the test is nothing but one assertion that calls the function."""
-    tree = programs.parse_program(test.strip())
-    if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
-        return False
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return any(isinstance(call, ast.Name) and call.id == entry_point for call in calls)
+def _read_program(draft: Coding) -> str:
+    """What is wrong with a draft's Python; a text that holds up the parser is no program either."""
+    from errorbook.sandbox.reading import UnreadableError, read
+
+    try:
+        return str(read("find_fault", draft.program, draft.entry_point, list(draft.tests)))
+    except UnreadableError:
+        return "program"

@@ -11,14 +11,12 @@ question itself defines beside the stub (imports, helpers, classes) belongs to t
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 from annotated_types import Interval
 
-from errorbook.adapters.scorers import programs
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.records import Example, NoVerdict, Score, Verdict
 
@@ -26,6 +24,13 @@ if TYPE_CHECKING:
     from errorbook.sandbox.pool import Job, Outcome
 
 _VERDICTS: dict[str, Verdict] = {"passed": "right", "failed": "wrong", "timeout": "wrong", "unscorable": "unscorable"}
+
+
+class Found(NamedTuple):
+    """The code that a response gave, and how it was found."""
+
+    code: str
+    method: str
 
 
 class Code:
@@ -56,41 +61,42 @@ class Code:
         from errorbook.sandbox.pool import Limits, run_all
 
         found = [prepare(example, text) for example, text in pairs]
-        jobs = {index: item[1] for index, item in enumerate(found) if not isinstance(item, Score)}
+        jobs = {index: item[1] for index, item in enumerate(found) if isinstance(item, tuple)}
         outcomes = run_all(list(jobs.values()), Limits(seconds=self._seconds), self._workers)
         done = dict(zip(jobs, outcomes, strict=True))
-        return [item if isinstance(item, Score) else _score(item[0], done[index]) for index, item in enumerate(found)]
+        return [_score(item[0], done[index]) if isinstance(item, tuple) else item for index, item in enumerate(found)]
 
 
-def prepare(example: Example, text: str) -> Score | tuple[programs.Program, Job]:
+def prepare(example: Example, text: str) -> Score | NoVerdict | tuple[Found, Job]:
     """The response's program and what to run, or the score if there is nothing to run."""
+    from errorbook.sandbox.patience import BusyError
     from errorbook.sandbox.pool import Job
+    from errorbook.sandbox.reading import UnreadableError, read
 
-    entry = programs.find_entry_point(example.tests, example.question)
-    if not entry:
-        why = (
-            "the tests do not parse" if programs.parse_program(example.tests) is None else "the tests call no function"
-        )
-        return Score(verdict="unscorable", method="none", evidence=_evidence(why=why))
-    program = programs.find_program(text.replace("\r\n", "\n"), example.question, entry)
-    if program is None:
-        return Score(verdict="unscorable", method="none", evidence=_evidence(why="the response holds no code"))
-    given = programs.find_prelude(example.question, entry)
-    return program, Job(parts=program.parts, tests=_called(example.tests, entry), entry=entry, prelude=given)
-
-
-def _called(tests: str, entry: str) -> str:
-    """The tests with the call of `check` if they only define it."""
-    tree = programs.parse_program(tests)
-    names = {node.func.id for node in _calls(tree) if isinstance(node.func, ast.Name)} if tree else set()
-    return tests if "check" in names or not programs.defines(tests, "check") else f"{tests}\ncheck({entry})\n"
+    try:
+        found = read("find_job", example.question, example.tests, text.replace("\r\n", "\n"))
+    except UnreadableError as error:
+        return _blame(example, text, str(error))
+    except BusyError as error:
+        return NoVerdict(reason=str(error))
+    if isinstance(found, str):
+        return Score(verdict="unscorable", method="none", evidence=_evidence("unscorable", found))
+    parts, code, method, prelude, entry, names, classes, tests = found
+    job = Job(parts=tuple(parts), tests=tests, entry=entry, prelude=prelude, asked=tuple(names), classes=tuple(classes))
+    return Found(code, method), job
 
 
-def _calls(tree: ast.Module) -> list[ast.Call]:
-    return [node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+def _blame(example: Example, text: str, why: str) -> Score | NoVerdict:
+    """The score if reading fails: Python would refuse such a program, too, so it is wrong, unless it is the tests."""
+    alone = prepare(example, "") if text else None
+    if isinstance(alone, Score) and "holds no code" in alone.evidence:
+        return Score(verdict="wrong", method="none", evidence=_evidence("failed", f"the code cannot be parsed: {why}"))
+    if isinstance(alone, NoVerdict):
+        return alone
+    return Score(verdict="unscorable", method="none", evidence=_evidence("unscorable", f"the tests: {why}"))
 
 
-def _score(program: programs.Program, outcome: Outcome) -> Score | NoVerdict:
+def _score(program: Found, outcome: Outcome) -> Score | NoVerdict:
     if outcome.status == "unjudged":
         return NoVerdict(reason=outcome.why)
     return Score(
@@ -101,5 +107,5 @@ def _score(program: programs.Program, outcome: Outcome) -> Score | NoVerdict:
     )
 
 
-def _evidence(why: str) -> str:
-    return msgspec.json.encode({"status": "unscorable", "why": why}).decode()
+def _evidence(status: str, why: str) -> str:
+    return msgspec.json.encode({"status": status, "why": why}).decode()
