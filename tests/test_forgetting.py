@@ -59,7 +59,7 @@ def test_an_over_trained_checkpoint_fails_retention_and_is_vetoed(tmp_path: Path
     assert guard.right_before >= 0.6 * ITEMS
     assert guard.high < 0, f"forgetting went unnoticed: {guard}"
     rule = Rule(alpha=0.05, tests=1, learn=("sums",), guards=(("retention", 0.12),))
-    outcome, reason, _ = judge(rule, [_perfect_gain(guard), guard])
+    outcome, reason, *_ = judge(rule, [_perfect_gain(guard), guard])
     assert outcome == "reject"
     assert "'retention' may be worse" in reason
 

@@ -59,21 +59,27 @@ def test_what_could_not_be_scored_is_not_right_and_is_counted_on_each_side() -> 
 
 
 def test_a_clear_gain_with_safe_guards_is_accepted() -> None:
-    outcome, reason, judged = judge(RULE, [comparison(30, 5, 100), comparison(0, 0, 200, task="guard", role="guard")])
+    outcome, reason, judged, *_ = judge(
+        RULE, [comparison(30, 5, 100), comparison(0, 0, 200, task="guard", role="guard")]
+    )
     assert outcome == "accept"
     assert "30 fixed, 5 broken of 100" in reason
     assert all(item.passed for item in judged)
 
 
 def test_no_gain_is_rejected_plainly() -> None:
-    outcome, reason, judged = judge(RULE, [comparison(6, 5, 100), comparison(0, 0, 200, task="guard", role="guard")])
+    outcome, reason, judged, *_ = judge(
+        RULE, [comparison(6, 5, 100), comparison(0, 0, 200, task="guard", role="guard")]
+    )
     assert outcome == "reject"
     assert reason.startswith("no significant gain on dev")
     assert not judged[0].passed
 
 
 def test_a_harmed_guard_vetoes_a_gain() -> None:
-    outcome, reason, judged = judge(RULE, [comparison(40, 0, 100), comparison(2, 20, 200, task="guard", role="guard")])
+    outcome, reason, judged, *_ = judge(
+        RULE, [comparison(40, 0, 100), comparison(2, 20, 200, task="guard", role="guard")]
+    )
     assert outcome == "reject"
     low, high = paired_interval(2, 20, 200)
     assert reason == (
@@ -87,7 +93,7 @@ def test_a_harmed_guard_vetoes_a_gain() -> None:
 def test_every_guard_that_may_be_harmed_is_named_with_the_margin_of_the_rule() -> None:
     rule = Rule(alpha=0.05, tests=2, learn=("task",), guards=(("guard", 0.02), ("other", 0.05), ("third", 0.5)))
     guards = [comparison(2, 20, 200, task=name, role="guard") for name in ("guard", "other", "third")]
-    outcome, reason, judged = judge(rule, [comparison(40, 0, 100), *guards])
+    outcome, reason, judged, *_ = judge(rule, [comparison(40, 0, 100), *guards])
     assert outcome == "reject"
     assert re.search(r"but 'guard' may be worse by 2 points .*\); 'other' may be worse by 5 points [^;]*\)$", reason)
     assert [item.passed for item in judged] == [True, False, False, True]
@@ -229,3 +235,170 @@ def test_a_useless_run_is_rarely_accepted() -> None:
             outcomes.append(judge(RULE, [comparison(sum(changed), 60 - sum(changed), 300), guard])[0])
         accepted += "accept" in outcomes
     assert accepted / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
+
+
+def grouped(
+    changes: list[tuple[int, int]], size: int, *, same: int = 0, task: str = "task", role: Role = "learn"
+) -> Comparison:
+    """Groups of one size with so many fixed and broken each, and `same` groups in which nothing changed."""
+    before: dict[str, Verdict] = {}
+    after: dict[str, Verdict] = {}
+    together = []
+    for number, (fixed, broken) in enumerate([*changes, *[(0, 0)] * same]):
+        ids = [f"{number}-{place}" for place in range(size)]
+        together.append(tuple(ids))
+        before |= {id: "right" if place < broken else "wrong" for place, id in enumerate(ids)}
+        after |= {id: "right" if broken <= place < broken + fixed else "wrong" for place, id in enumerate(ids)}
+    sides = (evaluation("a", len(before), task=task), before), (evaluation("b", len(before), task=task), after)
+    return compare(*sides, role, 0.05 if role == "guard" else 0.0, together)
+
+
+def test_a_question_that_is_there_twelve_times_is_fixed_once() -> None:
+    guard = comparison(0, 0, 400, task="guard", role="guard")
+    found = judge(RULE, [grouped([(12, 0), (12, 0)], 12, same=8), guard])
+
+    assert found.outcome == "reject"
+    assert "24 fixed, 0 broken of 120 in 10 groups, p = 0.25, needed 0.025" in found.reason
+    assert judge(RULE, [comparison(24, 0, 120), guard]).outcome == "accept", "as it would be without groups"
+    assert judge(RULE, [grouped([(12, 0)] * 6, 12, same=4), guard]).outcome == "accept"
+
+
+def test_a_guard_of_few_groups_cannot_be_shown_to_be_safe() -> None:
+    learnt = comparison(30, 5, 100)
+    few, many = (grouped([], 10, same=n, task="guard", role="guard") for n in (20, 200))
+
+    assert judge(RULE, [learnt, few]).outcome == "reject"
+    assert judge(RULE, [learnt, many]).outcome == "accept"
+    assert (few.groups, few.n) == (20, 200)
+
+
+def test_a_margin_is_spent_once_and_not_again_in_every_cycle() -> None:
+    learnt = comparison(30, 5, 100)
+    since_parent = comparison(1, 5, 400, task="guard", role="guard")
+    since_base = comparison(2, 22, 400, task="guard", role="guard")
+
+    found = judge(RULE, [learnt, since_parent], [since_base])
+
+    assert judge(RULE, [learnt, since_parent]).outcome == "accept"
+    assert found.outcome == "reject"
+    assert "'guard' may be worse than the base by 5 points or more (-5.0 points" in found.reason
+    assert ([item.passed for item in found.comparisons], [item.passed for item in found.against_base]) == (
+        [True, True],
+        [False],
+    )
+    assert found.against_base[0].p_value == not_worse(2, 22, 400, 0.05)
+
+
+def test_the_rule_may_ask_for_the_base_alone() -> None:
+    rule = replace(RULE, guards_against="base")
+    learnt, fallen = comparison(30, 5, 100), comparison(2, 40, 400, task="guard", role="guard")
+    risen = comparison(20, 15, 400, task="guard", role="guard")
+
+    assert judge(rule, [learnt, fallen], [risen]).outcome == "accept"
+    assert judge(RULE, [learnt, fallen], [risen]).outcome == "reject"
+    assert judge(rule, [learnt, fallen]).outcome == "reject", "the cycle began with the base"
+
+
+def read(fixed: int, broken: int, newly: int, gone: int = 0, n: int = 100) -> Comparison:
+    """A comparison with so many changes among readable answers, and so many from and to unscorable ones."""
+    pairs: list[tuple[Verdict, Verdict]] = [("wrong", "right")] * fixed
+    pairs += [("right", "wrong")] * broken
+    form: list[tuple[Verdict, Verdict]] = [("unscorable", "right")] * newly
+    form += [("right", "unscorable")] * gone
+    pairs += form
+    pairs += [("wrong", "wrong")] * (n - len(pairs))
+    before, after = ({str(i): one[side] for i, one in enumerate(pairs)} for side in (0, 1))
+    return compare((evaluation("a", n), before), (evaluation("b", n), after), "learn")
+
+
+SAFE = comparison(0, 0, 400, task="guard", role="guard")
+
+
+def test_a_gain_of_form_alone_is_named_so() -> None:
+    found = judge(RULE, [read(0, 0, 40), SAFE])
+
+    assert (found.outcome, found.form) == ("accept", True)
+    assert (
+        "40 of the 40 fixed newly readable (0 fixed, 0 broken without them, p = 1): a gain of form alone;"
+        in found.reason
+    )
+    assert (found.comparisons[0].newly_readable, found.comparisons[0].fixed) == (40, 40)
+
+
+def test_a_gain_that_needs_form_to_be_shown_is_not_called_form_alone() -> None:
+    found = judge(RULE, [read(4, 0, 20, gone=1), SAFE])
+
+    assert (found.outcome, found.form) == ("accept", True)
+    assert (
+        "20 of the 24 fixed newly readable, 1 of the broken no longer readable (4 fixed, 0 broken without"
+        in found.reason
+    )
+    assert ": a gain that is not shown without form;" in found.reason
+
+
+def test_a_gain_of_knowledge_stays_one_if_answers_became_readable_too() -> None:
+    found = judge(RULE, [read(30, 5, 10), SAFE])
+
+    assert (found.outcome, found.form) == ("accept", False)
+    assert "10 of the 40 fixed newly readable (30 fixed, 5 broken without them" in found.reason
+    assert "form" not in found.reason
+
+
+def test_the_rule_may_count_what_was_read_twice_alone() -> None:
+    rule = replace(RULE, counts="read_twice")
+    form, knowledge = judge(rule, [read(0, 0, 40), SAFE]), judge(rule, [read(30, 5, 0, gone=20), SAFE])
+
+    assert (form.outcome, form.form) == ("reject", True)
+    assert form.reason.startswith(
+        "no significant gain on dev (among answers read before and after 0 fixed, 0 broken of 100"
+    )
+    assert form.reason.endswith(", 40 of the 40 fixed newly readable: a gain of form alone")
+    assert knowledge.outcome == "accept"
+    judged: list[tuple[Outcome, tuple[Comparison, ...]]] = [
+        ("accept", (read(9, 0, 40),)),
+        ("accept", (read(30, 5, 0),)),
+    ]
+    assert (best(judged), best(judged, "read_twice")) == (0, 1)
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf"), -0.1, 0.0, 1.0])
+def test_a_rule_with_a_margin_that_is_no_share_is_refused(margin: float) -> None:
+    with pytest.raises(ValueError, match=r"^The margin of 'guard' is .*; it must be between 0 and 1\.$"):
+        Rule(alpha=0.05, tests=1, learn=("task",), guards=(("guard", margin),))
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), float("inf"), 0.0, 1.0, -1.0])
+def test_a_rule_with_an_alpha_that_is_no_share_is_refused(alpha: float) -> None:
+    with pytest.raises(ValueError, match=r"^The gate's alpha is .*; it must be between 0 and 1\.$"):
+        replace(RULE, alpha=alpha)
+    with pytest.raises(ValueError, match=r"is said to be spent; it is at most all\.$"):
+        replace(RULE, spent=0.06)
+    with pytest.raises(ValueError, match=r"is applied 0 times"):
+        replace(RULE, tests=0)
+
+
+def test_a_guard_is_not_compared_with_a_margin_that_is_no_share() -> None:
+    sides = (evaluation("a", 1), {"x": "wrong"}), (evaluation("b", 1), {"x": "right"})
+    with pytest.raises(StageError, match=r"^The margin of the guard 'task' is nan; it must be a share below 1\.$"):
+        compare(*sides, "guard", float("nan"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"fixed": -1}, {"fixed": 60, "broken": 60}, {"n": 0}, {"newly_readable": 99}, {"no_longer_readable": 99}]
+)
+def test_numbers_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(StageError, match=r"^The comparison of 'task' has numbers that cannot be; evaluate it anew\.$"):
+        judge(RULE, [replace(comparison(30, 5, 100), **wrong), SAFE])
+
+
+def test_nothing_is_compared_while_a_verdict_is_missing() -> None:
+    sides = (evaluation("a", 1), {"x": ""}), (evaluation("b", 1), {"x": "right"})
+    with pytest.raises(StageError, match=r"has responses without a verdict; nothing can be compared yet\.$"):
+        compare(*sides, "learn")  # type: ignore[arg-type]
+
+
+def test_the_base_is_compared_with_for_every_guard_or_for_none() -> None:
+    rule = replace(RULE, guards=(("guard", 0.05), ("other", 0.05)))
+    comparisons = [comparison(30, 5, 100), SAFE, replace(SAFE, task="other")]
+    with pytest.raises(StageError, match=r"^The gate lacks a guard's comparison with the base; "):
+        judge(rule, comparisons, [SAFE])

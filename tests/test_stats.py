@@ -119,29 +119,42 @@ def test_nothing_observed_says_nothing() -> None:
     assert stats.not_worse(0, 0, 0, 0.1) == 1.0
 
 
-def test_detectable_gain_reaches_its_power() -> None:
-    """Exact power of the McNemar test at the forecast gain, over all numbers of discordant pairs."""
-    n, alpha, discordant = 200, 0.025, 0.3
-    gain = stats.detectable_gain(n, alpha, discordant)
+def exact_power(n: int, alpha: float, discordant: float, gain: float) -> float:
+    """The power of the gain test, summed over every table there can be with SciPy's distributions."""
     share = (discordant + gain) / 2 / discordant
     power = 0.0
     for pairs in range(n + 1):
-        chance = float(binom.pmf(pairs, n, discordant))
-        wins = [fixed for fixed in range(pairs + 1) if stats.mcnemar_gain(fixed, pairs - fixed) <= alpha]
-        if chance > 1e-9 and wins:
-            power += chance * float(binom.sf(min(wins) - 1, pairs, share))
-    assert 0.72 < power < 0.86
-    assert stats.detectable_gain(20000, alpha) < gain < stats.detectable_gain(50, alpha)
+        wins = [fixed for fixed in range(pairs + 1) if binom.sf(fixed - 1, pairs, 0.5) <= alpha]
+        if wins:
+            power += float(binom.pmf(pairs, n, discordant) * binom.sf(min(wins) - 1, pairs, share))
+    return power
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "discordant", "power"),
+    [(60, 0.05, 0.3, 0.8), (100, 0.025, 0.3, 0.8), (150, 0.05 / 3, 0.5, 0.9), (90, 0.01, 0.6, 0.5)],
+)
+def test_the_power_at_the_detectable_gain_is_exactly_what_is_asked(
+    n: int, alpha: float, discordant: float, power: float
+) -> None:
+    gain = stats.detectable_gain(n, alpha, discordant, power)
+
+    assert exact_power(n, alpha, discordant, gain) == pytest.approx(power, abs=1e-6)
+    assert stats.detectable_gain(20000, alpha) < stats.detectable_gain(500, alpha) < stats.detectable_gain(50, alpha)
     assert math.isclose(stats.detectable_gain(0, alpha), 1.0)
 
 
-@given(st.floats(0.01, 0.29), st.sampled_from([0.01, 0.05]), st.sampled_from([0.3, 0.6]), st.sampled_from([0.8, 0.9]))
-def test_connors_number_of_items_finds_the_gain(gain: float, alpha: float, discordant: float, power: float) -> None:
+@given(st.integers(300, 3000), st.sampled_from([0.01, 0.05]), st.sampled_from([0.3, 0.6]), st.sampled_from([0.8, 0.9]))
+def test_the_exact_gain_is_near_connors_and_never_far_below(
+    n: int, alpha: float, discordant: float, power: float
+) -> None:
+    """The normal approximation (Connor 1987) promises a little too much, since the exact test wastes some of alpha."""
+    gain = stats.detectable_gain(n, alpha, discordant, power)
+    assume(gain < discordant)
     reach = norm.ppf(1 - alpha) * math.sqrt(discordant) + norm.ppf(power) * math.sqrt(discordant - gain**2)
-    items = math.ceil((reach / gain) ** 2)
+    normal = reach / math.sqrt(n)
 
-    assert stats.detectable_gain(items, alpha, discordant, power) <= gain + 1e-9
-    assert stats.detectable_gain(max(items - 1, 1), alpha, discordant, power) > gain - 1e-9
+    assert normal - 0.02 / math.sqrt(n) < gain < normal * 1.25 + 1 / n
 
 
 def test_a_gain_is_capped_at_the_share_that_changes() -> None:
@@ -151,6 +164,12 @@ def test_a_gain_is_capped_at_the_share_that_changes() -> None:
 
 def test_a_gate_that_accepts_nearly_everything_finds_any_gain() -> None:
     assert stats.detectable_gain(100, 0.9) == 0.0
+
+
+@pytest.mark.parametrize("margin", [math.nan, math.inf, -math.inf, -0.01, 1.5])
+def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
+    with pytest.raises(ValueError, match=r"^A margin of .* was given; it must be a number from 0 to 1\.$"):
+        stats.not_worse(0, 0, 10, margin)
 
 
 def test_without_variance_a_difference_is_certain() -> None:

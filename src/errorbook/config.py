@@ -146,6 +146,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             tests=self.run.cycles * len(self.train.scales),
             learn=tuple(section.name for section in learn),
             guards=tuple((section.name, section.margin) for section in guarding),
+            counts=self.gate.counts,
+            guards_against=self.gate.guards_against,
         )
 
 

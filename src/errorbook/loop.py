@@ -21,7 +21,7 @@ from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, list_neig
 from errorbook.evaluate import Recorded, evaluate, judge_texts
 from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
-from errorbook.judge import best, compare, judge, require_same_prompts
+from errorbook.judge import Judgement, best, compare, judge, require_same_prompts
 from errorbook.ledger import keys
 from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
@@ -36,10 +36,10 @@ from errorbook.records import (
     Evaluation,
     Example,
     Failure,
+    Groups,
     Marked,
     Mistake,
     Noise,
-    Outcome,
     Rejection,
     Response,
     Sample,
@@ -349,17 +349,21 @@ def _collect_rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]
 
 def _decide(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpoint]) -> Decision:
     """Examine the candidates on dev and let the gate decide; a rejected cycle goes back to the current checkpoint."""
-    judged: list[tuple[Outcome, str, tuple[Comparison, ...]]] = []
     rule = find_rule(this.ledger) or this.config.rule()
+    judged: list[Judgement] = []
     for candidate in candidates:
         comparisons = [
             _compare(this, course, "dev", current, candidate, cycle)
             for course in this.parts.courses
             if course.examples["dev"]
         ]
-        judged.append(judge(rule, comparisons))
-    chosen = best([(outcome, comparisons) for outcome, _, comparisons in judged])
-    outcome, reason, marked = judged[chosen]
+        guards = [course for course in this.parts.courses if course.name in dict(rule.guards)]
+        against_base = [
+            _compare(this, course, "dev", this.base, candidate, cycle) for course in guards if current != this.base
+        ]
+        judged.append(judge(rule, comparisons, against_base))
+    chosen = best([(one.outcome, one.comparisons) for one in judged], rule.counts)
+    outcome, reason, marked, marked_base, form = judged[chosen]
     return Decision(
         cycle=cycle,
         outcome=outcome,
@@ -367,6 +371,8 @@ def _decide(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpo
         checkpoint=candidates[chosen].hash if outcome == "accept" else current.hash,
         candidate=candidates[chosen].hash,
         comparisons=marked,
+        against_base=marked_base,
+        form=form,
     )
 
 
@@ -375,7 +381,9 @@ def _compare(this: Run, course: Course, split: Split, before: Checkpoint, after:
     ledger = this.ledger
     old, new = (_evaluate(this, course, split, checkpoint, cycle) for checkpoint in (before, after))
     require_same_prompts(course.name, ledger.reworded(old, new), old.n)
-    return compare((old, ledger.verdicts(old)), (new, ledger.verdicts(new)), course.role, course.margin)
+    groups = ledger.find(Groups, keys.groups(course.name, split)) or Groups(task=course.name, split=split)
+    sides = (old, ledger.verdicts(old)), (new, ledger.verdicts(new))
+    return compare(*sides, course.role, course.margin, groups.together)
 
 
 def _explain_no_mistakes(books: dict[str, dict[str, Marked]]) -> str:

@@ -86,7 +86,7 @@ def _write(ledger: Ledger) -> None:
         _teach(ledger, number, example, response)
     candidate = _train(ledger, base)
     before, after = (_answered(ledger, point, examples["dev"]) for point in (base, candidate))
-    outcome, _, marked = judge(rule, [compare(before, after, "learn", 0.05)])
+    outcome, _, marked, *_ = judge(rule, [compare(before, after, "learn", 0.05)])
     decision = Decision(
         cycle=1,
         outcome=outcome,

@@ -114,6 +114,23 @@ def changes(before: Verdicts, after: Verdicts) -> tuple[list[str], list[str]]:
     return fixed, sorted(id for id in before if before[id] == "right" and after[id] != "right")
 
 
+def form(before: Verdicts, after: Verdicts) -> Row | None:
+    """What became readable or unreadable, and the one-sided exact test of the rest."""
+    fixed, broken = changes(before, after)
+    newly = [id for id in fixed if before[id] == "unscorable"]
+    gone = [id for id in broken if after[id] == "unscorable"]
+    if not newly and not gone:
+        return None
+    better, worse = len(fixed) - len(newly), len(broken) - len(gone)
+    changed = better + worse
+    return {
+        "newly_readable": len(newly),
+        "no_longer_readable": len(gone),
+        "difference": (better - worse) / len(before),
+        "p_value": float(binomtest(better, changed, alternative="greater").pvalue) if changed else 1.0,
+    }
+
+
 def fate(path: Sequence[str]) -> str:
     if len(path) == 1:
         return "waiting"
@@ -139,6 +156,8 @@ def results(raw: Raw) -> Row:
             "broken": broken,
             "margin": task["margin"] if guard else None,
             "worse_p": worse,
+            "groups": len(before),
+            "form": form(before, after),
         }
     return found
 
@@ -163,6 +182,8 @@ def lines(raw: Raw) -> list[Row]:
                         "difference": None if row["key"] == "base" else difference(fixed, broken, len(before)),
                         "fixed": fixed,
                         "broken": broken,
+                        "p_value": None if row["key"] == "base" else mcnemar(fixed, broken),
+                        "form": None if row["key"] == "base" else form(before, after),
                     }
                 )
         found.append({"task": task["name"], "role": task["role"], "split": split, "points": shown})
@@ -293,7 +314,8 @@ def funnel(raw: Raw) -> Row:
 
 def compared(decision: Row) -> list[Row]:
     """A decision's comparisons; a ledger leaves out what equals its default."""
-    defaults = {"unscorable_before": 0, "unscorable_after": 0, "margin": 0.0, "passed": False}
+    defaults: Row = {"unscorable_before": 0, "unscorable_after": 0, "margin": 0.0, "passed": False}
+    defaults |= {"newly_readable": 0, "no_longer_readable": 0, "clusters": []}
     return [{**defaults, **one} for one in decision["comparisons"]]
 
 

@@ -105,7 +105,7 @@ class Scribe:
                 if task.name == "sums":
                     self.begin_evaluation("chat", "dev", cycle)
                 yield f"dev {task.name} {cycle}"
-            outcome, reason, marked = judge(rule, comparisons)
+            outcome, reason, marked, *_ = judge(rule, comparisons)
             kept = candidate if outcome == "accept" else current
             decision = Decision(
                 cycle=cycle,

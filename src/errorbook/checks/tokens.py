@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[+\-*/=%]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -29,7 +30,7 @@ def ngrams(sequence: Sequence[str], n: int) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(sequence[start : start + n]) for start in range(len(sequence) - n + 1))
 
 
-def jaccard(left: frozenset[tuple[str, ...]], right: frozenset[tuple[str, ...]]) -> float:
+def jaccard(left: frozenset[Any], right: frozenset[Any]) -> float:
     """Shared over all; 1 for two empty sets."""
     union = len(left | right)
     return len(left & right) / union if union else 1.0

@@ -22,8 +22,7 @@ from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Role, Split
 from errorbook.render import words as sentences
-from errorbook.report.records import Accuracy, Difference, Point, Report
-from errorbook.stats import mcnemar
+from errorbook.report.records import Accuracy, Difference, Form, Point, Report
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -50,6 +49,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None = None
     fixed: int = 0
     broken: int = 0
+    form: Form | None = None
 
 
 class CardSubject(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,9 +130,10 @@ def _measured(report: Report, chosen: Chosen) -> list[Measured]:
                 **shared,
                 after=own.accuracy,
                 difference=own.difference,
-                p_value=mcnemar(own.fixed, own.broken),
+                p_value=own.p_value,
                 fixed=own.fixed,
                 broken=own.broken,
+                form=own.form,
             )
         )
     return measured

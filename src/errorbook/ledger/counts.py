@@ -14,8 +14,8 @@ import msgspec
 
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
-from errorbook.records import Diagnosis, Draft, Evaluation, Record, Sample, Split, Verdict
-from errorbook.stats import Change, Pairing, change_of, pair
+from errorbook.records import Diagnosis, Draft, Evaluation, Groups, Record, Sample, Split, Verdict
+from errorbook.stats import Change, Pairing, change_of, cluster, pair
 
 VERDICT: dict[str, Verdict] = {"r": "right", "w": "wrong", "u": "unscorable"}
 """The verdict that each letter stands for."""
@@ -82,7 +82,10 @@ class Letters:
     def pairing(self, before: Evaluation, after: Evaluation) -> Pairing:
         """The two evaluations paired; both must have answered all of the same questions."""
         letters = Counter(zip(self.of(before), self.of(after), strict=True))
-        return pair({(VERDICT[was], VERDICT[now]): n for (was, now), n in letters.items()})
+        groups = self._ledger.find(Groups, keys.groups(before.task, before.split))
+        together = groups.together if groups else ()
+        clusters = cluster(together, self.verdicts(before), self.verdicts(after)) if together else ()
+        return pair({(VERDICT[was], VERDICT[now]): n for (was, now), n in letters.items()}, clusters)
 
     def changed(self, before: Evaluation, after: Evaluation, change: Change) -> tuple[str, ...]:
         """Ids of the examples of which this became, in their order; both must have answered all of the same."""

@@ -31,6 +31,11 @@ def unjudged(evaluation: str, example: str) -> str:
     return f"{evaluation}:{example}"
 
 
+def groups(task: str, split: str) -> str:
+    """The key of which questions of a split belong together."""
+    return f"{task}:{split}"
+
+
 def decision(cycle: int) -> str:
     """The key of what the gate said about a cycle."""
     return f"cycle:{cycle}"

@@ -68,6 +68,11 @@ class Pairs:
         cut_before, cut_after = (sum(row[column] for row in rows) for column in (3, 4))
         return Totals(pair({(row[0], row[1]): row[2] for row in rows}), cut_before, cut_after)
 
+    def verdicts(self) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
+        """Both verdicts of all examples that both answered, by example id."""
+        rows = self._sql.execute(f"SELECT a.example, a.verdict, b.verdict{_PAIRED}", self._ids).fetchall()
+        return {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
+
     def page(self, wanted: Sequence[Change], after: Place | None, size: int, question: int = 300) -> list[Pair]:
         """The next items of these kinds, in the order of `CHANGES`; questions are cut to `question` characters."""
         return list(self._items(wanted, after, size, question, backward=False))

@@ -29,8 +29,12 @@ from errorbook.records.base import (
     without_defaults,
 )
 from errorbook.records.deciding import (
+    Against,
+    Cluster,
     Comparison,
+    Counts,
     Decision,
+    Groups,
     Outcome,
     Role,
     Rule,
@@ -58,14 +62,17 @@ from errorbook.records.writing import (
 )
 
 __all__ = [
+    "Against",
     "Assignment",
     "Call",
     "Cause",
     "Checkpoint",
+    "Cluster",
     "Comparison",
     "Completion",
     "Contrast",
     "Correction",
+    "Counts",
     "Decision",
     "Diagnosis",
     "Draft",
@@ -74,6 +81,7 @@ __all__ = [
     "Failure",
     "Form",
     "Generation",
+    "Groups",
     "Lesson",
     "Marked",
     "Mistake",

@@ -11,7 +11,10 @@ Verdict = Literal["right", "wrong", "unscorable"]
 
 
 class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """One question with its gold answer. `id` is unique within the task; `tests` is for code, `choices` for options."""
+    """One question with its gold answer. `id` is unique within the task; `tests` is for code, `choices` for options.
+
+    Questions with one `group` belong together (a passage, a template, a source): the gate counts the group once.
+    """
 
     id: str
     task: str
@@ -23,6 +26,7 @@ class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
     solution: str = ""
     skill: str = ""
     difficulty: int = 0
+    group: str = ""
 
 
 class Generation(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from errorbook.records.answering import Split
@@ -9,12 +10,41 @@ from errorbook.records.base import Record
 
 Role = Literal["learn", "guard"]
 Outcome = Literal["accept", "reject", "stop"]
+Counts = Literal["all", "read_twice"]
+"""What counts as a gain: every change, or those alone of answers that could be scored before and after."""
+Against = Literal["both", "base"]
+"""What a guard must not be worse than: the base, or the checkpoint that the cycle began with as well."""
+
+
+class Groups(Record, frozen=True, kw_only=True):
+    """Which questions of one split belong together, by id; a question that is not named stands alone.
+
+    Duplicates, near duplicates, questions on one passage, variants of one question, and what the data say themselves:
+    what makes one of them right or wrong does so to the others, so the gate takes a group as one piece of evidence.
+    """
+
+    task: str
+    split: Split
+    together: tuple[tuple[str, ...], ...] = ()
+
+
+class Cluster(Record, frozen=True, kw_only=True):
+    """`times` groups of `size` questions each of which as many were fixed and broken; see `Comparison`."""
+
+    size: int
+    fixed: int = 0
+    broken: int = 0
+    newly_readable: int = 0
+    no_longer_readable: int = 0
+    times: int = 1
 
 
 class Comparison(Record, frozen=True, kw_only=True):
     """Two evaluations of the same examples, paired. Bounds are of the difference in accuracy (after - before).
 
-    `p_value` is of the test that decides: exact McNemar for a task to learn, non-inferiority for a guard.
+    `p_value` is of the test that decides: exact McNemar for a task to learn, non-inferiority for a guard. Of the fixed,
+    `newly_readable` could not be scored before; of the broken, `no_longer_readable` cannot be scored now. `clusters`
+    are the groups of questions that belong together, by what became of them; all other questions stand alone.
     """
 
     task: str
@@ -35,6 +65,14 @@ class Comparison(Record, frozen=True, kw_only=True):
     p_value: float
     margin: float = 0.0
     passed: bool = False
+    newly_readable: int = 0
+    no_longer_readable: int = 0
+    clusters: tuple[Cluster, ...] = ()
+
+    @property
+    def groups(self) -> int:
+        """How many pieces of evidence the questions are: groups, and questions that stand alone."""
+        return self.n - sum((one.size - 1) * one.times for one in self.clusters)
 
 
 class Rule(Record, frozen=True, kw_only=True):
@@ -42,14 +80,30 @@ class Rule(Record, frozen=True, kw_only=True):
 
     If cycles are added to a run, another rule holds from `first_cycle` on, and `spent` is what the looks before it took
     of the error rate: the levels of all looks together never exceed `alpha`.
+
+    Raises:
+        ValueError: A number is not finite or out of its range, so the rule would accept anything or nothing.
     """
 
     alpha: float
     tests: int
     learn: tuple[str, ...]
     guards: tuple[tuple[str, float], ...]
+    counts: Counts = "all"
+    guards_against: Against = "both"
     spent: float = 0.0
     first_cycle: int = 1
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.alpha) and 0 < self.alpha < 1):
+            raise ValueError(f"The gate's alpha is {self.alpha}; it must be between 0 and 1.")
+        if not 0 <= self.spent <= self.alpha:
+            raise ValueError(f"Of the gate's alpha {self.alpha}, {self.spent} is said to be spent; it is at most all.")
+        if self.tests < 1:
+            raise ValueError(f"The gate's rule is applied {self.tests} times; it must be once or more.")
+        for name, margin in self.guards:
+            if not (math.isfinite(margin) and 0 < margin < 1):
+                raise ValueError(f"The margin of '{name}' is {margin}; it must be between 0 and 1.")
 
     @property
     def alpha_each(self) -> float:
@@ -58,7 +112,11 @@ class Rule(Record, frozen=True, kw_only=True):
 
 
 class Decision(Record, frozen=True, kw_only=True):
-    """What the gate said about one cycle and why; `checkpoint` is the one that the next cycle starts from."""
+    """What the gate said about one cycle and why; `checkpoint` is the one that the next cycle starts from.
+
+    `against_base` compares the guards with the base if the cycle began with another checkpoint. `form` says that the
+    gain is not shown among answers that could be scored before and after: answers became readable.
+    """
 
     cycle: int
     outcome: Outcome
@@ -66,3 +124,5 @@ class Decision(Record, frozen=True, kw_only=True):
     checkpoint: str
     candidate: str = ""
     comparisons: tuple[Comparison, ...] = ()
+    against_base: tuple[Comparison, ...] = ()
+    form: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from errorbook.render.words import count
+from errorbook.render.words import count, form_text, groups_text
 
 if TYPE_CHECKING:
     from errorbook.report.compare_runs import CheckpointChoice, Compared, Paired
@@ -24,8 +24,12 @@ def choice_text(choice: CheckpointChoice) -> str:
 
 
 def list_remarks(row: Paired) -> Iterator[str]:
-    """Why the difference of one task and split is not the training's alone; nothing if it is."""
+    """What the difference of one task and split is made of, and why it is not the training's alone."""
     where = f"{row.task} ({row.split})"
+    if row.form is not None:
+        yield f"{where}: {form_text(row.fixed, row.broken, row.form)}"
+    if row.groups < row.n:
+        yield f"{where}: {groups_text(row.n, row.groups)}"
     if row.other_target:
         yield f"{where}: The two sides have different base weights, chat templates or engines."
     if row.reworded:

@@ -43,8 +43,8 @@ def _accuracy(report: Report) -> Iterator[str]:
             rows.append(row)
     columns = ["Task", "Split", "Questions", "Base", "Final", "Difference, points", "Noise floor", "McNemar"]
     yield from _table(columns, rows, "Accuracy")
-    for item in report.noise:
-        yield from [_cell(sentences.noise_text(item)), ""]
+    for text in (*sentences.list_result_remarks(report), *map(sentences.noise_text, report.noise)):
+        yield from [_cell(text), ""]
     failures = [
         [task, split, result.base.unscorable, _count(result.final), result.base.truncated, _count(result.final, True)]
         for task, splits in report.tasks.items()
@@ -96,7 +96,7 @@ def _decisions(report: Report) -> Iterator[str]:
         yield from [f"**{sentences.decision_title(cycle)}.** {_cell(sentences.sentence(cycle.reason))}", ""]
         rows = [
             [
-                f"{item.task} ({item.role})",
+                f"{item.task} ({item.role}{since})",
                 f"{item.right_before} of {item.n}",
                 f"{item.right_after} of {item.n}",
                 item.fixed,
@@ -106,7 +106,8 @@ def _decisions(report: Report) -> Iterator[str]:
                 sentences.p_text(item.p_value),
                 "yes" if item.passed else "no",
             ]
-            for item in cycle.comparisons
+            for since, compared in (("", cycle.comparisons), (", since the base", cycle.against_base))
+            for item in compared
         ]
         columns = ["On dev", "Before", "Candidate", "Fixed", "Broken", "Difference, points", "Noise floor", "Test"]
         if rows:

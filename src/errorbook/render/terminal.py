@@ -111,8 +111,8 @@ def show_report(report: Report, console: Console) -> None:
     console.print(Text(headline.title, style="bold"))
     console.print(strip_controls(headline.text))
     _show_accuracy(report, console)
-    for noise in report.noise:
-        console.print(strip_controls(sentences.noise_text(noise)))
+    for text in (*sentences.list_result_remarks(report), *map(sentences.noise_text, report.noise)):
+        console.print(strip_controls(text))
     _show_fates(report, console)
     _show_decisions(report, console)
     if report.skills:
@@ -194,7 +194,7 @@ def _show_decisions(report: Report, console: Console) -> None:
         console.print(Text.assemble(title, strip_controls(sentences.sentence(cycle.reason))))
         rows = [
             [
-                f"{item.task} ({item.role})",
+                f"{item.task} ({item.role}{since})",
                 f"{item.right_before}/{item.n}",
                 f"{item.right_after}/{item.n}",
                 item.fixed,
@@ -203,7 +203,8 @@ def _show_decisions(report: Report, console: Console) -> None:
                 _p(item.p_value),
                 "yes" if item.passed else "no",
             ]
-            for item in cycle.comparisons
+            for since, compared in (("", cycle.comparisons), (", since the base", cycle.against_base))
+            for item in compared
         ]
         if rows:
             columns = ["on dev", "before", "after", "fixed", "broken", "points (95%)", "p", "passed"]
@@ -271,7 +272,8 @@ def show_plan(plan: Plan, console: Console) -> None:
         ["instructor cost", _forecast_cost(plan)],
         [
             "smallest gain dev shows",
-            f"{100 * plan.detectable:.1f} points (80% power, alpha {plan.alpha_each:.2g})",
+            f"{100 * plan.detectable:.1f} points (80% power, alpha {plan.alpha_each:.2g}"
+            f"{f', {plan.dev_effective} questions that stand alone' if any(t.dev_groups for t in plan.tasks) else ''})",
         ],
     ]
     console.print(make_table("At most this much", ["what", "how much"], facts, 2))

@@ -16,6 +16,7 @@ from errorbook.report.records import (
     Accuracy,
     CycleResult,
     Difference,
+    Form,
     KindCost,
     Point,
     Relearnt,
@@ -266,6 +267,37 @@ def guard_text(name: str, result: TaskResult, alpha: float) -> str:
     return f"{name}: {difference_text(result.difference)} points, {verdict} ({p_text(result.worse_p)})."
 
 
+def form_text(fixed: int, broken: int, form: Form) -> str:
+    """What part of a change is that answers became readable or unreadable, and what is left without them."""
+    parts = []
+    if form.newly_readable:
+        parts.append(f"{form.newly_readable} of the {fixed} fixed answers could not be scored before")
+    if form.no_longer_readable:
+        parts.append(f"{form.no_longer_readable} of the {broken} broken ones cannot be scored now")
+    alone = form.newly_readable > form.no_longer_readable and form.difference <= 0
+    return (
+        f"{' and '.join(parts)}: without them the change is {signed(form.difference)} points (a gain by the one-sided"
+        f" test with {p_text(form.p_value)}){', so the gain is of form alone' * alone}."
+    )
+
+
+def list_result_remarks(report: Report) -> list[str]:
+    """What a reader of the accuracies should know: a gain that is of form, and questions that belong together."""
+    found = []
+    for task, splits in report.tasks.items():
+        for split, result in splits.items():
+            if result.form is not None:
+                found.append(f"{task} ({split}): {form_text(result.fixed, result.broken, result.form)}")
+            if result.final is not None and result.groups < result.final.n:
+                found.append(f"{task} ({split}): {groups_text(result.final.n, result.groups)}")
+    return found
+
+
+def groups_text(n: int, groups: int) -> str:
+    """That questions belong together, and what follows for the numbers."""
+    return f"{n} questions in {groups} groups that belong together or stand alone; intervals and p are over groups."
+
+
 def notes(report: Report) -> list[str]:
     """How to read the numbers: what they are, and what they are not."""
     return [
@@ -273,7 +305,9 @@ def notes(report: Report) -> list[str]:
         " two-sided McNemar test.",
         "The gate decided on dev only, so dev favours an accepted model a little; test was read once, after the last"
         " decision.",
-        "A response that could not be scored counts as not right, before and after, and is counted separately.",
+        "A response that could not be scored counts as not right, before and after, and is counted separately. Beside a"
+        " gain stands what part of it is that answers became readable.",
+        "Questions that belong together (duplicates, one passage, variants of one question) are one piece of evidence.",
         "The noise floor is how many verdicts changed when the base was asked the same dev questions again in other"
         " batches: a difference no larger than that says nothing.",
         "A fate is of the checkpoints that were kept: a candidate that was turned down has an accuracy and no fate.",
@@ -293,6 +327,9 @@ def _gain_sentences(report: Report) -> list[str]:
             f" instead of {percent(result.base.accuracy)}: {difference_text(result.difference)} points,"
             f" {p_text(result.p_value if result.p_value is not None else 1.0)}."
         )
+        if result.form is not None:
+            text = form_text(result.fixed, result.broken, result.form)
+            sentences.append(f"{text[:1].upper()}{text[1:]}")
         if result.difference.low <= 0:
             sentences.append("That interval includes no change: the gain on dev did not show again on test by itself.")
     return sentences or ["The gate accepted it on dev; there is no test split to confirm it."]

@@ -23,6 +23,7 @@ from errorbook.records import (
     Draft,
     Evaluation,
     Failure,
+    Groups,
     Noise,
     Sample,
     Training,
@@ -44,10 +45,12 @@ from errorbook.report.records import (
     TaskResult,
     TrainingResult,
     accuracy_of,
+    count_groups,
     difference_of,
+    form_of,
     share_of,
 )
-from errorbook.stats import detectable_gain, mcnemar, not_worse, pair
+from errorbook.stats import detectable_gain, effective_questions, mcnemar, not_worse, pair
 
 
 def build(ledger: Ledger, control: Ledger | None = None) -> Report:
@@ -80,7 +83,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         spending=spending,
         alpha=rule.alpha,
         alpha_each=rule.alpha_each,
-        detectable=detectable_gain(sum(task.dev for task in config.learn()), rule.alpha_each),
+        detectable=detectable_gain(int(_count_effective(ledger, config, points)), rule.alpha_each),
         cycles=tuple(_cycle(ledger, decision) for decision in decisions),
         tasks=_tasks(ledger, config, points, letters),
         skills=tuple(_skills(ledger, config, points)),
@@ -97,6 +100,17 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         changes=list_changes(ledger),
         control=compared,
     )
+
+
+def _count_effective(ledger: Ledger, config: Config, points: Checkpoints) -> float:
+    """As many dev questions of the learnt tasks as stand alone say as much as those that the run has."""
+    n, sizes = 0, Counter[int]()
+    for task in config.learn():
+        asked = points.evaluation(points.base, task.name, "dev")
+        n += asked.n if asked else task.dev
+        groups = ledger.find(Groups, keys.groups(task.name, "dev"))
+        sizes.update(len(group) for group in (groups.together if groups else ()))
+    return effective_questions(n, sizes)
 
 
 def is_finished(ledger: Ledger, config: Config, decisions: list[Decision]) -> bool:
@@ -135,11 +149,13 @@ def _result(
         base=accuracy,
         final=accuracy_of(ledger, final),
         difference=difference_of(pairing),
-        p_value=mcnemar(fixed, broken),
+        p_value=mcnemar(fixed, broken, pairing.clusters),
         fixed=fixed,
         broken=broken,
         margin=task.margin if guards else None,
-        worse_p=not_worse(fixed, broken, accuracy.n, task.margin) if guards else None,
+        worse_p=not_worse(fixed, broken, accuracy.n, task.margin, pairing.clusters) if guards else None,
+        groups=count_groups(pairing),
+        form=form_of(pairing),
     )
 
 
@@ -252,6 +268,8 @@ def _cycle(ledger: Ledger, decision: Decision) -> CycleResult:
         reason=decision.reason,
         scale=candidate.scale if candidate else None,
         comparisons=decision.comparisons,
+        against_base=decision.against_base,
+        form=decision.form,
     )
 
 

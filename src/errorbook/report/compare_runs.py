@@ -17,12 +17,13 @@ from msgspec.structs import replace
 
 from errorbook.errors import DataError, LedgerError, StageError
 from errorbook.judge import require_comparable
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.pairs import Pairs, pair_evaluations
 from errorbook.ledger.run_view import Checkpoints, read_config
-from errorbook.records import Checkpoint, Decision, Evaluation, Noise, Role, Split, Verdict
-from errorbook.report.records import Difference, difference_of
-from errorbook.stats import CHANGES, Change, mcnemar
+from errorbook.records import Checkpoint, Decision, Evaluation, Groups, Noise, Role, Split, Verdict
+from errorbook.report.records import Difference, Form, count_groups, difference_of, form_of
+from errorbook.stats import CHANGES, Change, cluster, mcnemar
 
 Shown = Literal["regressions", "gains", "all"]
 SHOWN: dict[Shown, tuple[Change, ...]] = {"regressions": ("broken",), "gains": ("fixed",), "all": CHANGES}
@@ -66,7 +67,8 @@ class CheckpointChoice(msgspec.Struct, frozen=True, kw_only=True):
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
     """One task and split, paired; the difference in accuracy is B - A.
 
-    `p_value` is of the exact two-sided McNemar test, `p_holm` the same with Holm's correction for all the tests shown.
+    `p_value` is of the exact two-sided McNemar test on `groups` (questions that belong together are one), `p_holm` the
+    same with Holm's correction for all the tests shown. `form` is None if no answer became readable or unreadable.
     `before` and `after` are the evaluations' hashes. An unscorable answer counts as not right, on both sides. `noise`
     is the floor that A's run measured on the split. `other_target`: the two have different base weights, chat templates
     or engines. Of the first `looked_at` questions, `reworded` were put in other words to B.
@@ -85,6 +87,8 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference
     p_value: float
     p_holm: float
+    groups: int
+    form: Form | None = None
     unscorable_before: int
     unscorable_after: int
     truncated_before: int
@@ -193,7 +197,9 @@ def compare(a: Side, b: Side, task: str = "", split: str = "") -> Compared:
             except StageError as error:
                 unlike.append(str(error))
                 continue
-            row, key = _paired(a, b, before, after), (before.task, before.split)
+            key = before.task, before.split
+            known = first.find(Groups, keys.groups(*key)) or second.find(Groups, keys.groups(*key))
+            row = _paired(a, b, (before, after), known.together if known else ())
             rows.append(replace(row, role=roles[before.task], noise=noise.get(key)))
     if not rows:
         raise DataError(unlike[0] if unlike else _NOTHING)
@@ -254,12 +260,14 @@ def _require_alike(a: Side, b: Side, before: Evaluation, after: Evaluation) -> N
     require_comparable(before, after if a.folder == b.folder else replace(after, target=before.target))
 
 
-def _paired(a: Side, b: Side, before: Evaluation, after: Evaluation) -> Paired:
+def _paired(a: Side, b: Side, ends: tuple[Evaluation, Evaluation], together: Sequence[Sequence[str]]) -> Paired:
+    before, after = ends
     with pair_evaluations((a.path, before), (b.path, after)) as pairs:
         totals = pairs.totals()
+        clusters = cluster(together, *pairs.verdicts()) if together else ()
         reworded, looked_at = pairs.other_prompts(_LOOKED_AT) if a.folder != b.folder else (0, 0)
-    pairing = totals.pairing
-    p_value = mcnemar(pairing.fixed, pairing.broken)
+    pairing = totals.pairing._replace(clusters=clusters)
+    p_value = mcnemar(pairing.fixed, pairing.broken, clusters)
     return Paired(
         task=before.task,
         split=before.split,
@@ -273,6 +281,8 @@ def _paired(a: Side, b: Side, before: Evaluation, after: Evaluation) -> Paired:
         difference=difference_of(pairing),
         p_value=p_value,
         p_holm=p_value,
+        groups=count_groups(pairing),
+        form=form_of(pairing),
         unscorable_before=pairing.unscorable_before,
         unscorable_after=pairing.unscorable_after,
         truncated_before=totals.truncated_before,

@@ -19,7 +19,8 @@ from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints
 from errorbook.records import Checkpoint, Evaluation, Role, Split
 from errorbook.report.fates import FATES, Fate, fate_of
-from errorbook.report.records import Band, FateCounts, Line, Point, accuracy_of, difference_of
+from errorbook.report.records import Band, FateCounts, Line, Point, accuracy_of, difference_of, form_of
+from errorbook.stats import mcnemar
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -95,4 +96,11 @@ def _point(ledger: Ledger, letters: Letters, base: Evaluation, known: _Known, ev
     if evaluation == base:
         return point
     pairing = letters.pairing(base, evaluation)
-    return replace(point, difference=difference_of(pairing), fixed=pairing.fixed, broken=pairing.broken)
+    return replace(
+        point,
+        difference=difference_of(pairing),
+        fixed=pairing.fixed,
+        broken=pairing.broken,
+        p_value=mcnemar(pairing.fixed, pairing.broken, pairing.clusters),
+        form=form_of(pairing),
+    )

@@ -13,7 +13,7 @@ from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Change
 from errorbook.records import Comparison, Evaluation, Noise, Outcome, Role, Split, Verdict
 from errorbook.report.fates import Fate
-from errorbook.stats import Pairing, paired_interval, wilson
+from errorbook.stats import Pairing, mcnemar_gain, paired_interval, read_twice, wilson
 
 DraftOutcome = Literal["sample", "rejected", "waiting", "struck", "edited"]
 """What became of a draft; a person's last word on it ("struck", "edited") goes before that of the checks."""
@@ -47,8 +47,25 @@ class Difference(ReportPart, frozen=True, kw_only=True):
     high: float
 
 
+class Form(ReportPart, frozen=True, kw_only=True):
+    """What part of a change is that answers became readable, or unreadable, and not that they became right or wrong.
+
+    `newly_readable` of the fixed could not be scored before, `no_longer_readable` of the broken cannot be scored after.
+    `difference` is the change in points of the rest, answers that could be scored before and after, over all questions;
+    `p_value` is of the one-sided exact test of a gain among them.
+    """
+
+    newly_readable: int
+    no_longer_readable: int
+    difference: float
+    p_value: float
+
+
 class TaskResult(ReportPart, frozen=True, kw_only=True):
-    """One task and split, base against final; `p_value` is of the exact two-sided McNemar test.
+    """One task and split, base against final; `p_value` is of the exact two-sided McNemar test, on `groups`.
+
+    Questions that belong together are one of `groups`; so is a question that stands alone. `form` is None if no answer
+    became readable or unreadable.
 
     For guards `worse_p` is of the test against "worse by `margin` or more": small means shown to be not worse.
     """
@@ -62,6 +79,8 @@ class TaskResult(ReportPart, frozen=True, kw_only=True):
     broken: int = 0
     margin: float | None = None
     worse_p: float | None = None
+    groups: int = 0
+    form: Form | None = None
 
 
 class SkillResult(ReportPart, frozen=True, kw_only=True):
@@ -126,7 +145,8 @@ class Control(ReportPart, frozen=True, kw_only=True):
 class Point(ReportPart, frozen=True, kw_only=True):
     """One checkpoint's accuracy on one task and split; `cycle` is the one that trained it, 0 for the base.
 
-    `kept` means that it is the base or was accepted. The difference is to the base, on the same questions.
+    `kept` means that it is the base or was accepted. The difference is to the base, on the same questions; `p_value` is
+    of the exact two-sided test of it.
     """
 
     cycle: int
@@ -137,6 +157,8 @@ class Point(ReportPart, frozen=True, kw_only=True):
     difference: Difference | None = None
     fixed: int = 0
     broken: int = 0
+    p_value: float | None = None
+    form: Form | None = None
 
 
 class Line(ReportPart, frozen=True, kw_only=True):
@@ -216,13 +238,15 @@ class Funnel(ReportPart, frozen=True, kw_only=True):
 
 
 class CycleResult(ReportPart, frozen=True, kw_only=True):
-    """What the gate said about one cycle, and the dev comparisons that it judged."""
+    """What the gate said about one cycle, and the dev comparisons that it judged; see `Decision`."""
 
     cycle: int
     decision: Outcome
     reason: str
     scale: float | None
     comparisons: tuple[Comparison, ...]
+    against_base: tuple[Comparison, ...] = ()
+    form: bool = False
 
 
 class TrainingResult(ReportPart, frozen=True, kw_only=True):
@@ -381,5 +405,24 @@ def share_of(right: int, n: int, planned: int, unscorable: int, truncated: int) 
 
 def difference_of(pairing: Pairing) -> Difference:
     """The difference in accuracy of two paired evaluations."""
-    low, high = paired_interval(pairing.fixed, pairing.broken, pairing.n)
+    low, high = paired_interval(pairing.fixed, pairing.broken, pairing.n, clusters=pairing.clusters)
     return Difference(value=(pairing.right_after - pairing.right_before) / max(pairing.n, 1), low=low, high=high)
+
+
+def form_of(pairing: Pairing) -> Form | None:
+    """What part of a change is one of form; None if there is none."""
+    newly, gone = pairing.newly_readable, pairing.no_longer_readable
+    if not (newly or gone):
+        return None
+    fixed, broken = pairing.fixed - newly, pairing.broken - gone
+    return Form(
+        newly_readable=newly,
+        no_longer_readable=gone,
+        difference=(fixed - broken) / pairing.n,
+        p_value=mcnemar_gain(fixed, broken, read_twice(pairing.clusters)),
+    )
+
+
+def count_groups(pairing: Pairing) -> int:
+    """How many pieces of evidence the questions are: groups, and questions that stand alone."""
+    return pairing.n - sum((one.size - 1) * one.times for one in pairing.clusters)

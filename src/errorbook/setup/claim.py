@@ -20,7 +20,7 @@ from errorbook.errors import ConfigError, LedgerError, PluginError
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Change, budget, find_rule, note_budget, note_change, note_config, read_config
-from errorbook.records import Checkpoint, Decision, Evaluation, Example, Rule
+from errorbook.records import Checkpoint, Decision, Evaluation, Example, Groups, Rule
 
 _FREE = ("run.name", "run.cycles", "gate.alpha", "instructor.", "compute.")
 """What is shown if it was changed; the rest of what may change (paths, sinks) changes nothing that is measured."""
@@ -114,7 +114,7 @@ def _telling(kind: plugins.Kind, name: str, options: Mapping[str, Any]) -> dict[
 
 def _is_untouched(ledger: Ledger) -> bool:
     """Whether the ledger holds nothing but what a start writes down."""
-    begun = sum(ledger.count(kind) for kind in (Checkpoint, Rule, Example, Evaluation))
+    begun = sum(ledger.count(kind) for kind in (Checkpoint, Rule, Example, Groups, Evaluation))
     return ledger.is_without_responses() and ledger.count_all() == begun
 
 

@@ -7,6 +7,7 @@ instructor; it does read the data, to count it and to measure prompts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import msgspec
 
 from errorbook import plugins
 from errorbook.adapters.instructors.forecast import Priced, Work
+from errorbook.checks.groups import find_groups
 from errorbook.config import Config, TaskSection
 from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
 from errorbook.interfaces import Checker, Free, Instructor, Solver
@@ -21,13 +23,17 @@ from errorbook.noise_floor import AT_MOST
 from errorbook.records import Example, Role, Rule
 from errorbook.select import select
 from errorbook.setup.assemble import create_instructor, create_task
-from errorbook.stats import detectable_gain, not_worse
+from errorbook.stats import detectable_gain, effective_questions, not_worse
 
 _LARGEST_GAIN = 0.3  # `detectable_gain` is capped here: more questions would have to change than are expected to
 
 
 class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The questions of one task that there really are, by split, and the cap on one response in tokens."""
+    """The questions of one task that there really are, by split, and the cap on one response in tokens.
+
+    `dev_groups` counts the groups of dev questions that belong together, by size; `dev_effective` says as many as how
+    many questions that stand alone they are, if those of a group change all together.
+    """
 
     task: str
     role: Role
@@ -35,6 +41,12 @@ class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
     dev: int
     test: int
     max_new_tokens: int
+    dev_groups: dict[int, int] = {}
+
+    @property
+    def dev_effective(self) -> int:
+        """Whole questions, rounded down."""
+        return int(effective_questions(self.dev, self.dev_groups))
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +54,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `generated_tokens` takes half of the cap for each response. `calls` counts `votes` (blind answers to drafts), too.
     The instructor's `input_tokens` and `output_tokens` are None if it forecasts none, `usd` if the price is not
-    known. `detectable` is the smallest gain in accuracy that dev shows with a power of 80%.
+    known. `detectable` is the smallest gain in accuracy that dev shows with a power of 80%; `dev_effective` is as many
+    questions that stand alone as the learnt tasks' dev questions say as much as.
     """
 
     name: str
@@ -60,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     budget_usd: float | None
     alpha_each: float
     detectable: float
+    dev_effective: int
     warnings: tuple[str, ...]
 
 
@@ -103,7 +117,9 @@ def make_plan(config: Config) -> Plan:
     responses = {task.task: _responses(task, config) for task in tasks}
     at_most = sum(responses[task.task] * task.max_new_tokens for task in tasks)
     rule = config.rule()
-    detectable = detectable_gain(sum(course.plan.dev for course in learnt), rule.alpha_each)
+    sizes: Counter[int] = sum((Counter(course.plan.dev_groups) for course in learnt), Counter())
+    effective = int(effective_questions(sum(course.plan.dev for course in learnt), sizes))
+    detectable = detectable_gain(effective, rule.alpha_each)
     return Plan(
         name=config.run.name,
         cycles=config.run.cycles,
@@ -120,6 +136,7 @@ def make_plan(config: Config) -> Plan:
         budget_usd=config.run.budget_usd,
         alpha_each=rule.alpha_each,
         detectable=detectable,
+        dev_effective=effective,
         warnings=(*_warnings(tasks, rule, detectable, config), *_money_warnings(instructor, price.usd, config)),
     )
 
@@ -143,14 +160,15 @@ def _course(section: TaskSection, seed: int) -> _Course:
     task = create_task(section)
     if section.scorer_options:
         plugins.check("scorers", task.scorer, section.scorer_options)
-    train = select(task, "train", section.train, seed)
+    train, dev = select(task, "train", section.train, seed), select(task, "dev", section.dev, seed)
     plan = TaskPlan(
         task=section.name,
         role=section.role,
         train=len(train),
-        dev=len(select(task, "dev", section.dev, seed)),
+        dev=len(dev),
         test=len(select(task, "test", section.test, seed)),
         max_new_tokens=task.max_new_tokens,
+        dev_groups=dict(sorted(Counter(map(len, find_groups(dev))).items())),
     )
     tested = any(example.tests for example in train)
     return _Course(plan=plan, train=train, recomputes=isinstance(task, Solver) or tested)
@@ -240,16 +258,27 @@ def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -
     return found
 
 
+def _say_groups(task: TaskPlan) -> str:
+    """That dev questions belong together, and how many they count as at the gate."""
+    grouped = sum(size * n for size, n in task.dev_groups.items())
+    return (
+        f"{grouped} of the {task.dev} dev questions of '{task.task}' belong together in"
+        f" {sum(task.dev_groups.values())} groups, so all of them count as {task.dev_effective} at least; if that is"
+        " wrong, name a column of your data as the task's 'group'."
+    )
+
+
 def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config: Config) -> list[str]:
-    sizes = {task.task: task.dev for task in tasks}
-    found = []
+    by_name = {task.task: task for task in tasks}
+    found = [_say_groups(task) for task in tasks if task.dev_groups]
     for name, margin in rule.guards:
-        needed = enough_for(margin, rule.alpha_each)
-        if sizes[name] < needed:
+        task, needed = by_name[name], enough_for(margin, rule.alpha_each)
+        if task.dev_effective < needed:
+            count = f", which count as {task.dev_effective}," if task.dev_groups else ""
             found.append(
-                f"'{name}' can never pass as a guard: {sizes[name]} dev questions cannot rule out a loss of"
+                f"'{name}' can never pass as a guard: {task.dev} dev questions{count} cannot rule out a loss of"
                 f" {100 * margin:g} points at alpha {rule.alpha_each:.2g}, even if no answer changes; give it"
-                f" dev = {needed} or more, or a wider margin."
+                f" {'more groups of them' if task.dev_groups else f'dev = {needed} or more'}, or a wider margin."
             )
     if detectable >= _LARGEST_GAIN:
         found.append("The dev split is too small to show any likely gain; give the learnt tasks more dev questions.")

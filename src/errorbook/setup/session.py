@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from errorbook.adapters.ray.ray_cluster import disconnect
+from errorbook.checks.groups import find_groups
 from errorbook.config import Config
 from errorbook.errors import LedgerError
 from errorbook.interfaces import Sourced
@@ -19,7 +20,7 @@ from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.ledger.run_view import note_place
-from errorbook.records import Checkpoint, Split, digest
+from errorbook.records import Checkpoint, Groups, Split, digest
 from errorbook.setup.assemble import SPLITS, Course, RunParts, assemble, plugin_origins
 from errorbook.setup.claim import claim
 from errorbook.version import __version__
@@ -81,6 +82,9 @@ def _shelve(ledger: Ledger, course: Course) -> None:
                 " the data or use another --out folder."
             ) from None
         ledger.extend(Entry(example, keys.example(course.name, split, example.id)) for example in examples)
+        key = keys.groups(course.name, split)
+        if examples and ledger.find(Groups, key) is None:
+            ledger.append(Groups(task=course.name, split=split, together=find_groups(examples)), key=key)
     try:
         ledger.state(f"scorer {course.name}", course.marked_by)
     except LedgerError:

@@ -10,7 +10,10 @@ from errorbook.records import Example, Split, digest
 
 
 class Item(NamedTuple):
-    """What one row says. `group` keeps variants of one question in one split; `part` overrules the row's source."""
+    """What one row says. `part` overrules the row's source.
+
+    `group` is what variants of one question share: it keeps them in one split, and the gate counts it once.
+    """
 
     question: str
     answer: str
@@ -40,4 +43,5 @@ def _example(task: str, item: Item, part: Split, parts: set[Split]) -> Example:
         tests=item.tests,
         solution=item.solution,
         skill=item.skill,
+        group=digest(item.group)[:16] if item.group else "",
     )

@@ -38,6 +38,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         solution: Column with the worked solution, or empty.
         id: Column with an identifier that is unique in all splits, or empty: then it is made from the content.
         skill: Column with the kind of question, or empty.
+        group: Column that names what belongs together (a passage, a template, a source), or empty: then duplicates and
+            shared passages are found. The gate counts a group once, and a group is never torn over two splits.
         after: Mark in the answer column, such as "####": what follows is the answer, what precedes the solution.
         count_from: Number of the first option, if answers are numbers of options.
         scorer: Name of the scorer plugin.
@@ -56,6 +58,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     solution: str = ""
     id: str = ""
     skill: str = ""
+    group: str = ""
     after: str = ""
     count_from: Annotated[int, Interval(ge=-1_000_000, le=1_000_000)] | None = None
     scorer: str = "numeric"
@@ -104,16 +107,18 @@ def read_example(row: Row, layout: Columns, part: Split | None, parts: frozenset
     question = _text(row, layout.question)
     choices = _choices(row, layout.choices) if layout.choices else ()
     answer, solution = _gold(row, layout, choices)
+    group = _group(row, layout.group) if layout.group else ""
     return Example(
         id=_text(row, layout.id) if layout.id else digest(question, answer, *choices)[:16],
         task=layout.name,
-        split=choose_split(question, part or "train", parts if part else {"train"}, layout.dev, layout.test),
+        split=choose_split(group or question, part or "train", parts if part else {"train"}, layout.dev, layout.test),
         question=question,
         answer=answer,
         choices=choices,
         tests=_tests(row, layout) if layout.tests else "",
         solution=solution,
         skill=_text(row, layout.skill) if layout.skill else "",
+        group=group,
     )
 
 
@@ -221,6 +226,12 @@ def _choices(row: Row, columns: str | tuple[str, ...]) -> tuple[str, ...]:
             " name one column for each option."
         )
     return tuple(_plain(row, columns, choice) for choice in value)
+
+
+def _group(row: Row, column: str) -> str:
+    """What the row belongs to; an empty cell belongs to nothing."""
+    value = _value(row, column)
+    return "" if value is None or value == "" else _plain(row, column, value)
 
 
 def _value(row: Row, column: str) -> Any:

@@ -1,0 +1,86 @@
+"""What a gate is able to see: the smallest gain that its exact test finds, and how many questions groups amount to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from errorbook.stats.spread import find_root
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_NEGLIGIBLE = 1e-9
+"""Of the chance, what numbers of changed items that are left out may add up to."""
+
+
+def effective_questions(n: int, sizes: Mapping[int, int]) -> float:
+    """As many questions as stand alone say as much as `n` with groups; `sizes` counts the groups of each size.
+
+    Kish's design effect if the questions of a group change all together, which is the worst case (Kish, Survey
+    Sampling, 1965, chapter 5): n / (sum of squared sizes / n). Questions in no group are groups of one.
+    """
+    alone = n - sum(size * times for size, times in sizes.items())
+    squares = alone + sum(size * size * times for size, times in sizes.items())
+    return n * n / squares if squares else 0.0
+
+
+def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float = 0.8) -> float:
+    """Smallest accuracy gain that the one-sided exact McNemar test on `n` items finds with the given power.
+
+    `discordant` is the expected share of items whose verdict changes. The power is exact: over every number of changed
+    items, and the least number of them that must be fixed. Capped at `discordant`: a larger gain needs more items to
+    change.
+    """
+    if n == 0:
+        return 1.0
+    find = _power(n, alpha, discordant)
+    if find(0.0) >= power:  # a gate so lenient that it finds a gain in nothing
+        return 0.0
+    if find(discordant) < power:
+        return discordant
+    return find_root(lambda gain: find(gain) - power, 0.0, discordant)
+
+
+def _power(n: int, alpha: float, discordant: float) -> Callable[[float], float]:
+    """The chance that the gain test accepts, as a function of the true gain, in which it never falls."""
+    import numpy as np
+    from scipy.special import bdtrc, gammaln
+
+    pairs = np.arange(n + 1)
+    chance = np.exp(
+        gammaln(n + 1)
+        - gammaln(pairs + 1)
+        - gammaln(n - pairs + 1)
+        + pairs * math.log(discordant)
+        + (n - pairs) * math.log1p(-discordant)
+    )
+    likely = chance > _NEGLIGIBLE / (n + 1)
+    pairs, chance = pairs[likely], chance[likely]
+    most = _most_broken(pairs, alpha)
+    accepted = most >= 0
+    pairs, chance, needed = pairs[accepted], chance[accepted], (pairs - most)[accepted]
+
+    def find(gain: float) -> float:
+        share = (discordant + gain) / (2 * discordant)
+        # At least `needed` of the changed ones fixed; bdtrc takes more than k, so k is one less.
+        found = np.where(needed > 0, bdtrc(np.maximum(needed - 1, 0), pairs, share), 1.0)
+        return float((chance * found).sum())
+
+    return find
+
+
+def _most_broken(pairs: NDArray[np.int64], alpha: float) -> NDArray[np.int64]:
+    """For each number of changed items the most broken ones with which the test still accepts; -1 if none may be."""
+    import numpy as np
+    from scipy.special import bdtr, ndtri
+
+    guess = pairs / 2 + float(ndtri(alpha)) * np.sqrt(pairs) / 2
+    most = np.clip(np.floor(guess).astype(np.int64), -1, pairs)
+    while (high := (most >= 0) & (bdtr(np.maximum(most, 0), pairs, 0.5) > alpha)).any():
+        most = most - high
+    while (low := (most < pairs) & (bdtr(np.minimum(most + 1, pairs), pairs, 0.5) <= alpha)).any():
+        most = most + low
+    return most
