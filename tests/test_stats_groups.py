@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test, wilcoxon
 
@@ -43,6 +43,7 @@ def flipped_by_hand(sums: Sequence[int]) -> float:
     return sum(total >= sum(sums) for total in totals) / len(totals)
 
 
+@settings(deadline=None)
 @given(tables())
 def test_the_gain_test_counts_all_ways_to_exchange_before_and_after(groups: list[Change]) -> None:
     fixed, broken, _, clusters = counted(groups)
@@ -72,6 +73,7 @@ def test_it_agrees_with_scipys_permutation_test_and_with_wilcoxons_ranks(seed: i
     assert stats.mcnemar(up, down, ranked) == pytest.approx(wilcoxon(ranks).pvalue, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.sampled_from([0.02, 0.05, 0.2]))
 def test_groups_of_one_give_exactly_what_no_groups_give(fixed: int, broken: int, same: int, margin: float) -> None:
     n = fixed + broken + same
@@ -103,6 +105,7 @@ def test_exact_copies_say_as_much_as_one_of_them(fixed: int, broken: int, copies
     assert p == stats.mcnemar_gain(fixed + 1, broken + 1)
 
 
+@settings(deadline=None)
 @given(tables(largest=5), tables(largest=5))
 def test_the_two_sided_p_value_is_the_same_in_the_mirror(groups: list[Change], more: list[Change]) -> None:
     fixed, broken, n, clusters = counted([*groups, *more])
@@ -110,12 +113,13 @@ def test_the_two_sided_p_value_is_the_same_in_the_mirror(groups: list[Change], m
     low, high = stats.paired_interval(fixed, broken, n, clusters=clusters)
 
     assert stats.mcnemar(fixed, broken, clusters) == pytest.approx(stats.mcnemar(broken, fixed, mirror))
-    if clusters and stats.effective_questions(n, {one.size: 1 for one in clusters}) > 3:
+    if clusters:
         assert stats.paired_interval(broken, fixed, n, clusters=mirror) == pytest.approx((-high, -low), abs=1e-5)
     assert -1 <= low <= (fixed - broken) / n + 1e-9
     assert (fixed - broken) / n - 1e-9 <= high <= 1
 
 
+@settings(deadline=None)
 @given(tables(most=30), st.floats(0.01, 0.5))
 def test_non_inferiority_agrees_with_its_interval(groups: list[Change], margin: float) -> None:
     fixed, broken, n, clusters = counted(groups)
