@@ -23,6 +23,7 @@ from errorbook.errors import ConfigError
 from errorbook.files import find_path, find_unfit, parse_toml, require_file
 from errorbook.judge import GateSection
 from errorbook.records import Role, Rule, without_defaults
+from errorbook.redact import find_misplaced
 from errorbook.train import TrainSection
 from errorbook.verify import VerifySection
 
@@ -176,7 +177,7 @@ def parse(text: str, source: str = "run file", folder: Path | None = None) -> Co
         data = parse_toml(text)
     except ValueError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}.") from None
-    if fault := find_unfit(data):
+    if fault := find_misplaced(data) or find_unfit(data):
         raise ConfigError(f"{source}: {fault}")
     hints = get_type_hints(Config)
     for key in data:

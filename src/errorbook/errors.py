@@ -17,9 +17,14 @@ A bad item (one response, one draft) is never an exception: it is a record with 
 
 from __future__ import annotations
 
+from errorbook.redact import mask
+
 
 class ErrorbookError(Exception):
-    """Root of all errors that Errorbook raises on purpose."""
+    """Root of all errors that Errorbook raises on purpose. What looks like a key is masked in the sentence."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(mask(part) if isinstance(part, str) else part for part in parts))
 
 
 class UserError(ErrorbookError):

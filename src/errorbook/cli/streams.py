@@ -12,8 +12,11 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
+from traceback import format_exception
+from types import FrameType, TracebackType
 from typing import Any, NoReturn, TextIO, cast
+
+from errorbook.redact import mask
 
 _ENDS = ("SIGTERM", "SIGHUP")
 """Signals by which a machine, a scheduler or a closed terminal ends a command: they end it as Ctrl-C does."""
@@ -29,6 +32,7 @@ def prepare() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.stderr = cast(TextIO, _Forgiving(sys.stderr))
+    sys.excepthook = _print_traceback
     for name in _ENDS:
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(getattr(signal, name), _end)
@@ -53,6 +57,11 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _print_traceback(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """In one piece: in pieces, a secret could be cut so that it is not seen."""
+    sys.stderr.write("".join(format_exception(kind, error, traceback)))
+
+
 def _fill_descriptors() -> None:
     """Open what is closed of the descriptors 0 to 2: a ledger that got one of them would be written into by chance."""
     while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -61,17 +70,16 @@ def _fill_descriptors() -> None:
 
 
 class _Forgiving:
-    """A stream for people whose failures stop no work."""
+    """A stream for people whose failures stop no work, and that lets no secret through."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         """As the stream; a text that cannot be written is lost."""
-        try:
-            return self._stream.write(text)
-        except (OSError, ValueError):
-            return len(text)
+        with suppress(OSError, ValueError):
+            self._stream.write(mask(text))
+        return len(text)
 
     def flush(self) -> None:
         """As the stream, as far as it can."""

@@ -24,8 +24,12 @@ from errorbook.ledger.health import SEAL
 from errorbook.ledger.opening import opened
 from errorbook.ledger.schema import LEDGER, explain
 from errorbook.records import Evaluation, Record, Response, Score, Unjudged, Verdict, content_hash, digest, encode
+from errorbook.redact import mask_run_file
 
 T = TypeVar("T", bound=Record)
+
+RUN_FILE = "run_file"
+"""The fact that is a text by the user, who may have written a key into a comment."""
 
 
 class Entry(NamedTuple):
@@ -96,6 +100,7 @@ class Ledger:
 
     def state(self, name: str, value: str) -> None:
         """Record a fact once and for all; a different value for a known fact raises LedgerError."""
+        value = mask_run_file(value) if name == RUN_FILE else value
         known = self.fact(name)
         if known is None:
             with self._writing():

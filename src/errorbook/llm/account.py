@@ -15,6 +15,7 @@ import msgspec
 
 from errorbook.errors import ModelError
 from errorbook.llm.endpoint import web_address
+from errorbook.redact import note_secret
 
 
 class Account:
@@ -91,9 +92,13 @@ class Account:
     def _from_environment(self, value: str) -> str:
         if not value.startswith("$"):
             return value
-        found = os.environ.get(value[1:], "").strip()
-        if not found:
+        found, name = os.environ.get(value[1:], "").strip(), value[1:] if value[1:].isupper() else "that is named"
+        if not found:  # a name that is not written as usual may be the key itself: it is not shown
+            raise ModelError(f"The environment variable {name} with the key for {self._base_url} is not set; set it.")
+        note_secret(found)
+        if not (found.isascii() and found.isprintable()):
             raise ModelError(
-                f"The environment variable {value[1:]} with the key for {self._base_url} is not set; set it."
+                f"The environment variable {name} holds a line break or another sign that no key has; set it to the key"
+                " alone."
             )
         return found

@@ -49,10 +49,14 @@ def web_address(base_url: str) -> str:
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a bracket or a port that is none
         usable = False
-    if not usable:
-        raise ModelError(f"'{base_url}' is no web address; give base_url as http://host:port/v1 or https://host/v1.")
-    if parts.username is not None or parts.query:
-        raise ModelError(f"The base_url of {parts.hostname} holds a password or a query; give a key by api_key_env.")
+    if not usable:  # it may be a key, or hold one: it is not shown
+        raise ModelError(
+            "There is no web address in base_url; give base_url as http://host:port/v1 or https://host/v1."
+        )
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ModelError(
+            f"The base_url of {parts.hostname} holds a password, a query or a fragment; give a key by api_key_env."
+        )
     return base_url.rstrip("/")
 
 
