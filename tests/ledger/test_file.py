@@ -21,8 +21,9 @@ from ledger_kit import (
 )
 
 from errorbook.errors import LedgerError
+from errorbook.ledger.counts import Spent, read_costs, read_spent
 from errorbook.ledger.events import Event
-from errorbook.ledger.file import Entry, Ledger, ResponseTally, SkillCount, Spent, open_ledger
+from errorbook.ledger.file import Entry, Ledger, ResponseTally, SkillCount, open_ledger
 from errorbook.records import Call, Draft, Sample
 
 FIRST, SECOND, ABSENT = (make_evaluation(checkpoint=name) for name in ("first", "second", "absent"))
@@ -350,14 +351,14 @@ def call(number: int, usd: float, **changes: Any) -> Call:
 
 
 def test_costs_are_those_of_calls_with_what_led_to_them(ledger: Ledger) -> None:
-    assert (list(ledger.costs()), ledger.spent(), ledger.total_cost()) == ([], Spent(0, 0, 0), 0.0)
+    assert (list(read_costs(ledger)), read_spent(ledger), ledger.total_cost()) == ([], Spent(0, 0, 0), 0.0)
     ledger.append(make_sample(1), "s", parent="of a sample")
     ledger.append(call(1, 0.25, input_tokens=3, output_tokens=5), "a", parent="p")
     ledger.append(call(2, 0.0), "b", parent="q")
     ledger.append(call(3, 1.5, input_tokens=10), "c", parent="p")
-    assert sorted(ledger.costs()) == [("p", 0.25), ("p", 1.5), ("q", 0.0)]
-    assert {type(usd) for _, usd in ledger.costs()} == {float}
-    assert ledger.spent() == Spent(calls=3, input_tokens=13, output_tokens=5)
+    assert sorted(read_costs(ledger)) == [("p", 0.25), ("p", 1.5), ("q", 0.0)]
+    assert {type(usd) for _, usd in read_costs(ledger)} == {float}
+    assert read_spent(ledger) == Spent(calls=3, input_tokens=13, output_tokens=5)
 
 
 def test_the_total_cost_grows_with_each_call_and_counts_none_twice(ledger: Ledger) -> None:

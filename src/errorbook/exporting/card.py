@@ -21,7 +21,6 @@ from errorbook.interfaces import Free, Weightless
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Role, Split
-from errorbook.redact import mask_run_file
 from errorbook.render import words as sentences
 from errorbook.report.records import Accuracy, Difference, Form, Point, Report
 
@@ -195,7 +194,7 @@ def _rendered(template: str, values: dict[str, Any]) -> str:
 
 def _without_secrets(run_file: str) -> str:
     """The run file's text; the value of a key that sounds like a secret is left out, whatever it is."""
-    return mask_run_file(_URL_SECRET.sub(r"\1", _SECRET.sub(r'\1"(left out)"', run_file)))
+    return _URL_SECRET.sub(r"\1", _SECRET.sub(r'\1"(left out)"', run_file))
 
 
 @cache

@@ -32,6 +32,14 @@ class Diagnosed(NamedTuple):
     cycle: int
 
 
+class Spent(NamedTuple):
+    """What instructor calls took: how many, tokens in and out."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
 class Letters:
     """Verdicts of evaluations as letters, each evaluation read once."""
 
@@ -162,6 +170,21 @@ def read_diagnoses(ledger: Ledger) -> list[Diagnosed]:
     decode = msgspec.json.Decoder(Diagnosis).decode
     rows = ledger.connection.execute("SELECT hash, body, cycle FROM records WHERE kind = 'Diagnosis' ORDER BY seq")
     return [Diagnosed(row[0], decode(row[1]), int(row[2])) for row in rows]
+
+
+def read_costs(ledger: Ledger) -> Iterator[tuple[str, float]]:
+    """The parent of every instructor call, and the dollars that the call cost."""
+    query = "SELECT parent, json_extract(body, '$.cost_usd') FROM records WHERE kind = 'Call'"
+    return ((str(parent), float(usd or 0.0)) for parent, usd in ledger.connection.execute(query))
+
+
+def read_spent(ledger: Ledger) -> Spent:
+    """What all instructor calls took, but for the dollars."""
+    row = ledger.connection.execute(
+        "SELECT count(*), sum(json_extract(body, '$.input_tokens')), sum(json_extract(body, '$.output_tokens'))"
+        " FROM records WHERE kind = 'Call'"
+    ).fetchone()
+    return Spent(*(int(value or 0) for value in row))
 
 
 def _columns(ledger: Ledger, what: str, kind: type[Record]) -> Iterator[Any]:

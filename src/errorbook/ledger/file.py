@@ -62,14 +62,6 @@ class SkillCount(NamedTuple):
     n: int
 
 
-class Spent(NamedTuple):
-    """What instructor calls took: how many, tokens in and out."""
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-
-
 class Ledger:
     """An open ledger. Made by `open_ledger`."""
 
@@ -383,19 +375,6 @@ class Ledger:
         records = self._sql.execute(kept)
         responses = self._sql.execute("SELECT hash FROM responses ORDER BY hash")
         return digest(*(repr(tuple(row)) for row in records), *(row[0] for row in responses))
-
-    def costs(self) -> Iterator[tuple[str, float]]:
-        """The parent of every instructor call, and the dollars that the call cost."""
-        rows = self._sql.execute("SELECT parent, json_extract(body, '$.cost_usd') FROM records WHERE kind = 'Call'")
-        return ((str(parent), float(usd or 0.0)) for parent, usd in rows)
-
-    def spent(self) -> Spent:
-        """What all instructor calls took, but for the dollars."""
-        row = self._sql.execute(
-            "SELECT count(*), sum(json_extract(body, '$.input_tokens')), sum(json_extract(body, '$.output_tokens'))"
-            " FROM records WHERE kind = 'Call'"
-        ).fetchone()
-        return Spent(*(int(value or 0) for value in row))
 
     def total_cost(self) -> float:
         """Dollars spent on instructor calls so far. Only what is new is added up, so it may be asked after each."""

@@ -12,7 +12,14 @@ from collections.abc import Iterable, Iterator
 from errorbook.config import Config, TaskSection
 from errorbook.corrections.inbox import count_left_out
 from errorbook.ledger import keys
-from errorbook.ledger.counts import Letters, count_corrections, count_per_cycle, count_rejections, read_diagnoses
+from errorbook.ledger.counts import (
+    Letters,
+    count_corrections,
+    count_per_cycle,
+    count_rejections,
+    read_diagnoses,
+    read_spent,
+)
 from errorbook.ledger.file import Ledger, SkillCount
 from errorbook.ledger.run_view import Checkpoints, budget, find_rule, list_changes, read_config
 from errorbook.records import (
@@ -298,7 +305,7 @@ def _stage_seconds(ledger: Ledger) -> dict[str, float]:
 
 
 def _spending(ledger: Ledger) -> Spending:
-    spent, usd, samples = ledger.spent(), ledger.total_cost(), ledger.count(Sample)
+    spent, usd, samples = read_spent(ledger), ledger.total_cost(), ledger.count(Sample)
     return Spending(
         calls=spent.calls,
         input_tokens=spent.input_tokens,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from errorbook.ledger.counts import read_diagnosis_origins, read_draft_origins, read_sample_origins
+from errorbook.ledger.counts import read_costs, read_diagnosis_origins, read_draft_origins, read_sample_origins
 from errorbook.ledger.file import Ledger
 from errorbook.llm.budget import NANO
 from errorbook.report.records import KindCost
@@ -30,7 +30,7 @@ def cost_by_kind(ledger: Ledger) -> tuple[KindCost, ...]:
         kinds[diagnosis] = parents[response] = (task, kind)
     parents |= kinds | {draft: kinds.get(diagnosis, _NONE) for draft, diagnosis in read_draft_origins(ledger)}
     nano: defaultdict[_Kind, int] = defaultdict(int)
-    for parent, usd in ledger.costs():
+    for parent, usd in read_costs(ledger):
         nano[parents.get(parent, _NONE)] += round(usd * NANO)
     # The total is read last: a run that goes on meanwhile can only have spent more.
     nano[_NONE] = max(0, round(ledger.total_cost() * NANO) - sum(nano[kind] for kind in nano if kind != _NONE))

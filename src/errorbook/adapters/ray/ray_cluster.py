@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+import subprocess
 import threading
 from typing import Any
 
 import msgspec
 
+from errorbook.adapters.ray.reaper import start_reaper
 from errorbook.errors import ConfigError, ErrorbookError, StageError
 from errorbook.version import __version__
 
@@ -21,6 +23,8 @@ INSTALL = "pip install 'errorbook[ray]'"
 _KNOCK_SECONDS = 10.0
 _OURS = threading.Event()
 """Set while the connection is one that `connect` made."""
+_REAPERS: list[subprocess.Popen[bytes] | None] = []
+"""What ends Ray's helpers if this process is killed before `disconnect`."""
 
 
 class Compute(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +63,12 @@ def connect(compute: Compute) -> Any:
     # Ray Train's one minute is short for nodes that load PyTorch from a shared disk.
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "120")
     _silence()
+    _REAPERS.append(start_reaper())  # before the first of Ray's processes, since we may be killed at any moment
     try:
         _knock(compute.address)
         ray.init(address=compute.address or None, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     except (OSError, RuntimeError, ValueError) as error:
+        _dismiss_reapers()
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
             f"No Ray cluster answers at '{compute.address or 'this machine'}' ({reason}); start one with "
@@ -77,6 +83,15 @@ def disconnect() -> None:
     if _OURS.is_set():
         _OURS.clear()
         require().shutdown()
+        _dismiss_reapers()
+
+
+def _dismiss_reapers() -> None:
+    while _REAPERS:
+        reaper = _REAPERS.pop()
+        if reaper is not None:
+            reaper.terminate()
+            reaper.wait()
 
 
 def count_workers(ray: Any, compute: Compute) -> int:
