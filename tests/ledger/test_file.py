@@ -71,6 +71,15 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["read", "write"])
+def test_what_is_no_ledger_is_named(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_text("I am a shopping list, and a long one at that." * 50)
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(path, mode).__enter__()  # type: ignore[arg-type]
+    assert str(caught.value).startswith(f"'{path}' is not a ledger, or ")
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
 def test_each_connection_is_set_for_commits_that_survive_and_references_that_hold(ledger: Ledger, mode: str) -> None:
     def pragma(connection: Any, name: str) -> Any:
         return connection.execute(f"PRAGMA {name}").fetchone()[0]

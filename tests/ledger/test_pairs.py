@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_is_left_as_it_is(
         pair_evaluations(files[0], files[1]).__enter__()
     assert not files[side][0].exists()
     files[side][0].write_text("I am a shopping list, and a long one at that." * 50)
-    with pytest.raises(LedgerError, match="is not a ledger, or it is damaged"):
+    with pytest.raises(LedgerError, match="is not a ledger, or "):
         pair_evaluations(files[0], files[1]).__enter__()
 
 

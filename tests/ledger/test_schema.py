@@ -181,7 +181,7 @@ def test_an_empty_file_is_no_ledger_to_read_and_becomes_one_to_write(tmp_path: P
     with pytest.raises(LedgerError) as caught:
         open_ledger(path).__enter__()
     assert str(caught.value) == (
-        f"The ledger '{path}' is empty or of an older version; 'errorbook run' on its run file updates it."
+        f"The ledger '{path}' is empty: nothing was recorded in it; 'errorbook run' begins it anew."
     )
     with open_ledger(path, "write") as ledger:
         marks = [
@@ -191,31 +191,53 @@ def test_an_empty_file_is_no_ledger_to_read_and_becomes_one_to_write(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("failure", "sentence"),
+    ("code", "text", "sentence"),
     [
         (
-            "database or disk is full",
-            "The disk that holds 'x.sqlite' is full; free some space and give the same command again: nothing is lost.",
-        ),
-        ("file is not a database", "'x.sqlite' is not a ledger, or it is damaged; give another --out folder."),
-        (
-            "database disk image is malformed",
-            "'x.sqlite' is not a ledger, or it is damaged; give another --out folder.",
+            sqlite3.SQLITE_FULL,
+            "full",
+            "The disk that holds 'run/x.sqlite' is full; free some space and give the same command again: nothing is"
+            " lost.",
         ),
         (
-            "attempt to write a readonly database",
-            "The ledger 'x.sqlite' cannot be opened for writing; check the folder's permissions.",
+            sqlite3.SQLITE_NOTADB,
+            "file is not a database",
+            "'run/x.sqlite' is not a ledger, or its first page is damaged; give another --out folder, or see what"
+            " 'errorbook doctor run' can read of it.",
         ),
+        (sqlite3.SQLITE_READONLY, "readonly", "DENIED"),
+        (sqlite3.SQLITE_READONLY | 4 << 8, "an extended code", "DENIED"),
+        (sqlite3.SQLITE_CANTOPEN, "unable to open", "DENIED"),
+        (sqlite3.SQLITE_PERM, "not permitted", "DENIED"),
+        (sqlite3.SQLITE_BUSY, "locked", "BUSY"),
+        (sqlite3.SQLITE_LOCKED, "locked", "BUSY"),
+        (sqlite3.SQLITE_CORRUPT, "what it says", "DAMAGED (what it says)"),
+        (sqlite3.SQLITE_ERROR, "malformed JSON", "DAMAGED (malformed JSON)"),
+        (sqlite3.SQLITE_ERROR, "no such table: records", "DAMAGED (no such table: records)"),
+        (0, "Could not decode to UTF-8", "DAMAGED (a text is no UTF-8)"),
+        (None, "no such column", "DAMAGED (no such column)"),
         (
-            "unable to open database file",
-            "The ledger 'x.sqlite' cannot be opened for writing; check the folder's permissions.",
+            sqlite3.SQLITE_IOERR,
+            "disk I/O error",
+            "The ledger 'run/x.sqlite' cannot be used (disk I/O error); 'errorbook doctor run' checks it.",
         ),
-        ("database is locked", "The ledger 'x.sqlite' is in use by another program; close it and try again."),
-        ("disk I/O error", "The ledger 'x.sqlite' cannot be used (disk I/O error)."),
     ],
 )
-def test_each_failure_of_the_database_is_one_sentence_with_the_fix(failure: str, sentence: str) -> None:
-    assert str(schema.explain(sqlite3.OperationalError(failure), Path("x.sqlite"))) == sentence
+def test_each_failure_of_the_database_is_one_sentence_with_the_fix(code: int | None, text: str, sentence: str) -> None:
+    short = {
+        "DENIED": "The ledger 'run/x.sqlite' cannot be opened for writing; check the folder's permissions.",
+        "BUSY": "The ledger 'run/x.sqlite' is in use by another program; close it and try again.",
+    }
+    if sentence.startswith("DAMAGED"):
+        what = sentence.removeprefix("DAMAGED ")
+        sentence = (
+            f"The ledger 'run/x.sqlite' is damaged {what}; 'errorbook doctor run' says what is whole, and with"
+            " '--salvage NEW' it puts that into the new folder NEW."
+        )
+    error = sqlite3.OperationalError(text)
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert str(schema.explain(error, Path("run/x.sqlite"))) == short.get(sentence, sentence)
 
 
 def test_every_kind_of_record_in_a_kept_ledger_is_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 from contextlib import closing
@@ -65,7 +66,9 @@ def test_every_commit_makes_the_version_larger_by_what_was_appended(tmp_path: Pa
         versions.append(version(ledger))
         assert list(ledger.all(Sample)) == [make_sample(1)]
         assert version(ledger) == versions[-1]
-    assert versions == [0, 1, 2, 6, 8, 12]
+    grown = [after - before for before, after in itertools.pairwise(versions)]
+    assert grown[0] >= 1
+    assert grown[1:] == [1, 4, 2, 4]
 
 
 def test_nothing_changes_within_a_snapshot(tmp_path: Path) -> None:
@@ -88,7 +91,7 @@ def test_a_ledger_that_is_gone_or_damaged_is_one_sentence(tmp_path: Path) -> Non
     with open_ledger(tmp_path, "write"):
         pass
     with (
-        pytest.raises(LedgerError, match=r"ledger\.sqlite' cannot be used \(no such table: absent\)"),
+        pytest.raises(LedgerError, match=r"ledger\.sqlite' is damaged \(no such table: absent\);"),
         snapshot(tmp_path) as ledger,
     ):
         ledger.connection.execute("SELECT * FROM absent")
