@@ -31,6 +31,7 @@ LACKING = (
     "pydantic",
     "pydantic-core",
     "starlette",
+    "typing-inspection",
     "uvicorn",
     "zstandard",
 )

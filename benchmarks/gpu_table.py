@@ -57,7 +57,10 @@ def main() -> None:
 def render(results: Sequence[dict[str, Any]]) -> str:
     """The section as Markdown."""
     steps = {step["name"]: step for result in results for step in result["steps"] if step["rows"]}
-    said = [f"{step['name']} ({step['status']})" for result in results for step in result["steps"] if not step["rows"]]
+    empty = {
+        step["name"]: step["status"] for result in results for step in result["steps"] if step["name"] not in steps
+    }
+    said = [f"{name} ({status})" for name, status in empty.items()]
     lines = ["## On a GPU", "", *_machine(steps.get("machine", {"rows": []})["rows"])]
     for name, (title, figures) in COLUMNS.items():
         rows = [row for part in (name, f"{name}_quick") if part in steps for row in steps[part]["rows"]]
