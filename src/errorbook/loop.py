@@ -47,7 +47,7 @@ from errorbook.records import (
     Training,
 )
 from errorbook.setup.assemble import Course
-from errorbook.setup.outages import Stage, require_answers, sift
+from errorbook.setup.outages import Stage, explain_sameness, require_answers, require_training, sift
 from errorbook.setup.session import Run, open_run, record_stage
 from errorbook.train import make_lessons, make_preference_lessons, make_question, prefer_over_wrong, training_set_hash
 from errorbook.write_and_verify import generate_samples, keep_budget
@@ -280,6 +280,7 @@ def _train_candidates(
         this.parts.target.close()
         with record_stage(this, "train", cycle, len(lessons)) as tick:
             training = this.parts.trainer.train(current, lessons, recipe, ledger.root, tick)
+        require_training(current, training)
         ledger.append(training, key=keys.training(cycle), cycle=cycle, parent=current.hash)
     candidates = [
         Checkpoint(
@@ -367,13 +368,19 @@ def _decide(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpo
     return Decision(
         cycle=cycle,
         outcome=outcome,
-        reason=reason,
+        reason=reason + explain_sameness(this.ledger, _list_dev(this, current), _list_dev(this, candidates[chosen])),
         checkpoint=candidates[chosen].hash if outcome == "accept" else current.hash,
         candidate=candidates[chosen].hash,
         comparisons=marked,
         against_base=marked_base,
         form=form,
     )
+
+
+def _list_dev(this: Run, checkpoint: Checkpoint) -> list[Evaluation]:
+    """A checkpoint's evaluations on dev of the learnt tasks."""
+    learnt = [course for course in this.parts.learnt() if course.examples["dev"]]
+    return [course.evaluation(this.parts.target, checkpoint, "dev") for course in learnt]
 
 
 def _compare(this: Run, course: Course, split: Split, before: Checkpoint, after: Checkpoint, cycle: int) -> Comparison:

@@ -5,7 +5,7 @@ Checks that what a task hands over is usable. It does not decide which question 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from errorbook.errors import DataError
 from errorbook.interfaces import Task
@@ -34,6 +34,31 @@ def select(task: Task, split: Split, n: int, seed: int) -> tuple[Example, ...]:
                 f" {task.name}/{split}; correct the task plugin."
             )
     return examples
+
+
+MOST_SHARED = 0.2
+"""Share of the questions of dev or test that may be train questions as well: simple data repeat themselves."""
+
+
+def refuse_shared(task: str, examples: Mapping[Split, Sequence[Example]]) -> None:
+    """Refuse dev or test questions that are learnt from, such as one file for all splits.
+
+    Raises:
+        DataError: More than `MOST_SHARED` of them are train questions as well.
+    """
+    train = {_normal(example) for example in examples.get("train", ())}
+    for split in ("dev", "test"):
+        asked = examples.get(split, ())
+        shared = [example for example in asked if _normal(example) in train]
+        if len(shared) > MOST_SHARED * len(asked):
+            raise DataError(
+                f"{len(shared)} of {len(asked)} {split} questions of '{task}' are train questions as well (the first:"
+                f" '{shared[0].question[:60]}'); what is learnt from cannot show a gain, so give {split} others."
+            )
+
+
+def _normal(example: Example) -> tuple[str, ...]:
+    return tuple(" ".join(text.casefold().split()) for text in (example.question, *example.choices))
 
 
 def _refuse_duplicates(examples: Sequence[Example], name: str) -> None:

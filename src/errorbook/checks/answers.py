@@ -84,6 +84,16 @@ def find_sameness(answers: Sequence[Given]) -> str:
     )
 
 
+def find_parrot(before: Sequence[str], after: Sequence[str]) -> str:
+    """The sentence if a trained model gives the very answers of the model before it."""
+    if len(after) < FEW or list(before) != list(after):
+        return ""
+    return (
+        f"all {len(after)} answers are those of the model before, letter for letter: the training did nothing that"
+        " shows, or its adapter is not applied"
+    )
+
+
 def doubt_answers(answers: Sequence[Given], *, alike: bool = True) -> str:
     """Why these answers are no result, without a full stop; empty if they are one. `alike` looks for sameness, too."""
     detectors = (find_empty, find_template_marks, find_cut_off, find_unreadable)  # the narrower cause first

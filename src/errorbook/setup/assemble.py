@@ -30,7 +30,7 @@ from errorbook.interfaces import (
     Trainer,
 )
 from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Split, digest
-from errorbook.select import select
+from errorbook.select import refuse_shared, select
 from errorbook.setup.held_out import protected_questions
 
 if TYPE_CHECKING:
@@ -216,12 +216,15 @@ def _course(section: TaskSection, config: Config, folder: Path) -> Course:
 
         scorer = ray_scorer(task.scorer, section.scorer_options, _cluster(config))
     sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
+    examples = {split: select(task, split, sizes[split], config.run.seed) for split in SPLITS}
+    if section.role == "learn":
+        refuse_shared(task.name, examples)
     return Course(
         task=task,
         scorer=scorer,
         role=section.role,
         margin=section.margin,
-        examples={split: select(task, split, sizes[split], config.run.seed) for split in SPLITS},
+        examples=examples,
         marked_by=scorer_identity(task.scorer, section.scorer_options),
         stop=section.stop,
     )

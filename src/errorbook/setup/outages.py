@@ -7,14 +7,15 @@ many, none of them is recorded, the run stops with the first reason, and the sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
-from errorbook.checks.answers import Given, doubt_answers
+from errorbook.checks.answers import Given, doubt_answers, find_parrot
 from errorbook.errors import OutageError
 from errorbook.interfaces import Forgets, Instructor, Target
 from errorbook.ledger.file import Ledger
-from errorbook.records import Call, Evaluation, Example, Failure, Role
+from errorbook.records import Call, Checkpoint, Evaluation, Example, Failure, Role, Training
 
 MOST = 0.5
 """Share of a stage's items above which failures are an outage."""
@@ -56,6 +57,7 @@ def sift(
         OutageError: They are not few; the sentence has the first of the reasons.
     """
     held: list[tuple[S, Failure, Call]] = []
+    done = 0
     found = ask(items)
     for done, (item, result, call) in enumerate(found, 1):
         if not isinstance(result, Failure) or (stage.name == "vote" and result.cause == "item"):
@@ -66,6 +68,9 @@ def sift(
             if isinstance(found, Generator):
                 found.close()  # cuts what is still in the air
             _stop(instructor, stage, [failure for _, failure, _ in held])
+    if items and not done:
+        nothing = Failure(subject="", stage="diagnose", reason="it gave no result at all", cause="unanswered")
+        _stop(instructor, stage, [nothing] * len(items))
     unanswered = [item for item, failure, _ in held if failure.cause == "unanswered"]
     lasting = {call.subject: (item, failure, call) for item, failure, call in held if failure.cause != "unanswered"}
     for item, result, call in ask(unanswered) if unanswered else ():
@@ -106,6 +111,33 @@ def require_answers(
         f"The {evaluation.split} answers to '{evaluation.task}' are no result: {why}. Nothing of them is kept; the same"
         " command asks again."
     )
+
+
+def require_training(parent: Checkpoint, training: Training) -> None:
+    """Check that a training has done something that can be examined.
+
+    Raises:
+        OutageError: It made no step, its losses are no numbers, or its weights are the parent's.
+    """
+    lost = next((number for number, loss in enumerate(training.losses, 1) if not math.isfinite(loss)), 0)
+    why = ""
+    if not training.steps:
+        why = "it made no step, so give it more lessons or epochs"
+    elif lost:
+        why = f"the loss of step {lost} is no number, so lower learning_rate"
+    elif parent.weights_hash and training.weights_hash == parent.weights_hash:
+        why = "its weights are those that it began with, so raise learning_rate or epochs"
+    if why:
+        raise OutageError(
+            f"The training in '{training.folder}' is no result: {why} in [train] and use a new --out folder."
+        )
+
+
+def explain_sameness(ledger: Ledger, before: Sequence[Evaluation], after: Sequence[Evaluation]) -> str:
+    """What a reader of a decision must know if no answer has changed by a letter: the lessons showed nothing."""
+    told = [[item.text for one in side for item in ledger.responses(one)] for side in (before, after)]
+    why = find_parrot(*told)
+    return f"; {why}" if why else ""
 
 
 def _few(stage: Stage) -> int:

@@ -48,7 +48,17 @@ def choose_dtype(wanted: str, device: str) -> str:
 
 def load_model(folder: str, device: str, dtype: str) -> Any:
     """The causal language model in evaluation mode. Raises ModelError if the files cannot be read."""
-    return _read_model(folder, dtype).to(device).eval()
+    return require_numbers(_read_model(folder, dtype), folder).to(device).eval()
+
+
+def require_numbers(model: Any, what: str) -> Any:
+    """The model itself. Raises ModelError if a weight is no finite number: it would answer every question alike."""
+    import torch
+
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and weight.device.type != "meta" and not bool(torch.isfinite(weight).all()):
+            raise ModelError(f"The weights of '{what}' are no finite numbers ({name}); download or train it again.")
+    return model
 
 
 def load_in_4_bits(folder: str, device: str, dtype: str) -> Any:
@@ -87,7 +97,28 @@ def load_tokenizer(folder: str) -> Any:
         raise ModelError(f"The tokenizer in '{folder}' could not be loaded; save it with save_pretrained.") from error
     if tokenizer.eos_token_id is None:
         raise ModelError(f"The tokenizer in '{folder}' names no eos_token; add it to its tokenizer_config.json.")
+    check_tokenizer(tokenizer, folder)
     return tokenizer
+
+
+def check_tokenizer(tokenizer: Any, folder: str) -> None:
+    """Check that a question reaches the model: through the chat template, and as tokens that tell it from another.
+
+    Raises:
+        ModelError: The template leaves it out, or the tokenizer knows none of its words.
+    """
+    questions = ("What is 17 + 25?", "Name three colours.")
+    shown = [render(tokenizer, question) for question in questions]
+    if any(question not in text for question, text in zip(questions, shown, strict=True)):
+        raise ModelError(
+            f"The chat template in '{folder}' leaves out the question; give the model the template that it was trained"
+            " with (chat_template in tokenizer_config.json)."
+        )
+    first, second = (prompt_ids(tokenizer, text) for text in shown)
+    if first == second:
+        raise ModelError(
+            f"The tokenizer in '{folder}' makes the same tokens of different questions; give the model its own."
+        )
 
 
 def render(tokenizer: Any, prompt: str) -> str:
@@ -135,6 +166,10 @@ def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = F
             for name, weight in adapted.named_parameters():
                 if ".lora_B." in name:
                     weight.mul_(scale)
+    updates = [weight for name, weight in adapted.named_parameters() if ".lora_B." in name]
+    if updates and not any(bool(weight.any()) for weight in updates):
+        # An update of zero is what PEFT leaves if the names in the file are not those of the model's layers.
+        raise ModelError(f"The adapter in '{folder}' is not applied: it changes nothing; was [target] model changed?")
     return adapted.train(trainable)
 
 

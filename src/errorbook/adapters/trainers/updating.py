@@ -15,7 +15,7 @@ from errorbook.adapters.trainers.group import add_up
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.preference import preference_loss
 from errorbook.adapters.trainers.stepping import learning_rate, log_probabilities, loss_of
-from errorbook.errors import StageError
+from errorbook.errors import OutageError, StageError
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,7 @@ def update(job: Job, step: int) -> float:
 
     Raises:
         StageError: Not even one row fits into memory.
+        OutageError: The loss or its slope is no finite number, and would be in the weights next.
     """
     import torch
 
@@ -37,7 +38,12 @@ def update(job: Job, step: int) -> float:
     while loss is None:
         _need_less(job)
         loss = _add_gradients(job, step)
-    torch.nn.utils.clip_grad_norm_(job.weights().values(), 1.0)
+    norm = torch.nn.utils.clip_grad_norm_(job.weights().values(), 1.0)
+    if not math.isfinite(loss) or not (job.sharded or bool(torch.isfinite(norm))):
+        raise OutageError(
+            f"The loss of step {step + 1} or its slope is no finite number; lower learning_rate in [train], use dtype ="
+            " 'float32', or look for broken lessons."
+        )
     for group in job.optimizer.param_groups:
         group["lr"] = learning_rate(job.recipe, step, len(job.steps))
     job.optimizer.step()
