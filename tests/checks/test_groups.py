@@ -99,6 +99,18 @@ def test_an_instruction_to_one_skill_is_no_passage_either() -> None:
     assert find_groups(made(*questions, skills=skills)) == ()
 
 
+def test_a_template_with_other_names_and_numbers_is_no_passage() -> None:
+    """Else all of its questions hung together, one by one, through the few that share a name and a number."""
+    generator = random.Random(7)
+    questions = [
+        f"At the market {generator.choice(('Ada', 'Bo', 'Cem'))} counts {generator.randrange(99)} apples on the shelf"
+        f" while {generator.choice(('Dina', 'Egon'))} writes every number down. Then {generator.randrange(9)} more are"
+        " delivered in the afternoon, and some of them turn out to be broken. How many are left on the shelf?"
+        for _ in range(200)
+    ]
+    assert max(map(len, find_groups(made(*questions))), default=1) <= 4
+
+
 def test_what_the_data_say_goes_before_a_search_for_passages() -> None:
     one = "Say in one sentence why nobody who came up the gorge by boat ever told his children about it."
     two = "List the towns that the grey water passes before summer, and the bridges that stand in each of them."

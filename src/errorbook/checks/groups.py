@@ -40,10 +40,14 @@ def find_groups(examples: Sequence[Example]) -> tuple[tuple[str, ...], ...]:
     family.join_equal([group or None for group in named])
     texts = ["\n".join((example.question, *sorted(example.choices))) for example in examples]
     family.join_equal([" ".join(text.casefold().split()) for text in texts])
-    skills = [example.skill for example in examples]
-    _join_near(family, texts, skills, NEAR_IF_SHORT if any(named) else NEAR)
+    tokens = [_hashed(text) for text in texts]
+    triples = [hash_ngrams(said, _SHINGLE) for said in tokens]
+    instructs = _find_instructions(triples, [example.skill for example in examples])
+    own = [found[~told] for found, told in zip(triples, instructs, strict=True)]
+    _join_near(family, own, texts, NEAR_IF_SHORT if any(named) else NEAR)
     if not any(named):
-        for one, other in _share_passages([example.question for example in examples], skills):
+        asked = [len(_TOKEN.findall(example.question)) for example in examples]
+        for one, other in _share_passages([said[:n] for said, n in zip(tokens, asked, strict=True)], instructs):
             family.join(one, other)
     return tuple(tuple(examples[place].id for place in places) for places in family.groups())
 
@@ -85,17 +89,14 @@ class _Family:
         return [places for places in found.values() if len(places) > 1]
 
 
-def _join_near(family: _Family, texts: Sequence[str], skills: Sequence[str], threshold: float) -> None:
+def _join_near(family: _Family, triples: Sequence[Hashes], texts: Sequence[str], threshold: float) -> None:
     """Join what is nearly the same: signs count as words here, for some questions hold little else."""
-    shingles = [hash_ngrams(_hashed(text), _SHINGLE) for text in texts]
-    instructs = _find_instructions(shingles, skills)
     kept: dict[int, _Kept] = {}
     seen: dict[int, list[int]] = {}
-    for place, text in enumerate(texts):
-        own = shingles[place][~instructs[place]]
+    for place, own in enumerate(triples):
         if not len(own):
             continue
-        figures = numbers(text)
+        figures = numbers(texts[place])
         kept[place] = figures, frozenset(own.tolist())
         for key in bands(own, hash_text(figures)).tolist():
             holders = seen.setdefault(key, [])
@@ -111,12 +112,9 @@ def _is_near(one: _Kept, other: _Kept, threshold: float) -> bool:
     return one[0] == other[0] and jaccard(one[1], other[1]) >= threshold
 
 
-def _share_passages(questions: Sequence[str], skills: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of places whose questions share a long run of tokens that touches no instruction."""
-    tokens = [_hashed(question)[:_LONGEST] for question in questions]
-    runs = [hash_ngrams(said, PASSAGE) if len(said) >= PASSAGE else said[:0] for said in tokens]
-    instructs = _find_instructions(runs, skills)
-    free = [run[~_widen(said)] for run, said in zip(runs, instructs, strict=True)]
+def _share_passages(tokens: Sequence[Hashes], instructs: Sequence[NDArray[np.bool_]]) -> Iterator[tuple[int, int]]:
+    """Pairs of places whose questions share a long run of tokens that is no instruction, or template, for the most."""
+    free = [_runs_of(said[:_LONGEST], told) for said, told in zip(tokens, instructs, strict=True)]
     hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *free])
     places = np.repeat(np.arange(len(free)), [len(run) for run in free])
     order = np.lexsort((places, hashes))
@@ -126,12 +124,13 @@ def _share_passages(questions: Sequence[str], skills: Sequence[str]) -> Iterator
     return ((int(one), int(other)) for one, other in pairs)
 
 
-def _widen(said: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The runs that share a token with one of these."""
-    if not said.any():
-        return said
-    reach = PASSAGE - 1
-    return np.convolve(said, np.ones(2 * reach + 1, dtype=np.int64))[reach:-reach] > 0
+def _runs_of(tokens: Hashes, instructs: NDArray[np.bool_]) -> Hashes:
+    """The runs of tokens of which a third at most is in triples of an instruction."""
+    if len(tokens) < PASSAGE:
+        return tokens[:0]
+    inside = np.convolve(instructs, np.ones(_SHINGLE, dtype=np.int64))[: len(tokens)] > 0
+    told = np.convolve(inside, np.ones(PASSAGE, dtype=np.int64), mode="valid")
+    return hash_ngrams(tokens, PASSAGE)[told <= PASSAGE // 3]
 
 
 def _find_instructions(rows: Sequence[Hashes], skills: Sequence[str]) -> list[NDArray[np.bool_]]:
