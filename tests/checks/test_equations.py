@@ -179,6 +179,9 @@ ENDINGS: list[tuple[str, Read]] = [
 UNITS: list[tuple[str, Read]] = [
     ("500 / 2/5 = 1250", {"500 / 2/5 = 1250": True}),
     ("500 / 2 / 5 = 40", {}),
+    ("100/4/5 = 5", {"100/4/5 = 5": True}),
+    ("100/4/5 = 125", {}),
+    ("(60 + 40)/4/5 = 5", {"(60 + 40)/4/5 = 5": True}),
     ("2 hours + 45 minutes = 3 hours", {}),
     ("2 hours * 60 = 120 minutes", {"2 hours * 60 = 120 minutes": True}),
     ("2 hours * 60 = 130 minutes", {"2 hours * 60 = 130 minutes": False}),

@@ -67,7 +67,7 @@ def test_the_real_list_shows_a_real_lock(folder: Path) -> None:
     assert not read_pulse(folder).running
 
 
-@pytest.mark.parametrize("content", [None, b"1: \xff\xfe"], ids=["absent", "not text"])
+@pytest.mark.parametrize("content", [None, b"1: \xff\xfe", b"1: \xe2\x98\x83"], ids=["absent", "no text", "a snowman"])
 def test_without_a_list_a_log_with_content_is_a_sign_of_life_for_a_while(folder: Path, content: bytes | None) -> None:
     locks, log = folder / "locks", folder / "ledger.sqlite-wal"
     if content is not None:

@@ -24,7 +24,7 @@ _PATTERN = re.compile(
     | (?P<latex>\\[dt]?frac\ ?\{{(?P<top>[^{{}}=]{{1,80}})\}}\ ?\{{(?P<bottom>[^{{}}=]{{1,80}})\}})
     | (?P<label>\\(?:text|mathrm|mathbf|textbf|textit)\ ?\{{(?P<said>[^{{}}]{{0,120}})\}})
     | (?P<equals>≈|≅|~=|\\approx(?![A-Za-z])|(?<![<>!=~])={{1,2}}(?![=>]))
-    | (?P<fraction>(?P<coin>{_MONEY})?\d{{1,9}}/\d{{1,9}}(?![\d/.,]*[\w/]))
+    | (?P<fraction>(?<![\d)\]]/)(?P<coin>{_MONEY})?\d{{1,9}}/\d{{1,9}}(?![\d/.,]*[\w/]))
     | (?P<number>(?P<money>{_MONEY})?[ ]*(?P<digits>{_DIGITS})(?P<percent>[ ]?\\?%)?)
     | (?P<sign>[-+*/×÷−–·∙]|\\(?:times|cdot|div)(?![A-Za-z])|(?<![A-Za-z])[xX](?=[ ]?{_MONEY}?[ ]*[\d(.\\]))
     | (?P<open>[(\[]) | (?P<close>[)\]])
