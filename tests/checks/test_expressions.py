@@ -284,7 +284,7 @@ def test_digits_after_a_zero_are_a_number_only_if_they_are_padded() -> None:
 
 
 def test_values_are_exact() -> None:
-    def value(text: str, percent: bool = False) -> Fraction | None:
+    def value(text: str, percent: bool = False) -> Fraction | int | None:
         return evaluate(tree(text), percent, {})
 
     assert value("1/3 + 1/6") == Fraction(1, 2)

@@ -87,6 +87,7 @@ def test_paths_of_whole_evaluations(ledger: Ledger) -> None:
     assert letters.paths([FIRST, SECOND]) == Counter({("w", "r"): 2, ("u", "r"): 1})
     assert letters.by_example([SECOND, FIRST])["c"] == ("r", "u")
     assert letters.paths([FIRST]) == Counter({("w",): 2, ("u",): 1})
+    assert letters.by_example([FIRST]) == {"a": ("w",), "b": ("w",), "c": ("u",)}
     assert letters.by_example([]) == {}
     assert letters.paths([]) == Counter()
 
@@ -102,6 +103,15 @@ def test_paths_leave_out_who_was_not_asked(ledger: Ledger) -> None:
     # Whole, of as many questions, but of others.
     assert letters.by_example([FIRST, other]) == {"a": ("w", "r"), "b": ("w", "r"), "c": ("u",), "d": ("r",)}
     assert letters.paths([FIRST, other]) == Counter({("w", "r"): 2, ("u",): 1, ("r",): 1})
+
+
+def test_paths_of_two_parts_go_by_example_even_if_both_are_as_long(ledger: Ledger) -> None:
+    answer(ledger, FIRST, "uw", "ca")
+    answer(ledger, SECOND, "rr", "cb")
+    letters = Letters(ledger)
+
+    assert letters.by_example([FIRST, SECOND]) == {"a": ("w",), "b": ("r",), "c": ("u", "r")}
+    assert letters.paths([FIRST, SECOND]) == Counter({("w",): 1, ("r",): 1, ("u", "r"): 1})
 
 
 def test_two_whole_evaluations_are_paired(ledger: Ledger) -> None:

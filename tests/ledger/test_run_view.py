@@ -171,6 +171,8 @@ def test_mistakes_are_the_wrong_answers_to_all_that_is_learnt(ledger: Ledger) ->
     assert Checkpoints(ledger).mistakes(CONFIG, 2) is None
     ask(ledger, "first", "sums", "rrr")
     ask(ledger, "first", "words", "w", n=1)
-    decide(ledger, 2, "first", "reject")
+    decide(ledger, 2, "second", "accept")
+    ask(ledger, "second", "sums", "wrw")
+    ask(ledger, "second", "words", "w", n=1)
     view = Checkpoints(ledger)
-    assert [view.mistakes(CONFIG, cycle) for cycle in (1, 2, 3, 4)] == [3, 1, 1, None]
+    assert [view.mistakes(CONFIG, cycle) for cycle in (1, 2, 3, 4)] == [3, 1, 3, None]
