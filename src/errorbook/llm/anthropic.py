@@ -8,8 +8,8 @@ import msgspec
 
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import AnthropicBatches
-from errorbook.llm.endpoint import Dialect, Reply, Request
-from errorbook.llm.faults import Lost, read_message
+from errorbook.llm.endpoint import Dialect, Reply, Request, read_count
+from errorbook.llm.faults import Garbled, read_message, read_object
 from errorbook.llm.openai_chat import add_instruction
 from errorbook.llm.records import Ask
 
@@ -22,17 +22,10 @@ class _Block(msgspec.Struct):
     input: msgspec.Raw = msgspec.Raw()
 
 
-class _Tokens(msgspec.Struct):
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-
-
 class _Message(msgspec.Struct):
     content: list[_Block]
     stop_reason: str | None = None
-    usage: _Tokens | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _READ = msgspec.json.Decoder(_Message)
@@ -78,15 +71,15 @@ class Anthropic(Account):
         """See `Endpoint`."""
         try:
             reply = _READ.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Lost(f"the server sent no message ({read_message(body) or 'an empty body'})") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Garbled(f"the server sent no message ({read_message(body) or 'an empty body'})") from None
         called = [bytes(block.input).decode() for block in reply.content if block.type == "tool_use"]
         text = called[0] if called else "".join(block.text for block in reply.content if block.type == "text")
-        tokens_in = tokens_out = None
-        if reply.usage:
-            cached = (reply.usage.cache_read_input_tokens or 0) + (reply.usage.cache_creation_input_tokens or 0)
-            tokens_in, tokens_out = reply.usage.input_tokens + cached, reply.usage.output_tokens
-        return Reply(text, tokens_in, tokens_out, reply.stop_reason == "max_tokens")
+        usage = read_object(reply.usage)
+        # Of the prompt, what is written to a cache and what is read from one is counted apart.
+        asked = [read_count(usage.get(f"{cache}input_tokens") or 0) for cache in ("", "cache_read_", "cache_creation_")]
+        tokens_in = None if "input_tokens" not in usage or None in asked else sum(count or 0 for count in asked)
+        return Reply(text, tokens_in, read_count(usage.get("output_tokens")), reply.stop_reason == "max_tokens")
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from errorbook.llm.endpoint import Endpoint, Request
-from errorbook.llm.faults import Lost, classify_refusal, read_message
+from errorbook.llm.faults import Garbled, classify_refusal, read_message
 from errorbook.llm.http import Http, ServerAnswer
+
+T = TypeVar("T")
 
 MOST_REQUESTS = 20_000
 MOST_BYTES = 90_000_000
@@ -66,6 +68,24 @@ class BatchEndpoint(Protocol):
         ...
 
 
+class _Made(msgspec.Struct):
+    id: str
+
+
+class _Told(msgspec.Struct):
+    id: str = ""
+    status: str = ""
+    input_file_id: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    errors: msgspec.Raw = msgspec.Raw(b"null")
+    processing_status: str = ""
+
+
+class _Listed(msgspec.Struct):
+    data: list[_Told] = []
+
+
 class _Body(msgspec.Struct):
     status_code: int
     body: msgspec.Raw
@@ -91,32 +111,32 @@ class OpenAIBatches:
             for key, request in items
         ]
         answer = await http.upload(f"{self._endpoint.base_url}/files", "batch", b"\n".join(lines) + b"\n")
-        file = _value(self._endpoint, answer)["id"]
+        file = _value(self._endpoint, answer, _Made).id
         asked = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         return Parcel(file, msgspec.json.encode(asked))
 
     async def create(self, http: Http, parcel: Parcel) -> str:
         """See `BatchApi`."""
         answer = await http.post(f"{self._endpoint.base_url}/batches", parcel.body)
-        return str(_value(self._endpoint, answer)["id"])
+        return _value(self._endpoint, answer, _Made).id
 
     async def find(self, http: Http, tag: str) -> str | None:
         """See `BatchApi`; looks among the last hundred batches."""
         answer = await http.send("GET", f"{self._endpoint.base_url}/batches?limit=100")
-        batches = _value(self._endpoint, answer).get("data", [])
-        return next((str(batch["id"]) for batch in batches if batch.get("input_file_id") == tag), None)
+        batches = _value(self._endpoint, answer, _Listed).data
+        return next((batch.id for batch in batches if batch.input_file_id == tag), None)
 
     async def fetch(self, http: Http, batch: str) -> FinishedBatch | None:
         """See `BatchApi`."""
-        told = _value(self._endpoint, await http.send("GET", f"{self._endpoint.base_url}/batches/{batch}"))
-        if told.get("status") not in {"completed", "failed", "expired", "cancelled"}:
+        told = _value(self._endpoint, await http.send("GET", f"{self._endpoint.base_url}/batches/{batch}"), _Told)
+        if told.status not in {"completed", "failed", "expired", "cancelled"}:
             return None
         lines = []
-        for name in ("output_file_id", "error_file_id"):
-            if told.get(name):
-                url = f"{self._endpoint.base_url}/files/{told[name]}/content"
+        for file in (told.output_file_id, told.error_file_id):
+            if file:
+                url = f"{self._endpoint.base_url}/files/{file}/content"
                 lines += [self._line(line) for line in _lines(self._endpoint, await http.send("GET", url), _OpenAILine)]
-        problem = read_message(msgspec.json.encode(told.get("errors"))) if told["status"] == "failed" else ""
+        problem = read_message(bytes(told.errors)) if told.status == "failed" else ""
         return FinishedBatch(lines, problem)
 
     def _line(self, line: _OpenAILine) -> BatchReply:
@@ -150,7 +170,7 @@ class AnthropicBatches:
 
     async def create(self, http: Http, parcel: Parcel) -> str:
         """See `BatchApi`."""
-        return str(_value(self._endpoint, await http.post(self._url, parcel.body))["id"])
+        return _value(self._endpoint, await http.post(self._url, parcel.body), _Made).id
 
     async def find(self, http: Http, tag: str) -> str | None:
         """See `BatchApi`."""
@@ -158,8 +178,8 @@ class AnthropicBatches:
 
     async def fetch(self, http: Http, batch: str) -> FinishedBatch | None:
         """See `BatchApi`."""
-        told = _value(self._endpoint, await http.send("GET", f"{self._url}/{batch}"))
-        if told.get("processing_status") != "ended":
+        told = _value(self._endpoint, await http.send("GET", f"{self._url}/{batch}"), _Told)
+        if told.processing_status != "ended":
             return None
         answer = await http.send("GET", f"{self._url}/{batch}/results")
         return FinishedBatch([self._line(line) for line in _lines(self._endpoint, answer, _AnthropicLine)])
@@ -173,14 +193,14 @@ class AnthropicBatches:
         return BatchReply(line.custom_id, 0, b"")
 
 
-def _value(endpoint: Endpoint, answer: ServerAnswer) -> dict[str, Any]:
-    """The object that a server has sent. Raises what a refusal stands for, or Lost if it is no object."""
+def _value(endpoint: Endpoint, answer: ServerAnswer, kind: type[T]) -> T:
+    """The object that a server has sent. Raises what a refusal stands for, or Garbled if it is another one."""
     if answer.status != 200:
         raise classify_refusal(endpoint, answer.status, answer.headers, answer.body, known_good=False)
     try:
-        return msgspec.json.decode(answer.body, type=dict[str, Any])
-    except msgspec.DecodeError:
-        raise Lost(f"the server sent no JSON object ({read_message(answer.body)})") from None
+        return msgspec.json.decode(answer.body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Garbled(f"the server sent what is no part of a batch API ({read_message(answer.body)})") from None
 
 
 def _lines(endpoint: Endpoint, answer: ServerAnswer, kind: type[Any]) -> list[Any]:
@@ -188,5 +208,5 @@ def _lines(endpoint: Endpoint, answer: ServerAnswer, kind: type[Any]) -> list[An
         raise classify_refusal(endpoint, answer.status, answer.headers, answer.body, known_good=True)
     try:
         return list(msgspec.json.Decoder(kind).decode_lines(answer.body))
-    except msgspec.DecodeError as error:
-        raise Lost(f"the file of results cannot be read ({error})") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Garbled(f"the file of results cannot be read ({error})") from None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from errorbook.errors import ErrorbookError, ModelError
+from errorbook.errors import BudgetError, ErrorbookError, ModelError
 from errorbook.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchApi, BatchReply, FinishedBatch
 from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
 from errorbook.llm.dialects import Dialects
@@ -56,6 +56,7 @@ class BatchDesk:
         self._reserved: dict[str, Amount] = {}
         self._written: dict[str, Dialect] = {}
         self._secrets: tuple[bytes, ...] = ()
+        self._overrun: BudgetError | None = None
         self._runner: asyncio.Runner | None = None
         self._open: dict[str, dict[str, Amount]] = {
             batch: store.in_batch(batch) for batch in store.batches(self._name, "open")
@@ -198,6 +199,8 @@ class BatchDesk:
         for key, outcome in bought:
             if outcome is not _LATER:
                 _deliver(self._orders.pop(key, []), outcome)
+        if self._overrun is not None:
+            raise self._overrun
 
     def _landed(self, line: BatchReply, reserved: Amount) -> Outcome:
         body = redact(line.body, self._secrets)
@@ -206,7 +209,7 @@ class BatchDesk:
             try:
                 reply = self._endpoint.read(body)
             except Fault as fault:
-                return self._again(line.key, reserved, fault.reason)
+                return self._again(line.key, reserved, fault.reason, reserved.assume())
             return self._bought(line.key, body, reply, reserved)
         if line.status in {400, 422}:
             used = self._written.get(line.key, self._dialects.current)
@@ -221,11 +224,12 @@ class BatchDesk:
         spent = compute_spent(reserved, reply, self._price, DISCOUNT)
         self._back(key, reserved, spent)
         self._store.keep(key, body, spent)
+        self._overrun = self._overrun or self._purse.overrun(reserved, spent, self._endpoint.base_url)
         return Bought(reply, spent.nano, cached=False)
 
-    def _again(self, key: str, reserved: Amount, reason: str) -> Outcome:
+    def _again(self, key: str, reserved: Amount, reason: str, spent: Amount = NOTHING) -> Outcome:
         """Nothing was bought: collect it again, if somebody waits for it and it has not failed too often."""
-        self._settle(key, reserved)
+        self._settle(key, reserved, spent)
         orders = self._orders.get(key, [])
         if not orders:
             return _LATER
@@ -235,9 +239,10 @@ class BatchDesk:
         self._fresh[key] = orders[0]
         return _LATER
 
-    def _settle(self, key: str, reserved: Amount) -> None:
-        self._back(key, reserved, Amount(calls=1))
-        self._store.settle(key, NOTHING)
+    def _settle(self, key: str, reserved: Amount, spent: Amount = NOTHING) -> None:
+        """No reply: free, unless a server said that it had answered."""
+        self._back(key, reserved, spent._replace(calls=1))
+        self._store.settle(key, spent)
 
     def _back(self, key: str, reserved: Amount, spent: Amount) -> None:
         """Give a reservation back. One that an earlier process made is among what was spent when this one began."""

@@ -1,7 +1,8 @@
 """Caps in dollars, tokens and calls: the worst case is reserved before a request is sent and settled after.
 
 Money is counted in whole nano-dollars, rounded up, so that sums are exact and never too low. A price that is not known
-is never guessed. A server that ignores the limit on a reply's length can still bill more than its request reserved.
+is never guessed. What no server has counted is taken at its worst case, and told apart. No cap can be kept against a
+server that ignores the limit on a reply's length: it bills more than its request reserved, and then the work stops.
 """
 
 from __future__ import annotations
@@ -43,19 +44,27 @@ class Budget(Record, frozen=True, kw_only=True):
 
 
 class Amount(NamedTuple):
-    """Spent or reserved: nano-dollars, tokens in and out together, calls."""
+    """Spent or reserved: nano-dollars, tokens in and out together, calls.
+
+    `assumed` is the part of `nano` that no server has counted: the worst case of requests without a whole reply.
+    """
 
     nano: int = 0
     tokens: int = 0
     calls: int = 0
+    assumed: int = 0
 
     def plus(self, other: Amount) -> Amount:
         """The sum."""
-        return Amount(self.nano + other.nano, self.tokens + other.tokens, self.calls + other.calls)
+        return Amount(*(mine + its for mine, its in zip(self, other, strict=True)))
 
     def minus(self, other: Amount) -> Amount:
         """The difference."""
-        return Amount(self.nano - other.nano, self.tokens - other.tokens, self.calls - other.calls)
+        return Amount(*(mine - its for mine, its in zip(self, other, strict=True)))
+
+    def assume(self) -> Amount:
+        """The same as a worst case that nobody has counted."""
+        return self._replace(assumed=self.nano)
 
     @property
     def usd(self) -> float:
@@ -77,7 +86,7 @@ def compute_spent(reserved: Amount, reply: Reply, price: Price | None, share: fl
     """What a reply did cost; the whole reservation if the server does not count tokens."""
     tokens_in, tokens_out = reply.input_tokens, reply.output_tokens
     if tokens_in is None or tokens_out is None:
-        return reserved
+        return reserved.assume()
     return Amount(price.nano(tokens_in, tokens_out, share) if price else 0, tokens_in + tokens_out, 1)
 
 
@@ -117,13 +126,32 @@ class Purse:
             self.held = self.held.minus(reserved)
             self.spent = self.spent.plus(actual)
 
+    def is_at_stake(self, amount: Amount) -> bool:
+        """Whether a server that ignores limits could break a cap with a request of this worst case."""
+        return self.budget.tokens is not None or (self.budget.usd is not None and amount.nano > 0)
+
+    def overrun(self, reserved: Amount, spent: Amount, base_url: str) -> BudgetError | None:
+        """The error that ends the work if a reply has cost more than a cap had room for; None if no cap is at stake."""
+        if self.budget.usd is not None and spent.nano > reserved.nano:
+            took, allowed = f"${spent.usd:.4f}", f"${reserved.usd:.4f}"
+        elif self.budget.tokens is not None and spent.tokens > reserved.tokens:
+            took, allowed = f"{spent.tokens:,} tokens", f"{reserved.tokens:,}"
+        else:
+            return None
+        return BudgetError(
+            f"{base_url} took {took} for a request that could take {allowed} at most: it does not keep to the limit on"
+            " a reply's length, so no cap can hold there; raise max_tokens, use another server, or take the cap out."
+        )
+
     def refusal(self, amount: Amount) -> BudgetError:
         """Why an amount does not fit, and what to do."""
         spent = self.spent
+        told = f" (${spent.assumed / NANO:.4f} of it assumed, for requests without a counted reply)"
+        worst = told if spent.assumed else ""
         for name, used, need, cap, key in (
             ("calls", f"{spent.calls:,}", "1", self.budget.calls, "calls"),
             ("tokens", f"{spent.tokens:,}", f"{amount.tokens:,}", self.budget.tokens, "tokens"),
-            ("dollars", f"${spent.usd:.4f}", f"${amount.usd:.4f}", self.budget.usd, "usd"),
+            ("dollars", f"${spent.usd:.4f}{worst}", f"${amount.usd:.4f}", self.budget.usd, "usd"),
         ):
             over = {"calls": spent.calls + 1, "tokens": spent.tokens + amount.tokens, "usd": spent.usd + amount.usd}
             if cap is not None and over[key] > cap:

@@ -6,6 +6,7 @@ understand (a JSON schema, the name of a parameter) is a `Dialect` that the engi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -33,13 +34,24 @@ class Request(NamedTuple):
     body: bytes
 
 
+MOST_TOKENS = 100_000_000
+"""More than any model reads or writes at once: a server that counts more does not count."""
+
+
 class Reply(NamedTuple):
-    """A reply out of its envelope. Token counts are None if the server gives none."""
+    """A reply out of its envelope. Token counts are None if the server gives none that can be believed."""
 
     text: str
     input_tokens: int | None
     output_tokens: int | None
     truncated: bool
+
+
+def read_count(value: object) -> int | None:
+    """The tokens that a server has counted; None if it is no number of tokens, such as a negative one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return math.ceil(value)
 
 
 def web_address(base_url: str) -> str:

@@ -96,6 +96,8 @@ class Engine:
         self.purse.require(self.price, self.endpoint.model)
         asking: Asking[K, T] = Asking(self._desk or self, check, self._tries)
         yield from asking.run(iter(asks))
+        if self._exchange.overrun is not None:  # by the last reply of all, after which nothing was refused
+            raise self._exchange.overrun
 
     def forget(self, asks: Iterable[Ask]) -> None:
         """Buy the replies to these anew if they are asked again, those of the rounds before a correction included."""
@@ -145,7 +147,8 @@ class Engine:
                 self._from_store(order)
 
     def waiting(self) -> float:
-        """See `Buyer`. Raises StageError if the background thread has died."""
+        """See `Buyer`. Raises StageError if the background thread has died, LedgerError if the store's has."""
+        self._store.require_alive()
         if self._thread is not None and not self._thread.is_alive():
             raise StageError("The engine's background thread has ended unexpectedly; run again, what is done is kept.")
         return 1.0

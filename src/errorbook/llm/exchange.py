@@ -30,6 +30,8 @@ DOWN_AT_ONCE = 5
 """Connections refused in a row after which an endpoint that has never answered is called down."""
 DOWN_AFTER = 3
 """Failures in a row at least, over `Terms.patience` seconds, after which an endpoint is called down."""
+PROBE = 20.0
+"""Seconds that the first request under a cap is alone: its reply shows whether the server keeps to limits."""
 TOLD_AFTER = 5.0
 """Seconds. A longer wait is told to whoever watches, and so is the next one after as long."""
 _log = logging.getLogger("errorbook.llm")
@@ -60,6 +62,8 @@ class Exchange:
         self._good = False
         self._good_at = -1.0
         self._told_at = -TOLD_AFTER
+        self._alone_until = 0.0
+        self.overrun: ErrorbookError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._inbox_waits = False
         self._inbox: deque[Order] = deque()
@@ -125,12 +129,12 @@ class Exchange:
     def _pump(self) -> None:
         """Send as many requests as the pace allows, and write down the next ones so that no slot waits for the disk."""
         now = self.loop.time()
-        while self._written and self._pace.free(now):
+        while self._written and self._is_free(now):
             self._launch(self._written.popleft())
         room = max(0, int(self._pace.limit) - self._pace.in_air) + self._ahead
         while len(self._written) + self._being_written < room and (order := self._next(now)) is not None:
-            if order.unwanted:
-                self._deliver(order, _stopped())
+            if order.unwanted or self.overrun:
+                self._deliver(order, _stopped(self.overrun))
             elif self._reserve(order):
                 self._being_written += 1
                 # Nothing is sent before its worst case is on the disk: after a kill no cent goes uncounted.
@@ -142,6 +146,10 @@ class Exchange:
                 self._stop_all(self._purse.refusal(order.reserved))
         self._wake_later(now)
 
+    def _is_free(self, now: float) -> bool:
+        """Whether one more request may be sent: under a cap the first one goes alone, for a while."""
+        return self._pace.free(now) and (not self._pace.in_air or now >= self._alone_until)
+
     def _intended(self, order: Order) -> None:
         """The request is on the disk and may be sent."""
         self._being_written -= 1
@@ -149,15 +157,17 @@ class Exchange:
         self._pump()
 
     def _launch(self, order: Order) -> None:
-        if order.unwanted:
+        if order.unwanted or self.overrun:
             self._withdraw(order)
-            self._deliver(order, _stopped())
+            self._deliver(order, _stopped(self.overrun))
             return
         if order.dialect != self._dialects.current:
             self._withdraw(order)
             heapq.heappush(self._later, (0.0, next(self._number), order))
             return
         self._pace.start()
+        if not self._good and not self._alone_until and self._purse.is_at_stake(order.reserved):
+            self._alone_until = self.loop.time() + PROBE
         task = self._tasks[order] = self.loop.create_task(self._fly(order))
         task.add_done_callback(partial(self._came_down, order))
 
@@ -183,6 +193,8 @@ class Exchange:
                 waits.append(held)
             elif self._later:
                 waits.append(max(0.0, self._later[0][0] - now) if self._pace.free(now) else 1.0)
+            if now < self._alone_until:
+                waits.append(self._alone_until - now)
             if self._fresh and self._pace.free(now):
                 waits.append(0.1)
         if waits:
@@ -246,6 +258,7 @@ class Exchange:
         """
         self._failed_in_a_row = 0
         self._good, self._good_at = True, self.loop.time()
+        self._alone_until = 0.0
         wait = faults.read_exhausted(answer.headers)
         if wait is None:
             self._pace.resume()
@@ -256,6 +269,9 @@ class Exchange:
         outcome = Bought(reply, spent.nano, cached=False)
         self._store.keep(order.key, answer.body, spent, partial(self._kept, order, outcome))
         order.landed = True
+        if (error := self._purse.overrun(order.reserved, spent, self.endpoint.base_url)) is not None:
+            self.overrun = error
+            self._stop_all(error)
 
     def _kept(self, order: Order, outcome: Outcome) -> None:
         self._deliver(order, outcome)
@@ -264,7 +280,7 @@ class Exchange:
 
     def _settle(self, order: Order, *, lost: bool) -> None:
         """An attempt without a reply: free if the server refused it, the worst case if that is not sure."""
-        spent = order.reserved if lost else Amount(calls=1)
+        spent = order.reserved.assume() if lost else Amount(calls=1)
         self._purse.settle(order.reserved, spent)
         self._store.settle(order.key, spent)
 
@@ -307,8 +323,14 @@ class Exchange:
         if not self._failed_in_a_row:
             self._failing_since = now
         self._failed_in_a_row += 1
-        if isinstance(fault, faults.Away) and not self._good and self._failed_in_a_row >= DOWN_AT_ONCE:
-            return ModelError(f"Nothing answers at {base} ({fault.reason}); start the server or correct base_url.")
+        if not self._good and self._failed_in_a_row >= DOWN_AT_ONCE:
+            if isinstance(fault, faults.Away):
+                return ModelError(f"Nothing answers at {base} ({fault.reason}); start the server or correct base_url.")
+            if isinstance(fault, faults.Garbled):
+                return ModelError(
+                    f"{base} answers, but not once as a language model does ({fault.reason}); correct base_url or the"
+                    " server. Whether it has billed that is not known, so the worst case counts as spent."
+                )
         wait = fault.wait if isinstance(fault, faults.Busy) else None
         if wait is not None and wait > patience:
             return ModelError(
@@ -372,8 +394,8 @@ class _OtherDialect(faults.Fault):
     """Send the request again in another form, at once."""
 
 
-def _stopped() -> Stopped:
-    return Stopped(ErrorbookError("The work was stopped."))
+def _stopped(error: ErrorbookError | None = None) -> Stopped:
+    return Stopped(error or ErrorbookError("The work was stopped."))
 
 
 def _call_all(tickets: list[Ticket]) -> None:

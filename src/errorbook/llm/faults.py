@@ -5,6 +5,7 @@
     +-- Broken     the server failed and did no work (other 5xx): send again
     +-- Away       no connection was made: send again, and give up soon if there never was one
     +-- Lost       the request went out and no whole reply came back: send again, but it may have been billed
+    |   `-- Garbled    a reply came that is none of a language model
     `-- Refused    this request will never work (400, 413, 422): do not send it again
 
 A fault of the endpoint as a whole (a wrong key, an unknown model) is a ModelError instead and ends the work.
@@ -17,6 +18,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import msgspec
 
@@ -58,6 +60,10 @@ class Away(Fault):
 
 class Lost(Fault):
     """No whole reply came back to a request that may have been worked on."""
+
+
+class Garbled(Lost):
+    """A whole reply came, and it is not one of a language model."""
 
 
 class Refused(Fault):
@@ -105,11 +111,19 @@ def read_message(body: bytes) -> str:
     text = body[:2000].decode("utf-8", "replace").strip()
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "" if text.startswith("<") else _short(text)
     for name in ("error", "message", "detail"):
         value = value.get(name, value) if isinstance(value, dict) else value
     return _short(value if isinstance(value, str) else text)
+
+
+def read_object(body: bytes | msgspec.Raw) -> dict[str, Any]:
+    """The JSON object that a server has sent; empty if it is none."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
 def _short(text: str) -> str:
@@ -159,17 +173,11 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _duration(text: str) -> float:
-    """Seconds of `1s`, `6m0s` or `20ms`; 0 if it is not understood."""
-    total, number, unit = 0.0, "", ""
-    for character in f"{text} ":
-        if character.isdigit() or character in ". ":
-            if unit:
-                total += float(number or 0) * _UNITS.get(unit, 0.0)
-                number = unit = ""
-            number += character.strip()
-        else:
-            unit += character
-    return total + (float(number) if number else 0.0)
+    """Seconds of `1s`, `6m0s`, `20ms` or `3`; 0 if it is not understood."""
+    if not re.fullmatch(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|[smhd]) ?)+|[0-9]{1,9}(?:\.[0-9]{1,9})?", text.strip()):
+        return 0.0
+    parts = re.findall(r"([0-9.]+) ?(ms|[smhd])?", text)
+    return sum(float(number) * _UNITS.get(unit, 1.0) for number, unit in parts)
 
 
 def _until(text: str) -> float:

@@ -7,6 +7,7 @@ key elsewhere), and nothing is sent again here: whether that is safe is decided 
 from __future__ import annotations
 
 import ssl
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,6 +52,7 @@ class Http:
             timeout=aiohttp.ClientTimeout(total=limits.seconds, sock_connect=limits.connect_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=proxies,
+            auto_decompress=False,
         )
 
     async def post(self, url: str, body: bytes) -> ServerAnswer:
@@ -65,7 +67,8 @@ class Http:
             async with self._session.request(
                 method, url, data=data, headers=_JSON if isinstance(data, bytes) else None, allow_redirects=False
             ) as response:
-                return ServerAnswer(response.status, response.headers, await self._read(response))
+                body = _unpack(await self._read(response), response.headers, self._limits.max_bytes)
+                return ServerAnswer(response.status, response.headers, body)
         except aiohttp.InvalidURL:
             raise ModelError(f"'{url}' is no web address; correct base_url.") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError) as error:
@@ -87,7 +90,7 @@ class Http:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         most = self._limits.max_bytes
         length = response.content_length
-        if length is not None and length <= most and "Content-Encoding" not in response.headers:
+        if length is not None and length <= most:
             return await response.read()
         parts, size = [], 0
         async for part in response.content.iter_any():
@@ -101,6 +104,23 @@ class Http:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _unpack(body: bytes, headers: Mapping[str, str], most: int) -> bytes:
+    """The body as it was before a server packed it, which it was not asked to. Raises Lost if it is too large then."""
+    coding = headers.get("Content-Encoding", "identity").strip().lower()
+    if coding in {"", "identity"}:
+        return body
+    if coding not in {"gzip", "x-gzip", "deflate"}:
+        raise Lost(f"the reply is packed as '{coding[:20]}', which was not asked for")
+    try:
+        # A few kilobytes can stand for gigabytes: no more than what is taken is ever unpacked.
+        whole = zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(body, most + 1)
+    except zlib.error as error:
+        raise Lost(f"the reply cannot be unpacked ({error})") from None
+    if len(whole) > most:
+        raise Lost(f"the reply is larger than {most:,} bytes")
+    return whole
 
 
 def _plain(error: Exception) -> str:

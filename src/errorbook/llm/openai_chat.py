@@ -9,8 +9,8 @@ import msgspec
 from errorbook.llm import structured
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
-from errorbook.llm.endpoint import Dialect, Mode, Reply, Request
-from errorbook.llm.faults import Lost, read_message
+from errorbook.llm.endpoint import Dialect, Mode, Reply, Request, read_count
+from errorbook.llm.faults import Garbled, read_message, read_object
 from errorbook.llm.records import Ask, Message
 
 _FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
@@ -32,14 +32,9 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Tokens(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
-    usage: _Tokens | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _READ = msgspec.json.Decoder(_Completion)
@@ -80,14 +75,15 @@ class OpenAIChat(Account):
         try:
             completion = _READ.decode(body)
             choice = completion.choices[0]
-        except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
-            raise Lost(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, IndexError, RecursionError):
+            raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
         content = choice.message.content
         if isinstance(content, list):
             content = "".join(part.text for part in content)
-        usage = completion.usage or _Tokens()
+        usage = read_object(completion.usage)
+        counts = [read_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
         text = content or choice.message.refusal or ""
-        return Reply(text, usage.prompt_tokens, usage.completion_tokens, choice.finish_reason == "length")
+        return Reply(text, counts[0], counts[1], choice.finish_reason == "length")
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ MIGRATIONS: tuple[str, ...] = (
         state TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE calls ADD COLUMN assumed_nano INTEGER NOT NULL DEFAULT 0",
 )
 """Schema changes in order; the file's `user_version` counts those applied. Never edit one that was released."""
 
@@ -53,17 +55,18 @@ _INTEND = """
         sends = sends + 1,
         spent_nano = spent_nano + held_nano,
         spent_tokens = spent_tokens + held_tokens,
+        assumed_nano = assumed_nano + held_nano,
         held_nano = excluded.held_nano,
         held_tokens = excluded.held_tokens,
         batch = excluded.batch
 """
 _KEEP = """
     UPDATE calls SET reply = ?, cost_nano = ?, held_nano = 0, held_tokens = 0, batch = '',
-        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ? WHERE key = ?
+        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ?, assumed_nano = assumed_nano + ? WHERE key = ?
 """
 _SETTLE = """
     UPDATE calls SET held_nano = 0, held_tokens = 0, batch = '',
-        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ? WHERE key = ?
+        spent_nano = spent_nano + ?, spent_tokens = spent_tokens + ?, assumed_nano = assumed_nano + ? WHERE key = ?
 """
 LINGER = 0.004
 """Seconds that a write without haste waits for others."""
@@ -114,7 +117,10 @@ class Store:
 
     def spent(self) -> Amount:
         """Everything spent by all runs; what was in the air when a process died counts in full."""
-        total = "SELECT SUM(spent_nano + held_nano), SUM(spent_tokens + held_tokens), SUM(sends) FROM calls"
+        total = (
+            "SELECT SUM(spent_nano + held_nano), SUM(spent_tokens + held_tokens), SUM(sends),"
+            " SUM(assumed_nano + held_nano) FROM calls"
+        )
         return Amount(*(value or 0 for value in self._read(total, ())[0]))
 
     def fact(self, name: str) -> str | None:
@@ -147,11 +153,11 @@ class Store:
 
     def keep(self, key: str, body: bytes, spent: Amount, ticket: Ticket | None = None) -> None:
         """A reply came and cost this."""
-        self._write(_KEEP, (body, spent.nano, spent.nano, spent.tokens, key), ticket)
+        self._write(_KEEP, (body, spent.nano, spent.nano, spent.tokens, spent.assumed, key), ticket)
 
     def settle(self, key: str, spent: Amount) -> None:
         """No reply came; this much counts as spent."""
-        self._write(_SETTLE, (spent.nano, spent.tokens, key), None)
+        self._write(_SETTLE, (spent.nano, spent.tokens, spent.assumed, key), None)
 
     def withdraw(self, key: str) -> None:
         """The request was not sent after all."""
@@ -177,9 +183,17 @@ class Store:
         """Wait until everything written so far is on the disk. Raises LedgerError if it could not be written."""
         done = threading.Event()
         self._writes.put(_Write("SELECT 1", (), flushed=done))
-        done.wait()
+        while not done.wait(1.0):
+            self.require_alive()
         if self.failure is not None:
             raise self.failure
+
+    def require_alive(self) -> None:
+        """Raise LedgerError if nothing can be written any more: whoever waits for a write would wait for ever."""
+        if self.failure is not None:
+            raise self.failure
+        if not self._thread.is_alive():
+            raise _unwritable(self.path, RuntimeError("the thread that writes has ended"))
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -192,14 +206,17 @@ class Store:
         self._writes.put(_Write(statement, values, ticket))
 
     def _work(self) -> None:
+        """Write until the end. Whatever is raised here ends the work of all who wait, and says why."""
         last = False
         while not last and (first := self._writes.get()) is not None:
             group, last = _group(self._writes, first)
             try:
-                _commit(self._connection, group)
-            except sqlite3.Error as error:
+                if self.failure is None:
+                    _commit(self._connection, group)
+            except Exception as error:
                 self.failure = _unwritable(self.path, error)
-            self._on_commit([write.ticket for write in group if write.ticket], self.failure)
+            with suppress(RuntimeError):  # whoever was to be told has closed its loop
+                self._on_commit([write.ticket for write in group if write.ticket], self.failure)
             for write in group:
                 if write.flushed:
                     write.flushed.set()
@@ -231,7 +248,7 @@ def _commit(connection: sqlite3.Connection, group: Iterable[_Write]) -> None:
         for write in group:
             connection.execute(write.statement, write.values)
         connection.execute("COMMIT")
-    except sqlite3.Error:
+    except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -1,0 +1,56 @@
+"""A provider that answers whatever it is told to, status, headers and body: what no real one would send, too."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+
+class Answer(NamedTuple):
+    """One answer of a provider."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = {}
+
+
+@contextmanager
+def provider(answer: Callable[[bytes], Answer]) -> Iterator[str]:
+    """Serve on this machine while the block runs; gives the base URL. `answer` is called in threads."""
+
+    class Desk(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            size = int(self.headers.get("Content-Length", 0))
+            given = answer(self.rfile.read(size))
+            self.send_response(given.status)
+            for name, value in {"Content-Length": str(len(given.body)), **given.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(given.body)
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing is told."""
+
+    desk = ThreadingHTTPServer(("127.0.0.1", 0), Desk)
+    desk.daemon_threads = True
+    thread = threading.Thread(target=desk.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{desk.server_address[1]}/v1"
+    finally:
+        desk.shutdown()
+        desk.server_close()
+
+
+def chat(content: object, usage: object = None, **more: object) -> bytes:
+    """An envelope of OpenAI's chat completions."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+    return json.dumps({"choices": [choice], **({} if usage is None else {"usage": usage}), **more}).encode()
