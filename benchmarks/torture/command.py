@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ def attempt(arguments: Sequence[str], folder: Path, limit: float = LIMIT) -> str
     Needs the main thread: the limit is a signal.
     """
     out, err = io.StringIO(), io.StringIO()
+    stdin, sys.stdin = sys.stdin, io.StringIO()
     try:
         with _inside(folder), _limited(limit), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run_command(list(arguments))
@@ -39,6 +41,8 @@ def attempt(arguments: Sequence[str], folder: Path, limit: float = LIMIT) -> str
         return f"no end within {limit:g} s, {_where(hung)}"
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}, {_where(error)}"
+    finally:
+        sys.stdin = stdin
     return _judge(code, err.getvalue())
 
 

@@ -97,6 +97,15 @@ class Sourced(Protocol):
         ...
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """A task that can say where an example stands in the user's data."""
+
+    def place(self, example: Example) -> str:
+        """The place for a sentence, such as "line 7 of 'my.jsonl'"; empty if it is not known."""
+        ...
+
+
 class Scorer(Protocol):
     """Judges one response. Never raises on odd text: what it cannot read is `unscorable`."""
 
@@ -116,6 +125,18 @@ class BatchScorer(Protocol):
 
     def score_all(self, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score | NoVerdict]:
         """One verdict for each (example, response text), in their order; none for what could not be judged."""
+        ...
+
+
+@runtime_checkable
+class FlawFinder(Protocol):
+    """A scorer that can tell from an example alone that no response to it could be judged.
+
+    Of any other scorer that judges one response at a time, the gold answer is asked instead: it must be right.
+    """
+
+    def find_flaw(self, example: Example) -> str:
+        """What is wrong with the example, as a clause such as "it has no tests"; empty if nothing is."""
         ...
 
 

@@ -154,7 +154,7 @@ def test_an_undirected_plan_asks_for_no_diagnoses() -> None:
 
 def priced(folder: Path, budget: float | None = None, votes: int = 3, **options: object) -> Config:
     """Two tasks of one's own that nothing recomputes, and an instructor that is never asked."""
-    rows = [{"question": f"{n}?", "answer": "-", "split": ("train", "dev", "test")[n % 3]} for n in range(90)]
+    rows = [{"question": f"{n}?", "answer": str(n), "split": ("train", "dev", "test")[n % 3]} for n in range(90)]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     instructor = {"model": "teacher", "base_url": "http://127.0.0.1:9/v1", **options}
     return Config(

@@ -73,7 +73,7 @@ class Anthropic(Account):
             reply = _READ.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Garbled(f"the server sent no message ({read_message(body) or 'an empty body'})") from None
-        called = [bytes(block.input).decode() for block in reply.content if block.type == "tool_use"]
+        called = [bytes(block.input).decode("utf-8", "replace") for block in reply.content if block.type == "tool_use"]
         text = called[0] if called else "".join(block.text for block in reply.content if block.type == "text")
         usage = read_object(reply.usage)
         # Of the prompt, what is written to a cache and what is read from one is counted apart.

@@ -56,7 +56,7 @@ def make_reader(kind: type[T]) -> Callable[[str], T]:
     def read(text: str) -> T:
         try:
             return decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return _search(text, kind)
 
     return read

@@ -7,14 +7,18 @@ one, so a reply that was cut off has no value here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 MOST_STARTS = 200
 """Places at which a value is looked for; a text with more brackets than this is no reply."""
-MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 400_000
+MOST_READ = 2 * MOST_CHARACTERS
+"""Characters read in vain after which no more values are looked for: each start may be read to the end of the text."""
 DEEPEST = 64
 
+_MARK = re.compile(r'["\\]')
 _SPACE = " \t\r\n"
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
@@ -22,20 +26,25 @@ _NUMBER = frozenset("+-0123456789.eE")
 
 
 class NotJson(ValueError):  # noqa: N818 - a verdict on a text
-    """There is no whole JSON value at a place."""
+    """There is no whole JSON value at a place; `at` is how far it was read."""
+
+    def __init__(self, why: str, at: int) -> None:
+        super().__init__(why)
+        self.at = at
 
 
 def find_values(text: str) -> Iterator[Any]:
     """The objects and arrays in a text, outermost ones in their order; nothing if there is none."""
     text = text[:MOST_CHARACTERS]
-    place = 0
+    place = read = 0
     for _ in range(MOST_STARTS):
         place = _first_bracket(text, place)
-        if place < 0:
+        if place < 0 or read > MOST_READ:
             return
         try:
             value, place = _value(text, place, 0)
-        except NotJson:
+        except NotJson as fault:
+            read += fault.at - place
             place += 1
         else:
             yield value
@@ -49,7 +58,7 @@ def _first_bracket(text: str, place: int) -> int:
 def _value(text: str, place: int, depth: int) -> tuple[Any, int]:
     """The value at `place` and the place after it."""
     if depth > DEEPEST:
-        raise NotJson("too deep")
+        raise NotJson("too deep", place)
     place = _skip(text, place)
     start = text[place : place + 1]
     if start == "{":
@@ -68,11 +77,11 @@ def _object(text: str, place: int, depth: int) -> tuple[dict[str, Any], int]:
         if text[place : place + 1] == "}":
             return found, place + 1
         if text[place : place + 1] != '"':
-            raise NotJson("a name must follow")
+            raise NotJson("a name must follow", place)
         name, place = _string(text, place + 1)
         place = _skip(text, place)
         if text[place : place + 1] != ":":
-            raise NotJson("a colon must follow")
+            raise NotJson("a colon must follow", place)
         found[name], place = _value(text, place + 1, depth)
         place = _comma(text, place, "}")
 
@@ -95,22 +104,19 @@ def _comma(text: str, place: int, end: str) -> int:
     if mark == ",":
         return place + 1
     if mark != end:
-        raise NotJson("a comma or the end must follow")
+        raise NotJson("a comma or the end must follow", place)
     return place
 
 
 def _string(text: str, place: int) -> tuple[str, int]:
     parts = []
-    while True:
-        quote, slash = text.find('"', place), text.find("\\", place)
-        if quote < 0:
-            raise NotJson("the string does not end")
-        if slash < 0 or quote < slash:
-            parts.append(text[place:quote])
-            return "".join(parts), quote + 1
-        parts.append(text[place:slash])
-        escaped, place = _escape(text, slash + 1)
+    while (mark := _MARK.search(text, place)) is not None:
+        parts.append(text[place : mark.start()])
+        if mark.group() == '"':
+            return "".join(parts), mark.end()
+        escaped, place = _escape(text, mark.end())
         parts.append(escaped)
+    raise NotJson("the string does not end", len(text))
 
 
 def _escape(text: str, place: int) -> tuple[str, int]:
@@ -145,11 +151,11 @@ def _word(text: str, place: int) -> tuple[Any, int]:
     if word in _WORDS:
         return _WORDS[word], end
     if not word or not set(word) <= _NUMBER:
-        raise NotJson("a value must follow")
+        raise NotJson("a value must follow", end)
     try:
         return (int(word) if word.lstrip("+-").isdigit() else float(word)), end
     except ValueError:
-        raise NotJson("not a number") from None
+        raise NotJson("not a number", end) from None
 
 
 def _skip(text: str, place: int) -> int:

@@ -31,6 +31,7 @@ from errorbook.interfaces import (
 )
 from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Split, digest
 from errorbook.select import refuse_shared, select
+from errorbook.setup.gold import Sound, keep_sound
 from errorbook.setup.held_out import protected_questions
 
 if TYPE_CHECKING:
@@ -169,6 +170,19 @@ def create_task(section: TaskSection) -> Task:
     return task
 
 
+def select_sound(section: TaskSection, task: Task, scorer: Scorer, seed: int) -> Sound:
+    """The examples of every split that the run uses: those that its scorer can judge.
+
+    Raises:
+        DataError: A split is empty, or too many examples cannot be judged.
+    """
+    sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
+    examples = {split: select(task, split, sizes[split], seed) for split in SPLITS}
+    if section.role == "learn":
+        refuse_shared(task.name, examples)
+    return keep_sound(task, scorer, examples)
+
+
 def plugin_origins(config: Config) -> list[plugins.Origin]:
     """Name and version of every plugin that the run uses."""
     used: set[tuple[plugins.Kind, str]] = {
@@ -215,16 +229,13 @@ def _course(section: TaskSection, config: Config, folder: Path) -> Course:
         from errorbook.adapters.ray.ray_scorer import ray_scorer
 
         scorer = ray_scorer(task.scorer, section.scorer_options, _cluster(config))
-    sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
-    examples = {split: select(task, split, sizes[split], config.run.seed) for split in SPLITS}
-    if section.role == "learn":
-        refuse_shared(task.name, examples)
+    sound = select_sound(section, task, create_scorer(task.scorer, section.scorer_options, folder), config.run.seed)
     return Course(
         task=task,
         scorer=scorer,
         role=section.role,
         margin=section.margin,
-        examples=examples,
+        examples=sound.examples,
         marked_by=scorer_identity(task.scorer, section.scorer_options),
         stop=section.stop,
     )

@@ -21,8 +21,7 @@ from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
 from errorbook.interfaces import Checker, Free, Instructor, Solver
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Example, Role, Rule
-from errorbook.select import select
-from errorbook.setup.assemble import create_instructor, create_task
+from errorbook.setup.assemble import create_instructor, create_scorer, create_task, select_sound
 from errorbook.stats import detectable_gain, effective_questions, not_worse
 
 _LARGEST_GAIN = 0.3  # `detectable_gain` is capped here: more questions would have to change than are expected to
@@ -92,6 +91,7 @@ class _Course(NamedTuple):
     plan: TaskPlan
     train: tuple[Example, ...]
     recomputes: bool
+    note: str
 
 
 class _Price(NamedTuple):
@@ -137,7 +137,11 @@ def make_plan(config: Config) -> Plan:
         alpha_each=rule.alpha_each,
         detectable=detectable,
         dev_effective=effective,
-        warnings=(*_warnings(tasks, rule, detectable, config), *_money_warnings(instructor, price.usd, config)),
+        warnings=(
+            *filter(None, (course.note for course in courses)),
+            *_warnings(tasks, rule, detectable, config),
+            *_money_warnings(instructor, price.usd, config),
+        ),
     )
 
 
@@ -160,18 +164,19 @@ def _course(section: TaskSection, seed: int) -> _Course:
     task = create_task(section)
     if section.scorer_options:
         plugins.check("scorers", task.scorer, section.scorer_options)
-    train, dev = select(task, "train", section.train, seed), select(task, "dev", section.dev, seed)
+    sound = select_sound(section, task, create_scorer(task.scorer, section.scorer_options), seed)
+    train, dev = sound.examples["train"], sound.examples["dev"]
     plan = TaskPlan(
         task=section.name,
         role=section.role,
         train=len(train),
         dev=len(dev),
-        test=len(select(task, "test", section.test, seed)),
+        test=len(sound.examples["test"]),
         max_new_tokens=task.max_new_tokens,
         dev_groups=dict(sorted(Counter(map(len, find_groups(dev))).items())),
     )
     tested = any(example.tests for example in train)
-    return _Course(plan=plan, train=train, recomputes=isinstance(task, Solver) or tested)
+    return _Course(plan=plan, train=train, recomputes=isinstance(task, Solver) or tested, note=sound.note)
 
 
 def _responses(task: TaskPlan, config: Config) -> int:

@@ -446,7 +446,7 @@ def test_a_users_class_may_be_the_instructor_itself() -> None:
     with pytest.raises(PluginError, match="cannot be imported"):
         custom(function="no_such_module_anywhere:absent")
     with pytest.raises(PluginError, match="diagnose and write"):
-        custom(function="errorbook.adapters.instructors.asking:Settings")
+        custom(function="errorbook.adapters.instructors.asking:AskingSettings")
 
 
 # the whole loop ----------------------------------------------------------------------------------------------------

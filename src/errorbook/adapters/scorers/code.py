@@ -52,6 +52,14 @@ class Code:
         """The name under which this scorer is recorded."""
         return "code"
 
+    def find_flaw(self, example: Example) -> str:
+        """Why no program could be judged; empty if nothing is wrong."""
+        if not example.tests.strip():
+            return "it has no tests, and the scorer is 'code'"
+        if programs.parse_program(example.tests) is None:
+            return "its tests do not parse"
+        return "" if programs.find_entry_point(example.tests, example.question) else "its tests call no function"
+
     def score(self, example: Example, text: str) -> Score:
         """Judge one response. Raises UserError if this machine has no sandbox, or the sandbox failed."""
         return require_verdicts(self.score_all([(example, text)]), "responses")[0]

@@ -6,7 +6,7 @@ make examples without end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -39,12 +39,16 @@ def instructing_style(
 
 
 class Loaded(NamedTuple):
-    """Every example of a task; where they come from (with hash or commit); and the fix if a split is empty."""
+    """Every example of a task; where they come from (with hash or commit); and the fix if a split is empty.
+
+    `places` says by id where an example stands in the user's own data.
+    """
 
     examples: Sequence[Example]
     origin: str
     source: str
     fix: str = "add lines, or change the split sizes"
+    places: Mapping[str, str] = {}
 
 
 Loader = Callable[[], Loaded]
@@ -95,6 +99,10 @@ class Collection:
         if not example.answer:
             raise DataError(f"'{example.id}' of '{self.name}' has no reference answer; its tests alone can judge.")
         return self.completion(example.solution, example.answer)
+
+    def place(self, example: Example) -> str:
+        """Where the example stands in the user's own data; empty if that is not known."""
+        return self._all().places.get(example.id, "")
 
     def _all(self) -> Loaded:
         if self._loaded is None:

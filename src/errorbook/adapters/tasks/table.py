@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -155,13 +156,16 @@ def _prompt(prompt: str, question: str, choices: Sequence[str]) -> str:
 
 def _load(layout: Columns, found: SourceRows) -> Loaded:
     examples = [read_example(row, layout, part, found.parts) for row, part in found.rows]
-    if found.own:
-        _check_rows([row for row, _ in found.rows], examples, bool(layout.id))
-        _check_splits(found.source, examples)
-    else:
+    if not found.own:
         examples = drop_repeats(examples)
         _check_ids(found.source, examples)
-    return Loaded(examples, found.origin, found.source)
+        return Loaded(examples, found.origin, found.source)
+    rows = [row for row, _ in found.rows]
+    _check_rows(rows, examples, bool(layout.id))
+    _check_splits(found.source, examples)
+    name = Path(found.source).name
+    places = {one.id: f"{row.mark} of '{name}'" for one, row in zip(examples, rows, strict=True)}
+    return Loaded(examples, found.origin, found.source, places=places)
 
 
 def _check_options(layout: Columns) -> None:
@@ -189,9 +193,21 @@ def _gold(row: Row, layout: Columns, choices: Sequence[str]) -> tuple[str, str]:
         raise DataError(f"Column '{layout.answer}' on {row.place} has nothing after '{layout.after}'; complete it.")
     if layout.solution:
         solution = _text(row, layout.solution)
-    return (
-        _counted(row, answer, layout.count_from, len(choices)) if layout.count_from is not None else answer
-    ), solution
+    if layout.count_from is not None:
+        return _counted(row, answer, layout.count_from, len(choices)), solution
+    labels = _labels(row, layout.choices, len(choices)) if isinstance(layout.choices, str) else []
+    return (wording.LETTERS[labels.index(answer)] if answer in labels else answer), solution
+
+
+def _labels(row: Row, column: str, options: int) -> list[str]:
+    """What the options are called if the column says so beside their texts, as in ARC; else nothing."""
+    value = row.values.get(column)
+    labels = value.get("label") if isinstance(value, Mapping) else None
+    if labels is None:
+        return []
+    if not isinstance(labels, list) or len(labels) != options or len(set(map(str, labels))) < options:
+        raise DataError(f"Column '{column}' on {row.place} has {options} options; give each one a label of its own.")
+    return [str(label) for label in labels]
 
 
 def _counted(row: Row, answer: str, start: int, options: int) -> str:

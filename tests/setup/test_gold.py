@@ -1,0 +1,162 @@
+"""Examples that nobody can answer rightly are found before anything is spent: few are left out, many are refused."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errorbook import plugins
+from errorbook.config import Config, parse
+from errorbook.errors import DataError
+from errorbook.setup.assemble import assemble
+from errorbook.setup.gold import find_flaws
+from errorbook.setup.plan import make_plan
+
+RUN = """
+[run]
+name = "x"
+[target]
+engine = "scripted"
+[instructor]
+kind = "scripted"
+[[tasks]]
+name = "mine"
+kind = "jsonl"
+path = "data.jsonl"
+scorer = "{scorer}"
+train = 400
+dev = 400
+test = 400
+{more}
+[verify]
+against = []
+[train]
+method = "scripted"
+"""
+
+
+def config(folder: Path, rows: list[dict[str, Any]], scorer: str, more: str = "") -> Config:
+    (folder / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return parse(RUN.format(scorer=scorer, more=more), folder=folder)
+
+
+def numbers(count: int) -> list[dict[str, Any]]:
+    return [{"question": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(count)]
+
+
+def options(count: int) -> list[dict[str, Any]]:
+    return [
+        {"question": f"Which {n}?", "answer": "ABC"[n % 3], "choices": [f"x{n}", f"y{n}", f"z{n}"]}
+        for n in range(count)
+    ]
+
+
+def test_a_few_bad_rows_are_named_and_left_out_of_plan_and_run(tmp_path: Path) -> None:
+    rows = [*numbers(100), {"question": "And this one?", "answer": "the colour of rain"}]
+    made = config(tmp_path, rows, "numeric")
+    plan = make_plan(made)
+    parts = assemble(made, tmp_path / "out")
+
+    [note] = [note for note in plan.warnings if "left out" in note]
+    assert note.startswith("1 of 101 examples of 'mine' are left out")
+    assert "line 101 of" in note
+    assert "The gold answer is not one number" in note
+    [course] = parts.courses
+    assert sum(len(part) for part in course.examples.values()) == 100
+    assert (plan.tasks[0].train, plan.tasks[0].dev) == tuple(len(course.examples[part]) for part in ("train", "dev"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "scorer", "more", "said"),
+    [
+        ([{**row, "answer": "the colour of rain"} for row in numbers(40)], "numeric", "", "40 of 40 examples"),
+        (
+            [{**row, "answer": "E"} for row in options(40)],
+            "choice",
+            "choices = 'choices'",
+            "'E' is none of its 3 options",
+        ),
+        (
+            [{**row, "answer": "1"} for row in numbers(40)],
+            "code",
+            "",
+            "it has no tests",
+        ),
+        (
+            [{"question": f"f{n}", "answer": "def f(): pass", "tests": "assert f( =="} for n in range(40)],
+            "code",
+            "tests = 'tests'",
+            "its tests do not parse",
+        ),
+        (
+            [{"question": f"f{n}", "answer": "def f(): pass", "tests": f"x = {n}"} for n in range(40)],
+            "code",
+            "tests = 'tests'",
+            "its tests call no function",
+        ),
+    ],
+    ids=["text for numbers", "no such option", "no tests", "no Python", "no call"],
+)
+def test_many_bad_rows_are_refused_with_their_lines(
+    rows: list[dict[str, Any]], scorer: str, more: str, said: str, tmp_path: Path
+) -> None:
+    made = config(tmp_path, rows, scorer, more)
+    for step in (make_plan, lambda given: assemble(given, tmp_path / "out")):
+        with pytest.raises(DataError) as caught:
+            step(made)
+        assert said in str(caught.value)
+        assert "line " in str(caught.value)
+        assert "and 37 more" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_labels_beside_the_options_are_read_and_must_be_as_many(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": f"Which {n}?", "answer": "2", "choices": {"text": [f"x{n}", f"y{n}"], "label": ["1", "2"]}}
+        for n in range(40)
+    ]
+    parts = assemble(config(tmp_path, rows, "choice", "choices = 'choices'"), tmp_path)
+    assert {example.answer for example in parts.courses[0].examples["train"]} == {"B"}
+
+    rows[7]["choices"]["label"] = ["1", "2", "3"]
+    with pytest.raises(DataError, match=r"line 8 .* has 2 options; give each one a label of its own"):
+        make_plan(config(tmp_path, rows, "choice", "choices = 'choices'"))
+
+
+def test_a_reference_solution_must_pass_its_tests(tmp_path: Path) -> None:
+    pytest.importorskip("errorbook.sandbox.pool").require_sandbox()
+    rows = [
+        {
+            "question": f"Return {n}.",
+            "answer": f"def f():\n    return {n if n != 3 else 0}",
+            "tests": f"assert f() == {n}",
+        }
+        for n in range(40)
+    ]
+    made = config(tmp_path, rows, "code", "tests = 'tests'")
+    [note] = [note for note in make_plan(made).warnings if "left out" in note]
+
+    assert "line 4 of" in note
+    assert "does not pass its tests" in note
+    assert [note for note in make_plan(made).warnings if "left out" in note] == [note]
+
+
+@pytest.mark.parametrize("name", ["arithmetic", "arithmetic_transfer", "retention"])
+def test_the_built_in_tasks_are_sound(name: str) -> None:
+    task = plugins.create("tasks", name)
+    examples = [example for split in ("train", "dev", "test") for example in task.examples(split, 60, 3)]
+    assert find_flaws(task, plugins.create("scorers", task.scorer), examples) == []
+
+
+def test_a_hundred_thousand_examples_take_seconds() -> None:
+    from errorbook.records import Example
+
+    task = plugins.create("tasks", "gsm8k")
+    examples = [
+        Example(id=str(n), task="gsm8k", split="train", question=f"{n}?", answer=str(n % 5000)) for n in range(100_000)
+    ]
+    started = time.process_time()
+    assert find_flaws(task, plugins.create("scorers", "numeric"), examples) == []
+    assert time.process_time() - started < 5
