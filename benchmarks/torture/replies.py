@@ -35,6 +35,7 @@ _USAGE: tuple[Any, ...] = (
     *(None, {}, _GOOD, _GOOD, _GOOD),
     *({"prompt_tokens": count, "completion_tokens": 5} for count in _COUNTS),
 )
+_PARTS = ("train", "dev", "test")
 _ROWS: dict[str, list[dict[str, Any]]] = {
     "numeric": [{"question": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(1, 24)],
     "choice": [{"question": f"Which {n}?", "answer": "AB"[n % 2], "choices": [f"x{n}", f"y{n}"]} for n in range(24)],
@@ -102,13 +103,15 @@ def write_reply(value: Any, rng: random.Random) -> Any:
 def prepare(folder: Path, url: str, rng: random.Random, number: int) -> list[str]:
     """A run file over a small task whose instructor is the server at `url`; the command that runs it."""
     scorer = rng.choice(list(_ROWS))
-    (folder / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in _ROWS[scorer]))
+    (folder / "data.jsonl").write_text(
+        "".join(f"{json.dumps({**row, 'split': _PARTS[n % 3]})}\n" for n, row in enumerate(_ROWS[scorer]))
+    )
     task = {"name": "mine", "kind": "jsonl", "path": "data.jsonl", "scorer": scorer, "train": 6, "dev": 5, "test": 2}
     if scorer == "choice":
         task["choices"] = "choices"
     strategy = rng.choice(("error", "contrast", "cluster", "undirected"))
     data = {
-        "run": {"name": "x", "cycles": 1, "budget_usd": rng.choice((0.001, 5.0))},
+        "run": {"name": "x", "cycles": 1, "budget_usd": rng.choice((0.05, 5.0))},
         "target": {"engine": "scripted"},
         "instructor": {
             **{"kind": "openai", "model": "m", "base_url": url, "max_tokens": 200},

@@ -1,24 +1,41 @@
 """A short cut of every fuzzer of inputs, and the inputs that were found to break the product, by kind."""
 
+import json
 import math
+import time
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 
-from benchmarks.torture import run_files
+from benchmarks.torture import data_files, logs, replies, run_files
 from benchmarks.torture.command import attempt
 from errorbook import plugins
 from errorbook.config import parse
 from errorbook.errors import ConfigError, UserError
 from errorbook.files import find_path, find_unfit, parse_toml, require_file
+from errorbook.llm.openai_chat import OpenAIChat
+from errorbook.llm.tolerant import find_values
 from errorbook.setup.plan import make_plan
 
 
-def test_run_files() -> None:
-    outcome = run_files.torment(2.0, 11)
+@pytest.mark.parametrize("part", [run_files, data_files, logs, replies], ids=lambda part: part.__name__)
+def test_a_short_cut_of_each_fuzzer_holds(part: Any) -> None:
+    outcome = part.torment(2.0, 11)
     assert outcome.tried > 1
     assert outcome.broken == ()
+
+
+def test_a_reply_without_an_end_is_searched_in_bounded_time() -> None:
+    started = time.process_time()
+    for text in ('["' + '\\"' * 400_000, "[[" + "1," * 400_000, ("[" + "1," * 3000) * 200, '{"a":' * 200_000):
+        assert list(find_values(text)) == []
+    assert time.process_time() - started < 10
+
+
+def test_half_a_character_of_a_server_is_no_fault_of_the_reply() -> None:
+    body = json.dumps({"choices": [{"message": {"content": "4 \ud83d"}}]}).encode()
+    assert OpenAIChat("m", base_url="http://h/v1").read(body).text == "4 \ufffd"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import msgspec
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import AnthropicBatches
 from errorbook.llm.endpoint import Dialect, Reply, Request, read_count
-from errorbook.llm.faults import Garbled, read_message, read_object
+from errorbook.llm.faults import Garbled, decode, read_message, read_object
 from errorbook.llm.openai_chat import add_instruction
 from errorbook.llm.records import Ask
 
@@ -70,7 +70,7 @@ class Anthropic(Account):
     def read(self, body: bytes) -> Reply:
         """See `Endpoint`."""
         try:
-            reply = _READ.decode(body)
+            reply = decode(_READ, body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Garbled(f"the server sent no message ({read_message(body) or 'an empty body'})") from None
         called = [bytes(block.input).decode("utf-8", "replace") for block in reply.content if block.type == "tool_use"]

@@ -13,17 +13,21 @@ A fault of the endpoint as a whole (a wrong key, an unknown model) is a ModelErr
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from errorbook.errors import ModelError
+from errorbook.files import NOT_JSON, parse_json
 from errorbook.llm.endpoint import Endpoint
+
+T = TypeVar("T")
 
 LONGEST_WAIT = 120.0
 """Seconds; a server that says that its allowance is used up for longer is asked again after this."""
@@ -116,6 +120,24 @@ def read_message(body: bytes) -> str:
     for name in ("error", "message", "detail"):
         value = value.get(name, value) if isinstance(value, dict) else value
     return _short(value if isinstance(value, str) else text)
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """An envelope. Half a character, which JSON can spell but no text can hold, becomes U+FFFD.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError or RecursionError: It is none.
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.ValidationError, RecursionError):
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            mended = json.dumps(parse_json(body, spelt=False)).encode()
+        except NOT_JSON:
+            raise error from None
+        return decoder.decode(mended)
 
 
 def read_object(body: bytes | msgspec.Raw) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from errorbook.llm import structured
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
 from errorbook.llm.endpoint import Dialect, Mode, Reply, Request, read_count
-from errorbook.llm.faults import Garbled, read_message, read_object
+from errorbook.llm.faults import Garbled, decode, read_message, read_object
 from errorbook.llm.records import Ask, Message
 
 _FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
@@ -73,7 +73,7 @@ class OpenAIChat(Account):
     def read(self, body: bytes) -> Reply:
         """See `Endpoint`."""
         try:
-            completion = _READ.decode(body)
+            completion = decode(_READ, body)
             choice = completion.choices[0]
         except (msgspec.DecodeError, UnicodeDecodeError, IndexError, RecursionError):
             raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
