@@ -335,6 +335,7 @@ def spending(raw: Raw) -> Row:
         "usd_per_sample": usd / samples.total(),
         "by_kind": sorted(by_kind, key=lambda item: (-item["usd"], item["task"], item["kind"])),
         "budget_usd": raw.budget,
+        "assumed_usd": sum(call.get("assumed_usd", 0) for call in calls),
     }
 
 

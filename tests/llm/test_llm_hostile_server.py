@@ -46,6 +46,7 @@ def test_absurd_counts_never_lower_what_is_spent_and_never_stop_the_store(count:
 
     assert results
     assert 0 < spent.usd <= 0.05
+    assert sum(result.usage.assumed_usd for result in results) == pytest.approx(spent.assumed / 10**9)
     assert spent.assumed == (0 if believed else spent.nano)
 
 

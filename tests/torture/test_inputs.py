@@ -3,6 +3,7 @@
 import json
 import math
 import time
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -12,8 +13,9 @@ from benchmarks.torture import data_files, logs, replies, run_files
 from benchmarks.torture.command import attempt
 from errorbook import plugins
 from errorbook.config import parse
-from errorbook.errors import ConfigError, UserError
+from errorbook.errors import ConfigError, DataError, UserError
 from errorbook.files import find_path, find_unfit, parse_toml, require_file
+from errorbook.importing.logs.formats import read_log
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.tolerant import find_values
 from errorbook.setup.plan import make_plan
@@ -106,3 +108,11 @@ def test_one_kind_of_task_under_two_names(tmp_path: Path) -> None:
 def test_two_scales_that_print_alike_are_one() -> None:
     with pytest.raises(ConfigError, match=r"train\.scales are the same"):
         parse(run_files.SMALL.replace("[train]", "[train]\nscales = [0.5, 0.5000001]"))
+
+
+def test_a_small_log_that_unpacks_without_end_is_left_closed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "log.eval", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("header.json", '{"eval": {"model": "m"}}')
+        packed.writestr("samples/1.json", b" " * 200_000_000)
+    with pytest.raises(DataError, match="would unpack to more than any log holds"):
+        read_log(tmp_path / "log.eval")

@@ -178,6 +178,12 @@ def read_costs(ledger: Ledger) -> Iterator[tuple[str, float]]:
     return ((str(parent), float(usd or 0.0)) for parent, usd in ledger.connection.execute(query))
 
 
+def read_assumed(ledger: Ledger) -> float:
+    """The part of the instructor calls' dollars that no server has counted."""
+    query = "SELECT sum(json_extract(body, '$.assumed_usd')) FROM records WHERE kind = 'Call'"
+    return float(ledger.connection.execute(query).fetchone()[0] or 0.0)
+
+
 def read_spent(ledger: Ledger) -> Spent:
     """What all instructor calls took, but for the dollars."""
     row = ledger.connection.execute(

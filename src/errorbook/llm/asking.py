@@ -57,15 +57,18 @@ class _Work(Generic[K]):
         self.key = key
         self.ask = ask
         self.cost_nano = 0
+        self.assumed_nano = 0
         self.usage = Usage(cached=True)
 
     def add(self, bought: Bought) -> None:
         """Count one more reply."""
         self.cost_nano += bought.cost_nano
+        self.assumed_nano += 0 if bought.reply.is_counted else bought.cost_nano
         self.usage = Usage(
             input_tokens=self.usage.input_tokens + (bought.reply.input_tokens or 0),
             output_tokens=self.usage.output_tokens + (bought.reply.output_tokens or 0),
             cost_usd=self.cost_nano / NANO,
+            assumed_usd=self.assumed_nano / NANO,
             attempts=self.usage.attempts + 1,
             cached=self.usage.cached and bought.cached,
         )

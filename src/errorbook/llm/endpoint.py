@@ -46,6 +46,11 @@ class Reply(NamedTuple):
     output_tokens: int | None
     truncated: bool
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the server says how many tokens it took in and out."""
+        return self.input_tokens is not None and self.output_tokens is not None
+
 
 def read_count(value: object) -> int | None:
     """The tokens that a server has counted; None if it is no number of tokens, such as a negative one."""

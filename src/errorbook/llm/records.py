@@ -39,12 +39,14 @@ class Ask(Record, frozen=True, kw_only=True):
 class Usage(Record, frozen=True, kw_only=True):
     """What a result took over all its rounds; the same whether it was bought now or read from the store.
 
+    `assumed_usd` is the part of the cost that is the worst case, because the server counted no tokens.
     `attempts` counts replies: 1 if the first was valid. `cached` is true if nothing was sent now.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    assumed_usd: float = 0.0
     attempts: int = 0
     cached: bool = False
 

@@ -12,6 +12,7 @@ class Call(Record, frozen=True, kw_only=True):
     """One request to an instructor: what was asked, of whom, and what it cost.
 
     `prompt_hash` names the version of the prompt files; `prompt` is the text that was sent, empty if none was.
+    `assumed_usd` is the part of the cost that is the worst case, because the server counted no tokens.
     """
 
     instructor: str
@@ -21,6 +22,7 @@ class Call(Record, frozen=True, kw_only=True):
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    assumed_usd: float = 0.0
     reply: str = ""
     prompt: str = ""
 

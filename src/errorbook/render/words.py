@@ -115,6 +115,8 @@ def spent_text(report: Report) -> str:
     """The instructor's dollars against the cap, and for each accepted sample."""
     spending = report.spending
     text = f"${spending.usd:.2f} for {count(spending.calls, 'instructor call')}"
+    if spending.assumed_usd:
+        text += f" (${spending.assumed_usd:.2f} of it assumed, for replies that the server did not count)"
     if spending.budget_usd is None:
         text += ", with no cap" if spending.usd else ""
     elif spending.budget_usd:

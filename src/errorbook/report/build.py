@@ -17,6 +17,7 @@ from errorbook.ledger.counts import (
     count_corrections,
     count_per_cycle,
     count_rejections,
+    read_assumed,
     read_diagnoses,
     read_spent,
 )
@@ -314,4 +315,5 @@ def _spending(ledger: Ledger) -> Spending:
         usd_per_sample=usd / samples if samples else None,
         by_kind=cost_by_kind(ledger),
         budget_usd=budget(ledger),
+        assumed_usd=read_assumed(ledger),
     )

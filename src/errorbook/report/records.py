@@ -279,6 +279,7 @@ class Spending(ReportPart, frozen=True, kw_only=True):
     """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
 
     The dollars of `by_kind` add up to `usd`; it is empty if nothing was spent. `budget_usd` is the cap, if any.
+    `assumed_usd` is the part of `usd` that is the worst case, because the server counted no tokens.
     """
 
     calls: int
@@ -288,6 +289,7 @@ class Spending(ReportPart, frozen=True, kw_only=True):
     usd_per_sample: float | None = None
     by_kind: tuple[KindCost, ...] = ()
     budget_usd: float | None = None
+    assumed_usd: float = 0.0
 
 
 class Report(ReportPart, frozen=True, kw_only=True):

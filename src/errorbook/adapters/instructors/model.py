@@ -152,6 +152,7 @@ class ModelInstructor:
             input_tokens=result.usage.input_tokens,
             output_tokens=result.usage.output_tokens,
             cost_usd=result.usage.cost_usd,
+            assumed_usd=result.usage.assumed_usd,
             reply="" if isinstance(result, Failed) else result.raw,
             prompt=write_transcript(result.ask),
         )

@@ -56,9 +56,9 @@ class Code:
         """Why no program could be judged; empty if nothing is wrong."""
         if not example.tests.strip():
             return "it has no tests, and the scorer is 'code'"
-        if programs.parse_program(example.tests) is None:
-            return "its tests do not parse"
-        return "" if programs.find_entry_point(example.tests, example.question) else "its tests call no function"
+        found = prepare(example, "")
+        why = msgspec.json.decode(found.evidence).get("why", "") if isinstance(found, Score) else ""
+        return "" if "holds no code" in why else why
 
     def score(self, example: Example, text: str) -> Score:
         """Judge one response. Raises UserError if this machine has no sandbox, or the sandbox failed."""

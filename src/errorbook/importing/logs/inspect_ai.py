@@ -25,6 +25,10 @@ from errorbook.importing.logs.columns import LETTERS
 from errorbook.importing.logs.dataset_row import read_gold
 from errorbook.importing.logs.entry import Label, Logged, read_label
 
+MOST_UNPACKED = 4_000_000_000
+"""Bytes that an `.eval` file may become: it is read as a whole."""
+MOST_PACKED = 300
+"""How many times smaller than its content a large file of it may be: JSON shrinks to a tenth, spaces far more."""
 NAME = "inspect log (eval, samples)"
 _ZSTD = 93
 
@@ -100,6 +104,7 @@ def unpack(path: Path) -> list[Row]:
             inside = [name for name in names if name.startswith("samples/") and name.endswith(".json")]
             if header is None or not inside:
                 raise DataError(f"'{path}' is a zip without inspect's header and samples; give an .eval file or JSON.")
+            _require_size(packed, path)
             read = [parse_json(_unzip(packed, name, path)) for name in (header, *inside)]
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError) as error:
         raise DataError(f"'{path}' is a damaged .eval file ({error}); copy it again.") from None
@@ -107,6 +112,14 @@ def unpack(path: Path) -> list[Row]:
         raise DataError(f"'{path}' does not say what was evaluated; copy the .eval file again.")
     log = {**read[0], "samples": read[1:]}
     return [Row(str(path), 1, log, unit="")]
+
+
+def _require_size(packed: zipfile.ZipFile, path: Path) -> None:
+    """Refuse a small file that would unpack without end."""
+    inside = packed.infolist()
+    empty = (item for item in inside if item.file_size > max(10**8, MOST_PACKED * item.compress_size))
+    if sum(item.file_size for item in inside) > MOST_UNPACKED or any(empty):
+        raise DataError(f"'{path}' would unpack to more than any log holds; give the log as it was written.")
 
 
 def _unzip(packed: zipfile.ZipFile, name: str, path: Path) -> bytes:
@@ -120,7 +133,8 @@ def _unzip(packed: zipfile.ZipFile, name: str, path: Path) -> bytes:
             ) from None
     zstandard: Any = import_module("zstandard")
     try:
-        whole: bytes = zstandard.ZstdDecompressor().decompressobj().decompress(_raw(packed.getinfo(name), path))
+        raw, size = _raw(packed.getinfo(name), path), packed.getinfo(name).file_size
+        whole: bytes = zstandard.ZstdDecompressor().stream_reader(raw).read(size + 1)
     except zstandard.ZstdError as error:
         raise zipfile.BadZipFile(str(error)) from None
     if zlib.crc32(whole) != packed.getinfo(name).CRC:
