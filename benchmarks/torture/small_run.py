@@ -20,7 +20,7 @@ seed = 5
 engine = "scripted"
 accuracy = 0.3
 gain = 0.25
-delay = 0.004
+delay = 0.01
 
 [[tasks]]
 name = "arithmetic"

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,23 @@ def test_a_long_wait_is_kept_in_view(caplog: pytest.LogCaptureFixture, monkeypat
 
     assert "The server is busy (status 429" in caplog.text
     assert "asked again at" in caplog.text
+
+
+def test_ctrl_c_while_the_engine_starts_leaves_one_that_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Future[None]):
+        def result(self, timeout: float | None = None) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("errorbook.llm.engine.Future", Interrupted)
+    with server() as provider:
+        llm = engine(provider.base_url)
+        with pytest.raises(KeyboardInterrupt):
+            list(llm.ask(asks(3), READ))
+        closing = threading.Thread(target=llm.close, daemon=True)
+        closing.start()
+        closing.join(20)
+
+    assert not closing.is_alive()
 
 
 def test_a_useless_reply_that_is_forgotten_is_bought_again(tmp_path: Path) -> None:

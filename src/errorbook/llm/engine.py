@@ -178,8 +178,11 @@ class Engine:
             thread.start()
             try:
                 ready.result()
-            except BaseException:
+            except Exception:  # it could not be opened, and its thread ends by itself
                 thread.join()
+                raise
+            except BaseException:  # Ctrl-C: the thread goes on, and closing the engine ends it
+                self._thread = thread if ready.exception() is None else None
                 raise
             self._thread = thread
 

@@ -303,6 +303,7 @@ def groups_text(n: int, groups: int) -> str:
 def notes(report: Report) -> list[str]:
     """How to read the numbers: what they are, and what they are not."""
     return [
+        *_doubts(report),
         "Intervals are 95%: Wilson's for an accuracy, Tango's for the difference on the same questions. p is the exact"
         " two-sided McNemar test.",
         "The gate decided on dev only, so dev favours an accepted model a little; test was read once, after the last"
@@ -316,6 +317,25 @@ def notes(report: Report) -> list[str]:
         f"The rule was fixed before the first cycle: an error rate of {report.alpha:g} for the whole run, so"
         f" {report.alpha_each:.2g} for each test.",
     ]
+
+
+def _doubts(report: Report) -> list[str]:
+    """What more than half of the base's answers have in common, so that the numbers are of that as well."""
+    told = []
+    for name, splits in report.tasks.items():
+        for split, result in splits.items():
+            base = result.base
+            if 2 * base.truncated > base.n:
+                told.append(
+                    f"{base.truncated} of {base.n} {split} answers of {name} were cut off: the limit is measured as"
+                    " well as the model; raise max_new_tokens, or name what ends an answer with stop."
+                )
+            if 2 * base.unscorable > base.n:
+                told.append(
+                    f"{base.unscorable} of {base.n} {split} answers of {name} could not be scored: form is measured"
+                    " more than knowledge; have the prompt ask for the form that the scorer reads."
+                )
+    return told
 
 
 def _gain_sentences(report: Report) -> list[str]:
