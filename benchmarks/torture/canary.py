@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import itertools
 import json
 import os
 import random
@@ -188,12 +189,14 @@ def _call(*words: str) -> tuple[int, str]:
 @contextlib.contextmanager
 def _telling(way: str) -> Iterator[str]:
     """A server of chat completions that tells the key it was shown in one way; gives its address."""
+    asked = itertools.count()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             key = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            status, body = _answer(way, key)
+            # One that fails every time is waited for, for minutes.
+            status, body = _answer("whole" if way == "failed" and next(asked) % 2 else way, key)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -17,7 +17,7 @@ def plan(file: Path, as_json: bool) -> None:
     from errorbook.config import load
     from errorbook.setup.plan import make_plan
 
-    made = make_plan(load(file))
+    made = make_plan(load(file), lambda sentence: click.echo(sentence, err=True))
     if as_json:
         print_json(made)
     else:

@@ -8,7 +8,7 @@ instructor; it does read the data, to count it and to measure prompts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -24,6 +24,8 @@ from errorbook.records import Example, Role, Rule
 from errorbook.setup.assemble import create_instructor, create_scorer, create_task, select_sound
 from errorbook.stats import detectable_gain, effective_questions, not_worse
 
+_MANY = 10_000
+"""Questions of one task whose making or reading may take more than a few seconds."""
 _LARGEST_GAIN = 0.3  # `detectable_gain` is capped here: more questions would have to change than are expected to
 
 
@@ -102,13 +104,18 @@ class _Price(NamedTuple):
     usd: float | None
 
 
-def make_plan(config: Config) -> Plan:
-    """Count what a run file asks for.
+def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> Plan:
+    """Count what a run file asks for; `tell` is given a sentence before something that may take long.
 
     Raises:
         UserError: A plugin, an option or a dataset is wrong.
     """
-    courses = [_course(section, config.run.seed) for section in config.tasks]
+    courses = []
+    for section in config.tasks:
+        wanted = section.train + section.dev + section.test
+        if wanted > _MANY:
+            tell(f"Reading up to {wanted:,} questions of '{section.name}' ...")
+        courses.append(_course(section, config.run.seed))
     tasks = tuple(course.plan for course in courses)
     learnt = [course for course in courses if course.plan.role == "learn"]
     instructor = create_instructor(config)

@@ -101,9 +101,14 @@ def value(tree: Tree) -> int | None:
     operator, left, right = tree[0], value(tree[1]), value(tree[2])
     if left is None or right is None:
         return None
+    return apply(operator, left, right)
+
+
+def apply(operator: str, left: int, right: int) -> int | None:
+    """One operation on two positive whole numbers, or None if it does not come to such a number."""
     if operator == "/":
         return left // right if left % right == 0 else None
-    result = {"+": left + right, "-": left - right, "*": left * right}[operator]
+    result = left + right if operator == "+" else left - right if operator == "-" else left * right
     return result if result > 0 else None
 
 

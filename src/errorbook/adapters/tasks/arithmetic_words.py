@@ -7,9 +7,10 @@ follow from the level and from the place of a letter in the expression. Splits, 
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import TypeAlias
 
-from errorbook.adapters.tasks.arithmetic_steps import Sketch, Tree, infix, tree_key, tree_steps, value
+from errorbook.adapters.tasks.arithmetic_steps import Sketch, Tree, apply, infix, tree_key, tree_steps, value
 
 Form: TypeAlias = "str | tuple[str, Form, Form]"
 """An expression over the letters a to d."""
@@ -140,14 +141,26 @@ def _sketch(question: str, tree: Tree) -> Sketch:
 
 def _draw(form: Form, level: int, rng: random.Random) -> tuple[dict[str, int], Tree]:
     """Numbers for the form's letters such that every intermediate result is a positive whole number of fair size."""
-    while True:
-        numbers = {letter: rng.randint(*_RANGES[level][role]) for letter, role in _roles(form, 0).items()}
-        tree = _bind(form, numbers)
-        result = value(tree)
-        if result is not None and result > 1 and _largest(tree) <= _LARGEST[level]:
-            return numbers, tree
+    ranges = [(letter, *_RANGES[level][role]) for letter, role in _roles(form, 0).items()]
+    while True:  # hundreds of times for some: nothing is made here that is not looked at
+        numbers = {letter: rng.randint(low, high) for letter, low, high in ranges}
+        found = _measure(form, numbers)
+        if found is not None and found[0] > 1 and found[1] <= _LARGEST[level]:
+            return numbers, _bind(form, numbers)
 
 
+def _measure(form: Form, numbers: dict[str, int]) -> tuple[int, int] | None:
+    """What a form comes to and its largest intermediate result; None if one is not a positive whole number."""
+    if isinstance(form, str):
+        return numbers[form], numbers[form]
+    left, right = _measure(form[1], numbers), _measure(form[2], numbers)
+    if left is None or right is None:
+        return None
+    result = apply(form[0], left[0], right[0])
+    return None if result is None else (result, max(result, left[1], right[1]))
+
+
+@cache
 def _roles(form: Form, role: int) -> dict[str, int]:
     """For each letter which of the level's three ranges it is drawn from."""
     if isinstance(form, str):
@@ -161,9 +174,3 @@ def _bind(form: Form, numbers: dict[str, int]) -> Tree:
     if isinstance(form, str):
         return numbers[form]
     return (form[0], _bind(form[1], numbers), _bind(form[2], numbers))
-
-
-def _largest(tree: Tree) -> int:
-    if isinstance(tree, int):
-        return tree
-    return max(value(tree) or 0, _largest(tree[1]), _largest(tree[2]))

@@ -1,0 +1,115 @@
+"""Every combination of strategy, retriever and place of work that a plan accepts runs, with the scripted parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from errorbook import plugins
+from errorbook.adapters.retrievers.hidden import Hidden
+from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.config import parse
+from errorbook.diagnose import Strategy
+from errorbook.ledger.file import open_ledger
+from errorbook.loop import run
+from errorbook.records import Decision, Draft, Example, Neighbours
+from errorbook.setup.plan import make_plan
+
+RUN_FILE = """
+[run]
+name = "small"
+cycles = 1
+
+[target]
+engine = "scripted"
+accuracy = 0.4
+gain = 0.4
+
+[instructor]
+kind = "{instructor}"
+
+[[tasks]]
+name = "arithmetic"
+train = 13
+dev = 26
+test = 13
+
+[strategy]
+name = "{strategy}"
+retriever = "{retriever}"
+
+[train]
+method = "scripted"
+
+[compute]
+engine = "{compute}"
+"""
+RETRIEVERS = plugins.names("retrievers")
+PAIRS = [("contrast", name) for name in RETRIEVERS] + [
+    (name, "auto") for name in get_args(Strategy) if name != "contrast"
+]
+
+
+def run_small(folder: Path, strategy: str, retriever: str, compute: str, instructor: str = "tutor") -> str:
+    """Plan it, run it, and return what the ledger holds as one word."""
+    text = RUN_FILE.format(strategy=strategy, retriever=retriever, compute=compute, instructor=instructor)
+    config = parse(text)
+    assert make_plan(config).responses > 0
+    run(config, folder)
+    with open_ledger(folder) as ledger:
+        assert ledger.count(Decision) == 1
+        assert ledger.count(Draft) > 0 or instructor == "scripted"  # it writes nothing that it is not told
+        assert (ledger.count(Neighbours) > 0) == (strategy == "contrast")
+        return ledger.digest()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instructor", ["tutor", "noise", "scripted"])
+@pytest.mark.parametrize(("strategy", "retriever"), PAIRS)
+def test_every_combination_runs_here(strategy: str, retriever: str, instructor: str, tmp_path: Path) -> None:
+    run_small(tmp_path, strategy, retriever, "local", instructor)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One cluster for all: a run ends only what it started itself."""
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        ray.init(num_cpus=1, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+        yield
+        ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(("strategy", "retriever"), PAIRS)
+def test_every_combination_runs_on_ray_and_gives_the_same(strategy: str, retriever: str, tmp_path: Path) -> None:
+    there = run_small(tmp_path / "ray", strategy, retriever, "ray")
+    assert there == run_small(tmp_path / "local", strategy, retriever, "local")
+
+
+class _ReadOnlyTarget(ScriptedTarget):
+    """Hands out arrays that may not be written to, as Ray does."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = super().embed(texts)
+        vectors[0, 0] = np.nan
+        vectors.flags.writeable = False
+        return vectors
+
+
+def test_a_retriever_writes_into_no_array_that_it_was_given() -> None:
+    examples = [
+        Example(id=str(number), task="t", split="train", question=f"What is {number}?", answer="1")
+        for number in range(4)
+    ]
+    found = Hidden(_ReadOnlyTarget()).nearest(examples[:2], examples, 2)
+    assert [len(row) for row in found] == [2, 2]
