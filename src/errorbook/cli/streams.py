@@ -43,6 +43,9 @@ def finish() -> None:
     for name in ("SIGINT", *_ENDS):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        # Python sends itself SIGINT at its end if a first Ctrl-C fell into some library's start; the code is ours.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def drop_stdout() -> None:

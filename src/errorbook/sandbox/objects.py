@@ -59,7 +59,7 @@ class Remote:
         if self is other:
             return True
         if not isinstance(other, Remote):
-            if is_asked_for(self) and getattr(type(self), "_errorbook_compares", False):
+            if is_asked_for(self):
                 raise CannotTell("the tests compare an object of the program with a value, which may not be sent")
             return False
         if not (is_asked_for(self) or is_asked_for(other)):
@@ -173,7 +173,7 @@ def _equals_ours(one: Remote) -> bool:
 
 def _methods(able: frozenset[str], what: str) -> dict[str, Any]:
     """The methods of a class of stand-ins."""
-    found: dict[str, Any] = {"_errorbook_hashes": "__hash__" in able, "_errorbook_compares": "__eq__" in able}
+    found: dict[str, Any] = {"_errorbook_hashes": "__hash__" in able}
     for name in able.intersection(wire.ABILITIES):
         bare = name.strip("_")
         if bare in wire.BINARY or bare[1:] in wire.ARITHMETIC:
