@@ -1,7 +1,8 @@
 """Beyond the paper: Draft -> Sample | Rejection. Decides what may be trained on; keeps every reject with its reason.
 
 `CHECKS` holds the checks in their order; the first that fails is the reason. The order matters: a check may rely on
-those before it (a sum is only recomputed if the draft is well formed), and cheap checks come before dear ones.
+those before it (a sum is only recomputed if the draft is well formed), and cheap checks come before dear ones. A
+heading before the question ("#### Question:") is taken off, and the rest is checked.
 
 Covers one draft at a time in a fixed order, so that a resumed run decides the same. Asks no model: blind votes come in
 as data (see `interfaces.Checker`). It does not decide how many drafts are asked for again.
@@ -17,11 +18,12 @@ import msgspec
 from annotated_types import Interval
 
 from errorbook.checks.equations import find_wrong_equation
-from errorbook.checks.giveaways import find_leak
+from errorbook.checks.giveaways import find_leak, take_off_heading
 from errorbook.checks.hashes import hash_text
 from errorbook.checks.hedging import find_doubt
 from errorbook.checks.near_duplicates import Meaning, Nearness
 from errorbook.checks.ngram_overlap import Overlaps
+from errorbook.checks.quantities import find_misfit
 from errorbook.checks.tokens import numbers, words
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
@@ -94,7 +96,8 @@ class Taken:
 class Protected:
     """What no sample may contain: the questions of every dev, test and guard split, as n-grams and calculations.
 
-    An n-gram that also occurs in the train split is common phrasing and does not count.
+    An n-gram that also occurs in the train split, or in two unlike questions of the benchmarks themselves, is common
+    phrasing and does not count.
     """
 
     def __init__(
@@ -120,7 +123,7 @@ class Protected:
             self._questions.setdefault(hash_text(sequence), place)
             if (sums is None or example.task in sums) and len(numbers(example.question)) > 1:
                 self._sums.setdefault(_calculation(example.question, example.answer), place)
-        self._overlaps = Overlaps(sequences, n, (words(example.question) for example in train))
+        self._overlaps = Overlaps(sequences, n, (words(example.question) for example in train), particular=True)
 
     def clash(self, question: str, answer: str) -> Refusal | None:
         """The protected example that the question overlaps with, and the span that they share."""
@@ -192,11 +195,12 @@ def verify(
         if refusal is not None:
             yield Rejection(draft=draft.hash, task=draft.task, reason=refusal.reason, detail=refusal.detail)
             continue
-        taken.add(draft.question)
+        question = take_off_heading(draft.question)
+        taken.add(question)
         yield Sample(
             draft=draft.hash,
             task=draft.task,
-            question=draft.question,
+            question=question,
             answer=draft.answer,
             solution=draft.solution,
             choices=draft.choices,
@@ -235,7 +239,12 @@ def name_checks(*without: str) -> tuple[str, ...]:
 def hide_answer(draft: Draft) -> Example:
     """What a checker may see of a draft: the question and its options, not the answer and not the solution."""
     return Example(
-        id=draft.hash, task=draft.task, split="train", question=draft.question, answer="", choices=draft.choices
+        id=draft.hash,
+        task=draft.task,
+        split="train",
+        question=take_off_heading(draft.question),
+        answer="",
+        choices=draft.choices,
     )
 
 
@@ -286,7 +295,7 @@ def _check_answer(draft: Draft, known: Known) -> Refusal | None:
         return _check_votes(draft, task, scorer, votes)
     if not isinstance(task, Solver):
         return Refusal("unverifiable", f"the task '{task.name}' cannot recompute answers, and there are no blind votes")
-    answer = task.solve(draft.question)
+    answer = task.solve(take_off_heading(draft.question))
     if answer is None:
         return Refusal("unverifiable", "the question is not one that the task understands")
     if scorer.score(_as_example(draft, answer), task.completion("", draft.answer)).verdict != "right":
@@ -334,7 +343,7 @@ def _as_example(draft: Draft, answer: str) -> Example:
         id=draft.hash,
         task=draft.task,
         split="train",
-        question=draft.question,
+        question=take_off_heading(draft.question),
         answer=answer,
         choices=draft.choices,
         tests=draft.tests,
@@ -346,11 +355,11 @@ def _calculation(question: str, answer: str) -> int:
 
 
 def _check_repetition(draft: Draft, known: Known) -> Refusal | None:
-    return known.taken.clash(draft.question) if known.taken else None
+    return known.taken.clash(take_off_heading(draft.question)) if known.taken else None
 
 
 def _check_contamination(draft: Draft, known: Known) -> Refusal | None:
-    return known.protected.clash(draft.question, draft.answer) if known.protected else None
+    return known.protected.clash(take_off_heading(draft.question), draft.answer) if known.protected else None
 
 
 CHECKS = (
@@ -363,12 +372,20 @@ CHECKS = (
     Check(
         "leak",
         {"leak": "the question holds an answer, a solution or a heading"},
-        lambda draft, _: _refuse("leak", find_leak(draft.question)),
+        lambda draft, _: _refuse("leak", find_leak(take_off_heading(draft.question))),
     ),
     Check(
         "doubt",
         {"doubt": "the solution breaks off, changes its mind, or talks about the student"},
         lambda draft, _: _refuse("doubt", find_doubt(draft.solution)),
+        reads="words",
+    ),
+    Check(
+        "",  # samples do not list it: it only reads what word problems hold
+        {"quantity": "the answer is a part of a whole thing, rounded unasked, or in another unit than the question's"},
+        lambda draft, _: _refuse(
+            "quantity", find_misfit(take_off_heading(draft.question), draft.solution, draft.answer)
+        ),
         reads="words",
     ),
     Check(

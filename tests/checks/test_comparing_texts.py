@@ -116,7 +116,12 @@ def test_the_number_that_a_solution_comes_to(solution: str, number: str) -> None
         ("The total = 1/2", ""),
         ("The total = 3 + 4 " + "x" * 1_000, ""),
         ("No equation", ""),
-        ("Ends in =", ""),
+        ("Ends in =", "Ends in ="),
+        ("So they need:", "So they need:"),
+        ("He multiplies 3 by the", "He multiplies 3 by the"),
+        ("So 6 * 4", ""),
+        ("12 * 5 *", "12 * 5 *"),
+        ("6 boxes * 4 pens", "6 boxes * 4 pens"),
         ("3 + 4 = 7 = 2 + 5", "3 + 4 = 7 = 2 + 5"),
     ],
 )

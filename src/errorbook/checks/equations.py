@@ -28,7 +28,7 @@ from errorbook.checks.expressions import (
     parse_expression,
     tokenize,
 )
-from errorbook.checks.rounding import compute_tolerance, find_thirds, is_excused
+from errorbook.checks.rounding import compute_tolerance, find_thirds, is_excused, is_measure
 
 _LINE = re.compile(r"[^\n]*(?:\n[ \t&]*(?:[=≈]|\\approx)[^\n]*)*")
 _ANNOTATION = re.compile(r"<<([^<>\n]{1,300})>>")
@@ -36,6 +36,7 @@ _EQUALS = re.compile(r"[=≈]|\\approx")
 _DIGIT = re.compile(r"\d")
 _WINDOW = 60
 _LONGEST = 20_000
+_GROUP = 3
 # Before a number these make it a part of something that the tree does not hold: "5 more than 3 * 2", "Day 2 - 5".
 _HOLDS_BACK = frozenset(
     "of than twice double triple thrice half quarter third times by from to minus plus sqrt root power"  # noqa: SIM905
@@ -180,9 +181,13 @@ def _with_sign(line: Sequence[Token], start: int, read: Parsed, floor: int) -> t
 
 def _may_start(line: Sequence[Token], start: int) -> bool:
     """Whether nothing before the first number belongs to the calculation."""
-    if start == 0:
-        return True
-    before, earlier = line[start - 1], line[start - 2] if start > 1 else None
+    if start == 0 or _is_split(line, start) or _is_measured(line, start):
+        return start == 0
+    return _may_follow(line, start, line[start - 1], line[start - 2] if start > 1 else None)
+
+
+def _may_follow(line: Sequence[Token], start: int, before: Token, earlier: Token | None) -> bool:
+    """Whether a calculation may begin behind these two tokens."""
     if before.text in {"\\(", "\\)"}:
         return earlier is None or earlier.kind in {"word", "break", "equals"}
     if before.kind == "word":
@@ -196,6 +201,34 @@ def _may_start(line: Sequence[Token], start: int) -> bool:
     return before.kind in {"equals", "break"}
 
 
+def _is_split(line: Sequence[Token], start: int) -> bool:
+    """Whether a number is the end of one that is written with a space: "14, 400" or "$. 84"."""
+    before = line[start - 1]
+    earlier = line[start - 2] if start > 1 else None
+    if earlier is None or line[start].glued:
+        return False
+    thousands = before.text == "," and before.glued and earlier.kind == "number" and len(line[start].text) == _GROUP
+    return thousands or (before.text == "." and earlier.text in {"$", "\u20ac", "\u00a3"})
+
+
+def _is_measured(line: Sequence[Token], start: int) -> bool:
+    """Whether an amount in a larger unit stands before: the 50 cents of "5 dollars 50 cents + 1" are not all of it."""
+    words = [token for token in line[max(0, start - 3) : start] if token.text.lower() not in {"and", ","}]
+    if len(words) < 2 or words[-1].kind != "word" or words[-2].kind not in {"number", "fraction"}:
+        return False
+    after = line[start + 1].text.lower() if start + 1 < len(line) else ""
+    return is_measure(words[-1].text) and is_measure(after)
+
+
+def _is_range(left: Tree, cut: Sequence[Token], right: Parsed, value: Fraction, stated: Fraction) -> bool:
+    """Whether "25-45 = 12 people" stands here: a range and what it holds, because its end is larger than its start."""
+    if not isinstance(left, Operation) or left.sign != "-" or len(numbers_in(left)) != 2:
+        return False
+    signs = [place for place in range(right.end) if cut[place].kind == "sign" and cut[place].text in "-\u2013\u2212"]
+    glued = any(cut[place].glued and cut[place + 1].glued for place in signs if place + 1 < len(cut))
+    return value < 0 <= stated and glued
+
+
 def _is_whole(line: Sequence[Token], right: Parsed) -> bool:
     """Whether the side after an equals sign ends where the tree does: at a result, or at the next equals sign."""
     following = line[right.end] if right.end < len(line) else None
@@ -207,19 +240,23 @@ def _is_whole(line: Sequence[Token], right: Parsed) -> bool:
         return False
     if following.text == "\\(" and following.glued:
         return False  # a coefficient
-    if following.kind == "break" and following.glued and _is_glued_on(line, right.end + 1):
+    if following.kind == "break" and following.glued and _goes_on_glued(line, right.end + 1):
         return False
     return following.kind != "word" or len(following.text) > 1 or following.text.lower() in {"r", "a"}
 
 
-def _is_glued_on(line: Sequence[Token], place: int) -> bool:
-    """Whether a LaTeX command is glued to a full stop, as in a repeating decimal."""
-    return place < len(line) and line[place].glued and line[place].kind == "other"
+def _goes_on_glued(line: Sequence[Token], place: int) -> bool:
+    """Whether a number goes on behind a mark: a LaTeX command, as in a repeating decimal, or "14, 400"."""
+    if place >= len(line):
+        return False
+    return (line[place].glued and line[place].kind == "other") or _is_split(line, place)
 
 
 def _holds(left: Tree, cut: Sequence[Token], right: Parsed, near: str, exact: dict[Fraction, Fraction]) -> bool | None:
     """Whether two sides are equal; None if that cannot be said with certainty."""
     value, stated = evaluate(left, False, {}), evaluate(right.tree, False, {})
+    if value is not None and stated is not None and _is_range(left, cut, right, value, stated):
+        return None
     about = any(token.kind == "equals" and not token.text.startswith("=") for token in cut)
     if value is None or stated is None or _mixes_percent(left):
         return None

@@ -54,6 +54,8 @@ _CODED = re.compile(r"\d|_")
 _CLOCK = re.compile(r"0\d+")  # "00" of 6:00, "0730": no number that one calculates with
 _MOST_UNIT_WORDS = 7
 _DEEPEST = 12
+_MOST_TERMS = 100
+"""In one sum, and factors in one product: no solution has more, and trees are walked by recursion."""
 
 
 class Token(NamedTuple):
@@ -115,7 +117,9 @@ def parse_expression(line: Sequence[Token], start: int, depth: int = 0) -> Parse
     if depth > _DEEPEST:
         return None
     read = _product(line, start, depth)
-    while read is not None:
+    for _ in range(_MOST_TERMS):
+        if read is None:
+            return None
         sign, after = _sign(line, read.end)
         if sign not in {"+", "-"}:
             return read
@@ -235,7 +239,9 @@ def _sign(line: Sequence[Token], place: int) -> tuple[str, int]:
 
 def _product(line: Sequence[Token], start: int, depth: int) -> Parsed | None:
     read = _factor(line, start, depth)
-    while read is not None:
+    for _ in range(_MOST_TERMS):
+        if read is None:
+            return None
         sign, after = _sign(line, read.end)
         if sign in {"*", "/"}:
             right = _factor(line, after, depth)

@@ -16,19 +16,18 @@ _LINES = 12
 def find_conclusion(solution: str) -> str:
     """The result of the last calculation, as written, if the last line has it; else an empty string."""
     lines = [tokenize(line[:2_000]) for line in solution.rstrip().split("\n")[-_LINES:] if line.strip()]
-    results = [token for line in lines for token in _results(line)]
-    if not results:
+    last = next((found for line in reversed(lines) if (found := _find_last_result(line)) is not None), None)
+    if last is None:
         return ""
     closing = [token.value.value for token in lines[-1] if isinstance(token.value, Number)]
-    last = results[-1]
     return last.text if isinstance(last.value, Number) and last.value.value in closing else ""
 
 
-def _results(line: Sequence[Token]) -> list[Token]:
-    """The plain numbers that stand right of an equals sign."""
-    found = []
-    for place, token in enumerate(line[:-1]):
-        read = parse_expression(line, place + 1) if token.kind == "equals" else None
-        if read is not None and isinstance(read.tree, Number):
-            found.append(line[place + 1])
-    return found
+def _find_last_result(line: Sequence[Token]) -> Token | None:
+    """What stands right of the last equals sign of a line that has one; it has no value if that is no plain number."""
+    places = [place for place, token in enumerate(line[:-1]) if token.kind == "equals"]
+    if not places:
+        return None
+    read = parse_expression(line, places[-1] + 1)
+    plain = read is not None and isinstance(read.tree, Number)
+    return line[places[-1] + 1] if plain else line[places[-1]]

@@ -18,6 +18,12 @@ _PARTS = (
 _MARKED = re.compile(
     r"^[ \t>]*(?P<mark>#{1,6} ?[*\[]*|\*\*\[?|__|\[)(?P<label>[^\n\]*:#]{1,60})(?P<end>[\]*_:]|$)", re.MULTILINE
 )
+_HEADING = re.compile(
+    r"\s*(?:#{1,6} ?|>+ ?|\*{2,3}|__|\[)?(?:new |sample |practice |training |similar |your |the )*"
+    r"(?:question|problem|exercise|q)(?: (?:no\. ?|#)?[0-9]{1,3}| [a-z])? ?"
+    r"(?:[\])*_]{0,4} ?[:.][*_\])]{0,4}|[\])*_]{1,4}|(?<=[a-z0-9])(?=\s*\n))[ \t]*\n?",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(rf"\b(?:{_PARTS})\b", re.IGNORECASE)
 _PLAIN = re.compile(
     r"^[ \t]*(?:the )?(?:(?:final|correct|model|sample|wrong|student's|expected|gold) )*"
@@ -37,6 +43,17 @@ _WORKED = re.compile(
 )
 _CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |>>> |```)", re.MULTILINE)
 _SHOWN = 80
+
+
+def take_off_heading(question: str) -> str:
+    """The question without a heading of the reply's format in front of it, such as "#### Question:"; else as it is.
+
+    A heading before a sound question is no reason to lose it; one that stands later may begin another part.
+    """
+    bare = question
+    while heading := _HEADING.match(bare):
+        bare = bare[heading.end() :]
+    return bare if bare.strip() else question
 
 
 def find_leak(question: str) -> str:

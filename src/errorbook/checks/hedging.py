@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from errorbook.checks.endings import is_waiting
 from errorbook.checks.expressions import Number, parse_expression, tokenize
 
 _NEXT = r"(?m:^[\W\d]*question[\W\d]*:)"
@@ -37,6 +38,7 @@ _FLAWED = (
 )
 _DOUBT = re.compile(f"{_NEXT}|{_STUDENT}|{_WRONG}|{_AGAIN}|{_FLAWED}", re.IGNORECASE)
 _MARGIN = 30
+_SHOWN = 120
 
 
 def find_doubt(solution: str) -> str:
@@ -48,14 +50,16 @@ def find_doubt(solution: str) -> str:
 
 
 def find_break(solution: str) -> str:
-    """The calculation that the solution ends in without giving its result, or an empty string."""
+    """The calculation, or the sentence, that the solution ends in without giving its result; or an empty string."""
     last = solution.rstrip().rpartition("\n")[2]
+    if last.endswith(":") or is_waiting(last):
+        return last.strip()[-_SHOWN:]
     cut = tokenize(last) if len(last) < 1_000 else []
-    places = [place for place, token in enumerate(cut) if token.kind == "equals"]
-    if not places:
-        return ""
-    read = parse_expression(cut, places[-1] + 1)
+    start = max((place + 1 for place, token in enumerate(cut) if token.kind == "equals"), default=0)
+    while start < len(cut) and cut[start].text in {"-", "*", "\u2022", "\\[", "\\("}:
+        start += 1  # a bullet, or the beginning of a formula
+    read = parse_expression(cut, start)
     if read is None or read.end < len(cut) or isinstance(read.tree, Number):
         return ""
-    signs = [token for token in cut[places[-1] + 2 :] if token.kind == "sign"]
+    signs = [token for token in cut[start + 1 :] if token.kind == "sign"]
     return last.strip() if signs else ""

@@ -25,17 +25,23 @@ _FACTORS = [
 _CONVERTED = re.compile(
     r"%|[$¢€£]|\b(?:second|minute|hour|day|week|month|year|decade|centur|dozen|pair|couple|score|foot|feet|inch|yard"
     r"|mile|meter|metre|kilo|centi|milli|gram|kg|km|cm|mm|ml|lb|oz|ounce|pound|ton|cup|pint|quart|gallon|lit(?:er|re)"
-    r"|table|tea|cent|dollar|penn|nickel|dime|quarter|thousand|million|billion|hundred|percent|half|halves|min|hr|sec"
+    r"|table|tea|cent|dollar|penn|nickel|dime|quarter|thousand|million|billion|hundred|percent|half|halves|min|hr|sec|mega|giga|bit|byte"
     r"|ft\b|in\b|watt)"
 )
+_MOST_PLACES = 12  # a machine's number has 15 to 17 digits, and the last of them are not exact
 _CLOCK = re.compile(r"\b(?:am|pm|a|p|o'clock|o’clock)\b")
 _SYMBOL = re.compile(r"(?<!\w)[a-z](?!\w)")  # one letter is a variable as often as a unit
+
+
+def is_measure(word: str) -> bool:
+    """Whether a word is a unit of time, length, weight, volume or money."""
+    return _CONVERTED.match(word.lower()) is not None
 
 
 def compute_tolerance(right: Tree, near: str) -> Fraction:
     """One unit of the last place shown (rounded or cut); none for a whole number if nothing near says rounding."""
     numbers = numbers_in(right)
-    places = max(number.places for number in numbers)
+    places = min(_MOST_PLACES, max(number.places for number in numbers))
     if places:
         return Fraction(1, 10**places)
     return Fraction(1) if len(numbers) == 1 and _ROUNDED.search(near) else Fraction(0)
@@ -64,6 +70,8 @@ def is_excused(left: Tree, right: Tree, value: Fraction, stated: Fraction, slack
     """
     mine, other = units_in(left), units_in(right)
     units = f"{mine} {other}"
+    if _reads_on(left) == stated:
+        return True
     if _CLOCK.search(units) or _SYMBOL.search(units) or _divides_twice(left) or _adds_measures(left):
         return True
     if isinstance(right, Operation) and not is_plain(
@@ -77,6 +85,15 @@ def is_excused(left: Tree, right: Tree, value: Fraction, stated: Fraction, slack
 
 def _is_converted(value: Fraction, stated: Fraction, slack: Fraction) -> bool:
     return any(abs(scaled - stated) <= slack for factor in _FACTORS for scaled in (value * factor, value / factor))
+
+
+def _reads_on(tree: Tree) -> Fraction | None:
+    """The value of "500 / 2/5" read from left to right, if the tree has its end as a fraction."""
+    if isinstance(tree, Number) or tree.sign != "/" or isinstance(tree.right, Number) or tree.right.sign != "/":
+        return None
+    parts = [evaluate(part, False, {}) for part in (tree.left, tree.right.left, tree.right.right)]
+    top, first, second = parts
+    return top / first / second if top is not None and first and second else None
 
 
 def _divides_twice(tree: Tree) -> bool:

@@ -11,10 +11,11 @@ import click
 from errorbook.cli.options import JSON, complain, print_json
 
 if TYPE_CHECKING:
-    from errorbook.importing.check_samples import FileFunnel
+    from errorbook.importing.check_samples import FileFunnel, ShownReject
     from errorbook.interfaces import Scorer, Task
     from errorbook.records import Example
 
+_SHOWN = 100
 _FOUND_BESIDES = {
     "repeated": "the question stands earlier in the file",
     "overlaps_train": "a run of words of a train question (not rejected)",
@@ -73,9 +74,18 @@ def funnel_text(funnel: FileFunnel) -> str:
     lines += [f"{-count:>7,}  {reason:<15} {meanings[reason]}" for reason, count in funnel.rejected.items()]
     lines += [f"{funnel.accepted:>7,}  accepted", "", "Found by each check, whatever else was wrong:"]
     lines += [f"{count:>7,}  {name:<15} {meanings[name]}" for name, count in funnel.found.items()]
+    if funnel.shown:
+        lines += ["", "The first of each reason, with the answer that was read:"]
+        lines += [_shown_text(shown) for shown in funnel.shown]
     listed = ", ".join(f"{name} {count:,}" for name, count in funnel.held.items()) or "none"
     lines += ["", f"Held-out questions: {listed}", f"Train questions: {funnel.train:,}", f"Answers: {funnel.answers}"]
     return "\n".join(lines)
+
+
+def _shown_text(shown: ShownReject) -> str:
+    detail = " ".join(shown.detail.split())[:_SHOWN]
+    read = f"'{shown.answer}'" if shown.answer else "nothing"
+    return f"  line {shown.line:<6,} {shown.reason:<15} read {read}: {detail}"
 
 
 def _create_judges(task_name: str | None, scorer_name: str | None) -> tuple[Task, Scorer]:
@@ -128,7 +138,7 @@ def _name_benchmark(file: Path) -> str:
 
 def _list_benchmarks(folder: Path) -> list[Path]:
     """The benchmark files below a folder: no train splits, and nothing that a model wrote."""
-    recorded = {"responses", "instructor"}
+    recorded = {"responses", "instructor", "reports"}
     files = sorted(folder.rglob("*.jsonl"))
     return [
         file

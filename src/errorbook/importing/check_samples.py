@@ -18,12 +18,14 @@ from errorbook.checks.hashes import hash_text
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import words
 from errorbook.files import replace_file
+from errorbook.importing.logs.columns import QUESTION, find_columns
 from errorbook.importing.sample_rows import SampleRow, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
 from errorbook.records import Example, Rejection, Sample
 from errorbook.verify import REASONS, Evidence, Known, Protected, Taken, find_faults, verify
 
 _BLOCK = 5_000
+_MOST_SHOWN = 3
 
 
 class Rules(NamedTuple):
@@ -37,8 +39,20 @@ class Rules(NamedTuple):
     near: float
 
 
+class ShownReject(msgspec.Struct, frozen=True, kw_only=True):
+    """A rejected sample: its line, the answer that was read in it (empty if none was), the reason and the evidence."""
+
+    line: int
+    answer: str
+    reason: str
+    detail: str
+
+
 class FileFunnel(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a file. `rejected` counts first reasons; `found` what each check finds, also in rejected ones."""
+    """What became of a file. `rejected` counts first reasons; `found` what each check finds, also in rejected ones.
+
+    `shown` holds the first three rejected samples of each reason.
+    """
 
     samples: int
     accepted: int
@@ -47,6 +61,7 @@ class FileFunnel(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, int]
     train: int
     answers: str
+    shown: tuple[ShownReject, ...] = ()
 
 
 class SampleOutcome(NamedTuple):
@@ -101,6 +116,7 @@ class _Tally:
         self._found: Counter[str] = Counter()
         self._accepted = 0
         self._seen: set[int] = set()
+        self._shown: list[ShownReject] = []
         self._protected = Protected(rules.held, (), rules.n, ())
         self._train = Overlaps([words(example.question) for example in rules.train], rules.n)
         evidence = Evidence(trust_answers=not isinstance(rules.task, Solver))
@@ -113,6 +129,8 @@ class _Tally:
         found["overlaps_train"] = self._train.find(words(draft.question)) is not None
         if isinstance(decision, Rejection):
             self._reasons[decision.reason] += 1
+            if self._reasons[decision.reason] <= _MOST_SHOWN:
+                self._shown.append(_show(outcome, decision))
             reasons = {fault.reason for fault in find_faults(draft, self._known)}
             reasons.add(decision.reason)
             if self._protected.clash(draft.question, draft.answer):
@@ -139,13 +157,21 @@ class _Tally:
             held=dict(Counter(example.task.partition("/")[0] for example in rules.held)),
             train=len(rules.train),
             answers="recomputed" if isinstance(rules.task, Solver) else "trusted",
+            shown=tuple(sorted(self._shown, key=lambda shown: (list(REASONS).index(shown.reason), shown.line))),
         )
 
 
 def _write(outcome: SampleOutcome, accepted: IO[bytes], rejected: IO[bytes]) -> None:
-    row = outcome.line.row
-    if isinstance(outcome.decision, Rejection):
-        why = {"line": row.number, "reason": outcome.decision.reason, "detail": outcome.decision.detail}
-        rejected.write(msgspec.json.encode({**row.values, "rejection": why}) + b"\n")
-    else:
-        accepted.write(msgspec.json.encode(row.values) + b"\n")
+    row, decision = outcome.line.row, outcome.decision
+    if isinstance(decision, Rejection):
+        rejected.write(msgspec.json.encode({**row.values, "rejection": _show(outcome, decision)}) + b"\n")
+        return
+    values = dict(row.values)
+    if decision.question != outcome.line.draft.question:  # its heading was taken off
+        values[find_columns(values, QUESTION)[0]] = decision.question
+    accepted.write(msgspec.json.encode(values) + b"\n")
+
+
+def _show(outcome: SampleOutcome, decision: Rejection) -> ShownReject:
+    line = outcome.line
+    return ShownReject(line=line.row.number, answer=line.draft.answer, reason=decision.reason, detail=decision.detail)

@@ -14,6 +14,7 @@ import msgspec
 
 from errorbook.checks.final_number import find_conclusion
 from errorbook.checks.hedging import find_break
+from errorbook.checks.tokens import numbers
 from errorbook.errors import DataError
 from errorbook.files import Row, read_json_lines
 from errorbook.importing.logs.columns import (
@@ -83,7 +84,7 @@ def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[SampleRow]:
             index=row.number,
             task=task,
             question=question,
-            answer=apart or ("" if tests else _read_answer(worked, choices, scorer)),
+            answer=apart or ("" if tests else _read_answer(question, worked, choices, scorer)),
             solution=worked,
             choices=choices,
             tests=tests,
@@ -125,10 +126,13 @@ def _choices(row: Row) -> tuple[str, ...]:
         raise DataError(f"The options on {row.place} are no list of texts ({error}).") from error
 
 
-def _read_answer(solution: str, choices: tuple[str, ...], scorer: Scorer) -> str:
-    """What the scorer reads, unless it reads numbers and the last calculation says which of several it is."""
-    unknown = Example(id="", task="", split="train", question="", answer="A" if choices else "0", choices=choices)
+def _read_answer(question: str, solution: str, choices: tuple[str, ...], scorer: Scorer) -> str:
+    """What the scorer reads or, if that is only a number of the question, what the last calculation comes to."""
+    unknown = Example(id="", task="", split="train", question=question, answer="A" if choices else "0", choices=choices)
     read = scorer.score(unknown, solution)
     if not isinstance(scorer, NumberReader) or scorer.is_marked(read) or find_break(solution):
         return read.extracted
-    return find_conclusion(solution) or read.extracted
+    given = numbers(question)
+    repeats = not read.extracted or set(numbers(read.extracted)) <= set(given)
+    concluded = find_conclusion(solution) if repeats else ""
+    return concluded if concluded and not set(numbers(concluded)) <= set(given) else read.extracted

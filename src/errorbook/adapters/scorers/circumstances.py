@@ -23,7 +23,9 @@ _CIRCUMSTANCE = re.compile(
     r"|whenever)(?: [a-z'-]+){0,5} \$?\Z"
     r"|\b(?:the|a|an|each|every|any) [a-z'-]+ that (?:has|have|had|is|are|was|costs?|holds?|weighs?|contains?)"
     r"(?: [a-z'-]+)? \$?\Z"
-    r"|\bto [a-z]+(?: [a-z'-]+){0,3} (?:the|all|all the|his|her|their|its|those|these) \$?\Z",
+    r"|(?<!needs )(?<!need )(?<!has )(?<!have )(?<!had )(?<!able )(?<!wants )(?<!going )(?<!equal )(?<!comes )(?<!up )"
+    r"\bto [a-z]+(?: and [a-z]+)?(?: [a-z'-]+){0,4} \$?\Z"
+    r"|\b(?:working|running|driving|walking|reading|cycling|eating|using|holding|weighing|measuring) \$?\Z",
     re.IGNORECASE,
 )
 _REASON = re.compile(r"\b(?:since|because)\b(?:[^.,;=\n]|[.,](?=[0-9])){0,200}(?![^.,;\n]{0,100}=)", re.IGNORECASE)

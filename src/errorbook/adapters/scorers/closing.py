@@ -32,7 +32,7 @@ _MOST = 40
 _LAST = 12
 _UNIT = r"(?: ?[a-z%\u00b0/]{1,15})?(?: [a-z%\u00b0/]{1,15})?"
 _OPERATION = re.compile(
-    rf"{_UNIT} ?(?:[+*]|\*\*) ?[($]*|{_UNIT} - |\)? ?[-/^x] ?[($]*"
+    rf"{_UNIT} ?(?:[+*]|\*\*) ?[($]*|{_UNIT} - |{_UNIT} [/x] [($]*|\)? ?[-/^x] ?[($]*"
     r"| ?(?:plus|minus|times|divided by|and|to|through|&) ",
     re.IGNORECASE,
 )

@@ -136,4 +136,4 @@ def _join(text: str, one: _Amount, other: _Amount, asked: set[str]) -> Reading |
     first = chosen[0].readings[0]
     also = tuple(amount.readings[0].quantity for amount in chosen[1:] if amount.readings[0].quantity)
     start, end = one.readings[0].start, other.readings[-1].end
-    return first._replace(start=start, end=end, text=" ".join(text[start:end].split()), also=also)
+    return first._replace(start=start, end=end, also=also)

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from errorbook.adapters.scorers.choice import Choice, gold_index, list_choices
-from errorbook.adapters.scorers.endings import is_cut_off, is_unfinished
 from errorbook.adapters.scorers.letters import clean_text, make_options
 from errorbook.adapters.scorers.markers import find_boxed
 from errorbook.adapters.scorers.numbers import read_quantity
@@ -22,6 +21,7 @@ from errorbook.adapters.scorers.numeric import extract
 from errorbook.adapters.scorers.replies import cut_reply
 from errorbook.adapters.scorers.statements import cut_relevant
 from errorbook.adapters.scorers.words import words
+from errorbook.checks.endings import is_cut_off, is_unfinished
 from errorbook.records import Example, Score, Verdict
 
 _PAIRS = (("yes", "no"), ("true", "false"), ("valid", "invalid"))

@@ -29,10 +29,10 @@ from typing import NamedTuple
 from errorbook.adapters.scorers import symbolic
 from errorbook.adapters.scorers.abstaining import find_abstention, find_decline
 from errorbook.adapters.scorers.closing import Closing, read_closing, read_opening
-from errorbook.adapters.scorers.endings import is_cut_off
 from errorbook.adapters.scorers.markers import cut_next_question, find_boxed, find_marked, find_regions, tidy
 from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, normalize_numbers, read_single
 from errorbook.adapters.scorers.replies import cut_reply
+from errorbook.checks.endings import is_cut_off
 from errorbook.records import Example, Score, Verdict
 
 _SHOWN = 120

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from errorbook.adapters.scorers.endings import is_unfinished, is_waiting, last_piece
 from errorbook.adapters.scorers.letters import (
     ITEM,
     Options,
@@ -21,6 +20,7 @@ from errorbook.adapters.scorers.letters import (
     read_leading,
     read_named,
 )
+from errorbook.checks.endings import is_unfinished, is_waiting, last_piece
 
 _IS = r"(?:is|are|was|would be|will be|should be|must be|could be|can be|has to be|seems to be|appears to be|being)\b"
 _GAP = r"(?:[^.\n:=]|\.(?=[0-9]))"

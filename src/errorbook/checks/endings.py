@@ -48,7 +48,7 @@ def is_waiting(text: str) -> bool:
     """Whether the last words of a text wait for more: "it will be", "3 +", "the", or an open bracket."""
     piece = last_piece(text)
     if _WAITS.search(piece):
-        return True
+        return not piece.isalpha()
     return len(_OPEN.findall(piece)) > len(_CLOSE.findall(piece)) and piece[-1] not in ".!?"
 
 
