@@ -37,6 +37,7 @@ _FLAWED = (
     r"|\bmis(?:understanding|interpretation) (?:in|of) the (?:problem|question)\b"
 )
 _DOUBT = re.compile(f"{_NEXT}|{_STUDENT}|{_WRONG}|{_AGAIN}|{_FLAWED}", re.IGNORECASE)
+_EMPHASIS = re.compile(r"\*{2,3}(?!\d)|(?<!\w)__|__(?!\w)|`|-{3,}")
 _MARGIN = 30
 _SHOWN = 120
 
@@ -51,7 +52,7 @@ def find_doubt(solution: str) -> str:
 
 def find_break(solution: str) -> str:
     """The calculation, or the sentence, that the solution ends in without giving its result; or an empty string."""
-    last = solution.rstrip().rpartition("\n")[2]
+    last = _EMPHASIS.sub("", solution.rstrip().rpartition("\n")[2])
     if last.endswith(":") or is_waiting(last):
         return last.strip()[-_SHOWN:]
     cut = tokenize(last) if len(last) < 1_000 else []

@@ -74,12 +74,14 @@ class Overlaps:
         spans: dict[int, str] = {}
         shared: dict[int, set[str]] = {}
         for start, end in _runs_of(found):
-            particular = [place for place in range(start, end) if self._all or self._is_particular(int(places[place]))]
+            particular = {place for place in range(start, end) if self._all or self._is_particular(int(places[place]))}
             if not particular:
                 continue
-            text, run = int(self._owners[places[particular[0]]]), words[start : end + self._n - 1]
+            text, run = int(self._owners[places[min(particular)]]), words[start : end + self._n - 1]
             spans.setdefault(text, " ".join(run))
-            shared.setdefault(text, set()).update(run)
+            phrases = [place for place in range(start, end) if place not in particular]
+            phrasing = {word for place in phrases for word in words[place : place + self._n]}
+            shared.setdefault(text, set()).update(set(run) - phrasing)
             if self._all or sum(map(self._bits, shared[text])) >= _BITS * self._n:
                 return Match(text, spans[text])
         return None
