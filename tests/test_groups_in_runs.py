@@ -111,6 +111,16 @@ def test_a_guard_of_too_few_groups_is_told_before_the_run(config: Config) -> Non
     assert any("'grouped' can never pass as a guard: 120 dev questions, which count as 30," in w for w in plan.warnings)
 
 
+def test_questions_in_two_learnt_tasks_are_told(config: Config) -> None:
+    assert not any("more than one learnt task" in text for text in make_plan(config).warnings)
+    again = replace(config.tasks[0], name="again", dev=20)
+    plan = make_plan(replace(config, tasks=(*config.tasks, again)))
+
+    assert any(
+        text.startswith("20 dev questions or groups of them are in more than one learnt") for text in plan.warnings
+    )
+
+
 def test_the_gate_counts_a_passage_once(run_folder: Path) -> None:
     with open_ledger(run_folder) as ledger:
         groups = ledger.find(Groups, keys.groups("sums", "dev"))

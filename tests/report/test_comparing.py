@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from synthetic_run import Scribe, write_exam, write_run
 
 from errorbook.cli.compare import compare as command
+from errorbook.cli.main import cli
 from errorbook.errors import DataError, LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
@@ -290,3 +291,21 @@ def test_bad_input_is_the_users_to_fix(runs: Path) -> None:
     done = CliRunner().invoke(command, [str(runs / "nowhere"), str(runs / "one")])
 
     assert isinstance(done.exception, LedgerError)
+
+
+def test_a_book_without_recorded_groups_is_searched_for_them(tmp_path: Path) -> None:
+    rows = [f"What is {n} + {n + 1}?" for n in range(6)] + ["How many legs have two dogs?"] * 4
+    for name, right in (("a", 2), ("b", 10)):
+        log = tmp_path / f"{name}.jsonl"
+        lines = (
+            {"id": str(n), "question": question, "answer": "8", "response": "It is 8.", "is_correct": n < right}
+            for n, question in enumerate(rows)
+        )
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        made = CliRunner().invoke(cli, ["import", str(log), "--task", "gsm8k", "--out", str(tmp_path / name)])
+        assert made.exit_code == 0, made.output
+
+    (row,) = compare(parse_side(f"{tmp_path / 'a'}:base"), parse_side(f"{tmp_path / 'b'}:base")).tasks
+
+    assert (row.n, row.groups, row.fixed) == (10, 7, 8)
+    assert row.p_value == mcnemar(5, 0)  # four single ones and the group of four: all five up

@@ -21,7 +21,7 @@ from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.pairs import Pairs, pair_evaluations
 from errorbook.ledger.run_view import Checkpoints, read_config
-from errorbook.records import Checkpoint, Decision, Evaluation, Groups, Noise, Role, Split, Verdict
+from errorbook.records import Checkpoint, Decision, Evaluation, Example, Groups, Noise, Role, Split, Verdict
 from errorbook.report.records import Difference, Form, count_groups, difference_of, form_of
 from errorbook.stats import CHANGES, Change, cluster, mcnemar
 
@@ -31,6 +31,7 @@ SHOWN: dict[Shown, tuple[Change, ...]] = {"regressions": ("broken",), "gains": (
 SPLITS: tuple[Split, ...] = get_args(Split)
 _FEWEST = 6
 _LOOKED_AT = 200
+_MOST_SEARCHED = 10_000  # questions whose groups are found while somebody waits: seconds
 _NOTHING = "The two sides finished no task's split in common; compare checkpoints that answered the same questions."
 
 
@@ -198,12 +199,25 @@ def compare(a: Side, b: Side, task: str = "", split: str = "") -> Compared:
                 unlike.append(str(error))
                 continue
             key = before.task, before.split
-            known = first.find(Groups, keys.groups(*key)) or second.find(Groups, keys.groups(*key))
-            row = _paired(a, b, (before, after), known.together if known else ())
+            row = _paired(a, b, (before, after), _find_together((first, second), before))
             rows.append(replace(row, role=roles[before.task], noise=noise.get(key)))
     if not rows:
         raise DataError(unlike[0] if unlike else _NOTHING)
     return Compared(a=a, b=b, tasks=_with_holm(rows), unlike=tuple(unlike))
+
+
+def _find_together(ledgers: tuple[Ledger, Ledger], before: Evaluation) -> Sequence[Sequence[str]]:
+    """The groups of a split as a run recorded them; a book of logs has none, so they are found, if it is not large."""
+    for ledger in ledgers:
+        known = ledger.find(Groups, keys.groups(before.task, before.split))
+        if known is not None:
+            return known.together
+    if before.n > _MOST_SEARCHED:
+        return ()
+    from errorbook.checks.groups import find_groups
+
+    asked = (before.task, before.split)
+    return find_groups([item for item in ledgers[0].all(Example) if (item.task, item.split) == asked])
 
 
 @contextmanager

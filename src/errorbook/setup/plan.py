@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from errorbook import plugins
 from errorbook.adapters.instructors.forecast import Priced, Work
@@ -94,6 +95,7 @@ class _Course(NamedTuple):
     train: tuple[Example, ...]
     recomputes: bool
     note: str
+    dev: tuple[Example, ...] = ()
 
 
 class _Price(NamedTuple):
@@ -146,6 +148,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
         dev_effective=effective,
         warnings=(
             *filter(None, (course.note for course in courses)),
+            *_say_shared(learnt),
             *_warnings(tasks, rule, detectable, config),
             *_money_warnings(instructor, price.usd, config),
         ),
@@ -183,7 +186,7 @@ def _course(section: TaskSection, seed: int) -> _Course:
         dev_groups=dict(sorted(Counter(map(len, find_groups(dev))).items())),
     )
     tested = any(example.tests for example in train)
-    return _Course(plan=plan, train=train, recomputes=isinstance(task, Solver) or tested, note=sound.note)
+    return _Course(plan=plan, train=train, recomputes=isinstance(task, Solver) or tested, note=sound.note, dev=dev)
 
 
 def _responses(task: TaskPlan, config: Config) -> int:
@@ -268,6 +271,21 @@ def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -
             " lower train, samples_per_error or rounds."
         )
     return found
+
+
+def _say_shared(learnt: Sequence[_Course]) -> list[str]:
+    """That learnt tasks have dev questions in common: the gate adds the tasks up, and counts these in each."""
+    if len(learnt) < 2:
+        return []
+    pooled = [replace(one, id=f"{number} {one.id}", group="") for number, own in enumerate(learnt) for one in own.dev]
+    found = [{one.partition(" ")[0] for one in group} for group in find_groups(pooled)]
+    doubled = sum(len(tasks) - 1 for tasks in found)
+    if not doubled:
+        return []
+    return [
+        f"{doubled} dev questions or groups of them are in more than one learnt task, and the gate counts them in each;"
+        " leave them out of all but one."
+    ]
 
 
 def _say_groups(task: TaskPlan) -> str:
