@@ -39,8 +39,13 @@ def provider(answer: Callable[[bytes], Answer]) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """Nothing is told."""
 
-    desk = ThreadingHTTPServer(("127.0.0.1", 0), Desk)
-    desk.daemon_threads = True
+    class House(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """A client that hangs up is no news."""
+
+    desk = House(("127.0.0.1", 0), Desk)
     thread = threading.Thread(target=desk.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

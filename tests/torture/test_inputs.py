@@ -12,6 +12,7 @@ import pytest
 from benchmarks.torture import data_files, logs, replies, run_files
 from benchmarks.torture.command import attempt
 from errorbook import plugins
+from errorbook.cli.options import complain
 from errorbook.config import parse
 from errorbook.errors import ConfigError, DataError, UserError
 from errorbook.files import find_path, find_unfit, parse_toml, require_file
@@ -116,3 +117,16 @@ def test_a_small_log_that_unpacks_without_end_is_left_closed(tmp_path: Path) -> 
         packed.writestr("samples/1.json", b" " * 200_000_000)
     with pytest.raises(DataError, match="would unpack to more than any log holds"):
         read_log(tmp_path / "log.eval")
+
+
+def test_more_examples_than_can_be_made_are_refused_at_once() -> None:
+    started = time.process_time()
+    text = run_files.SMALL.replace("train = 13", "train = 1000000")
+    with pytest.raises(DataError, match="makes at most 10,000 train examples, not 1,000,000"):
+        make_plan(parse(text))
+    assert time.process_time() - started < 5
+
+
+def test_a_sentence_is_one_line_whatever_a_user_wrote(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("There is no task called 'a\u2028b\x1b[31m\nc'.")
+    assert capsys.readouterr().err == "errorbook: There is no task called 'a b [31m c'.\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -10,6 +11,7 @@ import click
 
 from errorbook.errors import ConfigError
 
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 OUT = click.option("--out", type=click.Path(path_type=Path), help="The run's folder; made if missing.")
 FILE = click.argument("file", type=click.Path(path_type=Path))
@@ -52,8 +54,8 @@ def print_json(value: object) -> None:
 
 
 def complain(sentence: str) -> None:
-    """Print a sentence for people on stderr."""
-    click.echo(f"errorbook: {sentence}", err=True)
+    """Print a sentence for people on stderr, as one line: what a user or a server wrote may hold line breaks."""
+    click.echo(f"errorbook: {_BREAKS.sub(' ', sentence)}", err=True)
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from errorbook.records import Example, Split, digest
 Cell = tuple[str, int]
 """A skill and a level."""
 
+MOST = 10_000
+"""Examples of one split: beyond them new problems are rare, and finding one takes longer and longer."""
 _PATIENCE = 3000
 
 
@@ -47,6 +49,8 @@ def draw(
 
     A cell that has no new problem left is passed over. Raises DataError if all are used up.
     """
+    if n > MOST:
+        raise DataError(f"The task '{task}' makes at most {MOST:,} {split} examples, not {n:,}; ask for fewer.")
     seen: set[str] = set()
     streams = [_fresh(cell, random.Random(f"{task}:{split}:{seed}:{cell}"), make, split, seen) for cell in cells]  # noqa: S311 (not for secrets)
     found: list[Example] = []
