@@ -144,7 +144,8 @@ def try_hostile(programs: list[tuple[str, str, Example]]) -> list[str]:
     scores = Code(seconds=SECONDS).score_all(pairs)
     broken = []
     for (name, _, _), hostile, honest in zip(programs, scores[::2], scores[1::2], strict=True):
-        if isinstance(hostile, NoVerdict) or hostile.verdict != "wrong":
+        empty = isinstance(hostile, Score) and "holds no code" in hostile.evidence
+        if isinstance(hostile, NoVerdict) or (hostile.verdict != "wrong" and not empty):
             broken.append(f"hostile '{name}' is {_say(hostile)}")
         if isinstance(honest, NoVerdict) or honest.verdict != "right":
             broken.append(f"the honest program behind '{name}' is {_say(honest)}")

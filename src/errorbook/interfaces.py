@@ -141,6 +141,15 @@ class FlawFinder(Protocol):
 
 
 @runtime_checkable
+class TestTrier(Protocol):
+    """A scorer that can try the tests of examples without a program, where there is no reference solution."""
+
+    def try_tests(self, examples: Sequence[Example]) -> Sequence[str]:
+        """For each what its tests fail by themselves, as a clause; empty if nothing is known."""
+        ...
+
+
+@runtime_checkable
 class NumberReader(Protocol):
     """A scorer that reads numbers out of prose, and may have to guess which of several is the answer."""
 

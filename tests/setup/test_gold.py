@@ -10,6 +10,7 @@ import pytest
 from errorbook import plugins
 from errorbook.config import Config, parse
 from errorbook.errors import DataError
+from errorbook.records import Example
 from errorbook.setup.assemble import assemble
 from errorbook.setup.gold import find_flaws
 from errorbook.setup.plan import make_plan
@@ -141,6 +142,25 @@ def test_a_reference_solution_must_pass_its_tests(tmp_path: Path) -> None:
     assert "line 4 of" in note
     assert "does not pass its tests" in note
     assert [note for note in make_plan(made).warnings if "left out" in note] == [note]
+
+
+def test_tests_that_fail_by_themselves_are_found_without_a_reference_solution() -> None:
+    pytest.importorskip("errorbook.sandbox.pool").require_sandbox()
+    tests = {n: f"assert f() == {n}" for n in range(8)}
+    tests |= {3: "import pytest\nassert f() == 3", 4: "x = 1 / 0\nassert f() == 4", 5: "assert np.array(1) == f()"}
+    tests[6] = "try:\n    f()\n    assert False\nexcept TooSmall:\n    pass"
+    tests[7] = "s = Stack()\ns.push(1)\nassert s.pop() == 1"
+    examples = [
+        Example(id=str(n), task="t", split="train", question="Write it.", answer="", tests=text)
+        for n, text in tests.items()
+    ]
+
+    flaws = find_flaws(plugins.create("tasks", "arithmetic"), plugins.create("scorers", "code"), examples)
+
+    assert [flaw.example.id for flaw in flaws] == ["3", "4", "5"]
+    assert "ModuleNotFoundError" in flaws[0].reason
+    assert "ZeroDivisionError" in flaws[1].reason
+    assert "'np', which nobody defines" in flaws[2].reason
 
 
 @pytest.mark.parametrize("name", ["arithmetic", "arithmetic_transfer", "retention"])

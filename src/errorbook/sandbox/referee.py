@@ -169,8 +169,8 @@ def _attempt(job: dict[str, Any], link: remote.Link, notes: Notes) -> tuple[str,
     space.update({rewriting.BEGIN: notes.begin, rewriting.NOTE: notes.note, rewriting.COMPARE: notes.compare})
     space[rewriting.CALL] = remote.call
     ended, why = _run(job["parts"], tests, space, link, notes)
-    if notes.fault and not notes.failed and ended in ("ended", "raised"):
-        return "broken", notes.fault
+    if notes.fault and ended in ("ended", "raised"):
+        return ended if notes.failed else "broken", notes.fault
     return ended, why
 
 

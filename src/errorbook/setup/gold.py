@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from errorbook.errors import DataError, UserError
 from errorbook.files import cache_root, shorten, write_file
-from errorbook.interfaces import BatchScorer, FlawFinder, Placed, Scorer, Task
+from errorbook.interfaces import BatchScorer, FlawFinder, Placed, Scorer, Task, TestTrier
 from errorbook.records import Example, Score, Split, digest
 from errorbook.version import __version__
 
@@ -22,6 +22,8 @@ MOST_FLAWED = 0.05
 """Share of a task's examples that may be left out; with more of them nothing is done."""
 SHOWN = 3
 """Examples that are named."""
+_TRIED = 300
+"""Examples without a reference solution whose tests are tried."""
 _RUN = 2000
 """Reference solutions that are run in the sandbox at most; it takes milliseconds for each."""
 
@@ -68,7 +70,9 @@ def find_flaws(task: Task, scorer: Scorer, examples: Sequence[Example]) -> list[
     if isinstance(scorer, FlawFinder):
         told = [(example, scorer.find_flaw(example)) for example in examples]
         sound = [example for example, flaw in told if not flaw]
-        failed = {id(flaw.example): flaw.reason for flaw in _run_gold(task, scorer, sound)}
+        failed = {
+            id(flaw.example): flaw.reason for flaw in (*_run_gold(task, scorer, sound), *_try_tests(scorer, sound))
+        }
         return [Flaw(one, said or failed[id(one)]) for one, said in told if said or id(one) in failed]
     if isinstance(scorer, BatchScorer):  # it runs or buys something, and does not say what it needs
         return []
@@ -114,6 +118,24 @@ def _run_gold(task: Task, scorer: Scorer, examples: Sequence[Example]) -> list[F
         for (example, _), score in scores
         if isinstance(score, Score) and score.verdict != "right"
     ]
+
+
+def _try_tests(scorer: Scorer, examples: Sequence[Example]) -> list[Flaw]:
+    """The first examples without a reference solution whose tests fail by themselves, such as by a missing import.
+
+    The same examples are tried at every start, since a question that is left out later would change the data.
+    """
+    bare = [example for example in examples if example.tests.strip() and not example.answer.strip()][:_TRIED]
+    known = _Passed(cache_root() / "references.txt", f"{scorer.name} tests")
+    fresh = [example for example in bare if example not in known]
+    if not fresh or not isinstance(scorer, TestTrier):
+        return []
+    try:
+        faults = list(zip(fresh, scorer.try_tests(fresh), strict=True))
+    except UserError:  # no sandbox: the run itself will say so
+        return []
+    known.add(example for example, fault in faults if not fault)
+    return [Flaw(example, fault) for example, fault in faults if fault]
 
 
 class _Passed:

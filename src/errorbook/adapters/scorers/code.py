@@ -60,6 +60,20 @@ class Code:
         why = msgspec.json.decode(found.evidence).get("why", "") if isinstance(found, Score) else ""
         return "" if "holds no code" in why else why
 
+    def try_tests(self, examples: Sequence[Example]) -> list[str]:
+        """For each example what its tests fail by themselves, whatever the program; empty if nothing is known of it."""
+        from errorbook.sandbox.patience import BusyError
+        from errorbook.sandbox.reading import UnreadableError, read
+
+        pairs = []
+        for example in examples:
+            try:
+                nothing = read("write_nothing", example.question, example.tests)
+            except (UnreadableError, BusyError):
+                nothing = ""
+            pairs.append((example, f"```python\n{nothing}```"))
+        return [_find_own_fault(score) for score in self.score_all(pairs)]
+
     def score(self, example: Example, text: str) -> Score:
         """Judge one response. Raises UserError if this machine has no sandbox, or the sandbox failed."""
         return require_verdicts(self.score_all([(example, text)]), "responses")[0]
@@ -92,6 +106,14 @@ def prepare(example: Example, text: str) -> Score | NoVerdict | tuple[Found, Job
     parts, code, method, prelude, entry, names, classes, tests = found
     job = Job(parts=tuple(parts), tests=tests, entry=entry, prelude=prelude, asked=tuple(names), classes=tuple(classes))
     return Found(code, method), job
+
+
+def _find_own_fault(score: Score | NoVerdict) -> str:
+    """What the evidence of a program that does nothing says of the tests."""
+    evidence = score.evidence if isinstance(score, Score) else ""
+    why = str(msgspec.json.decode(evidence).get("why", "")) if evidence else ""
+    own = ("by themselves", "which nobody defines", "the question's own code fails")
+    return why if any(part in why for part in own) else ""
 
 
 def _blame(example: Example, text: str, why: str) -> Score | NoVerdict:
