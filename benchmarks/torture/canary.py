@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.torture.part import Outcome
 from errorbook.cli.main import run_command
+from errorbook.testing.fill import fill
 
 VARIABLE = "TORTURE_WAY_IN"
 LETTERS = string.ascii_letters + string.digits
@@ -52,7 +53,7 @@ dev = 4
 test = 4
 
 [strategy]
-retriever = "scripted"
+name = "error"
 
 [train]
 method = "scripted"
@@ -193,10 +194,10 @@ def _telling(way: str) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             key = self.headers.get("Authorization", "").removeprefix("Bearer ")
             # One that fails every time is waited for, for minutes.
-            status, body = _answer("whole" if way == "failed" and next(asked) % 2 else way, key)
+            status, body = _answer("whole" if way == "failed" and next(asked) % 2 else way, key, request)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -214,15 +215,15 @@ def _telling(way: str) -> Iterator[str]:
         server.server_close()
 
 
-def _answer(way: str, key: str) -> tuple[int, bytes]:
+def _answer(way: str, key: str, request: Any) -> tuple[int, bytes]:
     half = len(key) // 2
-    fields = {"first_wrong_step": key, "misconception": key, "error_kind": "slip", "skill": "adding", "difficulty": 2}
-    if way == "fields":
-        fields |= {"first_wrong_step": f"it is {key[:half]}", "misconception": f"{key[half:]} it is"}
-    text = f"The key is {key}." if way == "text" else json.dumps(fields)
+    told = itertools.cycle([f"it is {key[:half]}", f"{key[half:]} it is"] if way == "fields" else [f"it is {key}"])
+    schema = request.get("response_format", {}).get("json_schema", {}).get("schema", {"type": "object"})
+    reply = _tell(fill(schema, random.Random(1)), told)
+    text = f"The key is {key}." if way == "text" else json.dumps(reply)
     content: Any = text
     if way == "parts":
-        cut = text.index(key) + half
+        cut = text.index(key) + half if key in text else 0
         content = [{"type": "text", "text": text[:cut]}, {"type": "text", "text": text[cut:]}]
     statuses = {"refused": 400, "failed": 500, "forbidden": 401}
     if way in statuses:
@@ -233,6 +234,15 @@ def _answer(way: str, key: str) -> tuple[int, bytes]:
     if way == "escaped":
         body = body.replace(key, "".join(f"\\u{ord(letter):04x}" for letter in key))
     return 200, body.encode()
+
+
+def _tell(value: Any, told: Iterator[str], name: str = "") -> Any:
+    """A made-up reply with the key in each of its texts but the one that must be copied from the response."""
+    if isinstance(value, dict):
+        return {inner: _tell(item, told, inner) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_tell(item, told, name) for item in value]
+    return value if not isinstance(value, str) else "Answer:" if name == "first_wrong_step" else next(told)
 
 
 # shapes of keys ---------------------------------------------------------------------------------------------------
