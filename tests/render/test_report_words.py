@@ -16,7 +16,7 @@ from errorbook.render.pages import html as report_html
 from errorbook.render.terminal import report_text
 from errorbook.render.words import difference_text, p_text, percent, signed
 from errorbook.report.build import build
-from errorbook.report.records import Difference, Report
+from errorbook.report.records import Difference, Form, Report
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +106,38 @@ def test_numbers_are_written_for_people() -> None:
         "p = 1",
     )
     assert difference_text(Difference(value=0.225, low=-0.15, high=0.298)) == "+22.5 (−15.0 to +29.8)"
+
+
+def test_a_gain_of_form_is_named_in_the_headline(report: Report) -> None:
+    said = "In cycle 1 the gain on dev is one of form: it is not shown among the answers that could be scored before"
+    first, *others = report.cycles
+    named = replace(report, cycles=(replace(first, form=True), *others))
+
+    assert first.decision == "accept"
+    assert said not in sentences.headline(report).text
+    assert said in sentences.headline(named).text
+    assert said in report_html.render(named)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (
+            Form(newly_readable=40, no_longer_readable=0, difference=0.0, p_value=1.0),
+            "40 of the 40 fixed answers could not be scored before: without them the change is +0.0 points (a gain by"
+            " the one-sided test with p = 1), so the gain is of form alone.",
+        ),
+        (
+            Form(newly_readable=10, no_longer_readable=3, difference=0.2, p_value=0.001),
+            "10 of the 40 fixed answers could not be scored before and 3 of the 5 broken ones cannot be scored now:"
+            " without them the change is +20.0 points (a gain by the one-sided test with p = 0.001).",
+        ),
+        (
+            Form(newly_readable=0, no_longer_readable=5, difference=0.4, p_value=0.0001),
+            "5 of the 5 broken ones cannot be scored now: without them the change is +40.0 points (a gain by the"
+            " one-sided test with p = 0.0001).",
+        ),
+    ],
+)
+def test_form_is_told_apart_in_words(form: Form, words: str) -> None:
+    assert sentences.form_text(40, 0 if form.difference == 0 else 5, form) == words

@@ -354,7 +354,20 @@ def _gain_sentences(report: Report) -> list[str]:
             sentences.append(f"{text[:1].upper()}{text[1:]}")
         if result.difference.low <= 0:
             sentences.append("That interval includes no change: the gain on dev did not show again on test by itself.")
-    return sentences or ["The gate accepted it on dev; there is no test split to confirm it."]
+    found = sentences or ["The gate accepted it on dev; there is no test split to confirm it."]
+    return [*found, *_form_of_the_decisions(report)]
+
+
+def _form_of_the_decisions(report: Report) -> list[str]:
+    """Which accepted cycles the gate accepted for a gain of form."""
+    named = [str(cycle.cycle) for cycle in report.cycles if cycle.decision == "accept" and cycle.form]
+    if not named:
+        return []
+    cycles = f"cycle {named[0]}" if len(named) == 1 else f"cycles {' and '.join(named)}"
+    return [
+        f"In {cycles} the gain on dev is one of form: it is not shown among the answers that could be scored before and"
+        " after."
+    ]
 
 
 def _nothing_wrong(report: Report) -> str:
