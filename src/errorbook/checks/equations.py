@@ -35,7 +35,7 @@ _ANNOTATION = re.compile(r"<<([^<>\n]{1,300})>>")
 _EQUALS = re.compile(r"[=≈]|\\approx")
 _DIGIT = re.compile(r"\d")
 _WINDOW = 60
-_LONGEST = 20_000
+_LONGEST = 5_000
 _GROUP = 3
 # Before a number these make it a part of something that the tree does not hold: "5 more than 3 * 2", "Day 2 - 5".
 _HOLDS_BACK = frozenset(
@@ -224,7 +224,11 @@ def _is_range(left: Tree, cut: Sequence[Token], right: Parsed, value: Fraction, 
     """Whether "25-45 = 12 people" stands here: a range and what it holds, because its end is larger than its start."""
     if not isinstance(left, Operation) or left.sign != "-" or len(numbers_in(left)) != 2:
         return False
-    signs = [place for place in range(right.end) if cut[place].kind == "sign" and cut[place].text in "-\u2013\u2212"]
+    signs = [
+        place
+        for place in range(max(0, right.end - _WINDOW), right.end)
+        if cut[place].kind == "sign" and cut[place].text in "-\u2013\u2212"
+    ]
     glued = any(cut[place].glued and cut[place + 1].glued for place in signs if place + 1 < len(cut))
     return value < 0 <= stated and glued
 

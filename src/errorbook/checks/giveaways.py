@@ -41,7 +41,7 @@ _WORKED = re.compile(
     r"|so, )",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |>>> |```)", re.MULTILINE)
+_CODE = re.compile(r"^[^\S\n]*(?:def |class |import |from \w+ import |>>> |```)", re.MULTILINE)
 _SHOWN = 80
 
 

@@ -10,7 +10,7 @@ import re
 from errorbook.checks.endings import is_waiting
 from errorbook.checks.expressions import Number, parse_expression, tokenize
 
-_NEXT = r"(?m:^[\W\d]*question[\W\d]*:)"
+_NEXT = r"(?m:^[^A-Za-z\n]{0,20}question[^A-Za-z\n]{0,20}:)"  # bounded: a table is all marks and digits
 _STUDENT = (
     r"\bstudent'?s?'? (?:\w+ ){0,2}"
     r"(?:mistake|error|approach|answer|attempt|misunderst\w+|solution|response|work)\b"
