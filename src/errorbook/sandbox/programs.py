@@ -18,7 +18,9 @@ from errorbook.sandbox import blame
 
 _STARTS = ("def ", "async def ", "class ", "import ", "from ", "@")
 _CUTS = 50
-"""How often a text that does not parse is cut before its first error and tried again."""
+"""How often a text that does not parse is cut before its first error and tried again, and from how many lines on."""
+_LINES = 1000
+"""Lines that are looked at for the beginning of a function that does not parse."""
 LONGEST = 500_000
 """Characters of a response beyond which nothing is looked for."""
 _KNOWN = frozenset(dir(builtins)) | {"__name__", "__file__"}
@@ -319,15 +321,16 @@ def _bare(text: str, entry: str) -> str:
     """Code without fences: from the first line that starts a statement to the last with which the whole parses."""
     lines = textwrap.dedent(text).lstrip().split("\n")
     starts = [number for number, line in enumerate(lines) if line.startswith(_STARTS)]
-    after = 0
+    after = tried = 0
     for start in starts:
-        if start < after:
+        if start < after or tried == _CUTS:
             continue
+        tried += 1
         tree, end = _longest_start(lines, start)
         if tree is not None and _binds(tree, entry):
             return "\n".join(lines[start:end]) + "\n"
         after = end
-    broken = next((n for n in starts if defines("\n".join(lines[n : n + 1]) + " ...", entry)), None)
+    broken = next((n for n in starts[:_LINES] if defines("\n".join(lines[n : n + 1]) + " ...", entry)), None)
     return "" if broken is None else "\n".join(lines[broken:]) + "\n"
 
 
