@@ -69,7 +69,7 @@ def _kill_until_finished(file: Path, run: Path, draw: random.Random, until: floa
             break
         process = start(file, run)
         _wait_for_work(run, process)
-        time.sleep(draw.uniform(0.0, 2.0))
+        time.sleep(draw.uniform(0.0, 1.2))
         sent = draw.choice(SIGNALS)
         finished = process.poll() is not None
         if not finished:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from places import ROOT
+from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.checks.answers import Given, find_cut_off, find_empty, find_parrot, find_sameness, find_template_marks
 from errorbook.checks.answers import find_unreadable as find_unscorable
 from errorbook.errors import DataError, ErrorbookError, ModelError, OutageError
-from errorbook.records import Checkpoint, Example, Training
+from errorbook.records import Checkpoint, Example, Lesson, Training
 from errorbook.select import refuse_shared, select
 from errorbook.setup.outages import require_training
 
@@ -197,3 +198,16 @@ def test_an_adapter_with_the_names_of_other_layers_is_told(tiny_model: Path, tmp
     other = loading.load_model(str(tiny_model), "cpu", "float32")
     with pytest.warns(UserWarning, match="missing adapter keys"):
         assert "is not applied" in fail(lambda: loading.apply_adapter(other, tmp_path, 1.0))
+
+
+def test_a_training_that_runs_into_nan_stops_with_nothing_written(tiny_model: Path, tmp_path: Path) -> None:
+    from errorbook.adapters.trainers.transformers import TransformersTrainer
+
+    lessons = [Lesson(prompt=f"What is {n} + 1?", completion=f"Answer: {n + 1}", source=str(n)) for n in range(12)]
+    recipe = replace(recipe_of(rank=4, epochs=4.0, batch_size=2, warmup=0.0), learning_rate=1e38)
+    trainer = TransformersTrainer(str(tiny_model), device="cpu", dtype="float32")
+    base = Checkpoint(base=str(tiny_model), base_fingerprint="f")
+
+    with pytest.raises(OutageError, match="or its slope is no finite number; lower learning_rate"):
+        trainer.train(base, lessons, recipe, tmp_path, lambda *_: None)
+    assert list(tmp_path.rglob("*.safetensors")) == []
