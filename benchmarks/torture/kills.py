@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.torture.part import Outcome
-from benchmarks.torture.small_run import CONCURRENCY, list_session, read_digest, start, write_run_file
+from benchmarks.torture.small_run import CONCURRENCY, list_open_files, list_session, read_digest, start, write_run_file
 from benchmarks.torture.teacher import teach
 from errorbook.testing import Server, server
 
@@ -68,7 +68,7 @@ def _kill_until_finished(file: Path, run: Path, draw: random.Random, until: floa
         if number and time.monotonic() > until:
             break
         process = start(file, run)
-        _wait_for_work(run, process)
+        _wait_for_work(process)
         time.sleep(draw.uniform(0.0, 1.2))
         sent = draw.choice(SIGNALS)
         finished = process.poll() is not None
@@ -98,10 +98,12 @@ def _judge_end(code: int, said: str) -> Iterator[str]:
         yield f"the run ended with {code}: {said[-200:]!r}"
 
 
-def _wait_for_work(run: Path, process: subprocess.Popen[str]) -> None:
-    """Signals should fall into the run, not into the interpreter's start."""
+def _wait_for_work(process: subprocess.Popen[str]) -> None:
+    """Signals should fall into the run, not into the interpreter's start: it works once it has its ledger open."""
     begun = time.monotonic()
-    while not (run / "ledger.sqlite-wal").exists() and process.poll() is None and time.monotonic() - begun < _END:
+    while process.poll() is None and time.monotonic() - begun < _END:
+        if any(name.endswith("ledger.sqlite") for name in list_open_files(process.pid)):
+            return
         time.sleep(0.01)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from errorbook.errors import LedgerError
@@ -71,6 +72,16 @@ def read_digest(run: Path) -> str:
             return ledger.digest()
     except LedgerError:
         return ""
+
+
+def list_open_files(process: int) -> list[str]:
+    """What a process has open; nothing if it has ended."""
+    found = []
+    with suppress(OSError):
+        for place in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):
+                found.append(str(place.readlink()))
+    return found
 
 
 def list_session(leader: int) -> list[str]:
