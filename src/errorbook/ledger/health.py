@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +33,21 @@ class Damage(NamedTuple):
 
 def find_damage(connection: sqlite3.Connection) -> str:
     """The first damage in a few words, or an empty text if all is what was written."""
-    return next((damage.what for damage in list_damage(connection)), "")
+    with _steady(connection):
+        return next((damage.what for damage in list_damage(connection)), "")
+
+
+@contextmanager
+def _steady(connection: sqlite3.Connection) -> Iterator[None]:
+    """In one transaction, so that what a run appends meanwhile is not taken for damage."""
+    begins = not connection.in_transaction
+    if begins:
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if begins:
+            connection.rollback()
 
 
 def list_damage(connection: sqlite3.Connection) -> Iterator[Damage]:
@@ -61,7 +75,10 @@ def check_ledger(path: Path) -> list[Damage]:
         LedgerError: There is no such file, or it cannot be opened.
     """
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        with (
+            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection,
+            _steady(connection),
+        ):
             return [*list_damage(connection), *_list_orphans(connection)]
     except sqlite3.Error as error:
         raise explain(error, path) from error
