@@ -12,6 +12,7 @@ from errorbook.cli.verify import load_held_out, verify
 from errorbook.errors import DataError
 from errorbook.importing.check_samples import Rules, check_samples
 from errorbook.importing.sample_rows import RecordedTask, read_questions
+from errorbook.records import Sample
 
 GOOD: dict[str, object] = {
     "question": "Ann has 3 pears and buys 5 more. How many has she?",
@@ -105,6 +106,6 @@ def test_the_recorded_instructor_file() -> None:
     assert funnel.found["overlaps_train"] == 151
     assert "contaminated" not in funnel.found, "the ten words that some share with a question are phrasing"
     assert funnel.found["leak"] >= 418
-    accepted = [outcome.line.draft.question for outcome in outcomes if not hasattr(outcome.decision, "reason")]
+    accepted = [outcome.decision.question for outcome in outcomes if isinstance(outcome.decision, Sample)]
     assert len(accepted) == len(set(accepted)) == funnel.accepted
     assert not [question for question in accepted if "WRONG ANSWER" in question or "####" in question]
