@@ -65,6 +65,7 @@ def test_a_few_bad_rows_are_named_and_left_out_of_plan_and_run(tmp_path: Path) -
     assert "line 101 of" in note
     assert "The gold answer is not one number" in note
     [course] = parts.courses
+    assert course.left_out == note
     assert sum(len(part) for part in course.examples.values()) == 100
     assert (plan.tasks[0].train, plan.tasks[0].dev) == tuple(len(course.examples[part]) for part in ("train", "dev"))
 

@@ -303,6 +303,7 @@ def groups_text(n: int, groups: int) -> str:
 def notes(report: Report) -> list[str]:
     """How to read the numbers: what they are, and what they are not."""
     return [
+        *report.left_out,
         *_doubts(report),
         "Intervals are 95%: Wilson's for an accuracy, Tango's for the difference on the same questions. p is the exact"
         " two-sided McNemar test.",

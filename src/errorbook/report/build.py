@@ -106,6 +106,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         strata=strata,
         corrections=count_corrections(ledger),
         changes=list_changes(ledger),
+        left_out=tuple((ledger.fact("left_out") or "").splitlines()),
         control=compared,
     )
 

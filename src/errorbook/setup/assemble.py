@@ -41,7 +41,10 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 class Course(NamedTuple):
-    """One task of the run with everything that evaluating it takes; `marked_by` tells scorers with options apart."""
+    """One task of the run with everything that evaluating it takes; `marked_by` tells scorers with options apart.
+
+    `left_out` is a sentence about examples that no answer can be right for; empty if there are none.
+    """
 
     task: Task
     scorer: Scorer
@@ -51,6 +54,7 @@ class Course(NamedTuple):
     marked_by: str
     stop: tuple[str, ...] = ()
     purpose: str = ""
+    left_out: str = ""
 
     @property
     def name(self) -> str:
@@ -238,6 +242,7 @@ def _course(section: TaskSection, config: Config, folder: Path) -> Course:
         examples=sound.examples,
         marked_by=scorer_identity(task.scorer, section.scorer_options),
         stop=section.stop,
+        left_out=sound.note,
     )
 
 

@@ -59,7 +59,10 @@ def open_run(config: Config, folder: Path, watch: Watch, run_file: str) -> Itera
             _shelve(ledger, course)
         _protect(ledger, parts)
         note_place(ledger)
-        for name, value in (("run_file", run_file), ("version", __version__), ("plugins", _plugins(config))):
+        left_out = "\n".join(course.left_out for course in parts.courses if course.left_out)
+        facts = {"run_file": run_file, "version": __version__, "plugins": _plugins(config)}
+        facts |= {"left_out": left_out} if left_out else {}
+        for name, value in facts.items():
             if ledger.fact(name) is None:
                 ledger.state(name, value)
         try:
