@@ -357,9 +357,9 @@ class TestFile:
         writing = """
 import sys
 from pathlib import Path
-from errorbook.adapters.targets.answer_cache import Answers
+from errorbook.adapters.targets.answer_cache import AnswerFile
 
-answers = Answers(Path(sys.argv[1]), note=sys.exit)
+answers = AnswerFile(Path(sys.argv[1]), note=sys.exit)
 for number in range(int(sys.argv[3])):
     answers.keep(f"{sys.argv[2]}{number}", f"{sys.argv[2]}{number}".encode() * 3000)
     assert answers.find(f"{sys.argv[2]}{number}")
@@ -370,6 +370,7 @@ print("done")
         endless = subprocess.Popen([*command, "k", "1000000"])
         both = [subprocess.Popen([*command, name, "60"], stdout=subprocess.PIPE, text=True) for name in "ab"]
         while answers(tmp_path).find("k9") is None:
+            assert endless.poll() is None  # else nothing would ever be kept
             time.sleep(0.02)
         endless.send_signal(signal.SIGKILL)
         endless.wait()
