@@ -32,6 +32,9 @@ from errorbook.records import Draft, Example, Rejection, Sample, Score
 _OWN = "the solution"
 _FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
+LONGEST = 100_000
+"""Characters of each part of a draft: many times what any training reads of a lesson."""
+
 
 class VerifySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[verify]`: `answers = "trust"` skips the recomputation of answers (for ablations only).
@@ -211,8 +214,15 @@ def verify(
 
 
 def find_faults(draft: Draft, known: Known) -> Iterator[Refusal]:
-    """Everything that is wrong with one draft, as far as it can be known, in the order of `CHECKS`."""
+    """Everything that is wrong with one draft, as far as it can be known, in the order of `CHECKS`.
+
+    A draft that is too long for a lesson is wrong in that alone: the checks are not for books, and would take minutes.
+    """
     malformed = False
+    for field in ("question", "answer", "solution", "tests"):
+        if len(getattr(draft, field)) > LONGEST:
+            yield Refusal("format", f"the {field} has more than {LONGEST:,} characters")
+            return
     for check in CHECKS:
         # Running a program that fails its own tests tells nothing about the tests.
         if _is_possible(check, draft, known) and not (malformed and check.reads == "program"):
@@ -365,7 +375,7 @@ def _check_contamination(draft: Draft, known: Known) -> Refusal | None:
 CHECKS = (
     Check(
         "format",
-        {"format": "a part is missing, or no answer can be read from the solution"},
+        {"format": "a part is missing or far too long, or no answer can be read from the solution"},
         _check_format,
         needs="scorer",
     ),

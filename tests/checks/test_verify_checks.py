@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import words
 from errorbook.records import Draft, Example, Rejection, Sample, Split
 from errorbook.sandbox.cell import find_lack
-from errorbook.verify import REASONS, Evidence, Protected, Taken, hide_answer, verify
+from errorbook.verify import REASONS, Evidence, Known, Protected, Refusal, Taken, find_faults, hide_answer, verify
 
 needs_sandbox = pytest.mark.skipif(find_lack() is not None, reason=f"no sandbox here: {find_lack()}")
 
@@ -274,3 +275,13 @@ def test_a_run_of_words_has_one_hash_wherever_it_stands(numbers: list[int], n: i
 
     assert hashes.tolist() == [int(hash_ngrams(run, n)[0]) for run in runs if len(run)]
     assert len(set(hashes.tolist())) == len({tuple(run.tolist()) for run in runs if len(run)})
+
+
+@pytest.mark.parametrize("field", ["question", "answer", "solution", "tests"])
+def test_a_part_that_is_far_too_long_is_the_only_fault(field: str) -> None:
+    """Other checks of such a text would take minutes."""
+    long = msgspec.structs.replace(draft("How many?"), **{field: "It might be 3 + 5 = 9. " * 5_000})
+
+    [found] = find_faults(long, Known())
+
+    assert found == Refusal("format", f"the {field} has more than 100,000 characters")
