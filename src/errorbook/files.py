@@ -219,9 +219,14 @@ def parse_json(text: str | bytes, *, spelt: bool = True) -> Any:
     return _mend(value) if _HALF.search(text) else value
 
 
+def mend_text(text: str) -> str:
+    """The text with U+FFFD for each half of a character, which no file, ledger or request can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _mend(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return mend_text(value)
     if isinstance(value, list):
         return [_mend(item) for item in value]
     if isinstance(value, dict):

@@ -95,6 +95,29 @@ def test_the_last_fitting_value_is_meant() -> None:
     assert read(text) == Note(thought="b", answer=5)
 
 
+@pytest.mark.parametrize("half", ["\ud83d", "\udc00\ud800"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"thought": "a%s", "answer": 4}',
+        'Well%s: {"thought": "a", "answer": 4}',
+        '{"thought": "a%s", "answer": 4,}',
+    ],
+)
+def test_half_a_character_is_read_as_a_mark_that_can_be_kept(text: str, half: str) -> None:
+    note = structured.make_reader(Note)(text.replace("%s", half))
+
+    assert note.answer == 4
+    assert note.thought in {"a", "a" + "\ufffd" * len(half)}
+    assert msgspec.json.decode(msgspec.json.encode(note), type=Note) == note
+
+
+def test_the_two_halves_of_a_character_are_that_character() -> None:
+    note = structured.make_reader(Note)('{"thought": "\ud83d\ude00", "answer": 4}')
+
+    assert note.thought == "\U0001f600"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -102,6 +125,7 @@ def test_the_last_fitting_value_is_meant() -> None:
         ("I cannot do that.", "no complete JSON object"),
         ('{"thought": "a", "answer": "4"}', "`$.answer`"),
         ('{"thought": "a"}', "`answer`"),
+        ('{"thought": "a", "more\udcff": 1}', "`more\ufffd`"),
     ],
 )
 def test_an_invalid_reply_says_where(text: str, words: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from errorbook.files import mend_text
 from errorbook.llm import tolerant
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.records import InvalidReply
@@ -50,13 +51,18 @@ def _inline(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> 
 
 
 def make_reader(kind: type[T]) -> Callable[[str], T]:
-    """A function from a text to a `kind`; it raises InvalidReply with a sentence that says where the text is wrong."""
+    """A function from a text to a `kind`; it raises InvalidReply with a sentence that says where the text is wrong.
+
+    Half a character, of which no record can be made, becomes U+FFFD.
+    """
     decoder = msgspec.json.Decoder(kind)
 
     def read(text: str) -> T:
         try:
             return decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        except UnicodeEncodeError:
+            return read(mend_text(text))
+        except (msgspec.DecodeError, RecursionError):
             return _search(text, kind)
 
     return read

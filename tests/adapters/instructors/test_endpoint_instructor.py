@@ -419,6 +419,20 @@ def moody(messages: list[dict[str, str]]) -> str:
     return "Well..."
 
 
+def halved(messages: list[dict[str, str]]) -> str:
+    """Says half a character: in its reply, in its refusal, or in what it raises."""
+    if "11 + 12" in messages[-1]["content"]:
+        raise RuntimeError("no \ud83d mood")
+    return reply(messages).replace('": "', '": "\udcff') + "\ud83d"
+
+
+def test_half_a_character_of_a_users_function_can_be_kept() -> None:
+    by = custom(function="test_endpoint_instructor:halved")
+    for item in by.diagnose([WRONG, LEC, mistake(NEAR, "Answer: 3")]):
+        str(item).encode()
+        assert "\ufffd" in str(item)
+
+
 def test_a_users_function_is_an_instructor_too() -> None:
     by = custom(function="test_endpoint_instructor:reply", concurrency=3)
     pairs = diagnosed(by, [WRONG, LEC])

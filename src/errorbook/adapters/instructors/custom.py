@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from errorbook.adapters.instructors.asking import AskingSettings
 from errorbook.adapters.instructors.model import ModelInstructor
 from errorbook.errors import PluginError
+from errorbook.files import mend_text
 from errorbook.interfaces import Instructor
 from errorbook.llm.asking import Asking
 from errorbook.llm.client import Asker
@@ -81,12 +82,12 @@ class _FunctionBuyer:
         try:
             text = self._function(_plain(ask))
         except Exception as error:  # somebody else's code: whatever it raises is data
-            return Unbought(f"The function raised {type(error).__name__}: {error}.")
+            return Unbought(mend_text(f"The function raised {type(error).__name__}: {error}."))
         except BaseException as error:  # such as SystemExit, which ends the caller and not just this thread
             return Stopped(error)
         if not isinstance(text, str):
             return Unbought(f"The function returned {type(text).__name__}; it must return a text.")
-        return Bought(Reply(text, None, None, truncated=False), cost_nano=0, cached=False)
+        return Bought(Reply(mend_text(text), None, None, truncated=False), cost_nano=0, cached=False)
 
 
 def custom(
