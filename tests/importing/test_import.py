@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -582,6 +583,36 @@ def test_a_zip_of_something_else_and_a_damaged_one_are_refused(tmp_path: Path) -
         read_log(tmp_path / "other.zip")
     with pytest.raises(DataError, match="damaged"):
         read_log(tmp_path / "log.eval")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_is_damaged_anywhere_is_refused_or_read(tmp_path: Path, method: int) -> None:
+    path, rng = tmp_path / "log.eval", random.Random(method)
+    whole = pack(path, INSPECTED, method).read_bytes()
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 4))):
+            damaged[rng.randrange(len(damaged))] = rng.choice((0, 255, rng.randrange(256)))
+        path.write_bytes(damaged)
+        try:
+            read_log(path)
+        except DataError:
+            refused += 1
+    assert refused > 50
+
+
+def test_a_zip_that_ends_too_early_or_lies_on_several_disks_is_refused(tmp_path: Path) -> None:
+    path = pack(tmp_path / "log.eval", INSPECTED, zipfile.ZIP_STORED)
+    whole, size = path.read_bytes(), struct.pack("<L", 10**6)
+    at = whole.index(b"PK\x01\x02")
+    path.write_bytes(whole[: at + 20] + size * 2 + whole[at + 28 :])
+    with pytest.raises(DataError, match="ends too early"):
+        read_log(path)
+
+    path.write_bytes(whole[:-22] + struct.pack("<4sLQL", b"PK\x06\x07", 1, 0, 5) + whole[-22:])
+    with pytest.raises(DataError, match="damaged"):
+        read_log(path)
 
 
 @pytest.mark.parametrize(

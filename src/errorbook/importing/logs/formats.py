@@ -5,7 +5,6 @@ Every row must keep to the format of the first one. It judges nothing and keeps 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -57,7 +56,7 @@ def read_log(path: Path) -> Log:
     Raises:
         DataError: The file cannot be read, has no known format, or a row does not keep to it.
     """
-    rows = inspect_ai.unpack(path) if path.is_file() and zipfile.is_zipfile(path) else log_file.read_rows(path)
+    rows = inspect_ai.unpack(path) if inspect_ai.is_packed(path) else log_file.read_rows(path)
     if not rows:
         raise DataError(f"'{path}' is an empty list; give a log with at least one response.")
     form = next((form for form in FORMATS if form.fits(rows[0].values)), None)

@@ -91,6 +91,14 @@ def fits(columns: Mapping[str, Any]) -> bool:
     return isinstance(columns.get("eval"), dict) and isinstance(columns.get("samples"), list)
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is a zip, be it a damaged one."""
+    try:
+        return path.is_file() and zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return True
+
+
 def unpack(path: Path) -> list[Row]:
     """An `.eval` file as the one object that the JSON form of the log would be.
 
@@ -106,8 +114,11 @@ def unpack(path: Path) -> list[Row]:
                 raise DataError(f"'{path}' is a zip without inspect's header and samples; give an .eval file or JSON.")
             _require_size(packed, path)
             read = [parse_json(_unzip(packed, name, path)) for name in (header, *inside)]
-    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError) as error:
-        raise DataError(f"'{path}' is a damaged .eval file ({error}); copy it again.") from None
+    except DataError:
+        raise
+    except Exception as error:  # no list says what zipfile and the decompressors raise on damaged bytes
+        why = str(error) or "it ends too early"
+        raise DataError(f"'{path}' is a damaged .eval file ({why}); copy it again.") from None
     if not isinstance(read[0], dict) or not isinstance(read[0].get("eval"), dict):
         raise DataError(f"'{path}' does not say what was evaluated; copy the .eval file again.")
     log = {**read[0], "samples": read[1:]}
