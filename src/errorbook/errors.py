@@ -62,6 +62,14 @@ class BudgetError(UserError):
 class UnjudgedError(UserError):
     """What judges responses failed (a sandbox, an endpoint): they have no verdict, and the same command goes on."""
 
+    @classmethod
+    def of(cls, missing: int, asked: int, what: str, reason: str) -> UnjudgedError:
+        """`missing` of `asked` could not be judged; `what` names them in the plural, and `reason` is the first."""
+        return cls(
+            f"{missing} of {asked} {what} could not be judged ({reason.rstrip('.')}); mend that and give the same"
+            " command again: nothing was counted, and nothing is lost."
+        )
+
 
 class StageError(ErrorbookError):
     """A stage broke its contract; the run stops, what was recorded stays."""

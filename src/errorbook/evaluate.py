@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from errorbook.checks.verdicts import explain_missing
 from errorbook.errors import ConfigError, UnjudgedError, UserError
 from errorbook.interfaces import BatchScorer, BlockTarget, Likelihood, OptionTask, Paced, Scorer, Target, Task
 from errorbook.records import (
@@ -137,7 +136,7 @@ def judge_texts(
         recorded.keep([replace(texts[place][1], reason=why.reason) for place, why in missing])
         first = texts[missing[0][0]][1]
         what = f"responses of '{first.task}' on {first.split}"
-        raise stopped or UnjudgedError(explain_missing(len(missing), len(texts), what, missing[0][1].reason))
+        raise stopped or UnjudgedError.of(len(missing), len(texts), what, missing[0][1].reason)
 
 
 def _ask_blocks(

@@ -128,7 +128,8 @@ PASSING: list[Any] = [
 
 @pytest.mark.parametrize("faults", PASSING, ids=lambda faults: "+".join(name for _, name in faults.ladder()))
 def test_no_ask_is_lost_to_passing_faults(faults: Faults) -> None:
-    with server(faults=faults) as provider, engine(provider.base_url, tries=8) as llm:
+    terms = Terms(limits=HttpLimits(seconds=10.0), patience=20.0, first_wait=0.02)
+    with server(faults=faults) as provider, engine(provider.base_url, tries=8, terms=terms) as llm:
         results = list(llm.ask(asks(60), READ))
         stats = provider.stats()
 

@@ -205,7 +205,7 @@ def _is_split(line: Sequence[Token], start: int) -> bool:
     """Whether a number is the end of one that is written with a space: "14, 400" or "$. 84"."""
     before = line[start - 1]
     earlier = line[start - 2] if start > 1 else None
-    if earlier is None or line[start].glued:
+    if earlier is None or line[start].glued or line[start].kind != "number":
         return False
     thousands = before.text == "," and before.glued and earlier.kind == "number" and len(line[start].text) == _GROUP
     return thousands or (before.text == "." and earlier.text in {"$", "\u20ac", "\u00a3"})

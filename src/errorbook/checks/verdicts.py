@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from errorbook.errors import UnjudgedError
 from errorbook.records import NoVerdict, Score
 
-_GO_ON = "mend that and give the same command again: nothing was counted, and nothing is lost"
-
 
 def require_verdicts(scores: Sequence[Score | NoVerdict], what: str) -> list[Score]:
     """The scores, if all of them are there; `what` names what was judged, in the plural.
@@ -22,10 +20,5 @@ def require_verdicts(scores: Sequence[Score | NoVerdict], what: str) -> list[Sco
     """
     missing = [score for score in scores if isinstance(score, NoVerdict)]
     if missing:
-        raise UnjudgedError(explain_missing(len(missing), len(scores), what, missing[0].reason))
+        raise UnjudgedError.of(len(missing), len(scores), what, missing[0].reason)
     return [score for score in scores if not isinstance(score, NoVerdict)]
-
-
-def explain_missing(missing: int, asked: int, what: str, reason: str) -> str:
-    """The sentence for the user; `what` names what was judged, in the plural."""
-    return f"{missing} of {asked} {what} could not be judged ({reason.rstrip('.')}); {_GO_ON}."

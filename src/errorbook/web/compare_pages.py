@@ -23,7 +23,6 @@ from errorbook.records import Response as Answer
 from errorbook.render.compare_words import choice_text
 from errorbook.report import compare_runs as comparing
 from errorbook.report.compare_runs import SHOWN, CheckpointChoice, Compared, Paired, Shown, Side
-from errorbook.stats import CHANGES
 from errorbook.web.answering import find_book, not_found, path, query, shelf_of, show, url
 from errorbook.web.shelf import Book
 
@@ -171,7 +170,7 @@ def _cursor(direction: str, pair: Pair) -> str:
 def _place(text: str) -> Place | None:
     """A place out of an address; what is no place is the beginning."""
     change, _, example = text.partition(":")
-    known = next((each for each in CHANGES if each == change), None)
+    known = next((each for each in SHOWN["all"] if each == change), None)
     return Place(known, example) if known and example else None
 
 

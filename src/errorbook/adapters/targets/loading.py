@@ -161,15 +161,13 @@ def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = F
             adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"The adapter in '{folder}' does not fit the model; was [target] model changed?") from error
-    if scale != 1.0:
-        with torch.no_grad():
-            for name, weight in adapted.named_parameters():
-                if ".lora_B." in name:
-                    weight.mul_(scale)
     updates = [weight for name, weight in adapted.named_parameters() if ".lora_B." in name]
     if updates and not any(bool(weight.any()) for weight in updates):
         # An update of zero is what PEFT leaves if the names in the file are not those of the model's layers.
         raise ModelError(f"The adapter in '{folder}' is not applied: it changes nothing; was [target] model changed?")
+    with torch.no_grad():
+        for weight in updates if scale != 1.0 else ():
+            weight.mul_(scale)
     return adapted.train(trainable)
 
 
