@@ -54,7 +54,7 @@ def test_the_shelf_shows_every_run_with_its_state_and_history(served: Serve, pag
     expect(rows["part"]).to_contain_text("Stopped while answering the train questions of sums, 23 of 45.")
     expect(rows["part"].locator(".command code")).to_have_text(f"errorbook run FILE --out {shelf / 'part'}")
     expect(rows["exam"]).to_contain_text("an exam of the base model")
-    expect(rows["damaged"]).to_contain_text("is not a ledger, or it is damaged")
+    expect(rows["damaged"]).to_contain_text("is not a ledger, or its first page is damaged")
 
 
 def test_an_empty_shelf_says_how_to_begin(served: Serve, page: Page, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_the_shelf_and_the_help_are_accessible_and_reflow(served: Serve, page: P
 def test_a_damaged_run_is_one_sentence(served: Serve, page: Page, shelf: Path) -> None:
     page.goto(f"{served(shelf)}/runs/damaged")
 
-    expect(page.locator("main")).to_contain_text("is not a ledger, or it is damaged")
+    expect(page.locator("main")).to_contain_text("is not a ledger, or its first page is damaged")
     assert "Traceback" not in page.content()
 
 

@@ -147,7 +147,12 @@ def read_weights(folder: Path) -> ScriptedWeights:
         ) from error
 
 
+_OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
+
+
 def _off_by_one(answer: str) -> str:
-    """The answer with its first number raised by one, or a word added if it has none."""
+    """The answer with its first number raised by one, its opposite, or with a word added if it has neither."""
+    if answer.lower() in _OPPOSITES:
+        return _OPPOSITES[answer.lower()]
     wrong, found = re.subn(r"\d+", lambda number: str(int(number.group()) + 1), answer, count=1)
     return wrong if found else f"not {answer}"
