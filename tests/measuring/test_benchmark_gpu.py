@@ -16,7 +16,6 @@ from places import ROOT
 from benchmarks import gpu, gpu_pack, gpu_table
 from benchmarks.gpu_forward import MARGIN, _is_as_near
 
-
 DRY = ("machine", "forward", "swap")
 """The steps that a test has the time for; `benchmarks/gpu.sh --dry-run` does all of them."""
 
