@@ -10,7 +10,7 @@
     |   +-- LedgerError      a ledger that is not this run's, is busy, or cannot be written
     |   |-- BudgetError      a cap that would be overshot, or a price that is not known
     |   `-- UnjudgedError    what judges responses failed, which says nothing about the responses
-    `-- StageError           a stage broke its contract (empty training set, unchanged adapter): exit code 1
+    `-- StageError           a stage broke its contract (empty training set, unchanged adapter): exit code 2 as well
 
 A bad item (one response, one draft) is never an exception: it is a record with a reason.
 """

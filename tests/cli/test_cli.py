@@ -269,3 +269,35 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert "stopped; the same command goes on" in said
     assert "Traceback" not in said
     assert errorbook(tmp_path, *arguments).returncode in {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("StageError('The stage got another response than it asked for.')", 2),
+        ("ModelError('The model is not there.')", 2),
+        ("RuntimeError('nobody thought of this')", 70),
+        ("MemoryError()", 70),
+    ],
+)
+@pytest.mark.parametrize("debug", [(), ("--debug",)], ids=["", "debug"])
+def test_nothing_that_breaks_looks_like_no_better_model(error: str, code: int, debug: tuple[str, ...]) -> None:
+    """Exit code 1 means that a run was done and no model was better; a script must be able to rely on it."""
+    program = f"""
+import click, sys
+from errorbook.cli import main
+from errorbook.errors import ModelError, StageError
+
+@click.command()
+def status():
+    raise {error}
+
+main.cli.add_command(status)
+main.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *debug, "status"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == code
+    assert ("Traceback" in done.stderr) == (code == 70 or bool(debug))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 
 import click
@@ -26,11 +27,14 @@ from errorbook.cli.streams import drop_stdout, finish, prepare
 from errorbook.cli.tasks import tasks
 from errorbook.cli.ui import ui
 from errorbook.cli.verify import verify
-from errorbook.errors import ErrorbookError, UserError
+from errorbook.errors import ErrorbookError
 from errorbook.version import __version__
 
 _COMMANDS = [compare, demo, doctor, exam, export, import_logs, init, plan, report, run, status, tasks, ui, verify]
 _QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+
+FAULT = 70
+"""The exit code after a traceback: a fault of ours (EX_SOFTWARE of sysexits.h)."""
 
 
 @click.group(commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -48,7 +52,11 @@ def main() -> None:
     prepare()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    code = run_command(sys.argv[1:])
+    try:
+        code = run_command(sys.argv[1:])
+    except Exception:  # a traceback of Python's own would end with 1, which means that no model was better
+        sys.excepthook(*sys.exc_info())
+        code = FAULT
     finish()
     sys.exit(code)
 
@@ -74,8 +82,10 @@ def run_command(arguments: list[str]) -> int:
         return 0
     except Exception as error:
         code = _explain(error)
-        if code is None or "--debug" in arguments:
+        if code is None:
             raise
+        if "--debug" in arguments:
+            traceback.print_exception(error)
         return code
 
 
@@ -87,7 +97,7 @@ def _explain(error: Exception) -> int | None:
         return 2
     if isinstance(error, ErrorbookError):
         complain(str(error))
-        return 2 if isinstance(error, UserError) else 1
+        return 2
     if isinstance(error, OSError) and error.filename:
         complain(f"'{error.filename}' cannot be used ({error.strerror}); check the path and its permissions.")
         return 2
