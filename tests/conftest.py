@@ -12,6 +12,7 @@ from hypothesis import settings
 from places import KITS
 
 from errorbook.files import cache_root
+from errorbook.ledger.file import Ledger, open_ledger
 
 # Processes that a test starts find the kits as the test itself does.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(KITS), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -36,6 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test is answered by what another one asked; those of the answers' cache switch it on themselves."""
     monkeypatch.setenv("ERRORBOOK_NO_CACHE", "1")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger, open for writing."""
+    with open_ledger(tmp_path, "write") as ledger:
+        yield ledger
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,17 +18,11 @@ from ledger_kit import (
 
 from errorbook.ledger import counts
 from errorbook.ledger.counts import VERDICT, Diagnosed, Letters
-from errorbook.ledger.file import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Correction, Diagnosis, Draft, Evaluation, Rejection, Sample, Verdict
 from errorbook.stats import CHANGES, pair
 
 FIRST, SECOND, THIRD = (make_evaluation(checkpoint=name) for name in ("first", "second", "third"))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path, "write") as ledger:
-        yield ledger
 
 
 def answer(ledger: Ledger, evaluation: Evaluation, letters: str, ids: str = "cab") -> Evaluation:

@@ -5,7 +5,6 @@ What holds it together (keys, one writer, a full disk, a kill) is in `test_ledge
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ from errorbook.ledger.file import Entry, Ledger, ResponseTally, SkillCount, open
 from errorbook.records import Call, Draft, Sample
 
 FIRST, SECOND, ABSENT = (make_evaluation(checkpoint=name) for name in ("first", "second", "absent"))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path, "write") as ledger:
-        yield ledger
 
 
 def rows(ledger: Ledger, table: str) -> list[tuple[Any, ...]]:

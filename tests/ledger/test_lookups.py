@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from ledger_kit import make_draft, make_evaluation, make_response, make_sample, record_answers
 
-from errorbook.ledger.file import Entry, Ledger, open_ledger
+from errorbook.ledger.file import Entry, Ledger
 from errorbook.ledger.lookups import RecordOrigin, find_by_prefix, find_children, find_origin, find_responses
 from errorbook.records import Draft, Response, Sample
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path, "write") as ledger:
-        yield ledger
 
 
 def test_an_origin_is_that_of_the_first_record_of_the_kind(ledger: Ledger) -> None:

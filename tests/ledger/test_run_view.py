@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from ledger_kit import make_evaluation, make_response, record_answers
 
 from errorbook.config import Config, RunSection, TaskSection, dump
 from errorbook.errors import LedgerError
 from errorbook.ledger import keys
-from errorbook.ledger.file import Ledger, open_ledger
+from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, budget, note_budget, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Outcome, Verdict
 
@@ -24,12 +21,6 @@ CONFIG = Config(
     ),
 )
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path, "write") as ledger:
-        yield ledger
 
 
 def decide(ledger: Ledger, cycle: int, checkpoint: str, outcome: Outcome) -> None:
