@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from errorbook.render.words import count, form_text, groups_text
+from errorbook.render.words import PAIRED, count, form_text, groups_text
 
 if TYPE_CHECKING:
     from errorbook.report.compare_runs import CheckpointChoice, Compared, Paired
@@ -43,8 +43,8 @@ def comparison_notes(compared: Compared) -> Iterator[str]:
     """How to read the numbers: what they are, and what they are not."""
     a, b = compared.a, compared.b
     yield (
-        "Paired on the same questions: the difference is B minus A in points with Tango's 95% interval, p of the exact"
-        " two-sided McNemar test. An unscorable answer counts as not right."
+        "Paired on the same questions: the difference is B minus A in points with Tango's 95% interval, p of"
+        f" {PAIRED}. An unscorable answer counts as not right."
     )
     if (a.folder, a.checkpoint) == (b.folder, b.checkpoint):
         yield "Both sides are the same checkpoint of the same run."

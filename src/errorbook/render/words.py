@@ -45,6 +45,10 @@ class Headline(NamedTuple):
     text: str
 
 
+PAIRED = "the exact two-sided McNemar test, over sums of groups if questions belong together"
+"""The test that a p-value is of, wherever two sets of answers to the same questions are compared."""
+
+
 def count(n: int, noun: str) -> str:
     """A number with its noun, plural by adding s."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
@@ -305,8 +309,8 @@ def notes(report: Report) -> list[str]:
     return [
         *report.left_out,
         *_doubts(report),
-        "Intervals are 95%: Wilson's for an accuracy, Tango's for the difference on the same questions. p is the exact"
-        " two-sided McNemar test.",
+        "Intervals are 95%: Wilson's for an accuracy, Tango's for the difference on the same questions. p is of"
+        f" {PAIRED}.",
         "The gate decided on dev only, so dev favours an accepted model a little; test was read once, after the last"
         " decision.",
         "A response that could not be scored counts as not right, before and after, and is counted separately. Beside a"
