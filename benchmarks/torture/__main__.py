@@ -60,10 +60,11 @@ def write_table(page: Path, outcomes: dict[str, Outcome], minutes: float, seed: 
     text = page.read_text(encoding="utf-8")
     if not MARKED.search(text):
         raise ValueError(f"'{page}' has no marks for the table; write '<!-- torture: begin -->' and the end into it.")
-    lines = ["| part | tried | broken | measured |", "|---|---:|---:|---|"]
+    lines = ["| part | tried | broken |", "|---|---:|---:|"]
+    lines += [f"| {name} | {outcome.tried:,} | {len(outcome.broken)} |" for name, outcome in outcomes.items()]
+    lines += ["", "| part | measured | value |", "|---|---|---:|"]
     for name, outcome in outcomes.items():
-        figures = ", ".join(f"{key} {value:.4g}" for key, value in outcome.figures.items())
-        lines.append(f"| {name} | {outcome.tried:,} | {len(outcome.broken)} | {figures} |")
+        lines += [f"| {name} | {key} | {value:.4g} |" for key, value in outcome.figures.items()]
     said = f"`python -m benchmarks.torture --minutes {minutes:g} --seed {seed}`, {date.today():%Y-%m-%d}, {machine()}:"
     body = "\n".join([said, "", *lines, ""])
     page.write_text(MARKED.sub(lambda mark: mark[1] + body + mark[2], text), encoding="utf-8")
