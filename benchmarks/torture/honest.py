@@ -226,6 +226,74 @@ async def main():
         assert five == 5
 asyncio.run(main())
 
+# async: a context manager sees the program's exception
+class f:
+    def __init__(self): self.seen = ""
+    def fail(self): raise ValueError("low")
+    async def __aenter__(self): return self
+    async def __aexit__(self, kind, error, trace):
+        self.seen = str(error)
+        return isinstance(error, ValueError) and error.args == ("low",)
+---
+import asyncio
+async def main():
+    manager = f()
+    async with manager:
+        manager.fail()
+    assert manager.seen == "low"
+    async with manager:
+        pass
+    assert manager.seen == "None"
+asyncio.run(main())
+
+# async: a context manager is told the class of the tests' exception
+class f:
+    async def __aenter__(self): return self
+    async def __aexit__(self, kind, error, trace): return kind is KeyError
+---
+import asyncio
+async def main(kind):
+    async with f():
+        raise kind("a")
+asyncio.run(main(KeyError))
+try:
+    asyncio.run(main(LookupError))
+    assert False
+except LookupError:
+    pass
+
+# async: an assertion that a context manager expects to fail
+async def f(x): return x
+---
+import asyncio
+class Expects:
+    async def __aenter__(self): return self
+    async def __aexit__(self, kind, error, trace): return kind is AssertionError
+async def main():
+    async with Expects():
+        assert await f(1) == 2
+    assert await f(3) == 3
+asyncio.run(main())
+
+# a group of exceptions: an assertion that a handler catches
+def f(x): return x
+---
+caught = False
+try:
+    assert f(1) == 2
+except* AssertionError:
+    caught = True
+assert caught and f(2) == 2
+
+# a group of exceptions: the program's is caught
+def f(x): raise TypeError("no")
+---
+try:
+    f(1)
+    assert False
+except* (ValueError, TypeError) as group:
+    assert str(group.exceptions[0]) == "no"
+
 # operators: addition and equality
 ? Write a class Vector with addition.
 class Vector:
@@ -880,6 +948,39 @@ async def f(x): return x
 ---
 import asyncio
 assert asyncio.run(f(2)) == 4
+
+# async: a wrong answer inside a context manager
+async def f(x): return x
+---
+import asyncio
+class Plain:
+    async def __aenter__(self): return self
+    async def __aexit__(self, kind, error, trace): return False
+async def main():
+    async with Plain():
+        assert await f(2) == 4
+asyncio.run(main())
+
+# async: a context manager that forgets an exception
+class f:
+    async def __aenter__(self): return self
+    async def __aexit__(self, kind, error, trace): return isinstance(error, ValueError)
+    def fail(self): raise TypeError("no")
+---
+import asyncio
+async def main():
+    async with f() as one:
+        one.fail()
+    assert one
+asyncio.run(main())
+
+# a group of exceptions: a wrong answer that no handler catches
+def f(x): return x
+---
+try:
+    assert f(1) == 2
+except* ValueError:
+    pass
 
 # a wrong call of the tests' function
 def f(g, items): return [g(x) for x in items[1:]]

@@ -205,6 +205,61 @@ def test_what_honest_programs_and_tests_do_works() -> None:
 
 
 @needs_cells
+@pytest.mark.parametrize("mode", ["", "async "])
+def test_context_managers_of_both_kinds_are_told_the_same_of_an_error(mode: str) -> None:
+    letter = "a" if mode else ""
+    program = f"""
+class f:
+    def fail(self): raise OverflowError("too much", 7)
+    {mode}def __{letter}enter__(self): return self
+    {mode}def __{letter}exit__(self, kind, error, trace):
+        self.told = [kind and kind.__name__, repr(error), trace]
+        return True
+"""
+    tests = f"""
+import asyncio
+async def main():
+    one = f()
+    {mode}with one: one.fail()
+    assert one.told == ["OverflowError", "OverflowError('too much', 7)", None]
+    {mode}with one: raise LookupError("the tests' own")
+    assert one.told == ["LookupError", "None", None]
+    {mode}with one: pass
+    assert one.told == [None, "None", None]
+asyncio.run(main())
+"""
+    assert outcome(program, tests) == Outcome(status="passed", held=3)
+
+
+CATCHING = {
+    "with": "with Expects():\n    assert f(1) == 2",
+    "async with": "async def main():\n    async with Expects():\n        assert f(1) == 2\nasyncio.run(main())",
+    "except": "try:\n    assert f(1) == 2\nexcept AssertionError: pass",
+    "except*": "try:\n    assert f(1) == 2\nexcept* AssertionError: pass",
+    "inside": "async def main():\n    try:\n        async with Expects(), Expects():\n            raise ValueError\n"
+    "    except* ValueError:\n        with Expects():\n            assert f(1) == 2\nasyncio.run(main())",
+}
+EXPECTS = """
+import asyncio
+class Expects:
+    def __enter__(self): return self
+    def __exit__(self, kind, error, trace): return kind is AssertionError
+    async def __aenter__(self): return self
+    async def __aexit__(self, kind, error, trace): return kind is AssertionError
+"""
+
+
+@needs_cells
+@pytest.mark.parametrize("name", CATCHING)
+def test_an_assertion_that_the_tests_catch_is_not_a_failed_one(name: str) -> None:
+    tests = f"{EXPECTS}{CATCHING[name]}\nassert f(3) == 3"
+    other = tests.replace("AssertionError", "KeyError")
+
+    assert outcome("def f(x): return x", tests) == Outcome(status="passed", held=1)
+    assert outcome("def f(x): return x", other).status == "failed"
+
+
+@needs_cells
 def test_helpers_and_classes_of_the_question_are_there_for_the_tests() -> None:
     question = """
 class Node:

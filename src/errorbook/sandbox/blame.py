@@ -17,7 +17,7 @@ from typing import Any
 from errorbook.sandbox.faults import MARK, ProgramError
 
 _KNOWN = frozenset(dir(builtins)) | frozenset(sys.stdlib_module_names) | {"__name__", "__file__"}
-_BRANCHES = (ast.If, ast.While, ast.For, ast.AsyncFor, ast.Try, ast.With, ast.AsyncWith, ast.Match)
+_BRANCHES = (ast.If, ast.While, ast.For, ast.AsyncFor, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
 
 
 class Names:

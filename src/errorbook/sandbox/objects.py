@@ -232,16 +232,24 @@ def _contains(self: Remote, value: Any) -> bool:
 
 
 def _leave(self: Remote, kind: Any, error: Any, trace: Any) -> bool:
-    return _leave_with(self, "__exit__", error)
-
-
-def _leave_with(self: Remote, name: str, error: Any) -> bool:
-    shown = handle_of(error)
-    trees = (
-        [None, None, None] if error is None else [["T", _base(error).__name__], ["o", shown] if shown else None, None]
-    )
     link, handle, _ = self.__dict__[_HOW]
-    return link.value("special", name, ["o", handle], *trees) is True
+    return link.value("special", "__exit__", ["o", handle], *_describe(error)) is True
+
+
+async def _leave_later(self: Remote, kind: Any, error: Any, trace: Any) -> bool:
+    link, handle, _ = self.__dict__[_HOW]
+    return await link.value("special", "__aexit__", ["o", handle], *_describe(error)) is True
+
+
+def _describe(error: BaseException | None) -> list[wire.Tree]:
+    """What a context manager of the program is told of an error: the class that is Python's, and the program's object.
+
+    An error of the tests has no such object, and what it says stays here.
+    """
+    if error is None:
+        return [None, None, None]
+    shown = handle_of(error)
+    return [["T", _base(error).__name__], ["o", shown] if shown else None, None]
 
 
 def _base(error: BaseException) -> type:
@@ -253,15 +261,6 @@ def _waiting(name: str) -> Callable[..., Any]:
     async def method(self: Remote, *values: Any) -> Any:
         found = ask(self, "special", name, *values)
         return await found
-
-    return method
-
-
-def _leaving(name: str) -> Callable[..., Any]:
-    async def method(self: Remote, kind: Any, error: Any, trace: Any) -> bool:
-        link, handle, _ = self.__dict__[_HOW]
-        shown = None if error is None else ["T", _base(error).__name__]
-        return await link.value("special", name, ["o", handle], shown, None, None) is True
 
     return method
 
@@ -282,7 +281,7 @@ _GIVEN: dict[str, Callable[..., Any]] = {
     "__aiter__": lambda self: self,
     "__anext__": _wait_for_next,
     "__aenter__": _waiting("__aenter__"),
-    "__aexit__": _leaving("__aexit__"),
+    "__aexit__": _leave_later,
     "__exit__": _leave,
 }
 """Methods that do more than ask the program for what they are named after."""

@@ -1,8 +1,8 @@
 """Rewrites tests so that each assertion is counted, and one that fails does not hide the next.
 
-An assertion inside `try` or `with` keeps its own meaning (it raises); it is counted if it holds. Calls whose result
-is dropped go through `remote.call`, and so do those whose arguments may be seen to change (`blame.list_safe_places`).
-Everything else runs as written.
+An assertion inside `try` or `with`, also with `except*` or `async`, keeps its own meaning: it raises, and is counted if
+it holds. Calls whose result is dropped go through `remote.call`, and so do those whose arguments may be seen to change
+(`blame.list_safe_places`). Everything else runs as written.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Rewriter(ast.NodeTransformer):
             node: ast.List([ast.Constant(place) for place in where], ast.Load()) for node, where in places.items()
         }
 
-    def visit_Try(self, node: ast.Try) -> ast.AST:
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
         # `assert False` behind the call says that an exception must come: then one that is caught is what was asserted.
         due = [item for item in node.body if isinstance(item, ast.Assert) and _is_false(item.test)]
         for handler in node.handlers if due else []:
@@ -60,8 +60,14 @@ class _Rewriter(ast.NodeTransformer):
                 handler.body[:0] = [_statement(NOTE, ast.Constant(None))]
         return self._inside(node)
 
-    def visit_With(self, node: ast.With) -> ast.AST:
+    def visit_TryStar(self, node: ast.TryStar) -> ast.AST:
+        return self.visit_Try(node)
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> ast.AST:
         return self._inside(node)
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
+        return self.visit_With(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         if isinstance(node.value, ast.Call):
