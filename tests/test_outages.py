@@ -13,8 +13,9 @@ from teacher_kit import teacher
 
 from errorbook.config import Config, parse
 from errorbook.errors import ModelError, OutageError, UserError
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
-from errorbook.loop import run
+from errorbook.loop import exam, run
 from errorbook.records import Call, Comparison, Decision, Diagnosis, Evaluation, Failure, Training
 from errorbook.setup.outages import Stage, sift
 from errorbook.testing import Faults, Settings, server
@@ -210,18 +211,64 @@ def test_answers_that_are_none_are_no_result(kind: str, tmp_path: Path) -> None:
         return state["say"](turns[-1].content)
 
     with server(script=script) as provider:
-        target = f'engine = "openai"\nmodel = "m"\nbase_url = "{provider.base_url}"'
-        text = RUN_FILE.replace('engine = "scripted"\naccuracy = 0.3\ngain = 0.25', target)
-        text = text.replace('retriever = "scripted"', 'retriever = "tfidf"').replace(
-            'method = "scripted"', 'method = "external"'
-        )
-        with pytest.raises(OutageError, match=said):
-            run(parse(text), tmp_path)
+        asking = served_target(provider.base_url)
+        with pytest.raises(OutageError, match=f"{said}.*Nothing of them is kept"):
+            run(asking, tmp_path)
         assert spent_later(tmp_path) == []
         with open_ledger(tmp_path) as ledger:
             assert ledger.count(Evaluation) == 0
         state["say"] = lambda prompt: f"Answer: {len(prompt)}"
         with pytest.raises(UserError) as after:
-            run(parse(text), tmp_path)
+            run(asking, tmp_path)
 
     assert not isinstance(after.value, OutageError), "the same command asks again"
+
+
+def served_target(base_url: str) -> Config:
+    """The small run with a target behind a server."""
+    target = f'engine = "openai"\nmodel = "m"\nbase_url = "{base_url}"'
+    text = RUN_FILE.replace('engine = "scripted"\naccuracy = 0.3\ngain = 0.25', target)
+    text = text.replace('retriever = "scripted"', 'retriever = "tfidf"')
+    return parse(text.replace('method = "scripted"', 'method = "external"'))
+
+
+def stop_after(task: str, split: str) -> Callable[[Event], None]:
+    """Ends the process as soon as the last answer of an evaluation is recorded."""
+
+    def watch(event: Event) -> None:
+        if (event.stage, event.task, event.split) == ("evaluate", task, split) and event.done == event.total:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+@pytest.mark.parametrize(("task", "split"), [("arithmetic", "train"), ("retention", "dev")])
+def test_a_kill_right_after_the_last_answer_does_not_make_a_result_of_none(
+    task: str, split: str, tmp_path: Path
+) -> None:
+    state = {"say": lambda prompt: f"Answer: {len(prompt)}"}
+
+    def script(turns: Sequence[Turn]) -> str:
+        return state["say"](turns[-1].content)
+
+    with server(script=script) as provider:
+        asking = served_target(provider.base_url)
+        if split == "dev":
+            with pytest.raises(KeyboardInterrupt):
+                exam(asking, tmp_path, stop_after("retention", "train"))
+        state["say"] = lambda _: ""
+        with pytest.raises(KeyboardInterrupt):
+            exam(asking, tmp_path, stop_after(task, split))
+        with open_ledger(tmp_path) as ledger:
+            [begun] = [item for item in ledger.all(Evaluation) if (item.task, item.split) == (task, split)]
+            assert ledger.tally(begun).n == begun.n, "every answer was recorded"
+        with pytest.raises(OutageError, match=f"The {split} answers to '{task}' .* are empty"):
+            exam(asking, tmp_path)
+        with open_ledger(tmp_path) as ledger:
+            assert begun.hash not in ledger.keys(Evaluation)
+        state["say"] = lambda prompt: f"Answer: {len(prompt)}"
+        exam(asking, tmp_path)
+        exam(served_target(provider.base_url), tmp_path / "undisturbed")
+
+    with open_ledger(tmp_path) as ledger, open_ledger(tmp_path / "undisturbed") as undisturbed:
+        assert ledger.digest() == undisturbed.digest()

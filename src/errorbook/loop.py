@@ -47,7 +47,7 @@ from errorbook.records import (
     Training,
 )
 from errorbook.setup.assemble import Course
-from errorbook.setup.outages import Stage, explain_sameness, require_answers, require_training, sift
+from errorbook.setup.outages import Stage, are_checked, explain_sameness, require_answers, require_training, sift
 from errorbook.setup.session import Run, open_run, record_stage
 from errorbook.train import make_lessons, make_preference_lessons, make_question, prefer_over_wrong, training_set_hash
 from errorbook.write_and_verify import generate_samples, keep_budget
@@ -162,15 +162,18 @@ def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, c
     evaluation = course.evaluation(this.parts.target, checkpoint, split)
     ledger.open_evaluation(evaluation, cycle)
     answered = ledger.answered(evaluation)
-    if len(answered) < len(examples):
+    incomplete = len(answered) < len(examples)
+    if incomplete:
         with record_stage(this, "evaluate", cycle, len(examples), course.name, split) as tick:
             tick(len(answered))
             for block in _answer(this, course, evaluation, checkpoint, answered):
                 ledger.append_responses(block)
                 answered.update(response.example for response in block)
                 tick(len(answered))
-        if checkpoint.hash == this.base.hash or split != "dev":  # a candidate may be as bad as it likes: it is judged
-            require_answers(this.parts.target, course.role, ledger, evaluation, examples)
+    judged = split == "dev" and checkpoint.hash != this.base.hash  # a candidate may be as bad as it likes
+    # A kill may have come between the last answer and the check, so the next process looks whether it was made.
+    if not judged and (incomplete or not are_checked(ledger, evaluation)):
+        require_answers(this.parts.target, course.role, ledger, evaluation, examples)
     return evaluation
 
 

@@ -81,36 +81,43 @@ def sift(
     yield from lasting.values()
 
 
+def are_checked(ledger: Ledger, evaluation: Evaluation) -> bool:
+    """Whether the evaluation has passed `require_answers` in some process; one of no question has nothing to pass."""
+    return not evaluation.n or ledger.fact(_checked(evaluation)) is not None
+
+
 def require_answers(
     target: Target, role: Role, ledger: Ledger, evaluation: Evaluation, examples: Sequence[Example]
 ) -> None:
     """Check that a finished evaluation holds answers; if it does not, it is taken back, to be asked anew.
 
-    A guard may get the same answer to every question: a model can be that weak at what it is not there for.
+    That it does is noted, so that a process that begins after a kill knows. A guard may get the same answer to every
+    question: a model can be that weak at what it is not there for.
 
     Raises:
         OutageError: Some questions have no answer, or nearly all answers are none; the sentence says why.
     """
+    where = f"The {evaluation.split} answers to '{evaluation.task}' are no result"
     golds = {example.id: example.answer for example in examples}
+    missing = len(golds.keys() - ledger.answered(evaluation))
+    if missing:
+        raise OutageError(
+            f"{where}: {missing} of {len(golds)} questions got no answer. The other answers are kept; the same command"
+            " asks for what is missing."
+        )
     given = [
         Given(response.text, golds[response.example], response.score.verdict != "unscorable", response.truncated)
         for response in ledger.responses(evaluation)
         if response.example in golds
     ]
-    missing = len(golds) - len(given)
-    why = (
-        f"{missing} of {len(golds)} questions got no answer" if missing else doubt_answers(given, alike=role == "learn")
-    )
+    why = doubt_answers(given, alike=role == "learn")
     if not why:
+        ledger.state(_checked(evaluation), "checked")
         return
-    if not missing:
-        if isinstance(target, Forgets):
-            target.forget_unread()
-        ledger.discard(evaluation)
-    raise OutageError(
-        f"The {evaluation.split} answers to '{evaluation.task}' are no result: {why}. Nothing of them is kept; the same"
-        " command asks again."
-    )
+    if isinstance(target, Forgets):
+        target.forget_unread()
+    ledger.discard(evaluation)
+    raise OutageError(f"{where}: {why}. Nothing of them is kept; the same command asks again.")
 
 
 def require_training(parent: Checkpoint, training: Training) -> None:
@@ -138,6 +145,11 @@ def explain_sameness(ledger: Ledger, before: Sequence[Evaluation], after: Sequen
     told = [[item.text for one in side for item in ledger.responses(one)] for side in (before, after)]
     why = find_parrot(*told)
     return f"; {why}" if why else ""
+
+
+def _checked(evaluation: Evaluation) -> str:
+    """The fact that says so of an evaluation; facts are no part of a ledger's digest."""
+    return f"answers {evaluation.hash}"
 
 
 def _few(stage: Stage) -> int:

@@ -151,7 +151,7 @@ class OpenAITarget:
 
     def forget_unread(self) -> None:
         """See `Forgets`."""
-        self._answers.forget()
+        self._answers.forget(self._chat(self._served, self._sampling))
 
     def close(self) -> None:
         """End what is in the air; using the target again starts anew."""

@@ -214,10 +214,9 @@ class Chat:
                 "see to it and give the same command again, what was recorded is kept."
             )
 
-    def forget(self) -> None:
-        """Ask for every answer anew; those that count are in the ledger already."""
-        if self._engine is not None:
-            self._engine.forget_all()
+    def forget(self, endpoint: Endpoint) -> None:
+        """Ask for every answer anew, those of earlier processes too; those that count are in the ledger already."""
+        (self._engine or self._open(endpoint, kept=True)).forget_all()
 
     def close(self) -> None:
         """End the engine; the next prompt starts another."""
