@@ -177,6 +177,28 @@ def test_a_vote_that_finds_fault_with_its_question_is_an_answer() -> None:
     assert told_off(Told(dict.fromkeys(LETTERS, "unread")), LETTERS, name="vote")
 
 
+@pytest.mark.parametrize("unanswered", [("q2:0",), ("q2:0", "q2:1", "q4:2"), ("q2:0", "q2:1", "q2:2")])
+def test_votes_without_answer_are_asked_once_more_and_no_others(unanswered: tuple[str, ...]) -> None:
+    asked: list[list[str]] = []
+
+    def vote(questions: Sequence[str]) -> Iterator[tuple[str, str | Failure, Call]]:
+        asked.append(list(questions))
+        for subject in (f"{question}:{number}" for question in questions for number in range(3)):
+            cause = "unanswered" if len(asked) == 1 and subject in unanswered else ""
+            cause = "unread" if subject == "q4:1" else "item" if subject == "q2:2" and not cause else cause
+            failure = Failure(subject=subject, stage="verify", reason="none came", cause=cause or "item")  # type: ignore[arg-type]
+            yield subject.partition(":")[0], failure if cause else "7", call(subject)
+
+    questions = [f"q{number}" for number in range(7)]
+    found = list(sift(Told(), Stage("vote", 21, True), vote, questions))  # type: ignore[arg-type]
+
+    assert asked == [questions, sorted({subject.partition(":")[0] for subject in unanswered})]
+    assert sorted(one.subject for *_, one in found) == [
+        f"{question}:{vote}" for question in questions for vote in range(3)
+    ]
+    assert {one.subject for _, result, one in found if isinstance(result, Failure)} == {"q2:2", "q4:1"}
+
+
 def test_a_long_stage_is_not_gone_on_with_if_nothing_succeeds() -> None:
     many = [str(number) for number in range(1000)]
     told = Told(dict.fromkeys(many, "unread"))

@@ -57,10 +57,12 @@ def sift(
         OutageError: They are not few; the sentence has the first of the reasons.
     """
     held: list[tuple[S, Failure, Call]] = []
+    known: set[str] = set()  # the results that need not come again
     done = 0
     found = ask(items)
     for done, (item, result, call) in enumerate(found, 1):
         if not isinstance(result, Failure) or (stage.name == "vote" and result.cause == "item"):
+            known.add(call.subject)
             yield item, result, call
             continue
         held.append((item, result, call))
@@ -71,9 +73,14 @@ def sift(
     if items and not done:
         nothing = Failure(subject="", stage="diagnose", reason="it gave no result at all", cause="unanswered")
         _stop(instructor, stage, [nothing] * len(items))
-    unanswered = [item for item, failure, _ in held if failure.cause == "unanswered"]
+    # One item may stand for several results, a question for its votes: it is asked once, and gives all of them again.
+    missing = [(item, call) for item, failure, call in held if failure.cause == "unanswered"]
+    again = list(dict.fromkeys(item for item, _ in missing))
     lasting = {call.subject: (item, failure, call) for item, failure, call in held if failure.cause != "unanswered"}
-    for item, result, call in ask(unanswered) if unanswered else ():
+    known = (known | lasting.keys()) - {call.subject for _, call in missing}
+    for item, result, call in ask(again) if again else ():
+        if call.subject in known:
+            continue  # a vote that was given the first time
         if isinstance(result, Failure):
             lasting[call.subject] = (item, result, call)
         else:
