@@ -121,6 +121,45 @@ def test_failing_again_changes_nothing(tmp_path: Path) -> None:
         assert ledger.tally(evaluation).right == 20
 
 
+def test_what_is_taken_back_leaves_no_text_behind_to_be_judged(tmp_path: Path) -> None:
+    with open_ledger(tmp_path, "write") as ledger, open_ledger(tmp_path / "undisturbed", "write") as undisturbed:
+        other, evaluation = begin(ledger, "other"), begin(ledger)
+        for one, failures in ((other, 2), (evaluation, 4)):
+            with pytest.raises(UnjudgedError):
+                go_on(ledger, one, Moody(failures))
+        go_on(ledger, evaluation, Moody())
+
+        ledger.discard(evaluation)
+
+        assert begin(ledger) == evaluation
+        assert ledger.unjudged(evaluation) == []
+        assert len(ledger.unjudged(other)) == 2, "what belongs to another evaluation is kept"
+        asked = TARGET.asked
+        go_on(ledger, evaluation, Moody())
+        assert TARGET.asked == asked + 20, "every question is asked again"
+        go_on(ledger, other, Moody())
+        for checkpoint in ("other", "base"):
+            go_on(undisturbed, begin(undisturbed, checkpoint), Moody())
+        assert ledger.digest() == undisturbed.digest()
+
+
+def test_a_score_is_recalled_from_an_evaluation_that_was_taken_back_and_asked_again(tmp_path: Path) -> None:
+    with open_ledger(tmp_path, "write") as ledger:
+        first = begin(ledger)
+        go_on(ledger, first, Moody())
+        second = begin(ledger, "other")
+        go_on(ledger, second, Moody())  # now it is known which evaluations are judged alike
+        ledger.discard(first)
+        ledger.open_evaluation(identify(TARGET, "third", TASK, "dev", EXAMPLES, "moody"))
+        go_on(ledger, begin(ledger), Moody())
+        example = EXAMPLES[7].id
+        said = ledger.answer(first, example)
+        ledger.discard(second)
+
+        assert said is not None
+        assert ledger.recall(begin(ledger, "other"), example, said.text) == said.score
+
+
 def test_a_scorer_that_cannot_work_says_so_and_the_texts_are_kept(tmp_path: Path) -> None:
     with open_ledger(tmp_path, "write") as ledger:
         evaluation = begin(ledger)

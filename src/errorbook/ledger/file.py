@@ -200,16 +200,21 @@ class Ledger:
             self._sql.executemany("INSERT INTO bodies VALUES (?, ?)", bodies)
 
     def discard(self, evaluation: Evaluation) -> None:
-        """Take back an evaluation that turned out to be none; nothing may have been made of it yet."""
+        """Take back an evaluation that turned out to be none, texts without a verdict included.
+
+        Nothing may have been made of it yet.
+        """
         number = self._evaluation(evaluation.hash)
         with self._writing():
             self._sql.execute(
                 "DELETE FROM bodies WHERE seq IN (SELECT seq FROM responses WHERE evaluation = ?)", (number,)
             )
             self._sql.execute("DELETE FROM responses WHERE evaluation = ?", (number,))
+            self._sql.execute("DELETE FROM records WHERE kind = 'Unjudged' AND parent = ?", (evaluation.hash,))
             self._sql.execute("DELETE FROM records WHERE seq = ?", (number,))
         self._evaluations.pop(evaluation.hash, None)
         self._tallies.pop(evaluation.hash, None)
+        self._alike.clear()  # others may have it among those that they recall scores from
 
     def answered(self, evaluation: Evaluation) -> set[str]:
         """Ids of the examples that this evaluation has a response for."""
