@@ -12,11 +12,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 _EVERY, _GRACE = 1.0, 5.0
 """Seconds between two looks, and that Ray has to end its processes itself."""
 _PROCESSES = Path("/proc")
+
+_TITLES = ("ray::", "ray-dashboard-")
+"""How the names begin that Ray's agents and workers give themselves."""
 
 Known = dict[int, str]
 """Processes by their number, with the moment at which each began: a number is used again one day."""
@@ -68,10 +74,30 @@ def read_process(number: int) -> tuple[int, str]:
 
 def _is_of_ray(number: int) -> bool:
     try:
-        command = (_PROCESSES / str(number) / "cmdline").read_bytes()
+        words = os.fsdecode((_PROCESSES / str(number) / "cmdline").read_bytes()).split("\0")
     except OSError:
         return False
-    return b"ray" in command and b"reaper" not in command
+    return is_command_of_ray(words, _find_package())
+
+
+def is_command_of_ray(words: Sequence[str], package: str) -> bool:
+    """Whether a command is one of Ray's: by the name it gave itself, or as a program or script of Ray's package.
+
+    Nothing else in a command says so: a home or a run's folder may be called `ray`, and our own run may be told of Ray.
+    """
+    program, *rest = words
+    if program.startswith(_TITLES):
+        return True
+    if Path(program).name.startswith("python"):
+        program = next((word for word in rest if not word.startswith("-")), "")
+    return bool(package) and program.startswith(f"{package}{os.sep}")
+
+
+@cache
+def _find_package() -> str:
+    """The folder of the package `ray`, as Ray's own commands spell it; an empty text if it is not installed."""
+    spec = find_spec("ray")
+    return str(Path(spec.origin).parent.absolute()) if spec and spec.origin else ""
 
 
 if __name__ == "__main__":
