@@ -17,11 +17,11 @@ from errorbook.cli.main import cli
 from errorbook.config import Config, parse
 from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
-from errorbook.records import Decision, Example, Groups, Rule
+from errorbook.records import Cluster, Decision, Example, Groups, Rule
 from errorbook.render.markdown import render
 from errorbook.report.build import build
-from errorbook.setup.plan import make_plan
-from errorbook.stats import detectable_gain
+from errorbook.setup.plan import enough_for, make_plan
+from errorbook.stats import detectable_gain, not_worse
 
 RUN_FILE = """
 [run]
@@ -109,6 +109,23 @@ def test_a_guard_of_too_few_groups_is_told_before_the_run(config: Config) -> Non
     plan = make_plan(replace(config, tasks=(*config.tasks, guard)))
 
     assert any("'grouped' can never pass as a guard: 120 dev questions, which count as 30," in w for w in plan.warnings)
+
+
+def test_a_guard_of_groups_is_foretold_by_the_test_that_the_gate_makes(config: Config) -> None:
+    alpha = config.rule().alpha_each
+    for margin, passes in ((0.12, False), (0.13, True)):
+        assert enough_for(margin, alpha) <= 30, "as many questions that all stand alone would do"
+        guard = replace(config.tasks[0], name="grouped", role="guard", margin=margin)
+        told = [text for text in make_plan(replace(config, tasks=(*config.tasks, guard))).warnings if "never" in text]
+        groups = [Cluster(size=4, times=30)]
+
+        assert (not_worse(0, 0, 120, margin, groups) <= alpha) == passes
+        assert len(told) == (not passes)
+        for text in told:
+            needed = enough_for(margin, alpha, grouped=True)
+            assert f"which count as 30, cannot rule out a loss of {100 * margin:g} points" in text
+            assert f"give it more groups of them, to count as {needed}, or a wider margin" in text
+            assert 30 < needed < 40
 
 
 def test_questions_in_two_learnt_tasks_are_told(config: Config) -> None:

@@ -19,6 +19,7 @@ from errorbook.config import Config, InstructorSection, RunSection, TaskSection,
 from errorbook.diagnose import Strategy, StrategySection
 from errorbook.errors import ConfigError, DataError
 from errorbook.judge import GateSection
+from errorbook.records import Cluster
 from errorbook.setup import doctor
 from errorbook.setup import new_run_file as scaffold
 from errorbook.setup.plan import enough_for, make_plan
@@ -256,6 +257,22 @@ def test_enough_questions_are_the_fewest_that_suffice(margin: float, alpha: floa
 
     assert not_worse(0, 0, needed, margin) <= alpha
     assert needed == 1 or not_worse(0, 0, needed - 1, margin) > alpha
+
+
+@given(
+    st.floats(min_value=0.03, max_value=0.5),
+    st.floats(min_value=0.001, max_value=0.2),
+    st.integers(min_value=2, max_value=9),
+)
+def test_enough_groups_are_the_fewest_that_suffice_whatever_their_size(margin: float, alpha: float, size: int) -> None:
+    def p(groups: int) -> float:
+        return not_worse(0, 0, size * groups, margin, (Cluster(size=size, times=groups),))
+
+    needed = enough_for(margin, alpha, grouped=True)
+
+    assert p(needed) <= alpha * (1 + 1e-9)
+    assert p(needed - 1) > alpha * (1 - 1e-9)
+    assert needed >= enough_for(margin, alpha)
 
 
 def test_plan_prints_one_json_object(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from errorbook.config import Config, TaskSection
 from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
 from errorbook.interfaces import Checker, Free, Instructor, Solver
 from errorbook.noise_floor import AT_MOST
-from errorbook.records import Example, Role, Rule
+from errorbook.records import Cluster, Example, Role, Rule
 from errorbook.setup.assemble import create_instructor, create_scorer, create_task, select_sound
 from errorbook.stats import detectable_gain, effective_questions, not_worse
 
@@ -155,18 +155,25 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     )
 
 
-def enough_for(margin: float, alpha: float) -> int:
-    """The fewest questions on which "worse by the margin" can be ruled out when not one verdict changes."""
+def enough_for(margin: float, alpha: float, *, grouped: bool = False) -> int:
+    """The fewest questions on which "worse by the margin" can be ruled out when not one verdict changes.
+
+    If there are groups among them, it is the fewest that they must count as (`TaskPlan.dev_effective`): the test over
+    groups asks for a few more than that of questions that all stand alone.
+    """
+
+    def too_few(n: int) -> bool:
+        # If nothing changes, only what the groups count as matters: as many pairs count as their number.
+        p = not_worse(0, 0, 2 * n, margin, (Cluster(size=2, times=n),)) if grouped else not_worse(0, 0, n, margin)
+        return p > alpha
+
     high = 1
-    while not_worse(0, 0, high, margin) > alpha:
+    while too_few(high):
         high *= 2
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        if not_worse(0, 0, middle, margin) > alpha:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if too_few(middle) else (low, middle)
     return high
 
 
@@ -302,13 +309,16 @@ def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config
     by_name = {task.task: task for task in tasks}
     found = [_say_groups(task) for task in tasks if task.dev_groups]
     for name, margin in rule.guards:
-        task, needed = by_name[name], enough_for(margin, rule.alpha_each)
-        if task.dev_effective < needed:
-            count = f", which count as {task.dev_effective}," if task.dev_groups else ""
+        task = by_name[name]
+        clusters = [Cluster(size=size, times=times) for size, times in task.dev_groups.items()]
+        if not_worse(0, 0, task.dev, margin, clusters) > rule.alpha_each:
+            needed = enough_for(margin, rule.alpha_each, grouped=bool(clusters))
+            count = f", which count as {task.dev_effective}," if clusters else ""
+            more = f"more groups of them, to count as {needed}" if clusters else f"dev = {needed} or more"
             found.append(
                 f"'{name}' can never pass as a guard: {task.dev} dev questions{count} cannot rule out a loss of"
-                f" {100 * margin:g} points at alpha {rule.alpha_each:.2g}, even if no answer changes; give it"
-                f" {'more groups of them' if task.dev_groups else f'dev = {needed} or more'}, or a wider margin."
+                f" {100 * margin:g} points at alpha {rule.alpha_each:.2g}, even if no answer changes; give it {more},"
+                " or a wider margin."
             )
     if detectable >= _LARGEST_GAIN:
         found.append("The dev split is too small to show any likely gain; give the learnt tasks more dev questions.")
