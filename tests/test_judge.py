@@ -1,5 +1,6 @@
 import random
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 from errorbook.errors import StageError
 from errorbook.judge import best, compare, judge, require_comparable, require_same_prompts
 from errorbook.records import Comparison, Evaluation, Generation, Outcome, Role, Rule, Split, Verdict
-from errorbook.stats import mcnemar, mcnemar_gain, not_worse, paired_interval
+from errorbook.stats import mcnemar, mcnemar_gain, not_worse, paired_interval, read_twice
 
 RULE = Rule(alpha=0.05, tests=2, learn=("task",), guards=(("guard", 0.05),))
 
@@ -299,7 +300,9 @@ def test_the_rule_may_ask_for_the_base_alone() -> None:
     assert judge(rule, [learnt, fallen]).outcome == "reject", "the cycle began with the base"
 
 
-def read(fixed: int, broken: int, newly: int, gone: int = 0, n: int = 100) -> Comparison:
+def read(
+    fixed: int, broken: int, newly: int, gone: int = 0, n: int = 100, together: Sequence[Sequence[str]] = ()
+) -> Comparison:
     """A comparison with so many changes among readable answers, and so many from and to unscorable ones."""
     pairs: list[tuple[Verdict, Verdict]] = [("wrong", "right")] * fixed
     pairs += [("right", "wrong")] * broken
@@ -308,7 +311,7 @@ def read(fixed: int, broken: int, newly: int, gone: int = 0, n: int = 100) -> Co
     pairs += form
     pairs += [("wrong", "wrong")] * (n - len(pairs))
     before, after = ({str(i): one[side] for i, one in enumerate(pairs)} for side in (0, 1))
-    return compare((evaluation("a", n), before), (evaluation("b", n), after), "learn")
+    return compare((evaluation("a", n), before), (evaluation("b", n), after), "learn", together=together)
 
 
 SAFE = comparison(0, 0, 400, task="guard", role="guard")
@@ -359,6 +362,19 @@ def test_the_rule_may_count_what_was_read_twice_alone() -> None:
         ("accept", (read(30, 5, 0),)),
     ]
     assert (best(judged), best(judged, "read_twice")) == (0, 1)
+
+
+def test_the_p_of_a_comparison_is_of_the_changes_that_count_by_the_rule() -> None:
+    groups = [[str(n) for n in range(start, start + 3)] for start in range(0, 30, 3)]
+    plain, grouped = read(14, 9, 11, gone=2), read(14, 9, 11, gone=2, together=groups)
+
+    for item, clusters in ((plain, ()), (grouped, grouped.clusters)):
+        everything = judge(RULE, [item, SAFE]).comparisons[0]
+        twice = judge(replace(RULE, counts="read_twice"), [item, SAFE])
+        assert everything.p_value == mcnemar_gain(25, 11, clusters)
+        assert twice.comparisons[0].p_value == mcnemar_gain(14, 9, read_twice(clusters))
+        assert f"p = {twice.comparisons[0].p_value:.2g}, needed" in twice.reason
+        assert (twice.outcome, twice.comparisons[0].passed) == ("reject", False)
 
 
 @pytest.mark.parametrize("margin", [float("nan"), float("inf"), -0.1, 0.0, 1.0])

@@ -63,9 +63,9 @@ def compare(
 ) -> Comparison:
     """Pair two evaluations of the same examples, answered under the same settings; verdicts are by example id.
 
-    The p-value is two-sided exact McNemar for a task to learn, non-inferiority for a guard; the interval is Tango's
-    at 95%; both are on groups if the ids in `together` say which questions belong together. An unscorable response
-    counts as not right, on both sides.
+    The p-value is of the exact two-sided McNemar test, over sums of groups if questions belong together, for a task to
+    learn, and of non-inferiority for a guard; the interval is Tango's at 95%. The ids in `together` say which questions
+    belong together. An unscorable response counts as not right, on both sides.
 
     Raises:
         StageError: The evaluations differ in anything but the checkpoint, or miss responses or verdicts; or the margin
@@ -199,9 +199,8 @@ class _Gain(NamedTuple):
         """Add up the comparisons of the learnt tasks and test what counts by the rule."""
         fixed, broken = sum(item.fixed for item in learnt), sum(item.broken for item in learnt)
         newly, gone = sum(item.newly_readable for item in learnt), sum(item.no_longer_readable for item in learnt)
-        clusters: list[Cluster] = [one for item in learnt for one in item.clusters]
-        p = mcnemar_gain(fixed, broken, clusters)
-        p_read = mcnemar_gain(fixed - newly, broken - gone, read_twice(clusters)) if newly or gone else p
+        p = _p_gain(learnt, "all")
+        p_read = _p_gain(learnt, "read_twice") if newly or gone else p
         return cls(
             fixed=fixed,
             broken=broken,
@@ -276,6 +275,17 @@ def best(judged: Sequence[tuple[Outcome, tuple[Comparison, ...]]], counts: Count
     return max(range(len(judged)), key=merit)
 
 
+def _p_gain(learnt: Sequence[Comparison], counts: Counts) -> float:
+    """The test of a gain on all of them together, by what counts as one."""
+    fixed, broken = sum(item.fixed for item in learnt), sum(item.broken for item in learnt)
+    clusters: Sequence[Cluster] = [one for item in learnt for one in item.clusters]
+    if counts == "read_twice":
+        fixed -= sum(item.newly_readable for item in learnt)
+        broken -= sum(item.no_longer_readable for item in learnt)
+        clusters = read_twice(clusters)
+    return mcnemar_gain(fixed, broken, clusters)
+
+
 def _p_worse(comparison: Comparison, margin: float) -> float:
     return not_worse(comparison.fixed, comparison.broken, comparison.n, margin, comparison.clusters)
 
@@ -288,8 +298,7 @@ def _may_be_worse(comparison: Comparison, rule: Rule) -> bool:
 def _mark(comparison: Comparison, rule: Rule, improved: bool, failing: Sequence[Comparison]) -> Comparison:
     held = comparison not in failing
     if comparison.role == "learn":
-        p_value = mcnemar_gain(comparison.fixed, comparison.broken, comparison.clusters)
-        return replace(comparison, p_value=p_value, passed=improved and held)
+        return replace(comparison, p_value=_p_gain([comparison], rule.counts), passed=improved and held)
     margin = dict(rule.guards)[comparison.task]
     return replace(comparison, p_value=_p_worse(comparison, margin), margin=margin, passed=held)
 
