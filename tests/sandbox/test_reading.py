@@ -9,6 +9,7 @@ import time
 import pytest
 
 from errorbook.adapters.instructors.replies import Coding, CodingDrafts, check_coding
+from errorbook.errors import UnjudgedError
 from errorbook.llm.records import InvalidReply
 from errorbook.sandbox import programs, reading
 from errorbook.sandbox.reading import UnreadableError, read
@@ -140,3 +141,21 @@ def test_a_stub_gets_the_names_that_it_uses_and_nobody_defines() -> None:
 def test_only_classes_that_the_question_asks_for_are_classes(question: str, classes: tuple[str, ...]) -> None:
     """They alone have operators, so no other object can pass for a number."""
     assert programs.read_tests("assert f(1) == Vector(2)", question).classes == classes
+
+
+def test_a_parser_that_does_not_start_is_no_fault_of_a_drafted_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading.close()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    draft = Coding(
+        question="Double a number.",
+        entry_point="double",
+        solution="Add it to itself.",
+        program="def double(x):\n    return x + x",
+        tests=("assert double(2) == 4", "assert double(-3) == -6"),
+    )
+
+    with pytest.raises(UnjudgedError) as caught:
+        check_coding(CodingDrafts(drafts=(draft,)))
+
+    assert str(caught.value).startswith("1 of 1 drafted programs could not be judged (the parser does not start (")
+    assert "give the same command again" in str(caught.value)

@@ -6,6 +6,7 @@ One process serves all threads, and is started again if a text ended it. It need
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import socket
 import subprocess
@@ -33,11 +34,13 @@ class _Reader:
         self.owner = os.getpid()
         self.link, theirs = socket.socketpair()
         package = str(Path(__file__).parents[2])
-        with theirs:
+        with contextlib.ExitStack() as unused, theirs:
+            unused.callback(self.link.close)  # if the process does not start, nobody else closes it
             command = [sys.executable, "-I", "-S", "-B", "-c", _BOOT, package, str(theirs.fileno())]
             self.process = subprocess.Popen(  # noqa: S603  (no shell; every word is made here)
                 command, pass_fds=[theirs.fileno()], env={}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
+            unused.pop_all()
 
     def close(self) -> None:
         """End it."""

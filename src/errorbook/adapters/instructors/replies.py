@@ -16,6 +16,7 @@ import msgspec
 
 from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.tasks.wording import LETTERS
+from errorbook.errors import UnjudgedError
 from errorbook.llm.records import InvalidReply
 
 _LETTERED = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s? (?:is )?\(?[A-H]\)?(?![\w'])")
@@ -222,10 +223,17 @@ def _require(text: str, name: str) -> None:
 
 
 def _read_program(draft: Coding) -> str:
-    """What is wrong with a draft's Python; a text that holds up the parser is no program either."""
+    """What is wrong with a draft's Python; a text that holds up the parser is no program either.
+
+    Raises:
+        UnjudgedError: The machine is too busy to tell. The reply is bought already, and is read again from the store.
+    """
+    from errorbook.sandbox.patience import BusyError
     from errorbook.sandbox.reading import UnreadableError, read
 
     try:
         return str(read("find_fault", draft.program, draft.entry_point, list(draft.tests)))
     except UnreadableError:
         return "program"
+    except BusyError as error:
+        raise UnjudgedError.of(1, 1, "drafted programs", str(error)) from None
