@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from errorbook.errors import ConfigError, UnjudgedError, UserError
 from errorbook.interfaces import BatchScorer, BlockTarget, Likelihood, OptionTask, Paced, Scorer, Target, Task
@@ -206,17 +206,9 @@ def _unjudged(evaluation: Evaluation, block: Sequence[Example], completion: Comp
 
 
 def _respond(item: Unjudged, score: Score) -> Response:
-    return Response(
-        evaluation=item.evaluation,
-        example=item.example,
-        task=item.task,
-        split=item.split,
-        prompt_hash=item.prompt_hash,
-        text=item.text,
-        tokens=item.tokens,
-        truncated=item.truncated,
-        score=score,
-    )
+    answered = asdict(item)
+    del answered["reason"]
+    return Response(**answered, score=score)
 
 
 METHOD = "likelihood"

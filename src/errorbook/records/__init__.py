@@ -38,6 +38,7 @@ from errorbook.records.deciding import (
     Outcome,
     Role,
     Rule,
+    count_groups,
 )
 from errorbook.records.training import (
     Checkpoint,
@@ -105,6 +106,7 @@ __all__ = [
     "Verdict",
     "Vote",
     "content_hash",
+    "count_groups",
     "digest",
     "encode",
     "without_defaults",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from errorbook.records.answering import Split
@@ -39,10 +40,16 @@ class Cluster(Record, frozen=True, kw_only=True):
     times: int = 1
 
 
+def count_groups(n: int, clusters: Iterable[Cluster]) -> int:
+    """How many pieces of evidence `n` questions are: groups, and questions that stand alone."""
+    return n - sum((one.size - 1) * one.times for one in clusters)
+
+
 class Comparison(Record, frozen=True, kw_only=True):
     """Two evaluations of the same examples, paired. Bounds are of the difference in accuracy (after - before).
 
-    `p_value` is of the test that decides: exact McNemar for a task to learn, non-inferiority for a guard. Of the fixed,
+    `p_value` is of the test that decides: for a task to learn the exact one-sided McNemar test, over sums of groups if
+    questions belong together, of the changes that count by the rule; for a guard non-inferiority. Of the fixed,
     `newly_readable` could not be scored before; of the broken, `no_longer_readable` cannot be scored now. `clusters`
     are the groups of questions that belong together, by what became of them; all other questions stand alone.
     """
@@ -71,8 +78,8 @@ class Comparison(Record, frozen=True, kw_only=True):
 
     @property
     def groups(self) -> int:
-        """How many pieces of evidence the questions are: groups, and questions that stand alone."""
-        return self.n - sum((one.size - 1) * one.times for one in self.clusters)
+        """See `count_groups`."""
+        return count_groups(self.n, self.clusters)
 
 
 class Rule(Record, frozen=True, kw_only=True):

@@ -53,7 +53,6 @@ from errorbook.report.records import (
     TaskResult,
     TrainingResult,
     accuracy_of,
-    count_groups,
     difference_of,
     form_of,
     share_of,
@@ -163,7 +162,7 @@ def _result(
         broken=broken,
         margin=task.margin if guards else None,
         worse_p=not_worse(fixed, broken, accuracy.n, task.margin, pairing.clusters) if guards else None,
-        groups=count_groups(pairing),
+        groups=pairing.groups,
         form=form_of(pairing),
     )
 

@@ -22,7 +22,7 @@ from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.ledger.pairs import Pairs, pair_evaluations
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Example, Groups, Noise, Role, Split, Verdict
-from errorbook.report.records import Difference, Form, count_groups, difference_of, form_of
+from errorbook.report.records import Difference, Form, difference_of, form_of
 from errorbook.stats import CHANGES, Change, cluster, mcnemar
 
 Shown = Literal["regressions", "gains", "all"]
@@ -68,8 +68,9 @@ class CheckpointChoice(msgspec.Struct, frozen=True, kw_only=True):
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
     """One task and split, paired; the difference in accuracy is B - A.
 
-    `p_value` is of the exact two-sided McNemar test on `groups` (questions that belong together are one), `p_holm` the
-    same with Holm's correction for all the tests shown. `form` is None if no answer became readable or unreadable.
+    `p_value` is of the exact two-sided McNemar test, over sums of groups if questions belong together (`groups` counts
+    them, and questions that stand alone), `p_holm` the same with Holm's correction for all the tests shown. `form` is
+    None if no answer became readable or unreadable.
     `before` and `after` are the evaluations' hashes. An unscorable answer counts as not right, on both sides. `noise`
     is the floor that A's run measured on the split. `other_target`: the two have different base weights, chat templates
     or engines. Of the first `looked_at` questions, `reworded` were put in other words to B.
@@ -295,7 +296,7 @@ def _paired(a: Side, b: Side, ends: tuple[Evaluation, Evaluation], together: Seq
         difference=difference_of(pairing),
         p_value=p_value,
         p_holm=p_value,
-        groups=count_groups(pairing),
+        groups=pairing.groups,
         form=form_of(pairing),
         unscorable_before=pairing.unscorable_before,
         unscorable_after=pairing.unscorable_after,

@@ -62,7 +62,7 @@ class Form(ReportPart, frozen=True, kw_only=True):
 
 
 class TaskResult(ReportPart, frozen=True, kw_only=True):
-    """One task and split, base against final; `p_value` is of the exact two-sided McNemar test, on `groups`.
+    """One task and split, base against final; `p_value` is of the exact two-sided McNemar test, over sums of groups.
 
     Questions that belong together are one of `groups`; so is a question that stands alone. `form` is None if no answer
     became readable or unreadable.
@@ -425,8 +425,3 @@ def form_of(pairing: Pairing) -> Form | None:
         difference=(fixed - broken) / pairing.n,
         p_value=mcnemar_gain(fixed, broken, read_twice(pairing.clusters)),
     )
-
-
-def count_groups(pairing: Pairing) -> int:
-    """How many pieces of evidence the questions are: groups, and questions that stand alone."""
-    return pairing.n - sum((one.size - 1) * one.times for one in pairing.clusters)

@@ -55,13 +55,19 @@ def _flip_exactly(times: Mapping[int, int], common: int, most: int) -> float:
 def _coin_chances(n: int) -> NDArray[np.float64]:
     """The chances of 0 to `n` tails in `n` tosses of a fair coin."""
     import numpy as np
+
+    chances: NDArray[np.float64] = np.exp(log_ways(n) - n * math.log(2.0))
+    return chances
+
+
+def log_ways(n: int) -> NDArray[np.float64]:
+    """The logarithms of the numbers of ways to choose 0 to `n` out of `n`."""
+    import numpy as np
     from scipy.special import gammaln
 
-    tails = np.arange(n + 1)
-    chances: NDArray[np.float64] = np.exp(
-        gammaln(n + 1) - gammaln(tails + 1) - gammaln(n - tails + 1) - n * math.log(2.0)
-    )
-    return chances
+    chosen = np.arange(n + 1)
+    ways: NDArray[np.float64] = gammaln(n + 1) - gammaln(chosen + 1) - gammaln(n - chosen + 1)
+    return ways
 
 
 def tail(heads: int, n: int) -> float:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from errorbook.records import Cluster, Verdict
+from errorbook.records import Cluster, Verdict, count_groups
 
 Change = Literal["broken", "fixed", "unclear", "still_wrong", "still_right"]
 """What became of one answer: broken, fixed, unscorable on one side only, wrong (or unscorable) twice, right twice."""
@@ -43,6 +43,11 @@ class Pairing(NamedTuple):
     def broken(self) -> int:
         """How many only the first got right."""
         return self.changes["broken"]
+
+    @property
+    def groups(self) -> int:
+        """How many pieces of evidence the questions are: groups, and questions that stand alone."""
+        return count_groups(self.n, self.clusters)
 
 
 def pair(counts: Mapping[tuple[Verdict, Verdict], int], clusters: tuple[Cluster, ...] = ()) -> Pairing:

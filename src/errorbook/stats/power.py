@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from errorbook.stats.flips import log_ways
 from errorbook.stats.spread import find_root
 
 if TYPE_CHECKING:
@@ -47,16 +48,10 @@ def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float 
 def _power(n: int, alpha: float, discordant: float) -> Callable[[float], float]:
     """The chance that the gain test accepts, as a function of the true gain, in which it never falls."""
     import numpy as np
-    from scipy.special import bdtrc, gammaln
+    from scipy.special import bdtrc
 
     pairs = np.arange(n + 1)
-    chance = np.exp(
-        gammaln(n + 1)
-        - gammaln(pairs + 1)
-        - gammaln(n - pairs + 1)
-        + pairs * math.log(discordant)
-        + (n - pairs) * math.log1p(-discordant)
-    )
+    chance = np.exp(log_ways(n) + pairs * math.log(discordant) + (n - pairs) * math.log1p(-discordant))
     likely = chance > _NEGLIGIBLE / (n + 1)
     pairs, chance = pairs[likely], chance[likely]
     most = _most_broken(pairs, alpha)
