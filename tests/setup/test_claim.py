@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -217,6 +219,55 @@ def test_other_data_at_the_old_place_are_other_data(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerError, match="changed since the ledger"):
         run(load(file), tmp_path / "run")
+
+
+def recorded(folder: Path) -> list[list[tuple[Any, ...]]]:
+    """Everything that the ledger holds."""
+    with open_ledger(folder) as ledger:
+        return [list(map(tuple, ledger.connection.execute(f"SELECT * FROM {name}"))) for name in ("records", "facts")]
+
+
+def add_to_data(folder: Path) -> None:
+    with (folder / "data" / "sums.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(f'\n{{"question": "What is {n} * 3?", "answer": "{3 * n}"}}' for n in range(90))
+
+
+def add_benchmark(folder: Path) -> None:
+    (folder / "held" / "gsm8k").mkdir(parents=True)
+    row = {"question": "Ann has 3 pears and buys 3.", "answer": "2 * 3\n#### 6"}
+    (folder / "held" / "gsm8k" / "test.jsonl").write_text(json.dumps(row), encoding="utf-8")
+
+
+@pytest.mark.parametrize("disturb", [add_to_data, add_benchmark, "kill"])
+def test_a_refused_start_leaves_the_ledger_as_it_was(
+    disturb: Callable[[Path], None] | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERRORBOOK_DATA", str(tmp_path / "held"))
+    begun = load(write_table(tmp_path))
+    more = replace(begun, run=replace(begun.run, name="longer", cycles=3, budget_usd=7.5))
+    run(replace(begun, gate=replace(begun.gate, alpha=0.01)), tmp_path / "run")
+    more, before = replace(more, gate=replace(more.gate, alpha=0.04)), recorded(tmp_path / "run")
+
+    kept = (tmp_path / "data" / "sums.jsonl").read_bytes()
+    with monkeypatch.context() as disturbed:
+        if isinstance(disturb, str):
+            disturbed.setattr("errorbook.setup.session.note_place", stop)
+        else:
+            disturb(tmp_path)
+        with pytest.raises((LedgerError, KeyboardInterrupt)):
+            run(more, tmp_path / "run")
+
+    assert recorded(tmp_path / "run") == before
+    (tmp_path / "data" / "sums.jsonl").write_bytes(kept)
+    shutil.rmtree(tmp_path / "held", ignore_errors=True)
+    run(more, tmp_path / "run")
+    with open_ledger(tmp_path / "run") as ledger:
+        assert [item.key for item in list_changes(ledger)] == ["gate.alpha", "run.cycles", "run.name", "run.budget_usd"]
+        assert ledger.count(Rule) == 2
+
+
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_folder_without_a_run_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,7 @@ class Ledger:
         self._tallies: dict[str, ResponseTally] = {}
         self._alike: dict[str, list[int]] = {}
         self._cost, self._cost_upto = 0.0, 0
+        self._joined = False
 
     @property
     def root(self) -> Path:
@@ -391,7 +392,20 @@ class Ledger:
         return self._cost
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """All that the block records is kept, or none of it, if it raises or is killed."""
+        with self._writing():
+            self._joined = True
+            try:
+                yield
+            finally:
+                self._joined = False
+
+    @contextmanager
     def _writing(self) -> Iterator[None]:
+        if self._joined:  # what encloses it commits
+            yield
+            return
         try:
             with self._sql:
                 yield

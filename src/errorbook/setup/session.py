@@ -15,7 +15,7 @@ from errorbook.adapters.ray.ray_cluster import disconnect
 from errorbook.checks.groups import find_groups
 from errorbook.config import Config
 from errorbook.errors import LedgerError
-from errorbook.interfaces import Sourced
+from errorbook.interfaces import Sourced, Target
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
@@ -45,32 +45,43 @@ def open_run(config: Config, folder: Path, watch: Watch, run_file: str) -> Itera
     parts = assemble(config, folder)  # before the ledger is made: a run file that cannot work leaves nothing behind
     target = parts.target
     with open_ledger(folder / "ledger.sqlite", "write") as ledger:
-        claim(ledger, config)
-        base = Checkpoint(base=target.base, base_fingerprint=target.fingerprint)
-        known = ledger.find(Checkpoint, keys.BASE)
-        if known is not None and known.base_fingerprint == base.base_fingerprint:
-            base = known  # the same weights under another name or at another place
-        elif known is not None:
-            raise LedgerError(
-                f"The base model '{target.base}' is not the one that this ledger began with; use another --out folder."
-            )
-        ledger.append(base, key=keys.BASE)
-        for course in parts.courses:
-            _shelve(ledger, course)
-        _protect(ledger, parts)
-        note_place(ledger)
-        left_out = "\n".join(course.left_out for course in parts.courses if course.left_out)
-        facts = {"run_file": run_file, "version": __version__, "plugins": _plugins(config)}
-        facts |= {"left_out": left_out} if left_out else {}
-        for name, value in facts.items():
-            if ledger.fact(name) is None:
-                ledger.state(name, value)
+        with ledger.together():  # a start that is refused, wherever, leaves the ledger as it was
+            base = _begin(ledger, config, parts, run_file)
         try:
             yield Run(config, ledger, parts, watch, base)
         finally:
             target.close()
             if config.compute.engine == "ray":
                 disconnect()
+
+
+def _begin(ledger: Ledger, config: Config, parts: RunParts, run_file: str) -> Checkpoint:
+    """Check everything that may not change between two starts and write it down; returns the base."""
+    claim(ledger, config)
+    base = _recognise_base(ledger, parts.target)
+    ledger.append(base, key=keys.BASE)
+    for course in parts.courses:
+        _shelve(ledger, course)
+    _protect(ledger, parts)
+    note_place(ledger)
+    left_out = "\n".join(course.left_out for course in parts.courses if course.left_out)
+    facts = {"run_file": run_file, "version": __version__, "plugins": _plugins(config)}
+    facts |= {"left_out": left_out} if left_out else {}
+    for name, value in facts.items():
+        if ledger.fact(name) is None:
+            ledger.state(name, value)
+    return base
+
+
+def _recognise_base(ledger: Ledger, target: Target) -> Checkpoint:
+    """The base that the ledger began with, if the target has the same weights, under whatever name or at any place."""
+    base = Checkpoint(base=target.base, base_fingerprint=target.fingerprint)
+    known = ledger.find(Checkpoint, keys.BASE)
+    if known is not None and known.base_fingerprint != base.base_fingerprint:
+        raise LedgerError(
+            f"The base model '{target.base}' is not the one that this ledger began with; use another --out folder."
+        )
+    return known or base
 
 
 def _shelve(ledger: Ledger, course: Course) -> None:
