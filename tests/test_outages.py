@@ -169,6 +169,17 @@ def test_a_proven_instructor_may_fail_at_the_few_that_are_left() -> None:
     assert not told_off(Told(bad), ["a", "b"], proven=True)
 
 
+def test_unusable_replies_that_end_a_stage_stop_the_run_once() -> None:
+    many = [str(number) for number in range(30)]
+    end = dict.fromkeys(many[-5:], "unread")
+
+    assert told_off(Told(end), many, proven=True)
+    assert not told_off(Told(end), many[-5:], total=30, proven=True), "nothing else was left, and they are few"
+    assert not told_off(Told(dict.fromkeys(many[-4:], "unread")), many, proven=True)
+    assert not told_off(Told(dict.fromkeys(many[-6:-1], "unread")), many, proven=True), "a success came after them"
+    assert not told_off(Told(dict.fromkeys(many[-5:], "item")), many, proven=True), "the items' own fault"
+
+
 def test_a_vote_that_finds_fault_with_its_question_is_an_answer() -> None:
     bad = dict.fromkeys(LETTERS, "item")
 

@@ -21,6 +21,8 @@ MOST = 0.5
 """Share of a stage's items above which failures are an outage."""
 FEW = 5
 """So many failures are no outage yet if the instructor gave something usable earlier in the run."""
+LAST = 5
+"""So many unusable replies at the end of a stage, with none of use after them, may be the beginning of an outage."""
 EARLY = 20
 """Failures without any success from the start after which a stage is not gone on with."""
 
@@ -51,20 +53,23 @@ def sift(
 ) -> Iterator[tuple[S, R | Failure, Call]]:
     """Results as they come, and the failures at the end, if they are few; what got no answer is asked once more.
 
-    A vote that finds fault with a question is an answer and no failure.
+    A vote that finds fault with a question is an answer and no failure. Failures that end a stage stop the run once:
+    whoever asks for nothing but them again has seen to the instructor, and they are recorded if they stay.
 
     Raises:
-        OutageError: They are not few; the sentence has the first of the reasons.
+        OutageError: They are not few, or the stage ends with them; the sentence has the first of the reasons.
     """
     held: list[tuple[S, Failure, Call]] = []
     known: set[str] = set()  # the results that need not come again
-    done = 0
+    done = last = 0
     found = ask(items)
     for done, (item, result, call) in enumerate(found, 1):
         if not isinstance(result, Failure) or (stage.name == "vote" and result.cause == "item"):
             known.add(call.subject)
+            last = 0
             yield item, result, call
             continue
+        last += result.cause == "unread"
         held.append((item, result, call))
         if (len(held) > MOST * stage.total and len(held) >= _few(stage)) or EARLY <= done == len(held):
             if isinstance(found, Generator):
@@ -73,6 +78,8 @@ def sift(
     if items and not done:
         nothing = Failure(subject="", stage="diagnose", reason="it gave no result at all", cause="unanswered")
         _stop(instructor, stage, [nothing] * len(items))
+    if LAST <= last < done:
+        _stop(instructor, stage, [failure for _, failure, _ in held[-last:]])
     # One item may stand for several results, a question for its votes: it is asked once, and gives all of them again.
     missing = [(item, call) for item, failure, call in held if failure.cause == "unanswered"]
     again = list(dict.fromkeys(item for item, _ in missing))

@@ -142,6 +142,22 @@ def test_an_error_in_a_process_comes_back_as_its_sentence(tiny_model: Path, tmp_
         trainer.train(BASE, LESSONS, RECIPE, tmp_path, silent)
 
 
+@pytest.mark.slow
+def test_a_process_that_breaks_while_it_ends_has_done_its_part(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library may abort in its clean-up; the record and the weights are whole by then."""
+    ending = "import atexit, os\nif os.environ.get('RANK') == '1':\n    atexit.register(os.abort)\n"
+    (tmp_path / "sitecustomize.py").write_text(ending, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    trainer = LaunchedTrainer(str(tiny_model), "cpu", "float32", 2, "ddp")
+
+    training = trainer.train(BASE, LESSONS, RECIPE, tmp_path / "two", silent)
+
+    assert trainer.train(BASE, LESSONS, RECIPE, tmp_path / "two", silent) == training
+    assert [path.name for path in (tmp_path / "two" / "checkpoints").iterdir()] == [Path(training.folder).name]
+
+
 def workers(root: Path) -> list[int]:
     """The ids of the training processes whose job lies below `root`."""
     found = []

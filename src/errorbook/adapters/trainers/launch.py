@@ -121,10 +121,12 @@ class LaunchedTrainer:
         files.mkdir(parents=True, exist_ok=True)
         (files / "job.json").write_bytes(msgspec.json.encode(order))
         (files / "accelerate.yaml").write_text(accelerate_config(self._processes, self._strategy), encoding="utf-8")
-        _launch(files, progress)
+        failure = _launch(files, progress)
+        # The record is the last thing written, and all processes meet after it. So a process that breaks while it
+        # ends (an abort in a library's clean-up) has done its part before.
         training = read_record(folder)
         if training is None:
-            raise StageError(f"The training processes ended without a result; see '{files / 'log.txt'}'.")
+            raise failure or StageError(f"The training processes ended without a result; see '{files / 'log.txt'}'.")
         for file in files.iterdir():
             file.unlink()
         files.rmdir()
@@ -151,8 +153,8 @@ def main(path: str) -> None:
         raise SystemExit(1) from error
 
 
-def _launch(files: Path, progress: Progress) -> None:
-    """Start the processes, pass on what they say, and see that none outlives this call."""
+def _launch(files: Path, progress: Progress) -> ErrorbookError | None:
+    """Start the processes, pass on what they say, and see that none outlives this call; returns what went wrong."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(files / "accelerate.yaml")]
     command += ["-m", "errorbook.adapters.trainers.launch", str(files / "job.json")]
     with (files / "log.txt").open("w+", encoding="utf-8") as log:
@@ -164,14 +166,13 @@ def _launch(files: Path, progress: Progress) -> None:
             failure = _follow(process, log, progress)
         finally:
             _end(process)
-    if failure is not None:
-        raise failure
-    if process.returncode:
-        tail = deque((files / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines(), maxlen=_TAIL)
-        raise StageError(
-            f"A training process broke (exit code {process.returncode}); the whole log is '{files / 'log.txt'}', and "
-            "the same command goes on from the last saved step. It ends:\n" + "\n".join(tail)
-        )
+    if failure is not None or not process.returncode:
+        return failure
+    tail = deque((files / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines(), maxlen=_TAIL)
+    return StageError(
+        f"A training process broke (exit code {process.returncode}); the whole log is '{files / 'log.txt'}', and "
+        "the same command goes on from the last saved step. It ends:\n" + "\n".join(tail)
+    )
 
 
 def _follow(process: subprocess.Popen[str], log: IO[str], progress: Progress) -> ErrorbookError | None:
