@@ -15,6 +15,7 @@ from errorbook.sandbox import programs, reading
 from errorbook.sandbox.reading import UnreadableError, read
 
 TESTS = "assert f(1) == 1"
+NO_CODE = {"why": "the response holds no code", "fault": "no_code"}
 
 
 def find(text: str, question: str = "Write `f`.", tests: str = TESTS) -> object:
@@ -29,8 +30,8 @@ def test_it_finds_what_the_function_itself_finds() -> None:
     assert found is not None
     assert isinstance(job, list)
     assert (job[0], job[1], job[2]) == (list(found.parts), found.code, found.method)
-    assert find("no code") == "the response holds no code"
-    assert find(text, tests="assert f(") == "the tests do not parse"
+    assert find("no code") == NO_CODE
+    assert find(text, tests="assert f(") == {"why": "the tests do not parse", "fault": ""}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_text_that_ends_the_parser_harms_nobody_else(monkeypatch: pytest.Monke
     find("x")
     [reader] = reading._running
     os.kill(reader.process.pid, 9)
-    assert find("no code") == "the response holds no code"
+    assert find("no code") == NO_CODE
 
     monkeypatch.setattr(reading, "SECONDS", 0.2)
     [reader] = reading._running
@@ -65,7 +66,7 @@ def test_a_text_that_ends_the_parser_harms_nobody_else(monkeypatch: pytest.Monke
     with pytest.raises(UnreadableError, match="holds up the parser"):
         find("no code")
     monkeypatch.setattr(reading, "SECONDS", 5.0)
-    assert find("no code") == "the response holds no code"
+    assert find("no code") == NO_CODE
 
 
 def test_threads_do_not_mix_their_answers() -> None:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+Fault = Literal["", "no_code", "tests"]
+"""Why a program was not judged, as far as something depends on it.
+
+`no_code`: the response holds none. `tests`: they, or the question's own code, fail by themselves, whatever the program.
+"""
+
 
 class Gone(BaseException):
     """The program ended, was killed, or answered out of the format. Not an Exception: no test can catch it away."""
@@ -9,6 +17,10 @@ class Gone(BaseException):
 
 class CannotTell(BaseException):
     """The tests need something that cannot cross, so neither right nor wrong can be said."""
+
+    def __init__(self, why: str, fault: Fault = "") -> None:
+        super().__init__(why)
+        self.fault = fault
 
 
 class ProgramError(Exception):

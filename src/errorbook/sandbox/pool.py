@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from errorbook.sandbox import wire
 from errorbook.sandbox.cell import Cell, CellError, require_sandbox
+from errorbook.sandbox.faults import Fault
 from errorbook.sandbox.patience import BusyError, Times, wait_for_frame
 
 Status = Literal["passed", "failed", "timeout", "unscorable", "unjudged"]
@@ -61,8 +62,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a program did. `why` says what else there is to say, such as the error that stopped it.
+    """How a program did. `why` says what else there is to say, such as the error that stopped it, for people only.
 
+    `fault` says the same to us where something depends on it. It may stand beside assertions that failed.
     `doubt` says that it is to be tried again before it counts: after the cells had started, something killed one.
     """
 
@@ -71,6 +73,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: int = 0
     why: str = ""
     notes: tuple[Note, ...] = ()
+    fault: Fault = ""
     doubt: bool = False
 
 
@@ -258,4 +261,5 @@ def _judge(report: dict[str, Any], late: bool) -> Outcome:
         status = "passed" if held and report["calls"] else "unscorable"
         why = "" if status == "passed" else "no assertion ran" if not held else "the tests never called the program"
     notes = msgspec.convert(report["notes"], tuple[Note, ...])
-    return Outcome(status=status, held=held, failed=failed, why=why, notes=notes)
+    fault: Fault = msgspec.convert(report["fault"], Fault)
+    return Outcome(status=status, held=held, failed=failed, why=why, notes=notes, fault=fault)

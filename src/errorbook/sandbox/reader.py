@@ -33,14 +33,14 @@ def main() -> None:
 
 
 def find_job(question: str, tests: str, text: str) -> Any:
-    """What to run for a response: the fault, or the program with the names that the tests and the question give."""
+    """What to run for a response, with the names that the tests and the question give; or why nothing can be run."""
     asked = programs.read_tests(tests, question)
     if not asked.entry:
         parses = programs.parse_program(tests) is not None
-        return "the tests call no function" if parses else "the tests do not parse"
+        return {"why": "the tests call no function" if parses else "the tests do not parse", "fault": ""}
     found = programs.find_program(text, question, asked.entry)
     if found is None:
-        return "the response holds no code"
+        return {"why": "the response holds no code", "fault": "no_code"}
     prelude = programs.complete_stub(question, asked.entry) + programs.find_prelude(question, asked.entry)
     return [list(found.parts), found.code, found.method, prelude, asked.entry, asked.names, asked.classes, asked.tests]
 

@@ -19,11 +19,11 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from errorbook.sandbox import remote, rewriting, wire
 from errorbook.sandbox.confine import confine
-from errorbook.sandbox.faults import MARK, CannotTell, Gone
+from errorbook.sandbox.faults import MARK, CannotTell, Fault, Gone
 
 NOTES = 32
 TESTS = "tests.py"
@@ -95,6 +95,14 @@ class Notes:
         return {"error": f"{type(error).__name__}: {error}"[:300]}
 
 
+class Ending(NamedTuple):
+    """How a program's tests ended (`ended`, `raised`, `broken` or `gone`), and why."""
+
+    ended: str
+    why: str = ""
+    fault: Fault = ""
+
+
 class Namespace(dict[str, Any]):
     """The tests' names. What neither they, Python nor the question defines is a library module or the program's.
 
@@ -118,7 +126,7 @@ class Namespace(dict[str, Any]):
             return self._link.value("name", name)
         except LookupError:
             if name not in self._asked:
-                raise CannotTell(f"the tests use the name '{name}', which nobody defines") from None
+                raise CannotTell(f"the tests use the name '{name}', which nobody defines", "tests") from None
         missing = NameError(f"the program does not define '{name}'")
         setattr(missing, MARK, True)
         raise missing
@@ -138,12 +146,13 @@ def shorten(value: Any) -> str:
 def examine(job: dict[str, Any], descriptor: int) -> dict[str, Any]:
     """Run one program's tests: the counts, the failed assertions, and how it ended."""
     link, notes = remote.Link(descriptor, frozenset(job["classes"])), Notes()
-    ended, why = _attempt(job, link, notes)
+    ending = _attempt(job, link, notes)
     if link.gone:
-        ended = "gone"
+        ending = Ending("gone", ending.why)
     return {
-        "ended": ended,
-        "why": why[:300],
+        "ended": ending.ended,
+        "why": ending.why[:300],
+        "fault": ending.fault,
         "held": notes.held,
         "failed": notes.failed,
         "calls": link.calls,
@@ -151,41 +160,41 @@ def examine(job: dict[str, Any], descriptor: int) -> dict[str, Any]:
     }
 
 
-def _attempt(job: dict[str, Any], link: remote.Link, notes: Notes) -> tuple[str, str]:
+def _attempt(job: dict[str, Any], link: remote.Link, notes: Notes) -> Ending:
     try:
         tree, names = rewriting.rewrite(job["tests"], job["entry"])
         tests = compile(tree, TESTS, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return "broken", f"the tests do not parse: {error}"
+        return Ending("broken", f"the tests do not parse: {error}")
     if names is not None:
         notes.find_fault = partial(names.find_fault, files=(TESTS,))
     space = Namespace(link, job["entry"], bool(job["prelude"]), job["asked"])
     try:
         exec(compile(job["prelude"], "question.py", "exec", dont_inherit=True), space)  # noqa: S102
     except Exception as error:
-        return "broken", f"the question's own code fails: {type(error).__name__}: {error}"
+        return Ending("broken", f"the question's own code fails: {type(error).__name__}: {error}", "tests")
     space.pop(job["entry"], None)
     link.helpers = frozenset(name for name, value in space.items() if isinstance(value, type))
     space.update({rewriting.BEGIN: notes.begin, rewriting.NOTE: notes.note, rewriting.COMPARE: notes.compare})
     space[rewriting.CALL] = remote.call
-    ended, why = _run(job["parts"], tests, space, link, notes)
-    if notes.fault and ended in ("ended", "raised"):
-        return ended if notes.failed else "broken", notes.fault
-    return ended, why
+    ending = _run(job["parts"], tests, space, link, notes)
+    if notes.fault and ending.ended in ("ended", "raised"):
+        return Ending(ending.ended if notes.failed else "broken", notes.fault, "tests")
+    return ending
 
 
-def _run(parts: Sequence[str], tests: CodeType, space: Namespace, link: remote.Link, notes: Notes) -> tuple[str, str]:
+def _run(parts: Sequence[str], tests: CodeType, space: Namespace, link: remote.Link, notes: Notes) -> Ending:
     try:
         link.ask("run", *parts)
         exec(tests, space)  # noqa: S102
     except CannotTell as error:
-        return "broken", str(error)
+        return Ending("broken", str(error), error.fault)
     except Gone as error:
-        return "gone", str(error)
+        return Ending("gone", str(error))
     except BaseException as error:  # SystemExit of the tests, too
         notes.fault = notes.fault or notes.find_fault(error)
-        return "raised", f"{type(error).__name__}: {error}"
-    return "ended", ""
+        return Ending("raised", f"{type(error).__name__}: {error}")
+    return Ending("ended")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from scoring_kit import score_all
 from errorbook.adapters.scorers.code import Code, prepare
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.records import Example, Score
-from errorbook.sandbox import programs
+from errorbook.sandbox import programs, reading
 from errorbook.sandbox.cell import find_lack
+from errorbook.sandbox.pool import Outcome
 
 needs_cells = pytest.mark.skipif(find_lack() is not None, reason=f"no sandbox here: {find_lack()}")
 
@@ -137,19 +139,19 @@ def test_the_evidence_names_the_failed_assertions_with_their_values() -> None:
     "text", ["", "   \n", "I cannot do that.", "Add the numbers up.\nThen return them.", "42", "\0"]
 )
 def test_a_response_without_code_is_unscorable(text: str) -> None:
-    score = prepare(example(), text)
+    found = prepare(example(), text)
 
-    assert isinstance(score, Score)
-    assert score.verdict == "unscorable"
-    assert evidence(score)["why"] == "the response holds no code"
+    assert found == Outcome(status="unscorable", why="the response holds no code", fault="no_code")
+    assert CODE.find_flaw(example()) == ""
 
 
 @pytest.mark.parametrize("tests", ["", "assert total([1 ==", "x = 1", "def check(candidate): pass\ncheck(3)"])
 def test_tests_that_test_nothing_are_unscorable(tests: str) -> None:
-    score = prepare(example(tests=tests), fence(RIGHT))
+    found = prepare(example(tests=tests), fence(RIGHT))
 
-    assert isinstance(score, Score)
-    assert score.verdict == "unscorable"
+    assert isinstance(found, Outcome)
+    assert (found.status, found.fault) == ("unscorable", "")
+    assert CODE.find_flaw(example(tests=tests)) != ""
 
 
 @needs_cells
@@ -219,6 +221,51 @@ def test_it_is_a_scorer_that_takes_batches() -> None:
     assert scorer.name == "code"
 
 
+PROSE = "Write a function `total` that adds up a list of numbers."
+OWN_FAULTS = {
+    "a module that nobody imports": (PROSE, "assert total([]) == 0\nassert np.isclose(total([]), 2)", "'np'"),
+    "a division": (QUESTION, "x = 1 / 0\nassert total([x])", "ZeroDivisionError"),
+    "beside an assertion that fails": (QUESTION, "assert total([1]) == 5\nassert [][3] == total([])", "IndexError"),
+    "the question's code": ("KEY = {}['a']\n\n" + QUESTION, "assert total([]) == 0", "KeyError"),
+}
+"""Questions with tests that fail whatever the program, and a word of what is said of them."""
+OTHERS = {
+    "sound tests": TESTS,
+    "words of ours in an error": "if total([1]) != 1:\n    raise ValueError('by themselves, which nobody defines')",
+    "words of ours in a value": "assert total([1]) == \"the question's own code fails\", 'they fail by themselves'",
+    "an order of objects": "class A: pass\nassert total([A()]) < 'which nobody defines'",
+    "the code of the tests": "assert total('holds no code') == 3",
+    "nothing": "",
+}
+
+
+@needs_cells
+def test_tests_that_fail_by_themselves_are_told_by_their_kind_and_not_by_words() -> None:
+    told = CODE.try_tests([example(question, tests) for question, tests, _ in OWN_FAULTS.values()])
+
+    assert [word in said for said, (_, _, word) in zip(told, OWN_FAULTS.values(), strict=True)] == [True] * 4, told
+    assert CODE.try_tests([example(tests=tests) for tests in OTHERS.values()]) == [""] * len(OTHERS)
+
+
+@needs_cells
+def test_evidence_tells_people_why_and_nothing_else() -> None:
+    score = CODE.score(example(*OWN_FAULTS["a division"][:2]), fence(RIGHT))
+
+    assert score.verdict == "unscorable"
+    assert set(evidence(score)) == {"status", "why"}
+
+
+def test_a_text_that_holds_up_the_parser_is_wrong_if_its_tests_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(example(), "x")
+    monkeypatch.setattr(reading, "SECONDS", 0.5)
+    [reader] = reading._running
+    os.kill(reader.process.pid, signal.SIGSTOP)
+    found = prepare(example(), fence(RIGHT))
+
+    assert isinstance(found, Outcome)
+    assert (found.status, found.fault) == ("failed", "")
+
+
 @given(st.text())
 def test_odd_text_breaks_nothing(text: str) -> None:
     for prepared in (
@@ -226,7 +273,7 @@ def test_odd_text_breaks_nothing(text: str) -> None:
         prepare(example(), f"```\n{text}"),
         prepare(example(question=text, tests=text), text),
     ):
-        assert isinstance(prepared, tuple) or (isinstance(prepared, Score) and prepared.verdict == "unscorable")
+        assert isinstance(prepared, tuple) or prepared.status == "unscorable"
 
 
 @given(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 from annotated_types import Interval
+from msgspec.structs import replace
 
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.records import Example, NoVerdict, Score, Verdict
@@ -31,6 +32,9 @@ class Found(NamedTuple):
 
     code: str
     method: str
+
+
+_NOTHING = Found("", "none")
 
 
 class Code:
@@ -57,8 +61,7 @@ class Code:
         if not example.tests.strip():
             return "it has no tests, and the scorer is 'code'"
         found = prepare(example, "")
-        why = msgspec.json.decode(found.evidence).get("why", "") if isinstance(found, Score) else ""
-        return "" if "holds no code" in why else why
+        return "" if isinstance(found, tuple) or found.status == "unjudged" or found.fault == "no_code" else found.why
 
     def try_tests(self, examples: Sequence[Example]) -> list[str]:
         """For each example what its tests fail by themselves, whatever the program; empty if nothing is known of it."""
@@ -72,7 +75,7 @@ class Code:
             except (UnreadableError, BusyError):
                 nothing = ""
             pairs.append((example, f"```python\n{nothing}```"))
-        return [_find_own_fault(score) for score in self.score_all(pairs)]
+        return [outcome.why if outcome.fault == "tests" else "" for _, outcome in self._run(pairs)]
 
     def score(self, example: Example, text: str) -> Score:
         """Judge one response. Raises UserError if this machine has no sandbox, or the sandbox failed."""
@@ -80,19 +83,26 @@ class Code:
 
     def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
         """Judge many, in parallel. Raises UserError if this machine has no sandbox: nothing runs without it."""
+        return [_score(found, outcome) for found, outcome in self._run(pairs)]
+
+    def _run(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[Found, Outcome]]:
+        """What was found in each response, and how it did."""
         from errorbook.sandbox.pool import Limits, run_all
 
-        found = [prepare(example, text) for example, text in pairs]
-        jobs = {index: item[1] for index, item in enumerate(found) if isinstance(item, tuple)}
+        prepared = [prepare(example, text) for example, text in pairs]
+        jobs = {index: item[1] for index, item in enumerate(prepared) if isinstance(item, tuple)}
         outcomes = run_all(list(jobs.values()), Limits(seconds=self._seconds), self._workers)
         done = dict(zip(jobs, outcomes, strict=True))
-        return [_score(item[0], done[index]) if isinstance(item, tuple) else item for index, item in enumerate(found)]
+        return [
+            (item[0], done[index]) if isinstance(item, tuple) else (_NOTHING, item)
+            for index, item in enumerate(prepared)
+        ]
 
 
-def prepare(example: Example, text: str) -> Score | NoVerdict | tuple[Found, Job]:
-    """The response's program and what to run, or the score if there is nothing to run."""
+def prepare(example: Example, text: str) -> tuple[Found, Job] | Outcome:
+    """The response's program and what to run, or the outcome if there is nothing to run."""
     from errorbook.sandbox.patience import BusyError
-    from errorbook.sandbox.pool import Job
+    from errorbook.sandbox.pool import Job, Outcome
     from errorbook.sandbox.reading import UnreadableError, read
 
     try:
@@ -100,42 +110,33 @@ def prepare(example: Example, text: str) -> Score | NoVerdict | tuple[Found, Job
     except UnreadableError as error:
         return _blame(example, text, str(error))
     except BusyError as error:
-        return NoVerdict(reason=str(error))
-    if isinstance(found, str):
-        return Score(verdict="unscorable", method="none", evidence=_evidence("unscorable", found))
+        return Outcome(status="unjudged", why=str(error))
+    if isinstance(found, dict):
+        return Outcome(status="unscorable", **found)
     parts, code, method, prelude, entry, names, classes, tests = found
     job = Job(parts=tuple(parts), tests=tests, entry=entry, prelude=prelude, asked=tuple(names), classes=tuple(classes))
     return Found(code, method), job
 
 
-def _find_own_fault(score: Score | NoVerdict) -> str:
-    """What the evidence of a program that does nothing says of the tests."""
-    evidence = score.evidence if isinstance(score, Score) else ""
-    why = str(msgspec.json.decode(evidence).get("why", "")) if evidence else ""
-    own = ("by themselves", "which nobody defines", "the question's own code fails")
-    return why if any(part in why for part in own) else ""
+def _blame(example: Example, text: str, why: str) -> Outcome:
+    """The outcome if reading fails: Python would refuse such a program, too, so it failed, unless it is the tests."""
+    from errorbook.sandbox.pool import Outcome
 
-
-def _blame(example: Example, text: str, why: str) -> Score | NoVerdict:
-    """The score if reading fails: Python would refuse such a program, too, so it is wrong, unless it is the tests."""
     alone = prepare(example, "") if text else None
-    if isinstance(alone, Score) and "holds no code" in alone.evidence:
-        return Score(verdict="wrong", method="none", evidence=_evidence("failed", f"the code cannot be parsed: {why}"))
-    if isinstance(alone, NoVerdict):
+    if isinstance(alone, Outcome) and alone.fault == "no_code":
+        return Outcome(status="failed", why=f"the code cannot be parsed: {why}")
+    if isinstance(alone, Outcome) and alone.status == "unjudged":
         return alone
-    return Score(verdict="unscorable", method="none", evidence=_evidence("unscorable", f"the tests: {why}"))
+    return Outcome(status="unscorable", why=f"the tests: {why}")
 
 
 def _score(program: Found, outcome: Outcome) -> Score | NoVerdict:
     if outcome.status == "unjudged":
         return NoVerdict(reason=outcome.why)
+    shown = replace(outcome, fault="")  # evidence is for people, and `why` says the same to them
     return Score(
         verdict=_VERDICTS[outcome.status],
         extracted=program.code,
         method=program.method,
-        evidence="" if outcome.status == "passed" else msgspec.json.encode(outcome).decode(),
+        evidence="" if outcome.status == "passed" else msgspec.json.encode(shown).decode(),
     )
-
-
-def _evidence(status: str, why: str) -> str:
-    return msgspec.json.encode({"status": status, "why": why}).decode()
