@@ -19,6 +19,8 @@ from errorbook.ledger import keys
 from errorbook.ledger.file import open_ledger
 from errorbook.records import Cluster, Decision, Example, Groups, Rule
 from errorbook.render.markdown import render
+from errorbook.render.pages import html as report_html
+from errorbook.render.terminal import report_text
 from errorbook.report.build import build
 from errorbook.setup.plan import enough_for, make_plan
 from errorbook.stats import detectable_gain, not_worse
@@ -136,6 +138,42 @@ def test_questions_in_two_learnt_tasks_are_told(config: Config) -> None:
     assert any(
         text.startswith("20 dev questions or groups of them are in more than one learnt") for text in plan.warnings
     )
+
+
+@pytest.mark.parametrize(("shared", "said"), [(1, "1 dev question or group of them is"), (8, "8 dev questions or")])
+def test_the_report_says_that_questions_are_in_two_learnt_tasks(shared: int, said: str, tmp_path: Path) -> None:
+    def question(task: str, split: str, n: int) -> dict[str, str]:
+        people = task if split != "dev" or n >= shared else "both"
+        return {
+            "question": f"What is {n} plus {n * n} for {people} in {split}?",
+            "answer": str(n + n * n),
+            "split": split,
+        }
+
+    tasks = ""
+    for task in ("left", "right"):
+        rows = [question(task, split, n) for split in ("train", "dev", "test") for n in range(40)]
+        (tmp_path / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        path = tmp_path / f"{task}.jsonl"
+        tasks += f'[[tasks]]\nname = "{task}"\nkind = "jsonl"\npath = "{path}"\ntrain = 6\ndev = 40\ntest = 6\n'
+    config = parse(RUN_FILE[: RUN_FILE.index("[[tasks]]")] + tasks + RUN_FILE[RUN_FILE.index("[strategy]") :])
+    errorbook.run(config, tmp_path / "run")
+
+    with open_ledger(tmp_path / "run") as ledger:
+        report = build(ledger)
+    assert report.shared == shared
+    sentences = [said, "in more than one learnt task; the gate counts them in each"]
+    for shown in (render(report), report_text(report, plain_text=True), report_html.render(report)):
+        assert all(sentence in " ".join(shown.split()) for sentence in sentences)
+    assert any(text.startswith(f"{shared} dev questions or groups") for text in make_plan(config).warnings)
+
+
+def test_a_run_without_common_questions_says_nothing_of_them(run_folder: Path) -> None:
+    with open_ledger(run_folder) as ledger:
+        report = build(ledger)
+
+    assert report.shared == 0
+    assert "more than one learnt task" not in render(report)
 
 
 def test_the_gate_counts_a_passage_once(run_folder: Path) -> None:

@@ -63,6 +63,13 @@ class Raw:
             yield from ((task, split) for split in SPLITS if task[split])
 
 
+def shared(raw: Raw) -> int:
+    """Dev questions that more than one learnt task has, by their words, which is enough for these runs."""
+    learnt = {task["name"] for task in raw.config["tasks"] if task["role"] == "learn"}
+    asked = {(e["task"], e["question"]) for e in (row["body"] for row in raw.of("Example")) if e["split"] == "dev"}
+    return sum(n - 1 for n in Counter(question for task, question in asked if task in learnt).values())
+
+
 def accuracy(responses: Iterable[Row]) -> Row:
     found = list(responses)
     verdicts = Counter(body["score"]["verdict"] for body in found)
@@ -389,6 +396,7 @@ def expected(folder: Path, control: Path | None) -> Row:
         "noise": [row["body"] for row in raw.of("Noise")],
         "by_cycle": lines(raw),
         "fates": fates(raw),
+        "shared": shared(raw),
         "corrections": dict(Counter(row["body"]["kind"] for row in raw.of("Correction"))),
         "whole": versus(pairs_of(raw, other, mistakes)) if other else None,
         "cycles": [

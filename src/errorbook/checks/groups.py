@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from errorbook.checks.hashes import Hashes, bands, hash_ngrams, hash_text, hash_words
@@ -50,6 +51,15 @@ def find_groups(examples: Sequence[Example]) -> tuple[tuple[str, ...], ...]:
         for one, other in _share_passages([said[:n] for said, n in zip(tokens, asked, strict=True)], instructs):
             family.join(one, other)
     return tuple(tuple(examples[place].id for place in places) for places in family.groups())
+
+
+def count_shared(tasks: Sequence[Sequence[Example]]) -> int:
+    """How often a question of one task, or a group of them, is in another task too: in three tasks is twice."""
+    if len(tasks) < 2:
+        return 0
+    pooled = [replace(one, id=f"{number} {one.id}", group="") for number, own in enumerate(tasks) for one in own]
+    found = [{one.partition(" ")[0] for one in group} for group in find_groups(pooled)]
+    return sum(len(together) - 1 for together in found)
 
 
 _Kept = tuple[tuple[str, ...], frozenset[int]]

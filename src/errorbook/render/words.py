@@ -288,8 +288,8 @@ def form_text(fixed: int, broken: int, form: Form) -> str:
 
 
 def list_result_remarks(report: Report) -> list[str]:
-    """What a reader of the accuracies should know: a gain that is of form, and questions that belong together."""
-    found = []
+    """What a reader of the accuracies should know: questions counted twice or belonging together, gains of form."""
+    found = [shared_text(report.shared)] if report.shared else []
     for task, splits in report.tasks.items():
         for split, result in splits.items():
             if result.form is not None:
@@ -302,6 +302,12 @@ def list_result_remarks(report: Report) -> list[str]:
 def groups_text(n: int, groups: int) -> str:
     """That questions belong together, and what follows for the numbers."""
     return f"{n} questions in {groups} groups that belong together or stand alone; intervals and p are over groups."
+
+
+def shared_text(shared: int) -> str:
+    """That the gate, which adds the learnt tasks up, has some questions before it more than once."""
+    some = "1 dev question or group of them is" if shared == 1 else f"{shared} dev questions or groups of them are"
+    return f"{some} in more than one learnt task; the gate counts them in each, so its p is smaller than it should be."
 
 
 def notes(report: Report) -> list[str]:

@@ -105,6 +105,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         strata=strata,
         corrections=count_corrections(ledger),
         changes=list_changes(ledger),
+        shared=int(ledger.fact("shared") or 0),
         left_out=tuple((ledger.fact("left_out") or "").splitlines()),
         control=compared,
     )

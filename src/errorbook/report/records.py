@@ -298,8 +298,8 @@ class Report(ReportPart, frozen=True, kw_only=True):
     `noise` says for each learnt task how many verdicts changed when the base was asked twice. `strata` says how many
     mistakes there are of each kind and fate, and how many of them are among the `cases`. `corrections` counts what
     people changed, by kind: all other numbers are of what the target answered and the scorer said. `changes` are those
-    of the run file since the run was begun. `left_out` has a sentence on each task's examples that
-    no answer can be right for.
+    of the run file since the run was begun. `shared` counts the dev questions, or groups of them, that a learnt task
+    has in common with another. `left_out` has a sentence on each task's examples that no answer can be right for.
     """
 
     run: str
@@ -331,6 +331,7 @@ class Report(ReportPart, frozen=True, kw_only=True):
     strata: tuple[Stratum, ...] = ()
     corrections: dict[str, int] = {}
     changes: tuple[Change, ...] = ()
+    shared: int = 0
     left_out: tuple[str, ...] = ()
     control: Control | None = None
 

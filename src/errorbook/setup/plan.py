@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from errorbook import plugins
 from errorbook.adapters.instructors.forecast import Priced, Work
-from errorbook.checks.groups import find_groups
+from errorbook.checks.groups import count_shared, find_groups
 from errorbook.config import Config, TaskSection
 from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
 from errorbook.interfaces import Checker, Free, Instructor, Solver
@@ -282,11 +281,7 @@ def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -
 
 def _say_shared(learnt: Sequence[_Course]) -> list[str]:
     """That learnt tasks have dev questions in common: the gate adds the tasks up, and counts these in each."""
-    if len(learnt) < 2:
-        return []
-    pooled = [replace(one, id=f"{number} {one.id}", group="") for number, own in enumerate(learnt) for one in own.dev]
-    found = [{one.partition(" ")[0] for one in group} for group in find_groups(pooled)]
-    doubled = sum(len(tasks) - 1 for tasks in found)
+    doubled = count_shared([course.dev for course in learnt])
     if not doubled:
         return []
     return [

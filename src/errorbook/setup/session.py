@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from errorbook.adapters.ray.ray_cluster import disconnect
-from errorbook.checks.groups import find_groups
+from errorbook.checks.groups import count_shared, find_groups
 from errorbook.config import Config
 from errorbook.errors import LedgerError
 from errorbook.interfaces import Sourced, Target
@@ -63,6 +63,8 @@ def _begin(ledger: Ledger, config: Config, parts: RunParts, run_file: str) -> Ch
     for course in parts.courses:
         _shelve(ledger, course)
     _protect(ledger, parts)
+    if ledger.fact("shared") is None:  # the gate adds learnt tasks up, so its reader must know
+        ledger.state("shared", str(count_shared([course.examples["dev"] for course in parts.learnt()])))
     note_place(ledger)
     left_out = "\n".join(course.left_out for course in parts.courses if course.left_out)
     facts = {"run_file": run_file, "version": __version__, "plugins": _plugins(config)}
