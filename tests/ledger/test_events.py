@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from loop_kit import config
+from loop_kit import RUN_FILE, config
 
+from errorbook.config import parse
 from errorbook.errors import BudgetError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.watch import version
 from errorbook.loop import run
+from errorbook.records import Lesson, Training
 
 
 def test_a_stage_that_did_not_end_goes_on_and_never_loses_what_is_done(tmp_path: Path) -> None:
@@ -42,6 +44,24 @@ def test_what_is_watched_is_what_the_ledger_keeps(tmp_path: Path) -> None:
     assert all(event.done == event.total for event in ended.values())
     assert all(event.done == event.total > 0 and event.seconds > 0 for event in kept)
     assert [event.at for event in kept] == sorted(event.at for event in kept)
+
+
+@pytest.mark.parametrize("epochs", ["1", "3"])
+def test_every_stage_is_told_in_one_unit_from_begin_to_end(epochs: str, tmp_path: Path) -> None:
+    seen: dict[float, list[Event]] = {}
+    whole = parse(f"{RUN_FILE}epochs = {epochs}\nbatch_size = 5\n")
+    run(whole, tmp_path, lambda event: seen.setdefault(event.at, []).append(event))
+
+    trainings = [told for told in seen.values() if told[0].stage == "train"]
+    for told in seen.values():
+        assert {event.total for event in told} == {told[0].total}, told[0].stage
+        assert [event.done for event in told] == sorted(event.done for event in told)
+    with open_ledger(tmp_path) as ledger:
+        cycles = [cycle for cycle in (1, 2) if ledger.count(Lesson, cycle)]
+        assert [told[0].total for told in trainings] == [ledger.count(Lesson, cycle) for cycle in cycles]
+        steps = [training.steps for training in ledger.all(Training)]
+    assert [len(told) - 2 for told in trainings] == steps, "each step is told"
+    assert all(0 < told[1].done < told[0].total for told in trainings)
 
 
 def test_a_run_that_is_stopped_notes_how_far_its_stage_was(tmp_path: Path) -> None:

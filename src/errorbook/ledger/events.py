@@ -35,7 +35,7 @@ class Event(NamedTuple):
 
 Watch = Callable[[Event], None]
 """Called with each event of a run: at a stage's begin (done == 0), while it works, and at its end (done == total).
-In a training `done` and `total` count steps."""
+A stage has one unit from begin to end: a training is told in lessons, whatever its trainer counts."""
 
 
 def quiet(_event: Event) -> None:

@@ -129,7 +129,8 @@ def record_stage(
 ) -> Iterator[Callable[..., None]]:
     """Record a stage in the ledger's events while the block works, and call the watcher.
 
-    The block gets a function to call with the number of finished items, and out of how many if that is not `total`.
+    The block gets a function to call with the number of finished items; one that counts otherwise, a training in steps,
+    says out of how many, and is told as so much of `total`.
     """
     started = noted = time.perf_counter()
     now = Event(stage, cycle, 0, total, task, split, at=time.time())
@@ -137,7 +138,7 @@ def record_stage(
 
     def tick(done: int, out_of: int = total) -> None:
         nonlocal now
-        now = now._replace(done=done, total=out_of, seconds=time.perf_counter() - started)
+        now = now._replace(done=total * done // max(out_of, 1), seconds=time.perf_counter() - started)
         this.watch(now)
         if time.perf_counter() - noted >= _NOTED_EVERY:
             note()
@@ -145,12 +146,12 @@ def record_stage(
     def note() -> None:
         nonlocal noted
         since, noted = noted, time.perf_counter()
-        this.ledger.advance(number, total * now.done // max(now.total, 1), noted - since)
+        this.ledger.advance(number, now.done, noted - since)
 
     tick(0)
     try:
         yield tick
-        tick(now.total, now.total)
+        tick(total)
     finally:
         note()
 
