@@ -137,7 +137,7 @@ def main() -> None:
     atheris.Fuzz()
 
 
-def find_fault(read: Reader, data: bytes) -> str:
+def try_input(read: Reader, data: bytes) -> str:
     """What is wrong with the reading of an input, with the place in the code; an empty text if nothing is."""
     begun = time.thread_time()
     try:
@@ -161,7 +161,7 @@ class _Watch:
         if time.monotonic() > self._until:
             self._finish()
         self._tried += 1
-        fault = find_fault(self._read, data)
+        fault = try_input(self._read, data)
         if fault and fault not in self._found:
             path = OUT / f"{self._target}-found-{len(self._found) + 1}"
             path.write_bytes(data)

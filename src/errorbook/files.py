@@ -174,20 +174,20 @@ def find_unfit(value: object, place: str = "", depth: int = 0) -> str:
     Also text that no file and no program can be handed, and a nesting without end. Empty if all is well.
     """
     if not isinstance(value, list | tuple | Mapping):
-        fault = _find_fault(value)
+        fault = _judge_value(value)
         return f"'{place}' is {shorten(value)}; {fault}." if fault else ""
     if depth == DEEPEST:
         return f"'{place.partition('.')[0]}' is nested more than {DEEPEST} levels deep; write it flat."
     named = value.items() if isinstance(value, Mapping) else (("", item) for item in value)
     for name, item in named:
-        if fault := _find_fault(name):
+        if fault := _judge_value(name):
             return f"'{place}' has the key {shorten(name)}; {fault}."
         if fault := find_unfit(item, ".".join(filter(None, (place, str(name)))), depth + 1):
             return fault
     return ""
 
 
-def _find_fault(value: object) -> str:
+def _judge_value(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "it must be a finite number"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -121,12 +121,12 @@ def find_misplaced(data: Mapping[str, Any]) -> str:
         if key.endswith("_env") or value.startswith("$"):
             note_secret(os.environ.get(value.removeprefix("$"), "").strip())
     for place, value in _strings(data):
-        if fault := _find_fault(place, value):
+        if fault := _judge_setting(place, value):
             return f"'{mask(place)}' {fault}"
     return ""
 
 
-def _find_fault(place: str, value: str) -> str:
+def _judge_setting(place: str, value: str) -> str:
     above, _, key = place.rpartition(".")
     if key.endswith("_env") and value:
         usual = value.isupper() and _NAME.fullmatch(value) is not None and not _looks_like_key(value)

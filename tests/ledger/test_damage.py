@@ -19,8 +19,8 @@ from errorbook.errors import LedgerError
 from errorbook.ledger import opening
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.health import check_ledger
-from errorbook.ledger.pages import read_rows
 from errorbook.ledger.salvage import salvage
+from errorbook.ledger.sqlite_pages import read_rows
 from errorbook.loop import run
 from errorbook.records import Decision, Draft, Sample
 from errorbook.setup.run_doctor import examine_run, salvage_run

@@ -16,7 +16,7 @@ def blame(tests: str, f: object = None) -> str:
     try:
         exec(compile(tests, "tests.py", "exec"), {"f": f or (lambda *values: 0)})
     except BaseException as error:
-        return names.find_fault(error, ("tests.py",))
+        return names.blame_tests(error, ("tests.py",))
     return "nothing was raised"
 
 

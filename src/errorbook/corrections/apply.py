@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from errorbook.corrections.check_edit import find_fault, rewrite_draft
+from errorbook.corrections.check_edit import refuse_edit, rewrite_draft
 from errorbook.corrections.inbox import Recorded, correct_samples, find_newest
 from errorbook.records import Correction, Draft, Rejection, Sample
 from errorbook.setup.session import Run
@@ -43,7 +43,7 @@ def _fault(this: Run, edited: Draft, item: Recorded, standing: Sequence[Correcti
     tasks = {course.name: (course.task, course.scorer) for course in this.parts.courses}
     known = Known(tasks=tasks, evidence=Evidence(trust_answers=True))
     # Against the samples of the cycles up to the edit's own, whichever cycle asks: the answer must stay the same.
-    return next(find_faults(edited, known), None) or find_fault(
+    return next(find_faults(edited, known), None) or refuse_edit(
         this.ledger,
         edited,
         item.correction.subject,

@@ -27,7 +27,7 @@ def rewrite_draft(draft: Draft, edit: Correction) -> Draft:
     return replace(draft, question=edit.question, answer=edit.answer, solution=edit.solution)
 
 
-def find_fault(
+def refuse_edit(
     ledger: Ledger,
     edited: Draft,
     original: str,

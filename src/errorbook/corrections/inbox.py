@@ -18,7 +18,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
-from errorbook.corrections.check_edit import find_fault, rewrite_draft
+from errorbook.corrections.check_edit import refuse_edit, rewrite_draft
 from errorbook.errors import LedgerError, UserError
 from errorbook.files import write_file
 from errorbook.ledger import keys
@@ -132,7 +132,7 @@ def require_fitting(ledger: Ledger, correction: Correction) -> None:
     if correction.kind == "edit":
         _require_texts(draft, correction)
         others = (item.correction for item in find_newest(ledger).values() if item.correction.kind == "edit")
-        fault = find_fault(ledger, rewrite_draft(draft, correction), draft.hash, others=others)
+        fault = refuse_edit(ledger, rewrite_draft(draft, correction), draft.hash, others=others)
         if fault is not None:
             reason = fault.reason.replace("_", " ")
             raise UserError(f"The edit cannot be trained on ({reason}: {fault.detail}); change it.")

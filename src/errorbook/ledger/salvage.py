@@ -20,8 +20,8 @@ import msgspec
 from errorbook.errors import LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.health import SEAL, decode_record, is_sealed
-from errorbook.ledger.pages import FoundRow, read_rows
 from errorbook.ledger.schema import migrate
+from errorbook.ledger.sqlite_pages import FoundRow, read_rows
 from errorbook.records import Response, content_hash, digest
 
 _TOGETHER = {"Diagnosis", "Failure", "Neighbours", "Draft", "Vote"}

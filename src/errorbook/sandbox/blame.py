@@ -42,7 +42,7 @@ class Names:
             isinstance(part, ast.Name) and part.id in self.tainted for part in ast.walk(node)
         )
 
-    def find_fault(self, error: BaseException, files: tuple[str, ...]) -> str:
+    def blame_tests(self, error: BaseException, files: tuple[str, ...]) -> str:
         """What is wrong with the tests if this error is their own fault, else an empty text."""
         if isinstance(error, ProgramError) or getattr(error, MARK, False):
             return ""

@@ -7,7 +7,7 @@ import ast
 from errorbook.sandbox import programs
 
 
-def find_fault(program: str, entry: str, tests: list[str]) -> str:
+def find_broken_part(program: str, entry: str, tests: list[str]) -> str:
     """What is wrong with a draft's program or one of its tests, as a clause; empty if nothing is."""
     if programs.parse_program(program) is None or not programs.defines(program, entry):
         return "program"

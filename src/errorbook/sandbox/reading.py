@@ -20,7 +20,7 @@ from errorbook.sandbox.patience import BusyError, read_times, wait_for_frame
 
 SECONDS = 5.0
 """For one text; honest ones take milliseconds."""
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from errorbook.sandbox import reader; reader.main()"
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from errorbook.sandbox import parser_process; parser_process.main()"
 
 
 class UnreadableError(Exception):
@@ -54,7 +54,7 @@ _running: list[_Reader] = []
 
 
 def read(function: str, *arguments: Any) -> Any:
-    """What a function of `reader` says of its arguments, which are plain values.
+    """What a function of `parser_process` says of its arguments, which are plain values.
 
     Raises:
         UnreadableError: It took too long or too much memory, or ended the process twice.

@@ -61,7 +61,7 @@ class Notes:
         self.held = 0
         self.failed = 0
         self.fault = ""
-        self.find_fault: Callable[[BaseException], str] = lambda error: ""
+        self.blame_tests: Callable[[BaseException], str] = lambda error: ""
         self.kept: list[dict[str, str]] = []
         self._source = ""
         self._values: tuple[str, Any, Any] | None = None
@@ -80,7 +80,7 @@ class Notes:
         if error is None:
             self.held += 1
             return
-        fault = self.find_fault(error)
+        fault = self.blame_tests(error)
         if fault:
             self.fault = self.fault or fault
             return
@@ -167,7 +167,7 @@ def _attempt(job: dict[str, Any], link: remote.Link, notes: Notes) -> Ending:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Ending("broken", f"the tests do not parse: {error}")
     if names is not None:
-        notes.find_fault = partial(names.find_fault, files=(TESTS,))
+        notes.blame_tests = partial(names.blame_tests, files=(TESTS,))
     space = Namespace(link, job["entry"], bool(job["prelude"]), job["asked"])
     try:
         exec(compile(job["prelude"], "question.py", "exec", dont_inherit=True), space)  # noqa: S102
@@ -192,7 +192,7 @@ def _run(parts: Sequence[str], tests: CodeType, space: Namespace, link: remote.L
     except Gone as error:
         return Ending("gone", str(error))
     except BaseException as error:  # SystemExit of the tests, too
-        notes.fault = notes.fault or notes.find_fault(error)
+        notes.fault = notes.fault or notes.blame_tests(error)
         return Ending("raised", f"{type(error).__name__}: {error}")
     return Ending("ended")
 

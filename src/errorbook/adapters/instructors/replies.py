@@ -232,7 +232,7 @@ def _read_program(draft: Coding) -> str:
     from errorbook.sandbox.reading import UnreadableError, read
 
     try:
-        return str(read("find_fault", draft.program, draft.entry_point, list(draft.tests)))
+        return str(read("find_broken_part", draft.program, draft.entry_point, list(draft.tests)))
     except UnreadableError:
         return "program"
     except BusyError as error:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from errorbook.adapters.instructors.tutor_border import Border, find_border
-from errorbook.adapters.instructors.tutor_faults import find_fault
+from errorbook.adapters.instructors.tutor_faults import spot_mistake
 from errorbook.adapters.instructors.tutor_writing import write_drafts
 from errorbook.plugins import Seed
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, digest
@@ -70,7 +70,7 @@ def _unknown(skill: str) -> str:
 
 def _diagnosis(mistake: Mistake, call: str) -> Diagnosis:
     example, response = mistake.example, mistake.response
-    fault = find_fault(example, response)
+    fault = spot_mistake(example, response)
     border = find_border(mistake) if mistake.contrasts else Border(sentence="", difficulty=max(1, example.difficulty))
     return Diagnosis(
         response=response.hash,

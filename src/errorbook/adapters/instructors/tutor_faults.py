@@ -71,7 +71,7 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     implied: str
 
 
-def find_fault(example: Example, response: Response) -> SpottedMistake:
+def spot_mistake(example: Example, response: Response) -> SpottedMistake:
     """The first fault of a wrong response. Never raises; the step is a substring of the response, or empty."""
     text = response.text
     stated = list(_ANSWER.finditer(text))

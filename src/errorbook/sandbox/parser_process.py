@@ -1,4 +1,4 @@
-"""Reads what a model wrote as Python, in a process of its own: the other side of `reading`.
+"""The process that parses what a model wrote as Python: the other side of `reading`.
 
 It parses and runs nothing. A text that is deep or large enough to end an interpreter ends this one.
 """
@@ -53,6 +53,6 @@ def write_nothing(question: str, tests: str) -> str:
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "find_job": find_job,
-    "find_fault": drafts.find_fault,
+    "find_broken_part": drafts.find_broken_part,
     "write_nothing": write_nothing,
 }
