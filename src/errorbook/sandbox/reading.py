@@ -20,7 +20,7 @@ from errorbook.sandbox.patience import BusyError, read_times, wait_for_frame
 
 SECONDS = 5.0
 """For one text; honest ones take milliseconds."""
-_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from errorbook.sandbox import parser_process; parser_process.main()"
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from errorbook.sandbox.parser_process import main; main()"
 
 
 class UnreadableError(Exception):
