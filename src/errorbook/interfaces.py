@@ -136,7 +136,11 @@ class FlawFinder(Protocol):
     """
 
     def find_flaw(self, example: Example) -> str:
-        """What is wrong with the example, as a clause such as "it has no tests"; empty if nothing is."""
+        """What is wrong with the example, as a clause such as "it has no tests"; empty if nothing is.
+
+        Raises:
+            UnjudgedError: That cannot be told now.
+        """
         ...
 
 
@@ -144,8 +148,8 @@ class FlawFinder(Protocol):
 class TestTrier(Protocol):
     """A scorer that can try the tests of examples without a program, where there is no reference solution."""
 
-    def try_tests(self, examples: Sequence[Example]) -> Sequence[str]:
-        """For each what its tests fail by themselves, as a clause; empty if nothing is known."""
+    def try_tests(self, examples: Sequence[Example]) -> Sequence[str | NoVerdict]:
+        """For each what its tests fail by themselves, as a clause; empty if they do not. Raises UserError."""
         ...
 
 

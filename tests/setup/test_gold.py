@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from errorbook import plugins
 from errorbook.config import Config, parse
-from errorbook.errors import DataError
-from errorbook.records import Example
+from errorbook.errors import DataError, UnjudgedError, UserError
+from errorbook.files import cache_root
+from errorbook.records import Example, NoVerdict, Score
+from errorbook.setup import gold
 from errorbook.setup.assemble import assemble
 from errorbook.setup.gold import find_flaws
 from errorbook.setup.plan import make_plan
@@ -181,3 +184,147 @@ def test_a_hundred_thousand_examples_take_seconds() -> None:
     started = time.process_time()
     assert find_flaws(task, plugins.create("scorers", "numeric"), examples) == []
     assert time.process_time() - started < 5
+
+
+class Runner:
+    """A scorer that runs programs: one example, by its id, fails, and others get no verdict, for which it may raise."""
+
+    name = "runner"
+
+    def __init__(self, failing: str = "", unjudged: str = "", lack: str = "") -> None:
+        self.failing, self.unjudged, self.lack = failing, unjudged, lack
+        self.ran: list[str] = []
+
+    def find_flaw(self, example: Example) -> str:
+        return ""
+
+    def score(self, example: Example, text: str) -> Score:
+        raise AssertionError("one at a time would take long")
+
+    def score_all(self, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
+        self._require()
+        return [told if isinstance(told := self._try(one), NoVerdict) else _score(told) for one, _ in pairs]
+
+    def try_tests(self, examples: Sequence[Example]) -> list[str | NoVerdict]:
+        self._require()
+        return [self._try(example) for example in examples]
+
+    def _try(self, example: Example) -> str | NoVerdict:
+        self.ran.append(example.id)
+        if example.id in self.unjudged:
+            return NoVerdict(reason="the machine was too busy.")
+        return "it fails by itself" if example.id in self.failing else ""
+
+    def _require(self) -> None:
+        if self.lack:
+            raise UserError(self.lack)
+
+
+def _score(fault: str) -> Score:
+    return Score(verdict="wrong" if fault else "right", method="run")
+
+
+def programs(answers: str = "solved", count: int = 9) -> list[Example]:
+    answer, tests = "def f(): pass" if answers == "solved" else "", "assert f() is None"
+    return [
+        Example(id=str(n), task="t", split="train", question=f"{answers} {n}", answer=answer, tests=tests)
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERRORBOOK_CACHE", str(tmp_path / "cache"))
+
+
+TASK = plugins.create("tasks", "arithmetic")
+
+
+@pytest.mark.usefixtures("fresh_cache")
+@pytest.mark.parametrize(("answers", "most"), [("solved", "_RUN"), ("bare", "_TRIED")])
+def test_the_same_examples_are_left_out_at_every_start_and_run_once(
+    answers: str, most: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gold, most, 4)
+    scorer = Runner(failing="268")
+
+    found = [[flaw.example.id for flaw in find_flaws(TASK, scorer, programs(answers))] for _ in range(4)]
+
+    assert found == [["2"]] * 4, "6 and 8 are beyond those that are tried, at every start"
+    assert scorer.ran == ["0", "1", "2", "3"]
+    assert find_flaws(TASK, Runner(failing="0"), programs(answers), marked_by="runner:other")[0].example.id == "0"
+
+
+@pytest.mark.usefixtures("fresh_cache")
+@pytest.mark.parametrize("answers", ["solved", "bare"])
+def test_a_run_does_not_start_where_its_programs_cannot_be_run_and_a_plan_does(answers: str) -> None:
+    examples = programs(answers)
+    away = Runner(lack="There is no sandbox here; install it.")
+
+    with pytest.raises(UserError, match="There is no sandbox here"):
+        find_flaws(TASK, away, examples)
+    assert find_flaws(TASK, away, examples, lenient=True) == []
+    assert [flaw.example.id for flaw in find_flaws(TASK, Runner(failing="37"), examples)] == ["3", "7"]
+    for lenient in (False, True):  # nothing has to be run any more
+        assert [flaw.example.id for flaw in find_flaws(TASK, away, examples, lenient=lenient)] == ["3", "7"]
+
+
+@pytest.mark.usefixtures("fresh_cache")
+@pytest.mark.parametrize("answers", ["solved", "bare"])
+def test_a_program_without_a_verdict_is_not_sound_by_that(answers: str) -> None:
+    busy, examples = Runner(failing="15", unjudged="58"), programs(answers)
+
+    with pytest.raises(UnjudgedError, match=r"^2 of 9 .* could not be judged \(the machine was too busy\); mend that"):
+        find_flaws(TASK, busy, examples)
+    assert [flaw.example.id for flaw in find_flaws(TASK, busy, examples, lenient=True)] == ["1"]
+    assert busy.ran[9:] == ["5", "8"], "the others are known"
+    assert [flaw.example.id for flaw in find_flaws(TASK, Runner(failing="15"), examples)] == ["1", "5"]
+
+
+@pytest.mark.usefixtures("fresh_cache")
+def test_what_was_tried_outlives_damage_to_its_file() -> None:
+    scorer, examples = Runner(failing="4"), [*programs(), *programs("bare")]
+    first = find_flaws(TASK, scorer, examples)
+    assert [flaw.reason for flaw in first] == ["its reference solution does not pass its tests", "it fails by itself"]
+    file = cache_root() / "references.jsonl"
+    lines = file.read_bytes().splitlines()
+    assert len(lines) == 18
+
+    file.write_bytes(b"\n".join([*lines[:10], lines[10][:30], b"\xff\x00", b'["a", 3]', *lines[12:]]))
+    scorer.ran.clear()
+
+    assert find_flaws(TASK, scorer, examples) == first
+    assert len(scorer.ran) == 2
+
+
+def test_an_assembled_run_asks_for_a_sandbox_that_its_plan_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pytest.importorskip("errorbook.sandbox.pool")
+
+    def lack() -> None:
+        raise UserError("Model-written code cannot be run safely here: bubblewrap is not installed; install it.")
+
+    monkeypatch.setattr(pool, "require_sandbox", lack)
+    rows = [
+        {"question": f"Double {n}.", "answer": f"def g():\n    return {2 * n}", "tests": f"assert g() == {2 * n}"}
+        for n in range(30)
+    ]
+    made = config(tmp_path, rows, "code", "tests = 'tests'")
+
+    assert make_plan(made).tasks[0].train > 0
+    with pytest.raises(UserError, match="bubblewrap is not installed"):
+        assemble(made, tmp_path / "out")
+
+
+def test_a_busy_machine_says_nothing_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    from errorbook.sandbox import reading
+
+    pytest.importorskip("errorbook.sandbox.pool").require_sandbox()
+    reading.close()
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    scorer = plugins.create("scorers", "code")
+
+    with pytest.raises(UnjudgedError, match="the parser does not start"):
+        scorer.find_flaw(programs()[0])
+    assert all(isinstance(told, NoVerdict) for told in scorer.try_tests(programs("bare", 2)))

@@ -174,17 +174,21 @@ def create_task(section: TaskSection) -> Task:
     return task
 
 
-def select_sound(section: TaskSection, task: Task, scorer: Scorer, seed: int) -> Sound:
+def select_sound(section: TaskSection, task: Task, scorer: Scorer, seed: int, *, lenient: bool = False) -> Sound:
     """The examples of every split that the run uses: those that its scorer can judge.
+
+    If it is `lenient`, an example that cannot be tried here counts as sound: good for a plan, not for a run.
 
     Raises:
         DataError: A split is empty, or too many examples cannot be judged.
+        UserError: What must be run cannot be run here, and it is not `lenient`.
     """
     sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
     examples = {split: select(task, split, sizes[split], seed) for split in SPLITS}
     if section.role == "learn":
         refuse_shared(task.name, examples)
-    return keep_sound(task, scorer, examples)
+    marked_by = scorer_identity(task.scorer, section.scorer_options)
+    return keep_sound(task, scorer, examples, marked_by=marked_by, lenient=lenient)
 
 
 def plugin_origins(config: Config) -> list[plugins.Origin]:

@@ -7,15 +7,18 @@ wrong. It judges no response of a model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from errorbook.errors import DataError, UserError
+import msgspec
+
+from errorbook.errors import DataError, UnjudgedError, UserError
 from errorbook.files import cache_root, shorten, write_file
 from errorbook.interfaces import BatchScorer, FlawFinder, Placed, Scorer, Task, TestTrier
-from errorbook.records import Example, Score, Split, digest
+from errorbook.records import Example, NoVerdict, Score, Split, digest
 from errorbook.version import __version__
 
 MOST_FLAWED = 0.05
@@ -26,6 +29,7 @@ _TRIED = 300
 """Examples without a reference solution whose tests are tried."""
 _RUN = 2000
 """Reference solutions that are run in the sandbox at most; it takes milliseconds for each."""
+_FAILS = "its reference solution does not pass its tests"
 
 
 class Flaw(NamedTuple):
@@ -42,14 +46,22 @@ class Sound(NamedTuple):
     note: str
 
 
-def keep_sound(task: Task, scorer: Scorer, examples: Mapping[Split, Sequence[Example]]) -> Sound:
-    """Leave out the examples whose gold answer the scorer does not find right.
+def keep_sound(
+    task: Task,
+    scorer: Scorer,
+    examples: Mapping[Split, Sequence[Example]],
+    *,
+    marked_by: str = "",
+    lenient: bool = False,
+) -> Sound:
+    """Leave out the examples whose gold answer the scorer does not find right; see `find_flaws`.
 
     Raises:
         DataError: More than `MOST_FLAWED` of them fail.
+        UserError: What must be run cannot be run here, and it is not `lenient`.
     """
     every = [example for part in examples.values() for example in part]
-    flaws = find_flaws(task, scorer, every)
+    flaws = find_flaws(task, scorer, every, marked_by=marked_by, lenient=lenient)
     if not flaws:
         return Sound({split: tuple(part) for split, part in examples.items()}, "")
     named = "; ".join(f"{_place(task, flaw.example)}: {flaw.reason}" for flaw in flaws[:SHOWN])
@@ -65,18 +77,37 @@ def keep_sound(task: Task, scorer: Scorer, examples: Mapping[Split, Sequence[Exa
     return Sound(kept, f"{counted} are left out, because no answer to them can be right ({named}{more}).")
 
 
-def find_flaws(task: Task, scorer: Scorer, examples: Sequence[Example]) -> list[Flaw]:
-    """The examples that cannot be judged, in their order. One that nothing is known of counts as sound."""
+def find_flaws(
+    task: Task, scorer: Scorer, examples: Sequence[Example], *, marked_by: str = "", lenient: bool = False
+) -> list[Flaw]:
+    """The examples that cannot be judged, in their order.
+
+    What is left out must be the same at every start of a run, or its data would change. So what fails to run is an
+    error, unless the caller is `lenient`: then what nothing is known of counts as sound. `marked_by` names the scorer
+    with its options, since a reference solution may fail for a limit of time.
+
+    Raises:
+        UserError: What must be run cannot be run here, and it is not `lenient`.
+    """
     if isinstance(scorer, FlawFinder):
-        told = [(example, scorer.find_flaw(example)) for example in examples]
+        told = [(example, _look_at(scorer, example, lenient)) for example in examples]
         sound = [example for example, flaw in told if not flaw]
-        failed = {
-            id(flaw.example): flaw.reason for flaw in (*_run_gold(task, scorer, sound), *_try_tests(scorer, sound))
-        }
+        tried = _Tried(cache_root() / "references.jsonl", marked_by or scorer.name)
+        found = (*_run_gold(task, scorer, sound, tried, lenient), *_try_tests(scorer, sound, tried, lenient))
+        failed = {id(flaw.example): flaw.reason for flaw in found}
         return [Flaw(one, said or failed[id(one)]) for one, said in told if said or id(one) in failed]
     if isinstance(scorer, BatchScorer):  # it runs or buys something, and does not say what it needs
         return []
     return _score_gold(task, scorer, examples)
+
+
+def _look_at(scorer: FlawFinder, example: Example, lenient: bool) -> str:
+    try:
+        return scorer.find_flaw(example)
+    except UserError:
+        if not lenient:
+            raise
+        return ""
 
 
 def _score_gold(task: Task, scorer: Scorer, examples: Sequence[Example]) -> list[Flaw]:
@@ -102,62 +133,83 @@ def _explain(example: Example, score: Score) -> str:
     return f"its answer {shorten(example.answer)} is not right as a response ({shorten(why, 120).strip(chr(39))})"
 
 
-def _run_gold(task: Task, scorer: Scorer, examples: Sequence[Example]) -> list[Flaw]:
-    """The examples whose reference solution fails their tests; none if nothing can be run here."""
-    known = _Passed(cache_root() / "references.txt", scorer.name)
-    pairs = [(one, task.completion("", one.answer)) for one in examples if one.answer.strip() and one not in known]
-    if not pairs or not isinstance(scorer, BatchScorer):
-        return []
-    try:
-        scores = list(zip(pairs[:_RUN], scorer.score_all(pairs[:_RUN]), strict=True))
-    except UserError:  # no sandbox: the run itself will say so
-        return []
-    known.add(example for (example, _), score in scores if isinstance(score, Score) and score.verdict == "right")
-    return [
-        Flaw(example, "its reference solution does not pass its tests")
-        for (example, _), score in scores
-        if isinstance(score, Score) and score.verdict != "right"
-    ]
+def _run_gold(task: Task, scorer: Scorer, examples: Sequence[Example], tried: _Tried, lenient: bool) -> list[Flaw]:
+    """The examples whose reference solution fails their tests.
 
-
-def _try_tests(scorer: Scorer, examples: Sequence[Example]) -> list[Flaw]:
-    """The first examples without a reference solution whose tests fail by themselves, such as by a missing import.
-
-    The same examples are tried at every start, since a question that is left out later would change the data.
+    The first ones are run, whatever is known already, since others would be left out at a second start.
     """
+    solved = [example for example in examples if example.answer.strip()][:_RUN]
+    if not isinstance(scorer, BatchScorer):
+        return []
+
+    def run(fresh: Sequence[Example]) -> list[str | NoVerdict]:
+        scores = scorer.score_all([(example, task.completion("", example.answer)) for example in fresh])
+        return [
+            score if isinstance(score, NoVerdict) else "" if score.verdict == "right" else _FAILS for score in scores
+        ]
+
+    return _try(solved, "reference solutions", run, tried, lenient)
+
+
+def _try_tests(scorer: Scorer, examples: Sequence[Example], tried: _Tried, lenient: bool) -> list[Flaw]:
+    """The first examples without a reference solution whose tests fail by themselves, such as by a missing import."""
     bare = [example for example in examples if example.tests.strip() and not example.answer.strip()][:_TRIED]
-    known = _Passed(cache_root() / "references.txt", f"{scorer.name} tests")
-    fresh = [example for example in bare if example not in known]
-    if not fresh or not isinstance(scorer, TestTrier):
-        return []
+    return _try(bare, "tests", scorer.try_tests, tried, lenient) if isinstance(scorer, TestTrier) else []
+
+
+def _try(
+    examples: Sequence[Example],
+    what: str,
+    attempt: Callable[[Sequence[Example]], Sequence[str | NoVerdict]],
+    tried: _Tried,
+    lenient: bool,
+) -> list[Flaw]:
+    """The flaws that an attempt finds, or found before; `what` names in the plural what it tries of each example."""
+    fresh = [example for example in examples if tried.recall(what, example) is None]
     try:
-        faults = list(zip(fresh, scorer.try_tests(fresh), strict=True))
-    except UserError:  # no sandbox: the run itself will say so
-        return []
-    known.add(example for example, fault in faults if not fault)
-    return [Flaw(example, fault) for example, fault in faults if fault]
+        told = list(zip(fresh, attempt(fresh), strict=True)) if fresh else []
+        # Kept before anything is raised: the same command goes on with the others.
+        tried.keep(what, [(example, reason) for example, reason in told if isinstance(reason, str)])
+        missing = [reason.reason for _, reason in told if isinstance(reason, NoVerdict)]
+        if missing:
+            raise UnjudgedError.of(len(missing), len(fresh), what, missing[0])
+    except UserError:
+        if not lenient:
+            raise
+    return [Flaw(example, reason) for example in examples if (reason := tried.recall(what, example))]
 
 
-class _Passed:
-    """The examples whose reference solution has passed on this machine before, so that no program is run twice."""
+class _Tried:
+    """What became of examples that were tried on this machine before, so that no program is run twice."""
 
-    def __init__(self, path: Path, scorer: str) -> None:
+    def __init__(self, path: Path, marked_by: str) -> None:
         self._path = path
-        self._scorer = scorer
-        self._known = set(path.read_text(encoding="ascii", errors="replace").split()) if path.is_file() else set()
+        self._marked_by = marked_by
+        self._known = dict(_read_tried(path))
 
-    def __contains__(self, example: Example) -> bool:
-        return self._key(example) in self._known
+    def recall(self, what: str, example: Example) -> str | None:
+        """Why it failed, empty if it did not; None if it was not tried."""
+        return self._known.get(self._key(what, example))
 
-    def add(self, examples: Iterable[Example]) -> None:
-        """Remember some more. What cannot be kept is tried again another time."""
-        fresh = {self._key(example) for example in examples}
+    def keep(self, what: str, told: Iterable[tuple[Example, str]]) -> None:
+        """Remember some more. What cannot be written is tried again another time."""
+        fresh = {self._key(what, example): reason for example, reason in told}
+        self._known |= fresh
         if fresh:
             with suppress(OSError):
-                write_file(self._path, "".join(f"{key}\n" for key in sorted(self._known | fresh)))
+                write_file(self._path, msgspec.json.Encoder().encode_lines(sorted(self._known.items())))
 
-    def _key(self, example: Example) -> str:
-        return digest(self._scorer, __version__, example.hash)
+    def _key(self, what: str, example: Example) -> str:
+        return digest(what, self._marked_by, __version__, platform.python_version(), example.hash)
+
+
+def _read_tried(path: Path) -> Iterator[tuple[str, str]]:
+    """Each key with its reason; a line that is damaged is passed over."""
+    decoder = msgspec.json.Decoder(tuple[str, str])
+    with suppress(OSError):
+        for line in path.read_bytes().splitlines():
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                yield decoder.decode(line)
 
 
 def _place(task: Task, example: Example) -> str:

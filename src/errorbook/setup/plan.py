@@ -180,7 +180,8 @@ def _course(section: TaskSection, seed: int) -> _Course:
     task = create_task(section)
     if section.scorer_options:
         plugins.check("scorers", task.scorer, section.scorer_options)
-    sound = select_sound(section, task, create_scorer(task.scorer, section.scorer_options), seed)
+    scorer = create_scorer(task.scorer, section.scorer_options)
+    sound = select_sound(section, task, scorer, seed, lenient=True)
     train, dev = sound.examples["train"], sound.examples["dev"]
     plan = TaskPlan(
         task=section.name,

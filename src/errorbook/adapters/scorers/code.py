@@ -19,6 +19,7 @@ from annotated_types import Interval
 from msgspec.structs import replace
 
 from errorbook.checks.verdicts import require_verdicts
+from errorbook.errors import UnjudgedError
 from errorbook.records import Example, NoVerdict, Score, Verdict
 
 if TYPE_CHECKING:
@@ -57,25 +58,26 @@ class Code:
         return "code"
 
     def find_flaw(self, example: Example) -> str:
-        """Why no program could be judged; empty if nothing is wrong."""
+        """Why no program could be judged; empty if nothing is wrong. Raises UnjudgedError if nothing can be told."""
         if not example.tests.strip():
             return "it has no tests, and the scorer is 'code'"
         found = prepare(example, "")
-        return "" if isinstance(found, tuple) or found.status == "unjudged" or found.fault == "no_code" else found.why
+        if isinstance(found, tuple) or found.fault == "no_code":
+            return ""
+        if found.status == "unjudged":
+            raise UnjudgedError.of(1, 1, "tests", found.why)
+        return found.why
 
-    def try_tests(self, examples: Sequence[Example]) -> list[str]:
-        """For each example what its tests fail by themselves, whatever the program; empty if nothing is known of it."""
-        from errorbook.sandbox.patience import BusyError
-        from errorbook.sandbox.reading import UnreadableError, read
+    def try_tests(self, examples: Sequence[Example]) -> list[str | NoVerdict]:
+        """For each example what its tests fail by themselves, whatever the program; empty if they do not.
 
-        pairs = []
-        for example in examples:
-            try:
-                nothing = read("write_nothing", example.question, example.tests)
-            except (UnreadableError, BusyError):
-                nothing = ""
-            pairs.append((example, f"```python\n{nothing}```"))
-        return [outcome.why if outcome.fault == "tests" else "" for _, outcome in self._run(pairs)]
+        Raises:
+            UserError: This machine has no sandbox.
+        """
+        idle = [_write_nothing(example) for example in examples]
+        pairs = [(example, text) for example, text in zip(examples, idle, strict=True) if isinstance(text, str)]
+        outcomes = iter(self._run(pairs))
+        return [_find_own_fault(next(outcomes)[1] if isinstance(text, str) else text) for text in idle]
 
     def score(self, example: Example, text: str) -> Score:
         """Judge one response. Raises UserError if this machine has no sandbox, or the sandbox failed."""
@@ -116,6 +118,28 @@ def prepare(example: Example, text: str) -> tuple[Found, Job] | Outcome:
     parts, code, method, prelude, entry, names, classes, tests = found
     job = Job(parts=tuple(parts), tests=tests, entry=entry, prelude=prelude, asked=tuple(names), classes=tuple(classes))
     return Found(code, method), job
+
+
+def _write_nothing(example: Example) -> str | Outcome:
+    """A response whose program has the names that the tests use, and does nothing; or why there is none."""
+    from errorbook.sandbox.patience import BusyError
+    from errorbook.sandbox.pool import Outcome
+    from errorbook.sandbox.reading import UnreadableError, read
+
+    try:
+        program = read("write_nothing", example.question, example.tests)
+    except UnreadableError:
+        program = ""
+    except BusyError as error:
+        return Outcome(status="unjudged", why=str(error))
+    return f"```python\n{program}```"
+
+
+def _find_own_fault(outcome: Outcome) -> str | NoVerdict:
+    """What the tests fail by themselves, by the outcome of a program that does nothing."""
+    if outcome.status == "unjudged":
+        return NoVerdict(reason=outcome.why)
+    return outcome.why if outcome.fault == "tests" else ""
 
 
 def _blame(example: Example, text: str, why: str) -> Outcome:
