@@ -111,12 +111,12 @@ def require_answers(
     Raises:
         OutageError: Some questions have no answer, or nearly all answers are none; the sentence says why.
     """
-    where = f"The {evaluation.split} answers to '{evaluation.task}' are no result"
+    where = f"The {evaluation.split} answers to '{evaluation.task}' are no result:"
     golds = {example.id: example.answer for example in examples}
     missing = len(golds.keys() - ledger.answered(evaluation))
     if missing:
         raise OutageError(
-            f"{where}: {missing} of {len(golds)} questions got no answer. The other answers are kept; the same command"
+            f"{where} {missing} of {len(golds)} questions got no answer. The other answers are kept; the same command"
             " asks for what is missing."
         )
     given = [
@@ -131,7 +131,7 @@ def require_answers(
     if isinstance(target, Forgets):
         target.forget_unread()
     ledger.discard(evaluation)
-    raise OutageError(f"{where}: {why}. Nothing of them is kept; the same command asks again.")
+    raise OutageError(f"{where} {why}. Nothing of them is kept; the same command asks again.")
 
 
 def require_training(parent: Checkpoint, training: Training) -> None:
