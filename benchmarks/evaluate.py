@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from errorbook import plugins
-from errorbook.adapters.targets import loading
+from errorbook.adapters.targets import conversation, loading
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.ledger.file import open_ledger
@@ -133,7 +133,7 @@ def _generate(batch: int) -> Callable[[Weights, Generation], Ask]:
         end = tokenizer.eos_token_id
 
         def ask(prompts: Sequence[str]) -> list[tuple[str, int]]:
-            ids = [loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt)) for prompt in prompts]
+            ids = [loading.prompt_ids(tokenizer, conversation.render(tokenizer, prompt)) for prompt in prompts]
             order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
             found: dict[int, tuple[str, int]] = {}
             for start in range(0, len(order), batch):
@@ -170,7 +170,7 @@ def _continuous(wanted: Weights, settings: Generation) -> Ask:
     )
 
     def ask(prompts: Sequence[str]) -> list[tuple[str, int]]:
-        ids = [loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt)) for prompt in prompts]
+        ids = [loading.prompt_ids(tokenizer, conversation.render(tokenizer, prompt)) for prompt in prompts]
         outputs = model.generate_batch(inputs=ids, generation_config=config, progress_bar=False)
         tokens = [outputs[f"req_{number}"].generated_tokens for number in range(len(ids))]
         return [(tokenizer.decode(row, skip_special_tokens=True), len(row)) for row in tokens]
@@ -190,7 +190,7 @@ def _harness(wanted: Weights, settings: Generation) -> Ask:
     def ask(prompts: Sequence[str]) -> list[tuple[str, int]]:
         wish = {"until": [tokenizer.eos_token], "max_gen_toks": settings.max_new_tokens, "do_sample": False}
         requests: list[Any] = [
-            Instance("generate_until", {}, (loading.render(tokenizer, prompt), wish), number)
+            Instance("generate_until", {}, (conversation.render(tokenizer, prompt), wish), number)
             for number, prompt in enumerate(prompts)
         ]
         texts = model.generate_until(requests, disable_tqdm=True)

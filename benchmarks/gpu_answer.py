@@ -15,7 +15,7 @@ from benchmarks.gpu_machine import ceilings, free, peak_gb, wait
 from benchmarks.gpu_models import TINY, Row, Rows, Setting, model_of, random_model, random_rows
 from benchmarks.gpu_train import lessons_of, recipe_of, trained
 from errorbook import plugins
-from errorbook.adapters.targets import loading
+from errorbook.adapters.targets import conversation, loading
 from errorbook.adapters.targets.decoding import RowLimits, decode
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.targets.weights import Weights, load
@@ -137,7 +137,7 @@ def _plain_generate(setting: Setting, prompts: Sequence[str], settings: Generati
     tokenizer = target.tokenizer
     device = loading.choose_device("auto")
     model = load(target._locate(), Weights(), device, loading.choose_dtype("auto", device))
-    ids = [loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt)) for prompt in prompts]
+    ids = [loading.prompt_ids(tokenizer, conversation.render(tokenizer, prompt)) for prompt in prompts]
     order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     end, found, tokens = tokenizer.eos_token_id, [""] * len(ids), 0
     begun = time.perf_counter()
@@ -195,7 +195,7 @@ def _merged_against_peft(folder: str, checkpoint: Checkpoint, root: Path, prompt
     with torch.inference_mode():
         gaps, moved = [], []
         for prompt in prompts:
-            ids = torch.tensor([loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt))], device=device)
+            ids = torch.tensor([loading.prompt_ids(tokenizer, conversation.render(tokenizer, prompt))], device=device)
             base, one, two = (m(input_ids=ids).logits[0, -1].float().log_softmax(-1) for m in (plain, merged, apart))
             likely = base.exp()
             gaps.append(float((likely * (one - two).abs()).sum()))

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from errorbook import plugins
-from errorbook.adapters.targets import loading
+from errorbook.adapters.targets import conversation, loading
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.trainers.batches import encode
 from errorbook.adapters.trainers.stepping import loss_of, quicken
@@ -136,7 +136,7 @@ def _trl(lessons: Sequence[Lesson], recipe: Recipe, root: Path) -> tuple[float, 
     data = Dataset.from_list(
         [
             {
-                "prompt": loading.render(tokenizer, lesson.prompt),
+                "prompt": conversation.render(tokenizer, lesson.prompt),
                 "completion": lesson.completion + tokenizer.eos_token,
             }
             for lesson in lessons

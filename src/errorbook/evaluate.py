@@ -4,6 +4,9 @@ Examples are asked in blocks of a fixed composition, so that a resumed evaluatio
 undisturbed one and writes the same text. A response that cannot be scored is `unscorable`, never wrong. One that could
 not be judged, because what judges it failed, has no verdict: its text is kept (`Unjudged`), and the stage stops.
 
+A thought is told apart before anything is scored, and kept beside the answer. A response that ends inside its thought
+holds no answer: it is cut off and `unscorable`, whatever the scorer would make of an empty text.
+
 A text that was judged before, as the response to the same example, is not judged again: so responses that are equal on
 both sides of a comparison have equal verdicts, whatever a machine's load or a judging model's mood.
 """
@@ -16,6 +19,7 @@ from typing import NamedTuple
 
 from msgspec.structs import asdict, replace
 
+from errorbook.checks.thoughts import tell_apart
 from errorbook.errors import ConfigError, UnjudgedError, UserError
 from errorbook.interfaces import BatchScorer, BlockTarget, Likelihood, OptionTask, Paced, Scorer, Target, Task
 from errorbook.records import (
@@ -119,7 +123,7 @@ def judge_texts(
     """
     if not texts:
         return
-    scores = [recorded.recall(example.id, item.text) for example, item in texts]
+    scores = [_NO_ANSWER if is_unanswered(item) else recorded.recall(example.id, item.text) for example, item in texts]
     asked = [place for place, score in enumerate(scores) if score is None]
     stopped: UserError | None = None
     found: Sequence[Score | NoVerdict]
@@ -175,12 +179,20 @@ def _cut_blocks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Exa
 def score_pairs(scorer: Scorer, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
     """What the scorer says of each; one that is faster with many at once (programs run in parallel) gets all of them.
 
+    Of a text with a thought the scorer sees the answer alone; one that ends inside its thought is `unscorable`.
+
     Raises:
         UserError: The scorer cannot work at all. (That it failed on some is a `NoVerdict` for each of them.)
     """
+    told = [tell_apart(text) for _, text in pairs]
+    asked = [(example, item.answer) for (example, _), item in zip(pairs, told, strict=True) if not item.open]
+    found: Iterable[Score | NoVerdict]
     if isinstance(scorer, BatchScorer):
-        return list(scorer.score_all(pairs)) if pairs else []
-    return [_score_one(scorer, example, text) for example, text in pairs]
+        found = scorer.score_all(asked) if asked else ()
+    else:
+        found = (_score_one(scorer, example, answer) for example, answer in asked)
+    scores = iter(found)
+    return [_NO_ANSWER if item.open else next(scores) for item in told]
 
 
 def _score_one(scorer: Scorer, example: Example, text: str) -> Score | NoVerdict:
@@ -191,17 +203,19 @@ def _score_one(scorer: Scorer, example: Example, text: str) -> Score | NoVerdict
 
 
 def _unjudged(evaluation: Evaluation, block: Sequence[Example], completion: Completion) -> Unjudged:
-    example = block[completion.index]
+    example, told = block[completion.index], tell_apart(completion.text)
+    thought = f"{completion.thought}\n{told.thought}".strip()
     return Unjudged(
         evaluation=evaluation.hash,
         example=example.id,
         task=example.task,
         split=example.split,
         prompt_hash=completion.prompt_hash,
-        text=completion.text,
+        text=told.answer,
         tokens=completion.tokens,
-        truncated=completion.truncated,
+        truncated=completion.truncated or bool(thought and not told.answer.strip()),
         reason="",
+        thought=thought,
     )
 
 
@@ -209,6 +223,16 @@ def _respond(item: Unjudged, score: Score) -> Response:
     answered = asdict(item)
     del answered["reason"]
     return Response(**answered, score=score)
+
+
+UNFINISHED = "unfinished thought"
+"""What a score's `method` says of a response that ends inside its thought."""
+_NO_ANSWER = Score(verdict="unscorable", method=UNFINISHED)
+
+
+def is_unanswered(item: Unjudged) -> bool:
+    """Whether the target has thought and said nothing: there is no answer to score."""
+    return bool(item.thought) and not item.text.strip()
 
 
 METHOD = "likelihood"

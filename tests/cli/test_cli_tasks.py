@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from errorbook import plugins
-from errorbook.adapters.targets.loading import load_tokenizer, render
+from errorbook.adapters.targets.conversation import render
+from errorbook.adapters.targets.loading import load_tokenizer
 from errorbook.cli.main import cli
 from errorbook.cli.options import parse_options
 from errorbook.errors import ConfigError, DataError, PluginError, UserError

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from export_kit import card, front
 
-from errorbook.adapters.targets import embedded, loading
+from errorbook.adapters.targets import conversation, embedded, loading
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.cli.main import run_command
 from errorbook.config import Config, RunSection, TargetSection, TaskSection, dump
@@ -100,7 +100,7 @@ def test_merged_weights_answer_as_the_target_that_was_examined(
     assert not torch.allclose(logits(merged), logits(AutoModelForCausalLM.from_pretrained(tiny_model)), atol=1e-3)
     assert len(list(out.glob("model-*.safetensors"))) > 1
     tokenizer = AutoTokenizer.from_pretrained(out)
-    assert loading.render(tokenizer, "Hi") == loading.render(loading.load_tokenizer(str(tiny_model)), "Hi")
+    assert conversation.render(tokenizer, "Hi") == conversation.render(loading.load_tokenizer(str(tiny_model)), "Hi")
     assert (out / "tokenizer.json").read_bytes() == (tiny_model / "tokenizer.json").read_bytes()
 
 
@@ -250,7 +250,7 @@ def test_ollama_asks_exactly_as_the_run_did(tiny_model: Path, template: str | No
 
     written = gguf.modelfile(tokenizer, "x.gguf")
 
-    assert as_ollama(written, "How much is 2 + 2?") == loading.render(tokenizer, "How much is 2 + 2?")
+    assert as_ollama(written, "How much is 2 + 2?") == conversation.render(tokenizer, "How much is 2 + 2?")
 
 
 def test_weights_that_changed_after_the_gate_are_refused(source: weights.Source, tmp_path: Path) -> None:

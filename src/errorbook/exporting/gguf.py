@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from errorbook.adapters.targets import gguf_file, loading
+from errorbook.adapters.targets.conversation import Thinking, Turn, end_of_turn, render
 from errorbook.errors import ModelError
 from errorbook.exporting.weights import Source, base_folder, load_whole
 
@@ -44,25 +45,31 @@ def write_gguf(source: Source, folder: Path) -> Path:
     )
     path = folder / f"{source.config.run.name}-f16.gguf"
     gguf_file.write(load_whole(source), tokenizer, path, labels)
-    (folder / MODELFILE).write_text(modelfile(tokenizer, path.name), encoding="utf-8")
+    (folder / MODELFILE).write_text(
+        modelfile(tokenizer, path.name, source.config.target.options.get("thinking", "off")), encoding="utf-8"
+    )
     return path
 
 
-def modelfile(tokenizer: Any, name: str) -> str:
+def modelfile(tokenizer: Any, name: str, thinking: Thinking = "off") -> str:
     """The Modelfile: the chat template as Ollama writes one, its default system message, greedy as in the run."""
-    system, template = _template(tokenizer)
+    system, template = _template(tokenizer, thinking)
+    stops = dict.fromkeys((end_of_turn(tokenizer), tokenizer.eos_token))
     told = f"SYSTEM {_QUOTES}{system}{_QUOTES}\n" if system else ""
     return (
         f"FROM ./{name}\n\n# The results were measured on the likeliest answer; a higher temperature varies it.\n"
-        f"PARAMETER temperature 0\nPARAMETER stop {json.dumps(tokenizer.eos_token, ensure_ascii=False)}\n\n"
-        f"TEMPLATE {_QUOTES}{template}{_QUOTES}\n{told}"
+        "PARAMETER temperature 0\n"
+        + "".join(f"PARAMETER stop {json.dumps(stop, ensure_ascii=False)}\n" for stop in stops)
+        + f"\nTEMPLATE {_QUOTES}{template}{_QUOTES}\n{told}"
     )
 
 
-def _template(tokenizer: Any) -> tuple[str, str]:
+def _template(tokenizer: Any, thinking: Thinking) -> tuple[str, str]:
     """The system message that the model's chat template adds by itself, and the template with gaps for what is said."""
-    alone = loading.render(tokenizer, _ASKED)
-    before, _, after = _with_system(tokenizer).partition(_TOLD)
+    told: Turn = ("system", _TOLD)
+    alone = render(tokenizer, _ASKED, thinking)
+    whole = render(tokenizer, _ASKED, thinking, (told,)) if tokenizer.chat_template else alone
+    before, _, after = whole.partition(_TOLD)
     middle, _, end = after.partition(_ASKED)
     closing = _closing(tokenizer, middle, end)
     turn = f"{middle.removeprefix(closing)}{_ASKED}{end}"
@@ -71,23 +78,9 @@ def _template(tokenizer: Any) -> tuple[str, str]:
     if not closing or first == alone or not (framed or before.startswith(first)):
         return "", f"{alone}{_SAID}"  # no place for a system message
     start = "" if framed else first
-    told = f"{{{{ if .System }}}}{before.removeprefix(start)}{_TOLD}{closing}{{{{ end }}}}"
+    framing = f"{{{{ if .System }}}}{before.removeprefix(start)}{_TOLD}{closing}{{{{ end }}}}"
     system = first.removeprefix(before).removesuffix(closing) if framed else ""
-    return system, f"{start}{told}{turn}{_SAID}{closing}"
-
-
-def _with_system(tokenizer: Any) -> str:
-    """What the template makes of a system message before the prompt; nothing if it refuses one."""
-    from jinja2 import TemplateError
-
-    talk = [{"role": "system", "content": _TOLD}, {"role": "user", "content": _ASKED}]
-    try:
-        text: str = tokenizer.apply_chat_template(
-            talk, tokenize=False, add_generation_prompt=True, date_string="1 January 2025", enable_thinking=False
-        )
-    except (TemplateError, ValueError):
-        return ""
-    return text
+    return system, f"{start}{framing}{turn}{_SAID}{closing}"
 
 
 def _closing(tokenizer: Any, middle: str, end: str) -> str:

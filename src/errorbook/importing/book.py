@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook import plugins
+from errorbook.checks.thoughts import tell_apart
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.config import IMPORTED, Config, RunSection, TargetSection, TaskSection, dump
 from errorbook.errors import DataError, LedgerError
@@ -266,16 +267,18 @@ def _known_responses(ledger: Ledger, checkpoint: str, scorer: str) -> dict[str, 
 
 def _response(item: Judged) -> Response:
     """The response before its evaluation is known."""
+    told = tell_apart(item.entry.text)
     return Response(
         evaluation="",
         example=item.example.id,
         task=item.example.task,
         split="train",
         prompt_hash="",
-        text=item.entry.text,
+        text=told.answer,
         tokens=item.entry.tokens,
-        truncated=item.entry.truncated,
+        truncated=item.entry.truncated or told.open,
         score=item.score,
+        thought=told.thought,
     )
 
 

@@ -44,13 +44,18 @@ class Generation(Record, frozen=True, kw_only=True):
 
 
 class Completion(Record, frozen=True, kw_only=True):
-    """What a target wrote for one prompt. `index` is the prompt's place in the request."""
+    """What a target wrote for one prompt. `index` is the prompt's place in the request.
+
+    `thought` is what a server has told apart by itself; else it stands in the text, with its marks. Both count in
+    `tokens`.
+    """
 
     index: int
     text: str
     tokens: int
     truncated: bool
     prompt_hash: str
+    thought: str = ""
 
 
 class Score(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,7 +91,11 @@ class Evaluation(Record, frozen=True, kw_only=True):
 
 
 class Response(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The target's output for one example, with its score."""
+    """The target's output for one example, with its score.
+
+    `text` is the answer, which alone is scored, and `thought` what the target thought before it; one that ends inside
+    its thought has no text and is cut off. `tokens` counts both.
+    """
 
     evaluation: str
     example: str
@@ -97,6 +106,7 @@ class Response(Record, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int
     truncated: bool
     score: Score
+    thought: str = ""
 
 
 class Unjudged(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -115,6 +125,7 @@ class Unjudged(Record, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int
     truncated: bool
     reason: str
+    thought: str = ""
 
 
 class Marked(Record, frozen=True, kw_only=True):

@@ -116,7 +116,7 @@ def chat_template(model: str) -> Template:
         tokenizer = _tokenizer(model)
     except ModelError as error:
         return Template("", str, f"The bare user message is shown, without a chat template. {error}")
-    from errorbook.adapters.targets.loading import render
+    from errorbook.adapters.targets.conversation import render
 
     return Template(model, lambda prompt: render(tokenizer, prompt), f"Rendered with the chat template of '{model}'.")
 

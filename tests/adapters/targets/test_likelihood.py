@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from errorbook.adapters.scorers.choice import Choice
-from errorbook.adapters.targets import loading
+from errorbook.adapters.targets import conversation, loading
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.errors import ConfigError, ModelError
@@ -69,7 +69,7 @@ def by_hand(folder: Path, prompt: str, option: str) -> float:
     import torch
 
     model, tokenizer = loading.load_model(str(folder), "cpu", "float32"), loading.load_tokenizer(str(folder))
-    before = loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt))
+    before = loading.prompt_ids(tokenizer, conversation.render(tokenizer, prompt))
     after = tokenizer(option, add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         likely = model(input_ids=torch.tensor([before + after])).logits[0].log_softmax(dim=-1)

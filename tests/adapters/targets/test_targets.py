@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_kit import recipe_of
 
-from errorbook.adapters.targets import embedded, loading
+from errorbook.adapters.targets import conversation, embedded, loading
 from errorbook.adapters.targets.decoding import RowLimits, decode
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
@@ -79,7 +79,7 @@ def test_greedy_text_is_that_of_transformers_and_independent_of_the_batch(
     tokenizer = loading.load_tokenizer(str(tiny_model))
     expected = []
     for prompt in PROMPTS:
-        ids = torch.tensor([loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt))])
+        ids = torch.tensor([loading.prompt_ids(tokenizer, conversation.render(tokenizer, prompt))])
         output = model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False, pad_token_id=2
         )
@@ -206,9 +206,9 @@ def test_the_fingerprint_names_weights_template_and_number_format(tiny_model: Pa
 
 def test_a_model_without_a_chat_template_reads_the_prompt_and_a_line_break(tiny_model: Path) -> None:
     tokenizer = loading.load_tokenizer(str(tiny_model))
-    assert loading.render(tokenizer, "Hi") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    assert conversation.render(tokenizer, "Hi") == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     tokenizer.chat_template = None
-    assert loading.render(tokenizer, "Hi") == "Hi\n"
+    assert conversation.render(tokenizer, "Hi") == "Hi\n"
 
 
 def test_bad_model_names_are_explained_in_one_sentence(

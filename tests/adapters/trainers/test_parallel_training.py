@@ -98,6 +98,7 @@ def test_what_the_processes_are_told_and_tell_survives_the_road() -> None:
         device="cpu",
         dtype="auto",
         strategy="ddp",
+        thinking="off",
         parent=BASE,
         lessons=tuple(LESSONS),
         recipe=RECIPE,

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_kit import recipe_of
 
-from errorbook.adapters.targets.loading import load_tokenizer, render
+from errorbook.adapters.targets.conversation import render
+from errorbook.adapters.targets.loading import load_tokenizer
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.trainers.batches import IGNORED, TokenRow, collate, encode, plan_steps
 from errorbook.adapters.trainers.scripted import ScriptedTrainer

@@ -1,6 +1,7 @@
-"""Loads a model and its tokenizer, puts a checkpoint's weights on it, and renders prompts, for target and trainer.
+"""Loads a model and its tokenizer, and puts a checkpoint's weights on it, for target and trainer.
 
-Where the files come from is `embedded`'s business; this module answers nothing and trains nothing.
+Where the files come from is `embedded`'s business, how a prompt is written that of `conversation`; this module answers
+nothing and trains nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from errorbook.adapters.targets.conversation import render
 from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.errors import ConfigError, ModelError
 from errorbook.files import cache_root, write_file
@@ -119,24 +121,6 @@ def check_tokenizer(tokenizer: Any, folder: str) -> None:
         raise ModelError(
             f"The tokenizer in '{folder}' makes the same tokens of different questions; give the model its own."
         )
-
-
-def render(tokenizer: Any, prompt: str) -> str:
-    """The text that the model reads for one user prompt, up to where its answer begins.
-
-    The model's own chat template if it has one; a model without is given the prompt and a line break.
-    """
-    if not tokenizer.chat_template:
-        return f"{prompt}\n"
-    text: str = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}],
-        tokenize=False,
-        add_generation_prompt=True,
-        # Templates that know these would else print today's date, or open a chain of thought that eats the cap.
-        date_string="1 January 2025",
-        enable_thinking=False,
-    )
-    return text
 
 
 def prompt_ids(tokenizer: Any, rendered: str) -> list[int]:

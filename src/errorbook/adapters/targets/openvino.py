@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import gguf_file, loading, openvino_engine
+from errorbook.adapters.targets.conversation import Thinking, render
 from errorbook.adapters.targets.decoding import RowLimits
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.transformers import TransformersTarget, completion_of, end_tokens, stops_at
 from errorbook.adapters.targets.weights import Weights, load
+from errorbook.checks.thoughts import find_opening
 from errorbook.errors import ConfigError, ModelError
 from errorbook.plugins import AtOnce
 from errorbook.records import Checkpoint, Completion, Generation, digest
@@ -37,12 +39,13 @@ class OpenVinoTarget:
     """Implements `Target` and `Likelihood`.
 
     `dtype` is "auto", "bfloat16" or "float32"; `batch_size` is how many responses are written at once.
+    `thinking` says whether the model thinks before it answers.
     """
 
     block_size = 256
     """Continuous batching refills the batch as responses end, so that larger blocks leave it full for longer."""
 
-    def __init__(self, model: str, dtype: str = "auto", batch_size: AtOnce = 128) -> None:
+    def __init__(self, model: str, dtype: str = "auto", batch_size: AtOnce = 128, thinking: Thinking = "off") -> None:
         if find_spec("openvino_genai") is None:
             raise ConfigError(
                 "The engine 'openvino' is not installed: pip install 'errorbook[openvino]', or set engine = "
@@ -51,7 +54,8 @@ class OpenVinoTarget:
         self._name = model
         self._dtype = dtype
         self._batch_size = batch_size
-        self._plain = TransformersTarget(model, device="cpu", dtype=dtype)
+        self._plain = TransformersTarget(model, device="cpu", dtype=dtype, thinking=thinking)
+        self._thinking: Thinking = thinking
         self._wanted = Weights()
         self._applied = ""
         self._engine: Any = None
@@ -80,14 +84,14 @@ class OpenVinoTarget:
             ModelError: The model cannot be loaded, is of a family that cannot be written, or fails the canary.
         """
         engine, tokenizer = self._ready(), self._tokens()
-        rendered = [loading.render(tokenizer, prompt) for prompt in prompts]
+        rendered = [render(tokenizer, prompt, self._thinking) for prompt in prompts]
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
         ends = end_tokens(self._folder(), tokenizer)
         seeds = [int(digest(str(settings.seed), text)[:8], 16) for text in rendered]
-        over = stops_at(tokenizer, settings.stop) if settings.stop else None
+        over = stops_at(tokenizer, settings.stop, find_opening(rendered[0])) if settings.stop and rendered else None
         limits = RowLimits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
         for index, tokens in openvino_engine.decode(engine, ids, seeds, limits):
-            yield completion_of(index, tokens, digest(rendered[index]), tokenizer, (ends, settings.stop))
+            yield completion_of(index, tokens, rendered[index], tokenizer, (ends, settings.stop))
 
     def log_likelihoods(
         self, prompts: Sequence[str], options: Sequence[Sequence[str]]
@@ -123,7 +127,7 @@ class OpenVinoTarget:
                 f"is a {config.get('model_type')}; set engine = 'transformers' in [target]."
             )
         dtype = loading.choose_dtype(self._dtype, "cpu")
-        prompts = [loading.prompt_ids(self._tokens(), loading.render(self._tokens(), text)) for text in _CANARY]
+        prompts = [loading.prompt_ids(self._tokens(), render(self._tokens(), text)) for text in _CANARY]
         model = load(folder, self._wanted, "cpu", dtype)
         expected = openvino_engine.next_tokens(model, prompts)
         if not self._base_says:

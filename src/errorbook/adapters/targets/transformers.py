@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.conversation import Thinking, end_of_turn, hides_marks, render
 from errorbook.adapters.targets.decoding import RowLimits, cut_at_stop, decode, score_options
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.weights import Weights, load
+from errorbook.checks.thoughts import find_answer, find_opening
 from errorbook.errors import ModelError
 from errorbook.plugins import AtOnce
 from errorbook.records import Checkpoint, Completion, Generation, digest
@@ -31,11 +33,19 @@ class TransformersTarget:
     """Implements `Target` and `Likelihood`.
 
     `device` is "auto", "cpu", "cuda", ...; `dtype` is "auto", "bfloat16", "float16" or "float32"; `batch_size` is
-    halved by itself if memory runs out, and stays so.
+    halved by itself if memory runs out, and stays so. `thinking` says whether the model thinks before it answers.
     """
 
-    def __init__(self, model: str, device: str = "auto", dtype: str = "auto", batch_size: AtOnce = 128) -> None:
+    def __init__(
+        self,
+        model: str,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: AtOnce = 128,
+        thinking: Thinking = "off",
+    ) -> None:
         self._name = model
+        self._thinking: Thinking = thinking
         self._device = device
         self._dtype = dtype
         self._batch_size = batch_size
@@ -52,13 +62,12 @@ class TransformersTarget:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of base weights, chat template, number format and engine version. Raises ModelError."""
+        """Hash of base weights, template, mode of thinking, number format and engine version. Raises ModelError."""
         folder = self._locate()
         dtype = loading.choose_dtype(self._dtype, loading.choose_device(self._device))
         template = str(self.tokenizer.chat_template or "")
-        return digest(
-            loading.cached_weights_hash(Path(folder)), template, dtype, "transformers", version("transformers")
-        )
+        weights, mode = loading.cached_weights_hash(Path(folder)), () if self._thinking == "off" else (self._thinking,)
+        return digest(weights, template, dtype, "transformers", version("transformers"), *mode)
 
     def use(self, checkpoint: Checkpoint, root: Path) -> None:
         """Answer as `checkpoint` from now on. Raises ModelError if its weights are missing."""
@@ -73,10 +82,10 @@ class TransformersTarget:
             ModelError: The model cannot be loaded, or memory runs out even for a single prompt.
         """
         model, tokenizer = self._ready(), self.tokenizer
-        rendered = [loading.render(tokenizer, prompt) for prompt in prompts]
+        rendered = [render(tokenizer, prompt, self._thinking) for prompt in prompts]
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
         ends = end_tokens(self._locate(), tokenizer)
-        over = stops_at(tokenizer, settings.stop) if settings.stop else None
+        over = stops_at(tokenizer, settings.stop, find_opening(rendered[0])) if settings.stop and rendered else None
         limits = RowLimits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
         # Longest first: neighbours pad each other least, and the batch that may not fit comes at once.
         waiting = sorted(range(len(prompts)), key=lambda index: (-len(ids[index]), index))
@@ -89,7 +98,7 @@ class TransformersTarget:
                 for row, tokens in decode(model, [ids[index] for index in batch], seeds, limits):
                     index = batch[row]
                     finished.add(index)
-                    yield completion_of(index, tokens, digest(rendered[index]), tokenizer, (ends, settings.stop))
+                    yield completion_of(index, tokens, rendered[index], tokenizer, (ends, settings.stop))
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
@@ -107,13 +116,13 @@ class TransformersTarget:
     ) -> Iterator[tuple[int, Sequence[float]]]:
         """For each prompt (by index) the summed log-probability, in nats, of each of its options as the answer.
 
-        The prompt is rendered as for `generate`; an option is read as the whole beginning of the answer.
+        An option is read as the whole beginning of the answer, which comes without a thought.
 
         Raises:
             ModelError: The model cannot be loaded, or memory runs out even for a single prompt.
         """
         model, tokenizer = self._ready(), self.tokenizer
-        ids = [loading.prompt_ids(tokenizer, loading.render(tokenizer, prompt)) for prompt in prompts]
+        ids = [loading.prompt_ids(tokenizer, render(tokenizer, prompt)) for prompt in prompts]
         continued = [
             [tokenizer(option, add_special_tokens=False)["input_ids"] for option in group] for group in options
         ]
@@ -210,39 +219,70 @@ def _choose_fitting(waiting: Sequence[int], options: Sequence[Sequence[object]],
 
 
 def end_tokens(folder: str, tokenizer: Any) -> frozenset[int]:
-    """Every token that ends an answer: the tokenizer's, and those that the model's folder names."""
+    """Every token that ends an answer: the tokenizer's, the chat template's, and those that the folder names."""
     from transformers import GenerationConfig
 
     named: Any = None
     if (Path(folder) / "generation_config.json").is_file():
         named = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     more = named if isinstance(named, list) else [named]
-    return frozenset(token for token in [tokenizer.eos_token_id, *more] if token is not None)
+    turn = tokenizer.convert_tokens_to_ids(end_of_turn(tokenizer))
+    return frozenset(token for token in [tokenizer.eos_token_id, turn, *more] if token is not None)
 
 
-def stops_at(tokenizer: Any, stop: Sequence[str]) -> Callable[[Sequence[int]], bool]:
-    """Whether token ids have just written one of the strings; only the last tokens are looked at."""
+def stops_at(tokenizer: Any, stop: Sequence[str], opening: str = "") -> Callable[[Sequence[int]], bool]:
+    """Whether token ids have just written one of the strings in the answer; a thought may hold them.
+
+    `opening` is the mark of a thought that the prompt has opened. Only the last tokens are looked at in general.
+    """
     most = max(len(text.encode()) for text in stop) + 4  # a token holds a byte at least, and a character four at most
 
     def over(tokens: Sequence[int]) -> bool:
         tail = tokenizer.decode(tokens[-most:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return any(text in tail for text in stop)
+        return any(text in tail for text in stop) and _stops(_write(tokenizer, tokens, opening), stop)
 
     return over
 
 
+def _stops(text: str, stop: Sequence[str]) -> bool:
+    answer = text[find_answer(text) :]
+    return any(item in answer for item in stop)
+
+
+def _write(tokenizer: Any, tokens: Sequence[int], opening: str) -> str:
+    """The text of token ids with the marks of a thought, the one that the prompt opened included.
+
+    Marks that are special tokens stay in the thought; in the answer there are none.
+    """
+    plain = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    if not hides_marks(tokenizer):
+        return f"{opening}{plain}"
+    text: str = opening + tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    start = find_answer(text)
+    if not start:
+        return str(plain)
+    answer = text[start:]
+    for token in tokenizer.all_special_tokens:
+        answer = answer.replace(token, "")
+    return text[:start] + answer
+
+
 def completion_of(
-    index: int, tokens: Sequence[int], prompt_hash: str, tokenizer: Any, ends: tuple[frozenset[int], Sequence[str]]
+    index: int, tokens: Sequence[int], prompt: str, tokenizer: Any, ends: tuple[frozenset[int], Sequence[str]]
 ) -> Completion:
-    """A response from its token ids, the end token included; without an end, token or string, it was cut off."""
-    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    stopped = any(item in text for item in ends[1])
+    """A response from its token ids, the end token included; without an end, token or string, it was cut off.
+
+    Its text begins with the mark of a thought that the rendered prompt has opened, if it has opened one.
+    """
+    ended = tokens[-1] in ends[0]
+    text = _write(tokenizer, tokens[:-1] if ended else tokens, find_opening(prompt))
+    start = find_answer(text)
     return Completion(
         index=index,
-        text=cut_at_stop(text, ends[1]),
+        text=text[:start] + cut_at_stop(text[start:], ends[1]),
         tokens=len(tokens),
-        truncated=tokens[-1] not in ends[0] and not stopped,
-        prompt_hash=prompt_hash,
+        truncated=not ended and not _stops(text, ends[1]),
+        prompt_hash=digest(prompt),
     )
 
 

@@ -1,7 +1,8 @@
 """Turns lessons into token rows with label masks, and plans which of them make up each step.
 
-The prompt is rendered exactly as the target reads it when it answers; only the completion and the end token carry
-loss. Weights are `transformers`' business.
+The prompt is rendered exactly as the target reads it when it answers; only what the model itself would write carries
+loss: the completion, with what the chat template writes around it, up to the token that ends the turn. Weights are
+`transformers`' business.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from errorbook.adapters.targets.loading import prompt_ids, render
+from errorbook.adapters.targets.conversation import Thinking, render, write_lesson
+from errorbook.adapters.targets.loading import prompt_ids
 from errorbook.errors import StageError
 from errorbook.records import Lesson, Recipe
 
@@ -42,7 +44,9 @@ class StepTensors:
     labels: torch.Tensor
 
 
-def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[list[TokenRow], list[Lesson]]:
+def encode(
+    tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int, thinking: Thinking = "off"
+) -> tuple[list[TokenRow], list[Lesson]]:
     """Rows and their lessons, without those longer than `max_tokens`: a cut-off answer is never trained on.
 
     Raises:
@@ -51,7 +55,7 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[
     rows: list[TokenRow] = []
     kept: list[Lesson] = []
     for lesson in lessons:
-        row = encode_row(tokenizer, lesson.prompt, lesson.completion)
+        row = encode_row(tokenizer, lesson.prompt, lesson.completion, thinking)
         if len(row.ids) <= max_tokens:
             rows.append(row)
             kept.append(lesson)
@@ -62,14 +66,19 @@ def encode(tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int) -> tuple[
     return rows, kept
 
 
-def encode_row(tokenizer: Any, prompt: str, completion: str) -> TokenRow:
-    """The prompt as the target reads it, the completion and the end token.
+def encode_row(tokenizer: Any, prompt: str, completion: str, thinking: Thinking = "off") -> TokenRow:
+    """The prompt as the target reads it, and the lesson as the target would write it, the end of its turn included.
 
-    The completion is tokenised apart from the prompt, because that is how the target's own tokens come about.
+    The lesson has the tokens that it has behind the prompt; if they run into those of the prompt, it is tokenised
+    apart, because that is how the target's own tokens come about.
     """
-    start = prompt_ids(tokenizer, render(tokenizer, prompt))
-    ids = tokenizer(completion, add_special_tokens=False)["input_ids"]
-    return TokenRow((*start, *ids, tokenizer.eos_token_id), len(start))
+    asked = render(tokenizer, prompt, thinking)
+    taught = write_lesson(tokenizer, prompt, completion, thinking)
+    start = prompt_ids(tokenizer, asked)
+    whole = prompt_ids(tokenizer, asked + taught)
+    if whole[: len(start)] != start:
+        whole = [*start, *tokenizer(taught, add_special_tokens=False)["input_ids"]]
+    return TokenRow(tuple(whole), len(start))
 
 
 def plan_steps(rows: Sequence[TokenRow], recipe: Recipe) -> list[list[int]]:

@@ -19,6 +19,7 @@ import msgspec
 
 from errorbook import errors, plugins
 from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.conversation import Thinking
 from errorbook.adapters.trainers.preparing import form_of
 from errorbook.adapters.trainers.result import read_record, training_folder
 from errorbook.errors import ConfigError, ErrorbookError, StageError
@@ -55,6 +56,7 @@ class ProcessJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     device: str
     dtype: str
     strategy: Literal["ddp", "fsdp"]
+    thinking: Thinking
     parent: Checkpoint
     lessons: tuple[Lesson, ...]
     recipe: Recipe
@@ -86,12 +88,14 @@ class LaunchedTrainer:
         dtype: str = "auto",
         processes: int = 2,
         strategy: Literal["ddp", "fsdp"] = "ddp",
+        thinking: Thinking = "off",
     ) -> None:
         self._model = model
         self._device = device
         self._dtype = dtype
         self._processes = processes
         self._strategy: Literal["ddp", "fsdp"] = strategy
+        self._thinking: Thinking = thinking
 
     def train(
         self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
@@ -112,6 +116,7 @@ class LaunchedTrainer:
             device=self._device,
             dtype=self._dtype,
             strategy=self._strategy,
+            thinking=self._thinking,
             parent=parent,
             lessons=tuple(lessons),
             recipe=recipe,
@@ -145,7 +150,7 @@ def main(path: str) -> None:
     order = msgspec.json.decode(Path(path).read_bytes(), type=ProcessJob)
     try:
         with _join_group(order.device):
-            options = {"model": order.model, "device": order.device, "dtype": order.dtype, "strategy": order.strategy}
+            options = {name: getattr(order, name) for name in ("model", "device", "dtype", "strategy", "thinking")}
             trainer: Trainer = plugins.create("trainers", order.recipe.method, options)
             trainer.train(order.parent, order.lessons, order.recipe, Path(order.root), _report)
     except ErrorbookError as error:

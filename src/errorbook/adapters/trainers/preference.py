@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from errorbook.adapters.targets.conversation import Thinking
 from errorbook.adapters.trainers.batches import TokenRow, encode, encode_row
 from errorbook.adapters.trainers.group import gather
 from errorbook.adapters.trainers.job import Job
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def encode_pairs(
-    tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int
+    tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int, thinking: Thinking = "off"
 ) -> tuple[list[TokenRow], list[TokenRow | None], list[Lesson]]:
     """The rows to prefer, those they are preferred over (None for a lesson without), and the lessons of both.
 
@@ -36,8 +37,8 @@ def encode_pairs(
     rows: list[TokenRow] = []
     others: list[TokenRow | None] = []
     kept: list[Lesson] = []
-    for row, lesson in zip(*encode(tokenizer, lessons, max_tokens), strict=True):
-        other = encode_row(tokenizer, lesson.prompt, lesson.rejected) if lesson.rejected else None
+    for row, lesson in zip(*encode(tokenizer, lessons, max_tokens, thinking), strict=True):
+        other = encode_row(tokenizer, lesson.prompt, lesson.rejected, thinking) if lesson.rejected else None
         if other is None or len(other.ids) <= max_tokens:
             rows.append(row)
             others.append(other)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.conversation import Thinking
 from errorbook.adapters.targets.embedded import public_name, quiet_transformers, resolve
 from errorbook.adapters.trainers import memory, state
 from errorbook.adapters.trainers.batches import TokenRow, encode, plan_steps
@@ -43,22 +44,29 @@ class TransformersTrainer:
 
     `device` and `dtype` mean the same as for the target. Adapter weights and the optimiser are always float32; so
     are full weights while they are trained. If several processes train together, all call `train` alike and get
-    the same record, the first alone reports and writes; `strategy` "fsdp" divides full weights among them.
+    the same record, the first alone reports and writes; `strategy` "fsdp" divides full weights among them. Lessons
+    are written for a model that answers with `thinking` as the target does.
     """
 
     produces = staticmethod(form_of)
 
     def __init__(
-        self, model: str, device: str = "auto", dtype: str = "auto", strategy: Literal["ddp", "fsdp"] = "ddp"
+        self,
+        model: str,
+        device: str = "auto",
+        dtype: str = "auto",
+        strategy: Literal["ddp", "fsdp"] = "ddp",
+        thinking: Thinking = "off",
     ) -> None:
         self._name = model
         self._device = device
         self._dtype = dtype
         self._strategy: Literal["ddp", "fsdp"] = strategy
+        self._thinking: Thinking = thinking
 
     def on_processes(self, count: int) -> LaunchedTrainer:
         """The same trainer on `count` processes of this machine."""
-        return LaunchedTrainer(self._name, self._device, self._dtype, count, self._strategy)
+        return LaunchedTrainer(self._name, self._device, self._dtype, count, self._strategy, self._thinking)
 
     def train(
         self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
@@ -84,7 +92,7 @@ class TransformersTrainer:
             return done
         source = resolve(self._name)
         tokenizer = loading.load_tokenizer(source)
-        rows, rejected, kept = _encode(tokenizer, lessons, recipe)
+        rows, rejected, kept = _encode(tokenizer, lessons, recipe, self._thinking)
         gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
@@ -165,12 +173,12 @@ class TransformersTrainer:
 
 
 def _encode(
-    tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe
+    tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe, thinking: Thinking
 ) -> tuple[list[TokenRow], list[TokenRow | None], list[Lesson]]:
     """Rows, what they are preferred over, and their lessons; supervised training looks at no rejected response."""
     if recipe.objective == "dpo":
-        return encode_pairs(tokenizer, lessons, recipe.max_tokens)
-    rows, kept = encode(tokenizer, lessons, recipe.max_tokens)
+        return encode_pairs(tokenizer, lessons, recipe.max_tokens, thinking)
+    rows, kept = encode(tokenizer, lessons, recipe.max_tokens, thinking)
     return rows, [None] * len(rows), kept
 
 
