@@ -11,12 +11,23 @@ import pytest
 from loop_kit import RUN_FILE, config
 from teacher_kit import teacher
 
+from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.config import Config, parse
 from errorbook.errors import ModelError, OutageError, UserError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import exam, run
-from errorbook.records import Call, Comparison, Decision, Diagnosis, Evaluation, Failure, Training
+from errorbook.records import (
+    Call,
+    Comparison,
+    Completion,
+    Decision,
+    Diagnosis,
+    Evaluation,
+    Failure,
+    Generation,
+    Training,
+)
 from errorbook.setup.outages import Stage, sift
 from errorbook.testing import Faults, Settings, server
 from errorbook.testing.wire import ErrorReply, Turn
@@ -304,4 +315,26 @@ def test_a_kill_right_after_the_last_answer_does_not_make_a_result_of_none(
         exam(served_target(provider.base_url), tmp_path / "undisturbed")
 
     with open_ledger(tmp_path) as ledger, open_ledger(tmp_path / "undisturbed") as undisturbed:
+        assert ledger.digest() == undisturbed.digest()
+
+
+def test_missing_answers_are_asked_for_and_the_others_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ScriptedTarget.generate
+
+    def give_half(self: ScriptedTarget, prompts: Sequence[str], settings: Generation) -> Iterator[Completion]:
+        return (one for one in whole(self, prompts, settings) if one.index % 2)
+
+    plain = config()
+    plain = msgspec.structs.replace(plain, compute=msgspec.structs.replace(plain.compute, cache=False))
+    with monkeypatch.context() as poor:
+        poor.setattr(ScriptedTarget, "generate", give_half)
+        with pytest.raises(OutageError, match=r"20 of 39 questions got no answer\. The other answers are kept; "):
+            exam(plain, tmp_path / "poor")
+    with open_ledger(tmp_path / "poor") as ledger:
+        [begun] = ledger.all(Evaluation)
+        assert ledger.tally(begun).n == 19
+    exam(plain, tmp_path / "poor")
+    exam(plain, tmp_path / "undisturbed")
+
+    with open_ledger(tmp_path / "poor") as ledger, open_ledger(tmp_path / "undisturbed") as undisturbed:
         assert ledger.digest() == undisturbed.digest()
