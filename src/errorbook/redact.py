@@ -64,11 +64,15 @@ def list_secrets() -> list[str]:
 
 def mask(text: str) -> str:
     """A sentence, a log or a traceback without secrets."""
+    return _TOKEN.sub(lambda found: MASK if _is_random(found[0]) else found[0], _mask_certain(text))
+
+
+def _mask_certain(text: str) -> str:
+    """A text without what is a secret wherever it stands: known ones, known shapes, and what is introduced as one."""
     for secret in list_secrets():
         text = mask_secret(text, secret)
     text = _INTRODUCED.sub(rf"\1{MASK}", mask_shapes(text))
-    text = _IN_ADDRESS.sub(lambda found: f"{found[1]}{MASK}@" if found[1] else f"{found[2]}{MASK}", text)
-    return _TOKEN.sub(lambda found: MASK if _is_random(found[0]) else found[0], text)
+    return _IN_ADDRESS.sub(lambda found: f"{found[1]}{MASK}@" if found[1] else f"{found[2]}{MASK}", text)
 
 
 def mask_shapes(text: str) -> str:
@@ -98,12 +102,8 @@ def mask_run_file(text: str) -> str:
     def keep(token: str) -> bool:
         return any(token in value for value in values)
 
-    for secret in list_secrets():
-        text = mask_secret(text, secret)
-    text = _INTRODUCED.sub(rf"\1{MASK}", mask_shapes(text))
-    text = _IN_ADDRESS.sub(lambda found: f"{found[1]}{MASK}@" if found[1] else f"{found[2]}{MASK}", text)
     lines = []
-    for line in text.splitlines(keepends=True):
+    for line in _mask_certain(text).splitlines(keepends=True):
         head, sign, comment = line.partition("#")
         comment = _SAID.sub(lambda found: found[0] if keep(found[2]) else f"{found[1]}{MASK}", comment)
         lines.append(head + sign + comment)
