@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 import itertools
 import json
 import os
 import random
 import string
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from benchmarks.torture.command import TRACEBACK, call
 from benchmarks.torture.part import Outcome
-from errorbook.cli.main import run_command
+from benchmarks.torture.provider import Answer, chat, provider
 from errorbook.testing.fill import fill
 
 VARIABLE = "TORTURE_WAY_IN"
@@ -129,7 +127,7 @@ def _try_place(place: Path, key: str, where: str, figures: dict[str, float]) -> 
 def _try_server(place: Path, key: str, way: str, figures: dict[str, float]) -> str:
     """A whole run against a server that tells the key again, with the key in a comment of the run file as well."""
     os.environ[VARIABLE] = key
-    with _telling(way) as address:
+    with _telling(way, key) as address:
         lines = f'model = "m"\nbase_url = "{address}"\napi_key_env = "{VARIABLE}"'
         file, run = place.with_suffix(".toml"), place / "run"
         file.write_text(RUN_FILE.format(comment=f"my key is {key}", instructor=lines), encoding="utf-8")
@@ -138,7 +136,7 @@ def _try_server(place: Path, key: str, way: str, figures: dict[str, float]) -> s
     for command in ("status", "report --format html", "report --json", "export --what card", "export --what samples"):
         name, *options = command.split()
         said.append(_call(name, str(run), *options))
-    if any(code == 99 for code, _ in said):
+    if any(code == TRACEBACK for code, _ in said):
         return f"traceback: {next(text for code, text in said if code == 99)[-300:]}"
     told = "".join(text for _, text in said) + _pages(run)
     file.unlink()
@@ -175,47 +173,25 @@ def _find(place: Path, key: str, told: str, figures: dict[str, float]) -> str:
 
 
 def _call(*words: str) -> tuple[int, str]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = run_command(list(words))
-        except Exception as error:  # a traceback is what is looked for
-            return 99, f"{type(error).__name__}: {error}"
-    return code, out.getvalue() + err.getvalue()
+    ended = call(words)
+    return ended.code, ended.out + ended.err
 
 
 # the server -------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _telling(way: str) -> Iterator[str]:
-    """A server of chat completions that tells the key it was shown in one way; gives its address."""
+def _telling(way: str, key: str) -> contextlib.AbstractContextManager[str]:
+    """A server of chat completions that tells the key in one way; gives its address."""
     asked = itertools.count()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-            key = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            # One that fails every time is waited for, for minutes.
-            status, body = _answer("whole" if way == "failed" and next(asked) % 2 else way, key, request)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(body: bytes) -> Answer:
+        # One that fails every time is waited for, for minutes.
+        return _answer("whole" if way == "failed" and next(asked) % 2 else way, key, json.loads(body))
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
+    return provider(answer)
 
 
-def _answer(way: str, key: str, request: Any) -> tuple[int, bytes]:
+def _answer(way: str, key: str, request: Any) -> Answer:
     half = len(key) // 2
     told = itertools.cycle([f"it is {key[:half]}", f"{key[half:]} it is"] if way == "fields" else [f"it is {key}"])
     schema = request.get("response_format", {}).get("json_schema", {}).get("schema", {"type": "object"})
@@ -227,13 +203,12 @@ def _answer(way: str, key: str, request: Any) -> tuple[int, bytes]:
         content = [{"type": "text", "text": text[:cut]}, {"type": "text", "text": text[cut:]}]
     statuses = {"refused": 400, "failed": 500, "forbidden": 401}
     if way in statuses:
-        return statuses[way], json.dumps({"error": {"message": f"Bad key {key[:half]} {key[half:]}: {key}"}}).encode()
-    body = json.dumps(
-        {"choices": [{"message": {"content": content}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
-    )
+        error = {"message": f"Bad key {key[:half]} {key[half:]}: {key}"}
+        return Answer(json.dumps({"error": error}).encode(), statuses[way])
+    body = chat(content, {"prompt_tokens": 1, "completion_tokens": 1})
     if way == "escaped":
-        body = body.replace(key, "".join(f"\\u{ord(letter):04x}" for letter in key))
-    return 200, body.encode()
+        body = body.replace(key.encode(), "".join(f"\\u{ord(letter):04x}" for letter in key).encode())
+    return Answer(body)
 
 
 def _tell(value: Any, told: Iterator[str], name: str = "") -> Any:
@@ -249,7 +224,7 @@ def _tell(value: Any, told: Iterator[str], name: str = "") -> Any:
 
 
 def _draw(rng: random.Random, length: int, letters: str = LETTERS) -> str:
-    """Letters of which no share that a key has by chance is missing: lower, upper and digits in turn with others."""
+    """Letters drawn one by one, each as likely as the next."""
     return "".join(rng.choice(letters) for _ in range(length))
 
 

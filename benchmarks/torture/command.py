@@ -15,12 +15,24 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from errorbook.cli.main import run_command
 
 LIMIT = 10.0
 """Seconds within which a command must have ended."""
+
+
+TRACEBACK = 99
+"""The code of a command that ended with an exception."""
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
 
 
 class Hung(BaseException):
@@ -32,18 +44,33 @@ def attempt(arguments: Sequence[str], folder: Path, limit: float = LIMIT) -> str
 
     Needs the main thread: the limit is a signal.
     """
-    out, err = io.StringIO(), io.StringIO()
     stdin, sys.stdin = sys.stdin, io.StringIO()
     try:
-        with _inside(folder), _limited(limit), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run_command(list(arguments))
+        with _inside(folder), _limited(limit):
+            ended = capture(arguments)
     except Hung as hung:
         return f"no end within {limit:g} s, {_where(hung)}"
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}, {_where(error)}"
     finally:
         sys.stdin = stdin
-    return _judge(code, err.getvalue())
+    return _judge(ended.code, ended.err)
+
+
+def capture(arguments: Sequence[str]) -> Ended:
+    """Run a command and keep what it prints; an exception goes on to the caller."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run_command(list(arguments))
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def call(arguments: Sequence[str]) -> Ended:
+    """The same where any command is as good as the next: an exception is an end with the code `TRACEBACK`."""
+    try:
+        return capture(arguments)
+    except Exception as error:  # a traceback is what is looked for
+        return Ended(TRACEBACK, "", f"{type(error).__name__}: {error}")
 
 
 def _judge(code: int, said: str) -> str:
