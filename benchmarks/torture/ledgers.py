@@ -1,24 +1,24 @@
 """Damaged ledgers: bytes flipped, zeroed and cut off, rows edited, tables changed; under every command, and salvaged.
 
 One try is one damage under one command. A command must end with one sentence and exit code 2, or do what it does on the
-whole ledger. Every few tries the damaged run is salvaged: the new ledger must be whole, and the run must go on from it.
+whole ledger. Every few tries the damaged run is salvaged: the new ledger must be whole, hold most of what the old one
+did (`LEAST`) and nothing else, and the run must go on from it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import random
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.torture.command import call
 from benchmarks.torture.part import Outcome
-from errorbook.cli.main import run_command
 from errorbook.errors import LedgerError
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.health import check_ledger
@@ -69,22 +69,38 @@ def torment(seconds: float, seed: int) -> Outcome:
     """Try damages under commands, and salvage every fourth damaged run."""
     broken: list[str] = []
     figures = {"refused": 0.0, "served": 0.0, "salvaged": 0.0, "went on": 0.0}
+    names = sorted(DAMAGES)
+    kept: dict[str, list[float]] = {name: [] for name in names}
     tried, end = 0, time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
         bench = Bench(Path(folder))
         while time.monotonic() < end or tried < len(DAMAGES):
             rng = random.Random(f"{seed}:{tried}")
-            name = sorted(DAMAGES)[tried % len(DAMAGES)]
+            turn, place = divmod(tried, len(names))
+            name, command = names[place], rng.choice(COMMANDS)
             told = DAMAGES[name](bench.damage(), rng)
-            command = rng.choice(COMMANDS)
-            salvages = tried % 4 == 3
-            for what, problem in (
-                [("salvage", bench.salvage(figures))] if salvages else [(command, bench.command(command, figures))]
-            ):
-                if problem:
-                    broken.append(f"seed {seed}, try {tried}, {name} ({told}), {what}: {problem}")
+            if (turn + place) % 4 == 3:  # another damage each turn
+                command, (problem, share) = "salvage", bench.salvage(figures)
+                kept[name].append(share)
+            else:
+                problem = bench.command(command, figures)
+            if problem:
+                broken.append(f"seed {seed}, try {tried}, {name} ({told}), {command}: {problem}")
             tried += 1
-    return Outcome(tried, tuple(broken), figures)
+    return Outcome(tried, (*broken, *list_losses(kept)), {**figures, **_average(kept)})
+
+
+def list_losses(kept: Mapping[str, Sequence[float]]) -> list[str]:
+    """What salvage kept too little of: one try of the damages that cost nothing, the mean of many of the others."""
+    return [
+        f"salvage after '{name}' kept {sum(shares) / len(shares):.3f} of what the ledger held, and not {LEAST[name]:g}"
+        for name, shares in kept.items()
+        if len(shares) >= (1 if LEAST[name] == 1.0 else MANY) and sum(shares) < LEAST[name] * len(shares)
+    ]
+
+
+def _average(kept: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {f"kept after {name}": sum(shares) / len(shares) for name, shares in kept.items() if shares}
 
 
 class Bench:
@@ -102,6 +118,7 @@ class Bench:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copytree(self.places["whole"], self.places["other"])
         self.content = _content(self.places["whole"])
+        self.texts = _texts(self.places["whole"])
 
     def damage(self) -> Path:
         """A fresh copy of the run, whose ledger is to be damaged."""
@@ -129,31 +146,30 @@ class Bench:
             return f"went through a ledger that is damaged: {error}"
         return "" if same or command.startswith(("run", "exam")) else "took another content for the run's"
 
-    def salvage(self, figures: dict[str, float]) -> str:
-        """What went wrong in salvaging the damaged run and going on from it, or an empty text."""
+    def salvage(self, figures: dict[str, float]) -> tuple[str, float]:
+        """What went wrong in salvaging the damaged run and going on from it, or an empty text, and the share kept."""
         code, said = _call(f"doctor {self.places['run']} --salvage {self.places['new']}")
         if code != 0:
-            return f"not salvaged ({code}): {said[-300:]}"
+            return f"not salvaged ({code}): {said[-300:]}", 0.0
         figures["salvaged"] += 1
         if damage := check_ledger(self.places["new"] / "ledger.sqlite"):
-            return f"salvaged with {damage[0].what}"
+            return f"salvaged with {damage[0].what}", 0.0
+        texts = _texts(self.places["new"])
+        share = (texts & self.texts).total() / self.texts.total()
+        if strange := texts - self.texts:
+            return f"salvaged what was not there: {str(next(iter(strange)))[:300]}", share
         code, said = _call(f"run {self.places['file']} --out {self.places['new']}")
         if code not in {0, 1}:
-            return f"did not go on ({code}): {said[-300:]}"
+            return f"did not go on ({code}): {said[-300:]}", share
         figures["went on"] += 1
-        return ""
+        return "", share
 
 
 def _call(line: str) -> tuple[int, str]:
-    """Run a command in this process: its exit code, 99 for a traceback, and what it said on stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = run_command(line.split())
-        except Exception as error:  # a traceback is what is looked for
-            return 99, f"{type(error).__name__}: {error}"
-    said = "\n".join(text for text in err.getvalue().splitlines() if text.startswith(("errorbook", "Error", "Trace")))
-    return code, said if code == 2 else err.getvalue()
+    """Run a command in this process: its exit code, and what it said on stderr."""
+    code, _, err = call(line.split())
+    said = "\n".join(text for text in err.splitlines() if text.startswith(("errorbook", "Error", "Trace")))
+    return code, said if code == 2 else err
 
 
 def _content(folder: Path) -> set[tuple[object, ...]]:
@@ -163,6 +179,13 @@ def _content(folder: Path) -> set[tuple[object, ...]]:
         for table in ("records", "responses", "bodies", "facts"):
             found |= {(table, *row) for row in ledger.connection.execute(f"SELECT * FROM {table}")}
     return found
+
+
+def _texts(folder: Path) -> Counter[tuple[object, ...]]:
+    """The records and the responses, without their numbers."""
+    asked = ("SELECT kind, key, hash, parent, cycle, body FROM records", "SELECT body FROM bodies")
+    with open_ledger(folder) as ledger:
+        return Counter(tuple(row) for sql in asked for row in ledger.connection.execute(sql))
 
 
 # the damages ------------------------------------------------------------------------------------------------------
@@ -259,3 +282,19 @@ DAMAGES: dict[str, Damage] = {
     "an edited row": _edit,
     "a table": _change_tables,
 }
+LEAST = {
+    "a bit": 0.9,
+    "ten bits": 0.75,
+    "a bit of the head": 1.0,
+    "a page of noise": 0.75,
+    "a page of zeros": 0.75,
+    "cut": 0.2,
+    "an edited row": 0.9,
+    "a table": 1.0,
+}
+"""The share of records and responses that salvage keeps at least, in the mean.
+
+What came of a lost one is lost with it: a page that holds an evaluation costs its responses, too.
+"""
+MANY = 10
+"""Tries from which on a mean is judged."""
