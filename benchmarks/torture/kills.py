@@ -55,11 +55,22 @@ def torment(seconds: float, seed: int) -> Outcome:
 
 
 def _let_run(file: Path, run: Path, provider: Server) -> tuple[str, int]:
-    """The digest of an undisturbed run, and how many requests it takes."""
+    """The digest of an undisturbed run, and how many requests it takes.
+
+    Raises:
+        RuntimeError: It did not end as a run does: then every killed one could be like it, and nothing is measured.
+    """
     before = provider.stats().requests
     process = start(file, run)
-    process.communicate(timeout=_END)
-    return read_digest(run), provider.stats().requests - before
+    _, said = process.communicate(timeout=_END)
+    digest, calls = read_digest(run), provider.stats().requests - before
+    if faults := list(_judge_end(process.returncode, said)):
+        raise RuntimeError(f"undisturbed, {faults[0]}")
+    if not digest or bool(calls) != ("base_url" in file.read_text(encoding="utf-8")):
+        raise RuntimeError(
+            f"undisturbed, the run ended with the digest {digest!r} after {calls} requests: {said[-200:]!r}"
+        )
+    return digest, calls
 
 
 def _kill_until_finished(file: Path, run: Path, draw: random.Random, until: float) -> Iterator[str | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.torture.answers import make_targets, measure_growth, torment
+from benchmarks.torture.answers import GROWTH, make_targets, measure_growth, torment
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.txt"))
 TARGETS = make_targets()
@@ -33,4 +33,15 @@ def test_a_text_of_the_corpus_is_read(path: Path) -> None:
     "name", ["leak", "heading", "doubt", "steps", "conclusion", "misfit", "numeric 12", "exact 24"]
 )
 def test_time_grows_with_the_text(name: str, piece: str) -> None:
-    assert measure_growth(TARGETS[name], piece) <= 16
+    assert measure_growth(TARGETS[name], piece) <= GROWTH
+
+
+def count_ends(text: str) -> int:
+    """A step for each hundredth pair of characters: no time at all for a text of usual length."""
+    return sum(text.count("z", 0, place) for place in range(0, len(text), 100))
+
+
+def test_growth_is_told_where_the_usual_text_takes_no_time() -> None:
+    assert measure_growth(count_ends, "ab ") > GROWTH
+    assert 2 < measure_growth(lambda text: [letter.isalpha() for letter in text for _ in range(9)], "ab ") < GROWTH
+    assert measure_growth(len, "ab ") == 0
