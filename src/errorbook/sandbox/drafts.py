@@ -5,18 +5,19 @@ from __future__ import annotations
 import ast
 
 from errorbook.sandbox import programs
+from errorbook.sandbox.parsing import parse_program
 
 
 def find_broken_part(program: str, entry: str, tests: list[str]) -> str:
     """What is wrong with a draft's program or one of its tests, as a clause; empty if nothing is."""
-    if programs.parse_program(program) is None or not programs.defines(program, entry):
+    if parse_program(program) is None or not programs.defines(program, entry):
         return "program"
     return next((test for test in tests if not _asserts(test, entry)), "")
 
 
 def _asserts(test: str, entry_point: str) -> bool:
     """Whether the test is nothing but one assertion that calls the function."""
-    tree = programs.parse_program(test.strip())
+    tree = parse_program(test.strip())
     if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
         return False
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]

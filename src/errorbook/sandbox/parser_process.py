@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from errorbook.sandbox import drafts, programs, wire
+from errorbook.sandbox import drafts, parsing, programs, wire
 
 _MEMORY = 2 << 30
 
@@ -36,7 +36,7 @@ def find_job(question: str, tests: str, text: str) -> Any:
     """What to run for a response, with the names that the tests and the question give; or why nothing can be run."""
     asked = programs.read_tests(tests, question)
     if not asked.entry:
-        parses = programs.parse_program(tests) is not None
+        parses = parsing.parse_program(tests) is not None
         return {"why": "the tests call no function" if parses else "the tests do not parse", "fault": ""}
     found = programs.find_program(text, question, asked.entry)
     if found is None:

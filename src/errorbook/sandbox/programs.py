@@ -15,6 +15,8 @@ import textwrap
 from typing import NamedTuple
 
 from errorbook.sandbox import blame
+from errorbook.sandbox.fences import find_fenced
+from errorbook.sandbox.parsing import find_tree, parse_program
 
 _STARTS = ("def ", "async def ", "class ", "import ", "from ", "@")
 _CUTS = 50
@@ -197,7 +199,8 @@ def find_program(text: str, question: str, entry: str) -> Program | None:
     blocks = find_fenced(text)
     for block in reversed(blocks):
         if defines(block, entry):
-            return Program((missing, given, block), block, "fenced code")
+            kept = _drop_last_words(block)
+            return Program((missing, given, kept), kept, "fenced code")
     joined = "\n\n".join(blocks)
     if len(blocks) > 1 and defines(joined, entry):
         return Program((missing, given, joined), joined, "fenced code")
@@ -207,29 +210,34 @@ def find_program(text: str, question: str, entry: str) -> Program | None:
             return Program((missing, f"{question.rstrip()}\n{continued}"), continued, "continuation")
     if blocks:
         return Program((missing, given, blocks[-1]), blocks[-1], "fenced code")
-    bare = _bare(text, entry)
+    bare = _drop_last_words(_bare(text, entry))
     return Program((missing, given, bare), bare, "bare code") if bare else None
 
 
-def find_fenced(text: str) -> list[str]:
-    """Contents of the fenced code blocks; one that is not closed runs to the end. Blocks of other languages count."""
-    blocks: list[str] = []
-    mark, lines = "", [""]
-    for line in text.split("\n"):
-        stripped = line.strip()
-        if mark and stripped.startswith(mark) and not stripped.strip(mark[0]):
-            blocks.append(_tidy(lines))
-            mark = ""
-        elif mark:
-            lines.append(line)
-        elif stripped.startswith(("```", "~~~")):
-            if len(stripped) > 6 and stripped.endswith(stripped[:3]):  # a block on one line
-                blocks.append(_tidy([stripped[3:-3]]))
-                continue
-            mark, lines = stripped[:3], []
-    if mark:
-        blocks.append(_tidy(lines))
-    return [block for block in blocks if block.strip()]
+def _drop_last_words(code: str) -> str:
+    """`code` without last lines that happen to parse and are none: "[DONE]", "Done", "Output: correct".
+
+    Such a line computes nothing, at the top level, from names that nobody defines.
+    """
+    tree = parse_program(code)
+    if tree is None:
+        return code
+    free = set(blame.find_free(tree))
+    kept = list(tree.body)
+    while kept and _is_remark(kept[-1], free):
+        kept.pop()
+    if len(kept) in {0, len(tree.body)}:
+        return code
+    return "\n".join(code.split("\n")[: kept[-1].end_lineno]) + "\n"
+
+
+def _is_remark(statement: ast.stmt, free: set[str]) -> bool:
+    noted = isinstance(statement, ast.AnnAssign) and statement.value is None
+    if not (noted or isinstance(statement, ast.Expr)):
+        return False
+    parts = list(ast.walk(statement))
+    works = any(isinstance(part, ast.Call | ast.Await | ast.Yield | ast.NamedExpr) for part in parts)
+    return not works and any(isinstance(part, ast.Name) and part.id in free for part in parts)
 
 
 def defines(code: str, name: str) -> bool:
@@ -239,26 +247,6 @@ def defines(code: str, name: str) -> bool:
         return _binds(tree, name)
     starts = (f"def {name}(", f"async def {name}(", f"class {name}(", f"class {name}:")
     return any(line.startswith(starts) for line in code.split("\n"))
-
-
-def parse_program(code: str) -> ast.Module | None:
-    """The syntax tree, or None if the code does not parse."""
-    found = _parse(code)
-    return found if isinstance(found, ast.Module) else None
-
-
-def _parse(code: str) -> ast.Module | int:
-    """The syntax tree, or the number of the line that does not parse (from 1); 0 if that is not known."""
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as an invalid escape sequence in the model's string
-            return ast.parse(code)
-    except SyntaxError as error:
-        return error.lineno or 0
-    except (ValueError, RecursionError, MemoryError):
-        return 0
 
 
 def _binds(tree: ast.Module, name: str) -> bool:
@@ -278,11 +266,6 @@ def _is_code(text: str) -> bool:
     return tree is not None and any(not isinstance(node, ast.Expr) for node in tree.body)
 
 
-def _tidy(lines: list[str]) -> str:
-    code = textwrap.dedent("\n".join(lines).expandtabs(8) if any("\t" in line for line in lines) else "\n".join(lines))
-    return code if code.endswith("\n") else code + "\n"
-
-
 def _continue(question: str, body: str, entry: str) -> str | None:
     """The longest beginning of `body`, an indented text, that continues the question's stub."""
     question = question.rstrip() + "\n"
@@ -300,10 +283,10 @@ def _continue(question: str, body: str, entry: str) -> str | None:
     ends, above = [len(lines), *reversed(outer)], question.count("\n")
     for _ in range(_CUTS):
         kept = "\n".join(lines[: ends[0]]).rstrip() + "\n" if ends else ""
-        tree = _parse(question + kept) if kept else 0
+        tree = find_tree(question + kept) if kept else 0
         if isinstance(tree, ast.Module):
             if sum(1 for _ in ast.walk(tree)) > before:
-                return kept
+                return _drop_last_words(question + kept)[len(question) :]
             break
         # Nothing that goes on to the line of the error can be parsed; the stub itself is no error.
         ends = [end for end in ends[1:] if tree == 0 or end < tree - above]
@@ -343,7 +326,7 @@ def _longest_start(lines: list[str], start: int) -> tuple[ast.Module | None, int
     for _ in range(_CUTS):
         if end <= start:
             break
-        found = _parse("\n".join(lines[start:end]))
+        found = find_tree("\n".join(lines[start:end]))
         if isinstance(found, ast.Module):
             return found, end
         end = min(end - 1, start + found - 1) if found > 0 else end - 1

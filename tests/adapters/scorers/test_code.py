@@ -17,7 +17,7 @@ from scoring_kit import score_all
 from errorbook.adapters.scorers.code import Code, prepare
 from errorbook.interfaces import BatchScorer, Scorer
 from errorbook.records import Example, Score
-from errorbook.sandbox import programs, reading
+from errorbook.sandbox import fences, reading
 from errorbook.sandbox.cell import find_lack
 from errorbook.sandbox.pool import Outcome
 
@@ -71,6 +71,39 @@ FOUND = {
     "a body with tabs": (
         "    s = 0\n    for i in items:\n        s += i\n    return s\n\n\nprint('prose",
         "continuation",
+    ),
+    "a fence closed that nobody opened": ("    return sum(items)\n```\n\nThis adds them up.", "continuation"),
+    "a whole function before such a fence": (f"{RIGHT}```\nIt uses `sum`.", "fenced code"),
+    "an example behind such a fence": (f"{RIGHT}```\n\nUse it:\n" + fence("print(total([1]))\n"), "fenced code"),
+    "a fence in the docstring": (
+        fence('def total(items):\n    """Such as\n    ```\n    total([1])\n    ```\n    """\n    return sum(items)\n'),
+        "fenced code",
+    ),
+    "a fence at the docstring's edge": (
+        fence('def total(items):\n    """Such as\n```\ntotal([1])\n```\n"""\n    return sum(items)\n'),
+        "fenced code",
+    ),
+    "a longer fence": (f"````python\n{RIGHT}# ```\n````\n", "fenced code"),
+    "a last fence that is indented": (f"```python\n{RIGHT}    ```\n\nIt adds.", "fenced code"),
+    "a few-shot mark behind it": (f"{RIGHT}[DONE]\n", "bare code"),
+    "a few-shot mark and the next task": (f"{RIGHT}[DONE]\n\nHere is your task: Add.\n[BEGIN]\nx = 1\n", "bare code"),
+    "a lone word behind it": (f"{RIGHT}\nDone\n", "bare code"),
+    "a remark that parses": (f"{RIGHT}\nResult: correct\n", "bare code"),
+    "a few-shot mark behind the body": ("    return sum(items)\n[END]", "continuation"),
+    "the end of a turn": ("    return sum(items)<|im_end|>", "continuation"),
+    "the end of a turn behind the fence": (f"{fence(RIGHT)}<|eot_id|>", "fenced code"),
+    "a draft in the thought": (
+        f"<think>\n{fence('def total(items): return 7')}</think>\n{fence(RIGHT)}",
+        "fenced code",
+    ),
+    "a bare draft in the thought": (
+        "<think>\ndef total(items):\n    return 7\n</think>\n\n    return sum(items)",
+        "continuation",
+    ),
+    "a thought that is closed only": (f"def total(items): return 7\n</think>\n\n{RIGHT}", "bare code"),
+    "marks of a chat in a string": (
+        fence('MARKS = ("<think>", "</think>", "<|im_end|>")\n' + RIGHT),
+        "fenced code",
     ),
     "a fenced body": (fence("    return sum(items)\n"), "continuation"),
     "a fenced body without indentation": (fence("return sum(items)\n"), "continuation"),
@@ -285,7 +318,7 @@ def test_odd_text_breaks_nothing(text: str) -> None:
 def test_odd_fences_break_nothing(lines: list[str]) -> None:
     text = "\n".join(lines)
 
-    assert all(block.strip() for block in programs.find_fenced(text))
+    assert all(block.strip() for block in fences.find_fenced(text))
     prepare(example(), text)
 
 

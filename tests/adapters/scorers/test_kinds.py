@@ -1,6 +1,7 @@
 """Kinds of response that were once judged wrongly, each in several wordings, and what stands close to each kind.
 
-The cases are in `kinds.jsonl`; one more case is one more line there.
+The cases are in `kinds.jsonl`, those of other languages than English in `languages.jsonl`; one more case is one more
+line there.
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verdict: str
 
 
-LINES = (Path(__file__).parent / "kinds.jsonl").read_bytes().splitlines()
-CASES = [msgspec.json.decode(line, type=Case) for line in LINES]
+CASES = [
+    msgspec.json.decode(line, type=Case)
+    for name in ("kinds.jsonl", "languages.jsonl")
+    for line in (Path(__file__).parent / name).read_bytes().splitlines()
+]
 
 
 def judge(case: Case) -> Score:

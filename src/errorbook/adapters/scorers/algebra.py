@@ -19,6 +19,8 @@ import msgspec
 _MEMORY = 4 * 2**30
 _GRACE_S = 5
 _DIGITS = 12
+_TINY = 1e-6
+_SAME = 1e-9
 _WORD = re.compile(r"(?<![a-z\\{])(?!sqrt|sin|cos|tan|log|exp)[a-z]{3}", re.IGNORECASE)
 
 
@@ -64,9 +66,41 @@ def _compare(pair: Pair, parse: Any, verify: Any) -> Reply:
         if not given:
             return Reply("given unread")
         equal = verify(gold, given, float_rounding=_DIGITS, timeout_seconds=None)
+        equal = equal and not _differ_if_tiny(gold[0], given[0])
     except Exception:  # SymPy raises anything on odd input; whatever it is, this pair could not be read
         return Reply("given unread")
     return Reply("equal" if equal else "different")
+
+
+def _differ_if_tiny(gold: Any, given: Any) -> bool:
+    """Whether two amounts that are called equal are tiny and differ: math-verify compares digits behind the point.
+
+    Of expressions with unknowns one value is looked at, of pairs, sets and intervals each part.
+    """
+    from sympy import Expr, FiniteSet, Interval, Tuple  # type: ignore[import-untyped,unused-ignore]
+
+    if isinstance(gold, Expr) and isinstance(given, Expr):
+        sizes = [_evaluate(gold), _evaluate(given)]
+        largest = max(map(abs, sizes))
+        return 0 < largest < _TINY and abs(sizes[0] - sizes[1]) > _SAME * largest
+    if isinstance(gold, Tuple | FiniteSet | Interval) and gold.func == given.func and len(gold.args) == len(given.args):
+        parts = [sorted(item.args, key=_size) if isinstance(item, FiniteSet) else item.args for item in (gold, given)]
+        return any(_differ_if_tiny(*pair) for pair in zip(*parts, strict=True))
+    return False
+
+
+def _size(expression: Any) -> float:
+    return abs(_evaluate(expression))
+
+
+def _evaluate(expression: Any) -> complex:
+    """The value of an expression, its unknowns set to fixed numbers by their names."""
+    unknown = sorted(expression.free_symbols, key=str)
+    chosen = {symbol: 1 + sum(map(ord, str(symbol))) % 97 / 100 for symbol in unknown}
+    try:
+        return complex(expression.subs(chosen).evalf())
+    except (TypeError, ValueError, OverflowError):
+        return complex(1)
 
 
 def _as_math(text: str) -> str:

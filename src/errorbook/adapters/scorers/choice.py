@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from errorbook.adapters.scorers.announcements import translate
 from errorbook.adapters.scorers.letters import Options, clean_text, letter, make_options
 from errorbook.adapters.scorers.replies import cut_reply
 from errorbook.adapters.scorers.statements import find_statement
@@ -20,7 +21,10 @@ _LISTED = re.compile(r"^ ?\(?([A-Z])[).] ?(.*\S)", re.MULTILINE)
 
 
 class Choice:
-    """Right if the option that the response settles on is the gold one."""
+    """Right if the option that the response settles on is the gold one. `markers` announce an answer, too."""
+
+    def __init__(self, markers: tuple[str, ...] = ()) -> None:
+        self._markers = markers
 
     @property
     def name(self) -> str:
@@ -33,7 +37,7 @@ class Choice:
         gold = gold_index(example.answer, known)
         if gold is None:
             return Score(verdict="unscorable", method="none", evidence="The gold answer is not one of the options.")
-        found = find_statement(clean_text(cut_reply(text)), known)
+        found = find_statement(clean_text(translate(cut_reply(text), self._markers).text), known)
         if found is None:
             return Score(verdict="unscorable", method="none", evidence="The response names no option.")
         if found.refused:

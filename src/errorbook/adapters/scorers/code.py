@@ -18,6 +18,7 @@ import msgspec
 from annotated_types import Interval
 from msgspec.structs import replace
 
+from errorbook.adapters.scorers.replies import cut_program_reply
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.errors import UnjudgedError
 from errorbook.records import Example, NoVerdict, Score, Verdict
@@ -108,7 +109,7 @@ def prepare(example: Example, text: str) -> tuple[Found, Job] | Outcome:
     from errorbook.sandbox.reading import UnreadableError, read
 
     try:
-        found = read("find_job", example.question, example.tests, text.replace("\r\n", "\n"))
+        found = read("find_job", example.question, example.tests, cut_program_reply(text.replace("\r\n", "\n")))
     except UnreadableError as error:
         return _blame(example, text, str(error))
     except BusyError as error:

@@ -13,12 +13,15 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from errorbook.adapters.scorers.announcements import translate
 from errorbook.adapters.scorers.choice import Choice, gold_index, list_choices
 from errorbook.adapters.scorers.letters import clean_text, make_options
 from errorbook.adapters.scorers.markers import find_boxed
+from errorbook.adapters.scorers.notations import write_numbers
 from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.scorers.numeric import extract
 from errorbook.adapters.scorers.replies import cut_reply
+from errorbook.adapters.scorers.scripts import write_plainly
 from errorbook.adapters.scorers.statements import cut_relevant
 from errorbook.adapters.scorers.words import words
 from errorbook.checks.endings import is_cut_off, is_unfinished
@@ -59,7 +62,13 @@ class AnswerPlace(NamedTuple):
 
 
 class Exact:
-    """Right if the response's answer is the gold answer, case, spacing and punctuation aside."""
+    """Right if the response's answer is the gold answer, case, spacing and punctuation aside.
+
+    `markers` are words that announce an answer, besides those that are known.
+    """
+
+    def __init__(self, markers: tuple[str, ...] = ()) -> None:
+        self._markers = markers
 
     @property
     def name(self) -> str:
@@ -69,13 +78,17 @@ class Exact:
     def score(self, example: Example, text: str) -> Score:
         """Judge one response; `unscorable` if no answer can be read in it."""
         if gold_index(example.answer, make_options(list_choices(example))) is not None:
-            return Choice().score(example, text)
-        gold, plain = example.answer.strip(), clean_text(cut_relevant(cut_reply(text)))
+            return Choice(self._markers).score(example, text)
+        translated = translate(cut_reply(text), self._markers)
+        gold, plain = write_plainly(example.answer.strip()), clean_text(cut_relevant(translated.text))
         if not words(gold):
             return _signs(gold, plain)
         if pair := next((pair for pair in _PAIRS if gold.casefold() in pair), None):
             return _either(gold.casefold(), pair, plain)
-        return _number(gold, plain) if _NUMBER.fullmatch(gold) else _words(gold, plain)
+        if not _NUMBER.fullmatch(gold):
+            return _words(gold, plain)
+        scores = [_number(gold, clean_text(cut_relevant(form))) for form in write_numbers(translated)]
+        return next((score for score in scores if score.verdict == "right"), scores[0])
 
 
 def _places(text: str) -> list[AnswerPlace]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from errorbook.adapters.scorers.markers import tidy
+from errorbook.adapters.scorers.scripts import write_plainly
 from errorbook.adapters.scorers.words import words
 
 ITEM = (
@@ -92,7 +93,8 @@ def _with_signs(text: str) -> tuple[str, ...]:
 
 
 def clean_text(text: str) -> str:
-    r"""`text` without Markdown emphasis and without the LaTeX around words and single letters."""
+    r"""`text` without Markdown emphasis and without the LaTeX around words and single letters, in plain signs."""
+    text = write_plainly(text)
     if "\\" in text or "$" in text:
         text = _PLACEHOLDER.sub(r"\1", _LATEX.sub(r"\1", text))
         text = _MATH.sub(lambda match: match[1] or match[2], text)

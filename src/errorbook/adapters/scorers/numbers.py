@@ -14,6 +14,8 @@ import unicodedata
 from fractions import Fraction
 from typing import NamedTuple
 
+from errorbook.adapters.scorers.scripts import write_plainly
+
 _LONGEST = 1000
 _LARGEST_EXPONENT = 400
 _UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -21,6 +23,7 @@ _TEENS = ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL = {word: n for n, word in enumerate(_UNITS + _TEENS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES |= {"lakh": 10**5, "crore": 10**7}
 _LETTERS = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
 
@@ -57,6 +60,8 @@ _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _RANK = re.compile(r"(?:st|nd|rd|th) (?:place|position)\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
+
+_POINTED = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}")
 
 _LATEX = [
     (re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])(?![0-9])"), r" \1/\2 "),
@@ -116,7 +121,8 @@ def normalize_numbers(text: str) -> str:
     if "<<" in text:
         text = _UNFINISHED.sub("", _ANNOTATION.sub(_result, text))
     if not text.isascii():
-        text = _RAISED.sub(lambda power: f"^{power[0].translate(_LOWERED)}", _THIN_SPACE.sub("", text))
+        text = _THIN_SPACE.sub("", write_plainly(text))
+        text = _RAISED.sub(lambda power: f"^{power[0].translate(_LOWERED)}", text)
         text = text.translate(_TYPOGRAPHIC)
         text = "".join(_digit(letter) for letter in text)
     text = _APOSTROPHE.sub(",", text)
@@ -243,6 +249,8 @@ def _decimal(run: str) -> Fraction | None:
         return Fraction(run)
     if hour := _HOUR.fullmatch(run):
         return Fraction(hour[1])
+    if _POINTED.fullmatch(run):  # 1.234.567 and 1.234,56 have one reading, unlike 1.234
+        return Fraction(run.replace(".", "").replace(",", "."))
     return Fraction(run.replace(",", "")) if _GROUPED.fullmatch(run) else None
 
 

@@ -28,8 +28,10 @@ from typing import NamedTuple
 
 from errorbook.adapters.scorers import symbolic
 from errorbook.adapters.scorers.abstaining import find_abstention, find_decline
+from errorbook.adapters.scorers.announcements import translate
 from errorbook.adapters.scorers.closing import Closing, read_closing, read_opening
 from errorbook.adapters.scorers.markers import cut_next_question, find_boxed, find_marked, find_regions, tidy
+from errorbook.adapters.scorers.notations import write_numbers
 from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, normalize_numbers, read_single
 from errorbook.adapters.scorers.replies import cut_reply
 from errorbook.checks.endings import is_cut_off
@@ -49,7 +51,10 @@ _PAIR = re.compile(r" ?, ?-?[0-9.]+ ?\)")
 
 
 class Numeric:
-    """Right if the response's number equals the gold number exactly."""
+    """Right if the response's number equals the gold number exactly. `markers` announce an answer, too."""
+
+    def __init__(self, markers: tuple[str, ...] = ()) -> None:
+        self._markers = markers
 
     @property
     def name(self) -> str:
@@ -61,21 +66,31 @@ class Numeric:
         return score.method in {"marker", "boxed"}
 
     def score(self, example: Example, text: str) -> Score:
-        """Judge one response; `unscorable` if no number can be read, or the gold answer is none."""
-        if example.answer.strip().lower() == "none":
-            return _abstention(text, example.question)
-        gold = read_single(example.answer)
-        if symbolic.is_symbolic(example.answer, gold):
-            return symbolic.score(example, text)
-        if gold is None or gold.quantity is None:
-            return Score(verdict="unscorable", method="none", evidence="The gold answer is not one number.")
-        found = extract(text, example.question)
-        if found.method == "abstains":
-            return Score(verdict="wrong", extracted="None", method=found.method, evidence=found.evidence)
-        if found.reading is None:
-            return Score(verdict="unscorable", method=found.method, evidence=found.evidence)
-        verdict: Verdict = "right" if _equal(gold, found.reading, example.question) else "wrong"
-        return Score(verdict=verdict, extracted=found.reading.text, method=found.method, evidence=found.evidence)
+        """Judge one response; `unscorable` if no number can be read, or the gold answer is none.
+
+        A text that writes its numbers as another language does is read both ways, and is right if one of them is.
+        """
+        forms = write_numbers(translate(cut_reply(text), self._markers))
+        scores = [_score(example, form) for form in forms]
+        return next((score for score in scores if score.verdict == "right"), scores[0])
+
+
+def _score(example: Example, text: str) -> Score:
+    """Judge one text in English, or with its announcements in English."""
+    if example.answer.strip().lower() == "none":
+        return _abstention(text, example.question)
+    gold = read_single(example.answer)
+    if symbolic.is_symbolic(example.answer, gold):
+        return symbolic.score(example, text)
+    if gold is None or gold.quantity is None:
+        return Score(verdict="unscorable", method="none", evidence="The gold answer is not one number.")
+    found = extract(text, example.question)
+    if found.method == "abstains":
+        return Score(verdict="wrong", extracted="None", method=found.method, evidence=found.evidence)
+    if found.reading is None:
+        return Score(verdict="unscorable", method=found.method, evidence=found.evidence)
+    verdict: Verdict = "right" if _equal(gold, found.reading, example.question) else "wrong"
+    return Score(verdict=verdict, extracted=found.reading.text, method=found.method, evidence=found.evidence)
 
 
 class Extraction(NamedTuple):

@@ -61,7 +61,8 @@ def score(example: Example, text: str) -> Score:
     if not given:
         return Score(verdict="unscorable", method="none", evidence="The response holds no expression.")
     if _BASE.search(example.answer):  # math-verify takes "2516_8" for a name and drops the base
-        same = _plain(given) == _plain(example.answer)
+        wanted = _plain(example.answer)
+        same = _plain(given) in {wanted, wanted.partition("_")[0]}  # the question says in which base the answer is
         return Score(verdict="right" if same else "wrong", extracted=given[:_SHOWN], method=f"{method}, as written")
     if not _installed():
         return Score(verdict="unscorable", method=method, evidence=_MISSING)
@@ -80,7 +81,7 @@ def score(example: Example, text: str) -> Score:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\s{}$\\()]|\btext", "", text)
+    return re.sub(r"(?:in)?base-?", "_", re.sub(r"[\s{}$\\()]|\btext", "", text))
 
 
 def _installed() -> bool:
