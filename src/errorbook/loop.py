@@ -33,6 +33,7 @@ from errorbook.records import (
     Comparison,
     Decision,
     Diagnosis,
+    Draft,
     Evaluation,
     Example,
     Failure,
@@ -49,7 +50,16 @@ from errorbook.records import (
 from errorbook.setup.assemble import Course
 from errorbook.setup.outages import Stage, are_checked, explain_sameness, require_answers, require_training, sift
 from errorbook.setup.session import Run, open_run, record_stage
-from errorbook.train import make_lessons, make_preference_lessons, make_question, prefer_over_wrong, training_set_hash
+from errorbook.train import (
+    list_known,
+    make_lessons,
+    make_own_lessons,
+    make_preference_lessons,
+    make_question,
+    prefer_over_wrong,
+    show_teacher,
+    training_set_hash,
+)
 from errorbook.write_and_verify import generate_samples, keep_budget
 
 
@@ -271,10 +281,15 @@ def _train_candidates(
     recipe = config.train.recipe(seed=config.run.seed * 1000 + cycle)
     if recipe.start == "restart":  # from the base again, so with everything that was accepted so far
         samples = apply_corrections(this, cycle, _list_accepted_samples(ledger, cycle)) + samples
-    lessons = make_lessons(samples, _collect_rehearsal(this, cycle, books), tasks, recipe.replay, recipe.seed)
+    rehearsal = _collect_rehearsal(this, cycle, books)
+    lessons = make_lessons(samples, rehearsal, tasks, recipe.replay, recipe.seed)
     if recipe.objective == "dpo":
         lessons = prefer_over_wrong(lessons, _collect_wrong_answers(this, cycle, current, samples))
         lessons += make_preference_lessons(_pair_with_answers(this, books), tasks)
+    if recipe.objective == "self_distill":
+        lessons += make_own_lessons(_pair_with_answers(this, books), tasks)
+        known = list_known(samples, rehearsal, tasks, ledger.all(Draft), ledger.all(Diagnosis))
+        lessons = show_teacher(lessons, known, config.train.context, recipe.seed)
     training = ledger.find(Training, keys.training(cycle))
     if training is None:
         # Recorded first: from here on a correction is too late for this cycle, even if the training is killed, so a

@@ -1,14 +1,14 @@
 """Step 4, target training: Samples (+ replay) -> Lessons for the trainer (paper section 2.4).
 
-Decides what a lesson looks like, which of the target's own right responses are rehearsed, and which of its wrong ones
-a lesson is preferred over. How weights change is the trainer's business.
+Decides what a lesson looks like, which of the target's own right responses are rehearsed, which of its wrong ones a
+lesson is preferred over, and what the target is shown as its own teacher. How weights change is the trainer's business.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from annotated_types import Interval, MinLen
@@ -16,7 +16,28 @@ from msgspec.structs import replace
 
 from errorbook.errors import StageError
 from errorbook.interfaces import Task
-from errorbook.records import Example, Lesson, Marked, Objective, Recipe, Sample, Start, digest
+from errorbook.records import (
+    Diagnosis,
+    Divergence,
+    Draft,
+    Example,
+    Lesson,
+    Marked,
+    Objective,
+    Recipe,
+    Sample,
+    Start,
+    digest,
+)
+
+Context = Literal["own", "unrelated"]
+
+
+class Known(NamedTuple):
+    """What is known of a lesson's question besides its solution: the cap on an answer in tokens, and its diagnosis."""
+
+    max_new_tokens: int
+    diagnosis: Diagnosis | None = None
 
 
 class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +59,8 @@ class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     start: Start = "continue"
     objective: Objective = "sft"
     beta: Annotated[float, Interval(gt=0, le=100)] = 0.1
+    divergence: Divergence = "reverse"
+    context: Context = "own"
     scales: Annotated[tuple[Annotated[float, Interval(gt=0, le=100)], ...], MinLen(1)] = (1.0,)
     options: dict[str, Any] = {}
 
@@ -113,6 +136,90 @@ def make_preference_lessons(mistakes: Sequence[tuple[Example, Marked]], tasks: M
                 )
             )
     return pairs
+
+
+def make_own_lessons(answered: Sequence[tuple[Example, Marked]], tasks: Mapping[str, Task]) -> list[Lesson]:
+    """One lesson for each train question that the target does not answer right: its prompt and its gold solution.
+
+    Raises:
+        StageError: A question or a response is not from train.
+    """
+    lessons = []
+    for example, answer in answered:
+        if example.split != "train" or answer.response.split != "train":
+            raise StageError(
+                f"The question '{example.id}' is from {example.split}; give only train questions and their responses."
+            )
+        task = tasks[example.task]
+        solution = task.completion(example.solution, example.answer) if example.solution or example.answer else ""
+        if answer.verdict != "right" and solution.strip():
+            prompt = task.prompt(example.question, example.choices)
+            lessons.append(Lesson(prompt=prompt, completion=solution, source=answer.response.hash))
+    return lessons
+
+
+def list_known(
+    samples: Sequence[Sample],
+    answered: Iterable[tuple[Example, Marked]],
+    tasks: Mapping[str, Task],
+    drafts: Iterable[Draft],
+    diagnoses: Iterable[Diagnosis],
+) -> dict[str, Known]:
+    """What is known of each sample's question and of each answered one, by the hash of the sample or the response."""
+    listed = list(diagnoses)
+    of_response = {diagnosis.response: diagnosis for diagnosis in listed}
+    by_hash = {diagnosis.hash: diagnosis for diagnosis in listed}
+    of_draft = {draft.hash: by_hash.get(draft.diagnosis) for draft in drafts}
+    known = {item.hash: Known(tasks[item.task].max_new_tokens, of_draft.get(item.draft)) for item in samples}
+    for example, answer in answered:
+        response = answer.response.hash
+        known[response] = Known(tasks[example.task].max_new_tokens, of_response.get(response))
+    return known
+
+
+def show_teacher(lessons: Sequence[Lesson], known: Mapping[str, Known], context: Context, seed: int) -> list[Lesson]:
+    """The lessons, each with what the target reads as its own teacher; `known` is by the lesson's source.
+
+    That is the question's verified solution and its diagnosis before the prompt itself, so that the prompt ends as the
+    target reads it otherwise. With "unrelated", a control, both are those of another question, drawn by the seed, whose
+    text stands before them. What is rehearsed is shown nothing.
+
+    Raises:
+        StageError: All lessons have one question, so there is no other.
+    """
+    taught = [lesson for lesson in lessons if not lesson.replay]
+    shown = dict(zip(taught, taught if context == "own" else _draw_others(taught, seed), strict=True))
+    return [
+        replace(
+            lesson,
+            context=_describe(shown[lesson], known[shown[lesson].source].diagnosis, lesson) if lesson in shown else "",
+            max_new_tokens=known[lesson.source].max_new_tokens,
+        )
+        for lesson in lessons
+    ]
+
+
+def _describe(shown: Lesson, diagnosis: Diagnosis | None, asked: Lesson) -> str:
+    parts = ["A question with a worked solution that was checked:", shown.prompt, shown.completion]
+    if diagnosis is not None and diagnosis.misconception:
+        parts.append(f"A mistake to avoid: {diagnosis.misconception}")
+    return "\n\n".join([*parts, "Now answer this:", asked.prompt])
+
+
+def _draw_others(lessons: Sequence[Lesson], seed: int) -> list[Lesson]:
+    """For each lesson another one with another question, each about as often."""
+    order = list(range(len(lessons)))
+    random.Random(seed).shuffle(order)  # noqa: S311 - a seeded draw, not a secret
+    found = {}
+    for place, number in enumerate(order):
+        following = (order[(place + step) % len(order)] for step in range(1, len(order)))
+        other = next((one for one in following if lessons[one].prompt != lessons[number].prompt), None)
+        if other is None:
+            raise StageError(
+                "There is no other question whose solution could be shown; set context = 'own' in [train]."
+            )
+        found[number] = lessons[other]
+    return [found[number] for number in range(len(lessons))]
 
 
 def make_question(sample: Sample) -> Example:

@@ -42,6 +42,7 @@ from errorbook.records.deciding import (
 )
 from errorbook.records.training import (
     Checkpoint,
+    Divergence,
     Form,
     Lesson,
     Objective,
@@ -76,6 +77,7 @@ __all__ = [
     "Counts",
     "Decision",
     "Diagnosis",
+    "Divergence",
     "Draft",
     "Evaluation",
     "Example",

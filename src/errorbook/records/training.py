@@ -9,7 +9,8 @@ import msgspec
 from errorbook.records.base import Record
 
 Start = Literal["continue", "restart"]
-Objective = Literal["sft", "dpo"]
+Objective = Literal["sft", "dpo", "self_distill"]
+Divergence = Literal["forward", "reverse", "jensen_shannon"]
 Form = Literal["adapter", "weights", "served"]
 """What a training leaves: an adapter of the base, whole weights, or a model that is served elsewhere under a name."""
 
@@ -18,7 +19,9 @@ class Lesson(Record, frozen=True, kw_only=True):
     """One training pair: a user prompt before the chat template, and the completion that carries the loss.
 
     `source` is the hash of the sample or, for replay and preference, of the target's own response. `rejected` is the
-    target's wrong response to the same prompt, if the training learns to prefer the completion over it.
+    target's wrong response to the same prompt, if the training learns to prefer the completion over it. If the target
+    learns from itself, `context` is what it reads as its own teacher in the place of the prompt, and `max_new_tokens`
+    caps the text that it writes; the completion is then what the teacher was shown and nothing that is imitated.
     """
 
     prompt: str
@@ -26,6 +29,8 @@ class Lesson(Record, frozen=True, kw_only=True):
     source: str
     replay: bool = False
     rejected: str = ""
+    context: str = ""
+    max_new_tokens: int = 0
 
 
 class Recipe(Record, frozen=True, kw_only=True):
@@ -35,8 +40,9 @@ class Recipe(Record, frozen=True, kw_only=True):
     own right responses.
 
     `start` is "continue" (train the parent's weights on this cycle's samples) or "restart" (train the base on the
-    samples of all accepted cycles and this one). `objective` is supervised fine-tuning or direct preference
-    optimisation (Rafailov et al. 2023), which `beta` holds near the starting weights.
+    samples of all accepted cycles and this one). `objective` is supervised fine-tuning, direct preference
+    optimisation (Rafailov et al. 2023), which `beta` holds near the starting weights, or self-distillation, which
+    brings the target nearer to its own teacher by the `divergence`.
     """
 
     method: str
@@ -53,6 +59,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     seed: int
     objective: Objective
     beta: float
+    divergence: Divergence = "reverse"
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

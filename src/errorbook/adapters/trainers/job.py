@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets.loading import unwrap
 from errorbook.adapters.trainers.batches import TokenRow
+from errorbook.adapters.trainers.distilling import OwnText
 from errorbook.adapters.trainers.group import ProcessGroup
 from errorbook.records import Recipe
 
@@ -21,7 +22,8 @@ class Job:
 
     `rejected` holds for each row the one it is preferred over, or None if it is imitated. `reference` holds for
     each pair the log-probabilities of both under the starting weights. `at_once` caps the rows of one forward pass.
-    `sharded` says that every process holds a part of the weights only.
+    `sharded` says that every process holds a part of the weights only. `own` is there if the model learns from itself;
+    `rows` are then as long as they can get.
     """
 
     model: Any
@@ -33,6 +35,7 @@ class Job:
     state: Path
     group: ProcessGroup = field(default_factory=ProcessGroup)
     sharded: bool = False
+    own: OwnText | None = None
     at_once: int = 1
     checkpointing: bool = False
     optimizer: Any = None

@@ -45,6 +45,18 @@ def prepare_model(source: str, device: str, dtype: str, recipe: Recipe, start: S
     return _add_adapter(load(source, device, dtype), recipe, start)
 
 
+def copy_values(model: Any) -> dict[str, Any]:
+    """A copy of the trainable weights as they are, by name."""
+    return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def forget_adapter(model: Any) -> None:
+    """Give the adapter the values of a new one, whose effect is none."""
+    for layer in model.modules():
+        if hasattr(layer, "reset_lora_parameters"):
+            layer.reset_lora_parameters("default", True)
+
+
 def _add_adapter(model: Any, recipe: Recipe, start: Start) -> Any:
     """The model with a new adapter, or with the parent's and its scale made part of the weights."""
     with quiet_transformers():

@@ -55,6 +55,8 @@ def restore_state(job: Job) -> bool:
     job.losses = list(small["losses"])
     job.reference = dict(small["reference"])
     job.at_once = small["at_once"]
+    if job.own is not None:
+        job.own.written, job.own.read = small["written"], small["read"]
     if small["checkpointing"]:
         job.recompute()
     return True
@@ -81,6 +83,8 @@ def _progress(job: Job) -> dict[str, Any]:
         "at_once": job.at_once,
         "checkpointing": job.checkpointing,
         "sharded": job.sharded,
+        "written": job.own.written if job.own else {},
+        "read": job.own.read if job.own else 0,
     }
 
 

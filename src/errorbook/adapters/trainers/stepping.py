@@ -63,9 +63,18 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def _token_losses(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of every token that carries one, row after row, and the number of its row; both of shape (tokens,).
+    """The loss of every token that carries one, row after row, and the number of its row; both of shape (tokens,)."""
+    import torch
 
-    Logits are most of the memory, and few places need them: the head sees only those.
+    logits, labels, owners = find_logits(model, rows, dtype)
+    return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), owners
+
+
+def find_logits(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The logits before every token that carries loss, row after row, its id, and the number of its row.
+
+    Shapes are (tokens, vocabulary) and twice (tokens,). Logits are most of the memory, and few places need them: the
+    head sees only those.
     """
     import torch
 
@@ -83,4 +92,4 @@ def _token_losses(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[tor
     selected = bare.get_output_embeddings().register_forward_pre_hook(lambda _, given: (given[0][places][None],))
     with selected, torch.autocast(bare.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
         logits = bare(**inputs, use_cache=False).logits[0]
-    return torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), owners
+    return logits, labels, owners

@@ -11,20 +11,22 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking
 from errorbook.adapters.targets.embedded import public_name, quiet_transformers, resolve
+from errorbook.adapters.targets.transformers import end_tokens
 from errorbook.adapters.trainers import memory, state
 from errorbook.adapters.trainers.batches import TokenRow, encode, plan_steps
+from errorbook.adapters.trainers.distilling import OwnText, encode_own
 from errorbook.adapters.trainers.group import broadcast, gather, join_group
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.launch import LaunchedTrainer
 from errorbook.adapters.trainers.preference import encode_pairs, measure_reference
-from errorbook.adapters.trainers.preparing import form_of, prepare_model
+from errorbook.adapters.trainers.preparing import copy_values, forget_adapter, form_of, prepare_model
 from errorbook.adapters.trainers.result import RECORD, read_record, training_folder
 from errorbook.adapters.trainers.sharding import shard, whole_state
 from errorbook.adapters.trainers.stepping import quicken
@@ -92,17 +94,17 @@ class TransformersTrainer:
             return done
         source = resolve(self._name)
         tokenizer = loading.load_tokenizer(source)
-        rows, rejected, kept = _encode(tokenizer, lessons, recipe, self._thinking)
+        lesson_rows = _encode(tokenizer, lessons, recipe, source, self._thinking)
         gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
-            job = self._job(source, parent, recipe, root, (rows, rejected))
+            job = self._job(source, parent, recipe, root, lesson_rows)
             job.state = (root / folder).with_suffix(".resume")
             before = state.hash_values(job)
             _run(job, progress if group.leads else _say_nothing)
             if not any(gather(group, state.hash_values(job) != before)):
                 raise StageError("Training left the weights unchanged; raise learning_rate or epochs in [train].")
-        training = _make_record(job, parent, lessons, kept, folder)
+        training = _make_record(job, parent, lessons, lesson_rows.kept, folder)
         return self._save(job, training, tokenizer, root)
 
     def _job(
@@ -111,7 +113,7 @@ class TransformersTrainer:
         parent: Checkpoint,
         recipe: Recipe,
         root: Path,
-        rows: tuple[list[TokenRow], list[TokenRow | None]],
+        lesson_rows: _LessonRows,
     ) -> Job:
         """The model with the weights to start from. Raises StageError if none of them is trainable."""
         group = join_group()
@@ -119,16 +121,23 @@ class TransformersTrainer:
         dtype = loading.choose_dtype(self._dtype, device)
         sharded = self._strategy == "fsdp" and group.size > 1
         _check(recipe, dtype, sharded)
-        goes_on = recipe.start == "continue" and parent.form != "base"
-        model = prepare_model(source, "cpu" if sharded else device, dtype, recipe, (parent, root) if goes_on else None)
+        start = (parent, root) if parent.form != "base" else None
+        own, goes_on = lesson_rows.own, recipe.start == "continue"
+        wanted = start if goes_on or own else None
+        model = prepare_model(source, "cpu" if sharded else device, dtype, recipe, wanted)
+        if own is not None:
+            own.teacher = copy_values(model)
+            if start and not goes_on:
+                forget_adapter(model)
         quicken(model, device)
         if sharded:
             shard(model, device, group.size)
         job = Job(
             model=model,
-            rows=rows[0],
-            rejected=rows[1],
-            steps=plan_steps(rows[0], recipe),
+            rows=lesson_rows.rows,
+            rejected=lesson_rows.rejected,
+            own=own,
+            steps=plan_steps(lesson_rows.rows, recipe),
             recipe=recipe,
             dtype=dtype,
             state=Path(),
@@ -172,14 +181,26 @@ class TransformersTrainer:
         tokenizer.save_pretrained(folder)
 
 
+class _LessonRows(NamedTuple):
+    """The lessons that are kept, as rows of tokens: what each is preferred over, or who writes them."""
+
+    rows: list[TokenRow]
+    rejected: list[TokenRow | None]
+    kept: list[Lesson]
+    own: OwnText | None = None
+
+
 def _encode(
-    tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe, thinking: Thinking
-) -> tuple[list[TokenRow], list[TokenRow | None], list[Lesson]]:
-    """Rows, what they are preferred over, and their lessons; supervised training looks at no rejected response."""
+    tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe, source: str, thinking: Thinking
+) -> _LessonRows:
+    """The rows of the objective; supervised training looks at no rejected response."""
     if recipe.objective == "dpo":
-        return encode_pairs(tokenizer, lessons, recipe.max_tokens, thinking)
+        return _LessonRows(*encode_pairs(tokenizer, lessons, recipe.max_tokens, thinking))
+    if recipe.objective == "self_distill":
+        own, kept = encode_own(tokenizer, lessons, recipe.max_tokens, end_tokens(source, tokenizer), thinking)
+        return _LessonRows(own.longest(), [None] * len(kept), kept, own)
     rows, kept = encode(tokenizer, lessons, recipe.max_tokens, thinking)
-    return rows, [None] * len(rows), kept
+    return _LessonRows(rows, [None] * len(rows), kept)
 
 
 def _check(recipe: Recipe, dtype: str, sharded: bool) -> None:
@@ -197,7 +218,7 @@ def _make_record(
 ) -> Training:
     """The record of a training that has run all its steps; its weights are not written yet, so their hash is empty."""
     numbers = [number for step in job.steps for number in step]
-    read = [row for number in numbers for row in (job.rows[number], job.rejected[number]) if row is not None]
+    rows = [row for number in numbers for row in (job.rows[number], job.rejected[number]) if row is not None]
     return Training(
         training_set=training_set_hash(lessons),
         parent=parent.hash,
@@ -205,7 +226,7 @@ def _make_record(
         replayed=sum(lesson.replay for lesson in kept),
         trainable_parameters=sum(weight.numel() for weight in job.weights().values()),
         steps=len(job.steps),
-        tokens=sum(len(row.ids) for row in read),
+        tokens=job.own.read if job.own else sum(len(row.ids) for row in rows),
         truncated=len(lessons) - len(kept),
         losses=tuple(job.losses),
         folder=folder.as_posix(),

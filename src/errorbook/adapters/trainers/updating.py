@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from errorbook.adapters.trainers.distilling import add_divergence, count_read, write_answers
 from errorbook.adapters.trainers.group import add_up
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.preference import preference_loss
@@ -25,7 +26,8 @@ def update(job: Job, step: int) -> float:
     """Update the weights once; returns the step's loss.
 
     For supervised lessons this is the mean over their completion tokens, in nats; for pairs the mean over the pairs;
-    if there are both, each lesson counts the same. If memory runs out, the step begins again with half as many
+    if there are both, each lesson counts the same. For a model that learns from itself it is the mean divergence over
+    the tokens that it wrote. If memory runs out, the step begins again with half as many
     rows a pass: nothing has been updated by then.
 
     Raises:
@@ -34,6 +36,8 @@ def update(job: Job, step: int) -> float:
     """
     import torch
 
+    if job.own is not None:
+        write_answers(job, job.own, step)
     loss = _add_gradients(job, step)
     while loss is None:
         _need_less(job)
@@ -48,6 +52,8 @@ def update(job: Job, step: int) -> float:
         group["lr"] = learning_rate(job.recipe, step, len(job.steps))
     job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
+    if job.own is not None:
+        count_read(job, job.own, step)
     return loss
 
 
@@ -82,7 +88,7 @@ def _own_gradients(job: Job, step: int) -> torch.Tensor | None:
     try:
         total = torch.zeros((), device=next(iter(job.weights().values())).device)
         for numbers, counts in list_passes(job, job.steps[step]):
-            part = _loss(job, numbers, job.steps[step]) * float(counts)
+            part = _loss(job, numbers, step) * float(counts)
             part.backward()  # type: ignore[no-untyped-call]
             total += part.detach()
     except RuntimeError as error:
@@ -107,8 +113,11 @@ def list_passes(job: Job, step: Sequence[int]) -> list[tuple[list[int], bool]]:
     return passes
 
 
-def _loss(job: Job, numbers: Sequence[int], step: Sequence[int]) -> torch.Tensor:
+def _loss(job: Job, numbers: Sequence[int], place: int) -> torch.Tensor:
     """What these rows add to the loss of their step."""
+    if job.own is not None:
+        return add_divergence(job, job.own, place, numbers)
+    step = job.steps[place]
     imitated = [number for number in step if job.rejected[number] is None]
     tokens = sum(len(job.rows[number].ids) - job.rows[number].prompt for number in imitated)
     if len(imitated) == len(step) and job.recipe.objective == "sft":
