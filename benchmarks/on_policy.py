@@ -22,9 +22,10 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -32,15 +33,24 @@ from msgspec.structs import replace
 from errorbook import plugins
 from errorbook.diagnose import diagnose, find_mistakes
 from errorbook.evaluate import evaluate, identify
-from errorbook.records import Checkpoint, Diagnosis, Example, Lesson, Marked, Response, Verdict
+from errorbook.records import Checkpoint, Diagnosis, Example, Generation, Lesson, Marked, Response, Verdict
 from errorbook.stats import paired_interval
-from errorbook.train import TrainSection, list_known, make_own_lessons, show_teacher
+from errorbook.train import Context, TrainSection, list_known, make_own_lessons, show_teacher
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 MODEL = "smollm2-135m-instruct"
 TASKS = {"arithmetic": 156, "retention": 64}
 """What is examined, and how many test questions of it."""
 ARMS = ("sft", "own", "unrelated")
 RECIPE = TrainSection(learning_rate=1e-3, epochs=1.0, batch_size=8, replay=0.0)
+
+
+class Teacher(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of the first seed's mistakes the base answers right as its own teacher, by what it is shown."""
+
+    asked: int
+    right: dict[Context, int]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,15 +107,19 @@ def main() -> None:
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
-    base = _keep(options.out / "base.json", lambda: Result(arm="base", seed=0, verdicts=bench.verdicts(bench.base)))
+    base = _keep(
+        options.out / "base.json", lambda: Result(arm="base", seed=0, verdicts=bench.verdicts(bench.base)), Result
+    )
+    teacher = _keep(options.out / "teacher.json", partial(_examine_teacher, bench), Teacher)
     results = []
     for seed in options.seeds:
         for arm in options.arms:
             path = options.out / f"{arm}-{seed}.json"
-            results.append(_keep(path, lambda arm=arm, seed=seed: _train(bench, arm, seed)))
+            results.append(_keep(path, partial(_train, bench, arm, seed), Result))
             print(_line(results[-1]), file=sys.stderr, flush=True)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"{_table(base, results)}\n\nMachine: {machine}.")
+    shown = ", ".join(f"{count} right with {context}" for context, count in teacher.right.items())
+    print(f"{_table(base, results)}\n\nThe teacher, asked {teacher.asked} mistakes: {shown}.\n\nMachine: {machine}.")
 
 
 def _train(bench: Bench, arm: str, seed: int) -> Result:
@@ -159,11 +173,32 @@ def _lessons(bench: Bench, seed: int, section: TrainSection) -> list[Lesson]:
     return show_teacher(lessons, list_known([], pairs, bench.tasks, [], diagnoses), section.context, seed)
 
 
-def _keep(path: Path, make: Any) -> Result:
-    """The result in this file; made and written if it is not there."""
+def _examine_base(bench: Bench) -> Result:
+    return Result(arm="base", seed=0, verdicts=bench.verdicts(bench.base))
+
+
+def _examine_teacher(bench: Bench) -> Teacher:
+    """Have the base answer what a teacher reads."""
+    task, seed = bench.tasks["arithmetic"], bench.options.seeds[0]
+    by_prompt = {task.prompt(one.question): one for one in task.examples("train", bench.options.questions, seed)}
+    scorer = plugins.create("scorers", task.scorer)
+    right: dict[Context, int] = {}
+    for context in ("own", "unrelated"):
+        lessons = _lessons(bench, seed, replace(RECIPE, objective="self_distill", context=context))
+        bench.target.use(bench.base, bench.out)
+        asked = [lesson.context for lesson in lessons]
+        answers = bench.target.generate(asked, Generation(max_new_tokens=task.max_new_tokens))
+        scores = [scorer.score(by_prompt[lessons[one.index].prompt], one.text) for one in answers]
+        right[context] = sum(score.verdict == "right" for score in scores)
+    bench.target.close()
+    return Teacher(asked=len(lessons), right=right)
+
+
+def _keep(path: Path, make: Callable[[], T], kind: type[T]) -> T:
+    """What is in this file; made and written if it is not there."""
     if not path.exists():
         path.write_bytes(msgspec.json.encode(make()))
-    return msgspec.json.decode(path.read_bytes(), type=Result)
+    return msgspec.json.decode(path.read_bytes(), type=kind)
 
 
 def _table(base: Result, results: Sequence[Result]) -> str:

@@ -98,6 +98,25 @@ def test_preferences_are_against_the_targets_own_wrong_responses_on_train(tmp_pa
         assert practice[0].n == len(answers) == len(samples)
 
 
+@pytest.mark.parametrize("context", ["own", "unrelated"])
+def test_a_target_that_learns_from_itself_is_asked_its_mistakes_and_the_samples(tmp_path: Path, context: str) -> None:
+    wanted = f'method = "scripted"\nobjective = "self_distill"\ncontext = "{context}"'
+    run(parse(RUN_FILE.replace('method = "scripted"', wanted)), tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        lessons = list(ledger.all(Lesson, 1))
+        samples = {sample.hash: sample for sample in ledger.all(Sample, 1)}
+        mistakes = {answer.hash for answer in _train_responses(ledger) if answer.score.verdict != "right"}
+        diagnoses = list(ledger.all(Diagnosis, 1))
+        taught = [lesson for lesson in lessons if not lesson.replay]
+        assert {lesson.source for lesson in taught} == set(samples) | mistakes
+        assert all(lesson.max_new_tokens > 0 for lesson in lessons)
+        assert not any(lesson.context for lesson in lessons if lesson.replay)
+        for lesson in taught:
+            assert lesson.context.endswith(lesson.prompt)
+            assert any(diagnosis.misconception in lesson.context for diagnosis in diagnoses)
+            assert (lesson.completion in lesson.context) is (context == "own")
+
+
 def _train_responses(ledger: Ledger) -> Iterator[Response]:
     for evaluation in ledger.all(Evaluation, 1):
         if (evaluation.task, evaluation.split) == ("arithmetic", "train"):

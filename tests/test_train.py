@@ -11,8 +11,30 @@ from msgspec.structs import replace
 from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import StageError
 from errorbook.interfaces import Task
-from errorbook.records import Example, Lesson, Marked, Response, Sample, Score, Split, Verdict, digest
-from errorbook.train import make_lessons, make_preference_lessons, make_question, prefer_over_wrong, training_set_hash
+from errorbook.records import (
+    Diagnosis,
+    Draft,
+    Example,
+    Lesson,
+    Marked,
+    Response,
+    Sample,
+    Score,
+    Split,
+    Verdict,
+    digest,
+)
+from errorbook.train import (
+    Known,
+    list_known,
+    make_lessons,
+    make_own_lessons,
+    make_preference_lessons,
+    make_question,
+    prefer_over_wrong,
+    show_teacher,
+    training_set_hash,
+)
 
 
 class WithOptions(Arithmetic):
@@ -228,3 +250,92 @@ def test_samples_are_paired_by_their_source_and_replay_is_left_alone() -> None:
 
     assert [lesson.rejected for lesson in lessons] == ["Wrong.", "", ""]
     assert lessons[1:] == [replayed, PLAIN[2]]
+
+
+DIAGNOSIS = Diagnosis(
+    response="r",
+    example="q",
+    task="arithmetic",
+    strategy="error",
+    error_kind="carry",
+    misconception="The carry was forgotten.",
+    skill="addition",
+)
+
+
+def test_every_question_that_is_not_answered_right_is_one_to_learn_from_oneself() -> None:
+    pairs = [
+        answered(),
+        answered(verdict="unscorable", question="2 + 2?"),
+        answered(verdict="wrong", question="3 + 3?", truncated=True),
+        answered(verdict="right", question="4 + 4?"),
+        answered(verdict="wrong", question="5 + 5?", solution="", answer=""),
+    ]
+
+    lessons = make_own_lessons(pairs, TASKS)
+
+    assert [lesson.prompt for lesson in lessons] == ["1 + 1?", "2 + 2?", "3 + 3?"]
+    assert lessons[0].completion == TASKS["arithmetic"].completion("1 + 1 = 2", "2")
+    assert lessons[0].source == pairs[0][1].response.hash
+    assert not any(lesson.replay or lesson.rejected or lesson.context for lesson in lessons)
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_only_train_is_learnt_from_oneself(split: Split) -> None:
+    with pytest.raises(StageError, match=f"is from {split}"):
+        make_own_lessons([answered(split)], TASKS)
+
+
+def test_what_is_known_comes_from_the_diagnosis_that_a_question_or_a_draft_has() -> None:
+    pair = answered()
+    answer = pair[1]
+    own = replace(DIAGNOSIS, response=answer.response.hash)
+    draft = Draft(
+        assignment="a", diagnosis=own.hash, index=0, task="arithmetic", question="q", answer="1", solution="s"
+    )
+    sample = replace(SAMPLES[0], draft=draft.hash)
+
+    found = list_known([sample, SAMPLES[1]], [pair], TASKS, [draft], [DIAGNOSIS, own])
+
+    cap = TASKS["arithmetic"].max_new_tokens
+    assert found == {
+        sample.hash: Known(cap, own),
+        SAMPLES[1].hash: Known(cap, None),
+        answer.response.hash: Known(cap, own),
+    }
+
+
+def test_the_teacher_reads_the_solution_and_the_diagnosis_before_the_prompt_itself() -> None:
+    replay = Lesson(prompt="Say yes.", completion="Yes.", source="r", replay=True)
+    known_of = {lesson.source: Known(40, DIAGNOSIS if lesson.source == "p1" else None) for lesson in PLAIN}
+
+    shown = show_teacher([*PLAIN, replay], known_of | {"r": Known(9)}, "own", 1)
+
+    assert [lesson.source for lesson in shown] == ["p0", "p1", "p2", "p3", "r"]
+    for lesson, before in zip(shown[:4], PLAIN, strict=True):
+        assert lesson.context.endswith(f"\n\n{before.prompt}")
+        assert before.completion in lesson.context
+        assert (DIAGNOSIS.misconception in lesson.context) is (lesson.source == "p1")
+        assert replace(lesson, context="", max_new_tokens=0) == before
+    assert [lesson.max_new_tokens for lesson in shown] == [40, 40, 40, 40, 9]
+    assert not shown[4].context
+
+
+def test_the_control_shows_the_solution_of_another_question() -> None:
+    known_of = {lesson.source: Known(40) for lesson in PLAIN}
+    twice = replace(PLAIN[0], source="again", completion="The same question in other words.")
+
+    shown = show_teacher([*PLAIN, twice], known_of | {"again": Known(40)}, "unrelated", 1)
+
+    answers = {lesson.source: lesson.completion for lesson in [*PLAIN, twice]}
+    for lesson in shown:
+        seen = [source for source, text in answers.items() if text in lesson.context]
+        assert len(seen) == 1
+        other = next(one for one in [*PLAIN, twice] if one.source == seen[0])
+        assert other.prompt != lesson.prompt
+        assert other.prompt in lesson.context
+        assert lesson.context.endswith(lesson.prompt)
+    assert shown == show_teacher([*PLAIN, twice], known_of | {"again": Known(40)}, "unrelated", 1)
+    assert shown != show_teacher([*PLAIN, twice], known_of | {"again": Known(40)}, "unrelated", 2)
+    with pytest.raises(StageError, match="set context = 'own'"):
+        show_teacher([PLAIN[0], twice], known_of | {"again": Known(40)}, "unrelated", 1)

@@ -318,6 +318,15 @@ class Trainer(Protocol):
 
 
 @runtime_checkable
+class Choosy(Protocol):
+    """A trainer that says by which recipes it cannot train; one without this takes all but "self_distill"."""
+
+    def refuse(self, recipe: Recipe) -> str:
+        """Why it cannot train by this one, as a sentence with the mend; empty if it can."""
+        ...
+
+
+@runtime_checkable
 class Parallel(Protocol):
     """A trainer whose work several processes of this machine can share."""
 

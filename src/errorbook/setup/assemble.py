@@ -20,6 +20,7 @@ from errorbook.evaluate import identify
 from errorbook.interfaces import (
     Applies,
     BatchScorer,
+    Choosy,
     Instructor,
     Parallel,
     Remembers,
@@ -139,7 +140,27 @@ def create_instructor(config: Config, folder: Path | None = None) -> Instructor:
 
 
 def create_trainer(config: Config) -> Trainer:
-    """The trainer, in this process, in several of this machine or on the cluster; it loads the target's own model."""
+    """The trainer, in this process, in several of this machine or on the cluster; it loads the target's own model.
+
+    Raises:
+        UserError: An option is wrong, or the trainer cannot train by the recipe.
+    """
+    trainer, recipe = _place_trainer(config), config.train.recipe(0)
+    if isinstance(trainer, Choosy):
+        reason = trainer.refuse(recipe)
+    elif recipe.objective == "self_distill":
+        reason = (
+            f"The method '{recipe.method}' cannot have the target learn from itself; set objective = 'sft' in [train],"
+            " or method = 'lora'."
+        )
+    else:
+        reason = ""
+    if reason:
+        raise ConfigError(reason)
+    return trainer
+
+
+def _place_trainer(config: Config) -> Trainer:
     method, compute = config.train.method, config.compute
     takes = plugins.list_options("trainers", method)
     shared = {"model": config.target.model, **config.target.options, "strategy": compute.strategy}

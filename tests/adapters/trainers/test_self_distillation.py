@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loop_kit import RUN_FILE
 from msgspec.structs import replace
 from recipe_kit import recipe_of
 
@@ -19,8 +20,10 @@ from errorbook.adapters.trainers.distilling import STEPS_AHEAD, encode_own
 from errorbook.adapters.trainers.divergence import measure, sum_divergence
 from errorbook.adapters.trainers.preparing import prepare_model
 from errorbook.adapters.trainers.transformers import TransformersTrainer
-from errorbook.errors import StageError
+from errorbook.config import parse
+from errorbook.errors import ConfigError, StageError
 from errorbook.records import Checkpoint, Divergence, Lesson, Training
+from errorbook.setup.assemble import create_trainer
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
 RECIPE = recipe_of(
@@ -194,3 +197,26 @@ def test_another_seed_writes_other_texts(tiny_model: Path, tmp_path: Path) -> No
     one, two = (trainer.train(BASE, LESSONS, replace(RECIPE, seed=seed), tmp_path, silent) for seed in (1, 2))
 
     assert one.losses != two.losses
+
+
+@pytest.mark.parametrize(
+    ("settings_of_train", "compute", "sentence"),
+    [
+        ('method = "full"', "", "the adapter alone learns; set method = 'lora'"),
+        ('method = "lora"', "processes = 2", "is trained in one process; set processes = 1"),
+        ('method = "external"', "", "The method 'external' cannot have the target learn from itself"),
+    ],
+)
+def test_who_cannot_says_so_before_anything_is_asked(settings_of_train: str, compute: str, sentence: str) -> None:
+    text = RUN_FILE.replace('method = "scripted"', f'objective = "self_distill"\n{settings_of_train}')
+    text = text.replace('engine = "scripted"\naccuracy = 0.3\ngain = 0.25', 'model = "smollm2-135m-instruct"')
+
+    with pytest.raises(ConfigError, match=sentence):
+        create_trainer(parse(f"{text}\n[compute]\n{compute}\n"))
+
+
+def test_the_trainer_itself_refuses_full_weights(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the adapter alone learns"):
+        TransformersTrainer(str(tiny_model), "cpu", "float32").train(
+            BASE, LESSONS, replace(RECIPE, method="full"), tmp_path, silent
+        )

@@ -51,6 +51,12 @@ class RayTrainer:
         self._options = dict(options)
         self._compute = compute
 
+    def refuse(self, recipe: Recipe) -> str:
+        """Self-distillation: the answers of a step are written by one process."""
+        if recipe.objective != "self_distill":
+            return ""
+        return "A target that learns from itself is trained on this machine; set engine = 'local' in [compute]."
+
     def train(
         self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:

@@ -20,7 +20,7 @@ import msgspec
 from errorbook import errors, plugins
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking
-from errorbook.adapters.trainers.preparing import form_of
+from errorbook.adapters.trainers.preparing import form_of, refuse_to_distil
 from errorbook.adapters.trainers.result import read_record, training_folder
 from errorbook.errors import ConfigError, ErrorbookError, StageError
 from errorbook.interfaces import Progress, Trainer
@@ -96,6 +96,10 @@ class LaunchedTrainer:
         self._processes = processes
         self._strategy: Literal["ddp", "fsdp"] = strategy
         self._thinking: Thinking = thinking
+
+    def refuse(self, recipe: Recipe) -> str:
+        """Self-distillation: the answers of a step are written by one process."""
+        return refuse_to_distil(recipe, self._processes)
 
     def train(
         self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress

@@ -25,6 +25,20 @@ def form_of(recipe: Recipe) -> Form:
     return "weights" if recipe.method == "full" else "adapter"
 
 
+def refuse_to_distil(recipe: Recipe, processes: int = 1) -> str:
+    """Why a target cannot learn from itself so, as a sentence; empty if it can, or if it is not to.
+
+    The teacher is the same model with the adapter as it was: it takes one that has an adapter, in one process.
+    """
+    if recipe.objective != "self_distill":
+        return ""
+    if recipe.method == "full":
+        return "With objective = 'self_distill' the adapter alone learns; set method = 'lora' or 'qlora' in [train]."
+    if processes > 1:
+        return "A target that learns from itself is trained in one process; set processes = 1 in [compute]."
+    return ""
+
+
 def prepare_model(source: str, device: str, dtype: str, recipe: Recipe, start: Start) -> Any:
     """The model with the weights to start from, of which those that the recipe's method trains are trainable.
 

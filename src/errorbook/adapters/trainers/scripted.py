@@ -23,6 +23,10 @@ class ScriptedTrainer:
         """An adapter, as far as a file without weights can be one."""
         return "adapter"
 
+    def refuse(self, recipe: Recipe) -> str:
+        """A script follows every recipe."""
+        return ""
+
     def train(
         self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
     ) -> Training:

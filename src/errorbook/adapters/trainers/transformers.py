@@ -26,7 +26,13 @@ from errorbook.adapters.trainers.group import broadcast, gather, join_group
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.launch import LaunchedTrainer
 from errorbook.adapters.trainers.preference import encode_pairs, measure_reference
-from errorbook.adapters.trainers.preparing import copy_values, forget_adapter, form_of, prepare_model
+from errorbook.adapters.trainers.preparing import (
+    copy_values,
+    forget_adapter,
+    form_of,
+    prepare_model,
+    refuse_to_distil,
+)
 from errorbook.adapters.trainers.result import RECORD, read_record, training_folder
 from errorbook.adapters.trainers.sharding import shard, whole_state
 from errorbook.adapters.trainers.stepping import quicken
@@ -65,6 +71,10 @@ class TransformersTrainer:
         self._dtype = dtype
         self._strategy: Literal["ddp", "fsdp"] = strategy
         self._thinking: Thinking = thinking
+
+    def refuse(self, recipe: Recipe) -> str:
+        """Self-distillation needs an adapter: without one there would be no teacher beside the student."""
+        return refuse_to_distil(recipe)
 
     def on_processes(self, count: int) -> LaunchedTrainer:
         """The same trainer on `count` processes of this machine."""
@@ -120,7 +130,7 @@ class TransformersTrainer:
         device = loading.choose_device(self._device)
         dtype = loading.choose_dtype(self._dtype, device)
         sharded = self._strategy == "fsdp" and group.size > 1
-        _check(recipe, dtype, sharded)
+        _check(recipe, dtype, sharded, group.size)
         start = (parent, root) if parent.form != "base" else None
         own, goes_on = lesson_rows.own, recipe.start == "continue"
         wanted = start if goes_on or own else None
@@ -190,9 +200,7 @@ class _LessonRows(NamedTuple):
     own: OwnText | None = None
 
 
-def _encode(
-    tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe, source: str, thinking: Thinking
-) -> _LessonRows:
+def _encode(tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe, source: str, thinking: Thinking) -> _LessonRows:
     """The rows of the objective; supervised training looks at no rejected response."""
     if recipe.objective == "dpo":
         return _LessonRows(*encode_pairs(tokenizer, lessons, recipe.max_tokens, thinking))
@@ -203,7 +211,10 @@ def _encode(
     return _LessonRows(rows, [None] * len(rows), kept)
 
 
-def _check(recipe: Recipe, dtype: str, sharded: bool) -> None:
+def _check(recipe: Recipe, dtype: str, sharded: bool, processes: int) -> None:
+    refused = refuse_to_distil(recipe, processes)
+    if refused:
+        raise ConfigError(refused)
     if dtype == "float16":
         raise ConfigError("Training in float16 loses small gradients; set dtype to 'bfloat16' or 'float32'.")
     if sharded and recipe.method != "full":
