@@ -19,6 +19,7 @@ VERSION = "2023-06-01"
 class _Block(msgspec.Struct):
     type: str
     text: str = ""
+    thinking: str = ""
     input: msgspec.Raw = msgspec.Raw()
 
 
@@ -75,11 +76,13 @@ class Anthropic(Account):
             raise Garbled(f"the server sent no message ({read_message(body) or 'an empty body'})") from None
         called = [bytes(block.input).decode("utf-8", "replace") for block in reply.content if block.type == "tool_use"]
         text = called[0] if called else "".join(block.text for block in reply.content if block.type == "text")
+        thought = "".join(block.thinking for block in reply.content)
         usage = read_object(reply.usage)
         # Of the prompt, what is written to a cache and what is read from one is counted apart.
         asked = [read_count(usage.get(f"{cache}input_tokens") or 0) for cache in ("", "cache_read_", "cache_creation_")]
         tokens_in = None if "input_tokens" not in usage or None in asked else sum(count or 0 for count in asked)
-        return Reply(text, tokens_in, read_count(usage.get("output_tokens")), reply.stop_reason == "max_tokens")
+        written = read_count(usage.get("output_tokens"))
+        return Reply(text, tokens_in, written, reply.stop_reason == "max_tokens", thought)
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""

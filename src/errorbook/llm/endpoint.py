@@ -39,12 +39,16 @@ MOST_TOKENS = 100_000_000
 
 
 class Reply(NamedTuple):
-    """A reply out of its envelope. Token counts are None if the server gives none that can be believed."""
+    """A reply out of its envelope. Token counts are None if the server gives none that can be believed.
+
+    `thought` is what the server has told apart as the model's reasoning; its tokens count as output.
+    """
 
     text: str
     input_tokens: int | None
     output_tokens: int | None
     truncated: bool
+    thought: str = ""
 
     @property
     def is_counted(self) -> bool:

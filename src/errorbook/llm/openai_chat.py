@@ -18,13 +18,11 @@ _FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
 _SOFTER: dict[Mode, Mode] = {"schema": "json", "json": "text"}
 
 
-class _Part(msgspec.Struct):
-    text: str = ""
-
-
 class _Text(msgspec.Struct):
-    content: str | list[_Part] | None = None
+    content: str | list[dict[str, Any]] | None = None
     refusal: str | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -77,13 +75,10 @@ class OpenAIChat(Account):
             choice = completion.choices[0]
         except (msgspec.DecodeError, UnicodeDecodeError, IndexError, RecursionError):
             raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
-        content = choice.message.content
-        if isinstance(content, list):
-            content = "".join(part.text for part in content)
-        usage = read_object(completion.usage)
-        counts = [read_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+        content, thought = _tell_apart(choice.message)
+        asked, written = _count(read_object(completion.usage))
         text = content or choice.message.refusal or ""
-        return Reply(text, counts[0], counts[1], choice.finish_reason == "length")
+        return Reply(text, asked, written, choice.finish_reason == "length", thought)
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""
@@ -95,6 +90,40 @@ class OpenAIChat(Account):
         if ask.schema and dialect.mode in _SOFTER and any(word in said for word in _FORM):
             return msgspec.structs.replace(dialect, mode=_SOFTER[dialect.mode])
         return None
+
+
+def _tell_apart(message: _Text) -> tuple[str, str]:
+    """A message's answer and what the server calls its reasoning: in a field of one of two names, or as parts."""
+    thought = _flatten(message.reasoning_content) or _flatten(message.reasoning)
+    if not isinstance(message.content, list):
+        return message.content or "", thought
+    parts = [(str(part.get("type") or "text"), part) for part in message.content]
+    said = "".join(_flatten(part) for kind, part in parts if not kind.startswith(_THOUGHT))
+    return said, thought + "".join(_flatten(part) for kind, part in parts if kind.startswith(_THOUGHT))
+
+
+_THOUGHT = ("thinking", "reasoning", "redacted_thinking")
+
+
+def _flatten(value: Any) -> str:
+    """The text of a part, of a list of parts, or the text itself."""
+    if isinstance(value, list):
+        return "".join(map(_flatten, value))
+    if isinstance(value, dict):
+        return next(
+            (_flatten(value[name]) for name in ("text", "thinking", "reasoning", "summary") if name in value), ""
+        )
+    return value if isinstance(value, str) else ""
+
+
+def _count(usage: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Tokens in and out. Some servers count a thought in the total alone, which is what they bill."""
+    asked, written, total = (
+        read_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if asked is None or written is None or total is None:
+        return asked, written
+    return asked, max(written, total - asked)
 
 
 def add_instruction(ask: Ask) -> tuple[Message, ...]:

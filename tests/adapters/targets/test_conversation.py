@@ -57,7 +57,7 @@ THINKING = """\
 
 def written(tokenizer: Any, turns: list[dict[str, str]], thinking: Thinking, **options: Any) -> str:
     """What transformers makes of the conversation by itself, on the day of our prompts."""
-    switches = conversation._SWITCHES[thinking]
+    switches = conversation.SWITCHES[thinking]
     template = tokenizer.chat_template.replace("strftime_now", "no_clock")
     template = "{%- macro no_clock(f) -%}{{- f.replace('%Y', '2025').replace('%m', '01').replace('%d', '01')" + (
         ".replace('%B', 'January').replace('%b', 'Jan') -}}{%- endmacro -%}" + template

@@ -23,11 +23,12 @@ Thinking = Literal["off", "on", "auto"]
 Turn = tuple[str, str]
 """Role ("system", "user" or "assistant") and content of one message."""
 
-_SWITCHES: dict[Thinking, dict[str, bool]] = {
+SWITCHES: dict[Thinking, dict[str, bool]] = {
     "off": {"enable_thinking": False, "thinking": False},
     "on": {"enable_thinking": True, "thinking": True},
     "auto": {},
 }
+"""The variables of chat templates by which they are told."""
 _SWITCH_OFF = "/no_think"
 """What turns thinking off in a system message, for templates that have no variable for it."""
 TODAY = "1 January 2025"
@@ -163,7 +164,7 @@ def _apply(tokenizer: Any, turns: Sequence[Turn], thinking: Thinking, *, begin: 
         # Templates would else print today's date: a run over midnight would change its prompts.
         chat_template=f"{_CLOCK}{template}" if "strftime_now" in template else template,
         date_string=TODAY,
-        **_SWITCHES[thinking],
+        **SWITCHES[thinking],
     )
     return text
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import msgspec
 from annotated_types import Interval
 
+from errorbook.adapters.targets.conversation import SWITCHES, Thinking
 from errorbook.adapters.targets.served import Afresh, Api, Chat, PromptPlace, describe_refusal, refuse, served_model
 from errorbook.errors import ConfigError, ModelError
 from errorbook.llm.openai_chat import OpenAIChat
@@ -47,7 +48,8 @@ class OpenAITarget:
     `api_key_env` names the environment variable with the key (OPENAI_API_KEY for OpenAI's own address); `headers` and
     `sampling` are added to every request, `concurrency` is how many requests are in the air at most. `max_context` is
     the server's limit on prompt and answer together, in tokens. `embedding_model` embeds if the model itself does
-    not. `workspace` is the folder that keeps the answers; the run gives its own.
+    not. `thinking` "on" and "off" are told to the server's chat template; "auto" tells nothing. `workspace` is the
+    folder that keeps the answers; the run gives its own.
     """
 
     is_script: ClassVar[bool] = False
@@ -63,6 +65,7 @@ class OpenAITarget:
         concurrency: AtOnce = 64,
         max_context: Annotated[int, Interval(ge=0, le=10**9)] = 0,
         embedding_model: str = "",
+        thinking: Thinking = "auto",
         workspace: str | None = None,
     ) -> None:
         if concurrency < 1:
@@ -71,10 +74,14 @@ class OpenAITarget:
         self._served = model
         self._embedding_model = embedding_model or model
         self._sampling = dict(sampling or {})
+        if thinking != "auto":
+            told = self._sampling.get("chat_template_kwargs", {})
+            self._sampling["chat_template_kwargs"] = {**SWITCHES[thinking], **told}
         self._account = (base_url, api_key_env, headers)
         self._api = Api(self._chat(model, self._sampling))
         store = Path(workspace) / "answers.sqlite" if workspace else None
         self._answers = Chat(concurrency, store, max_context)
+        self._answers.opening = "<think>\n" if thinking == "on" else ""
         self._fingerprint = ""
 
     @property

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from errorbook.adapters.targets.decoding import cut_at_stop
+from errorbook.checks.thoughts import find_answer, has_marks
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import Target
 from errorbook.llm import faults
@@ -149,13 +150,15 @@ class Chat:
     """Answers prompts, each as one user message, through an engine that stays open from one block to the next.
 
     `store` keeps every answer, so that a killed run buys none twice; None forgets them on `close`. `max_context` is
-    what the server takes in tokens, prompt and answer together (0: not known here).
+    what the server takes in tokens, prompt and answer together (0: not known here). `opening` is the mark of a thought
+    that the server's prompts open, if they do: then a text that is cut off before the thought ends has no mark at all.
     """
 
     def __init__(self, concurrency: int, store: Path | None = None, max_context: int = 0) -> None:
         self._concurrency = concurrency
         self._store = store
         self._max_context = max_context
+        self.opening = ""
         self._engine: Engine | None = None
         self._identity = ""
 
@@ -202,7 +205,7 @@ class Chat:
 
         for result in self._open(endpoint, kept=kept).ask(asks(), lambda _, reply: reply):
             if isinstance(result, Accepted):
-                yield result.key, _completion(result, hashes.pop(result.key), settings.stop)
+                yield result.key, _completion(result, hashes.pop(result.key), settings.stop, self.opening)
             else:
                 failures.append(result.reason)
         if not kept:
@@ -254,15 +257,22 @@ class Chat:
         return min(wanted, left)
 
 
-def _completion(result: Accepted[PromptPlace, Reply], prompt_hash: str, stop: Sequence[str]) -> Completion:
-    """A target's completion, cut at a stop; a server that counts no tokens is taken to have written none."""
-    text = cut_at_stop(result.value.text, stop)
+def _completion(
+    result: Accepted[PromptPlace, Reply], prompt_hash: str, stop: Sequence[str], opening: str
+) -> Completion:
+    """A target's completion, its answer cut at a stop; a server that counts no tokens is taken to have written none."""
+    text, thought = result.value.text, result.value.thought
+    if opening and result.value.truncated and not thought and not has_marks(text):
+        text = f"{opening}{text}"
+    start = find_answer(text)
+    answer = cut_at_stop(text[start:], stop)
     return Completion(
         index=result.key.at,
-        text=text,
+        text=text[:start] + answer,
         tokens=result.usage.output_tokens,
-        truncated=result.value.truncated and not text.endswith(tuple(stop)),
+        truncated=result.value.truncated and not answer.endswith(tuple(stop)),
         prompt_hash=prompt_hash,
+        thought=thought,
     )
 
 

@@ -22,6 +22,7 @@ import msgspec
 from annotated_types import Interval
 
 from errorbook.adapters.targets import canary, loading
+from errorbook.adapters.targets.conversation import SWITCHES, TODAY, Thinking, hides_marks, opened_by
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.served import Afresh, Api, Chat, PromptPlace, describe_refusal, refuse
 from errorbook.adapters.targets.serving import ServedCommand, free_port
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 _BASE = "base"
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the ones that vLLM takes
 _TEMPLATE_FILES = ("chat_template.jinja", "tokenizer_config.json")
-# As our own rendering of a prompt: no date of today, no chain of thought that eats the cap.
-_SAMPLING = {"chat_template_kwargs": {"enable_thinking": False, "date_string": "1 January 2025"}}
 
 T = TypeVar("T")
 
@@ -60,7 +59,7 @@ class VLLMTarget:
 
     `args` are given to `vllm serve` as they are and `port` 0 is a free one. `max_lora_rank` must not be below the
     rank in [train]. `start_seconds` is how long the server may take until it is ready. `command` is what is run in
-    place of `vllm serve`.
+    place of `vllm serve`. `thinking` says whether the model thinks before it answers.
     """
 
     def __init__(  # noqa: PLR0913 - the keys of the run file
@@ -73,6 +72,7 @@ class VLLMTarget:
         concurrency: AtOnce = 256,
         start_seconds: Annotated[float, Interval(gt=0, le=1_000_000)] = 900.0,
         command: tuple[str, ...] = ("vllm", "serve"),
+        thinking: Thinking = "off",
         workspace: str | None = None,
     ) -> None:
         if max_lora_rank not in _RANKS:
@@ -86,6 +86,7 @@ class VLLMTarget:
         self._rank = max_lora_rank
         self._start_seconds = start_seconds
         self._command = tuple(command)
+        self._thinking: Thinking = thinking
         store = Path(workspace) / "answers.sqlite" if workspace else None
         self._answers = Chat(concurrency, store)
         self._wanted: tuple[Checkpoint, Path] | None = None
@@ -113,7 +114,8 @@ class VLLMTarget:
             files = [folder / name for name in _TEMPLATE_FILES]
             template = digest(*(file.read_bytes() if file.is_file() else b"" for file in files))
             weights = loading.cached_weights_hash(folder)
-            self._fingerprint = digest("vllm", _version(), weights, template, *self._args)
+            mode = () if self._thinking == "off" else (self._thinking,)
+            self._fingerprint = digest("vllm", _version(), weights, template, *self._args, *mode)
         return self._fingerprint
 
     @property
@@ -193,8 +195,21 @@ class VLLMTarget:
         if self._wanted is not None and self._wanted[0].form == "adapter":
             checkpoint, root = self._wanted
             model, answering = self._load_adapter(up, checkpoint, root), checkpoint.hash
-        chat = _chat(up.base_url, model, up.key, settings.seed)
+        chat = _chat(up.base_url, model, up.key, {**self._sampling(), "seed": settings.seed})
         return chat.identify_as(f"vllm {self.fingerprint} {answering} {settings.seed}")
+
+    def _sampling(self) -> dict[str, Any]:
+        """As our own rendering of a prompt: no date of today, and thinking as it was told.
+
+        The marks of thoughts are asked for if they are special tokens; the answers know what the prompt has opened.
+        """
+        told: dict[str, Any] = {"chat_template_kwargs": {**SWITCHES[self._thinking], "date_string": TODAY}}
+        try:
+            tokenizer = loading.load_tokenizer(resolve(self._name))
+        except ModelError:  # one that only vLLM can read
+            return told
+        self._answers.opening = opened_by(tokenizer, self._thinking)
+        return told | ({"skip_special_tokens": False} if hides_marks(tokenizer) else {})
 
     def _serve(self, weights: str) -> _Up:
         """The server with these weights, started if it is not running. Raises ModelError."""
@@ -211,7 +226,7 @@ class VLLMTarget:
         # vLLM's own sampling defaults: those in a model's folder would add penalties that no other engine knows of.
         plain = ["--generation-config", "vllm"]
         root = f"http://127.0.0.1:{port}"
-        api = Api(_chat(f"{root}/v1", _BASE, key, 0), HttpLimits(seconds=120.0))
+        api = Api(_chat(f"{root}/v1", _BASE, key, {}), HttpLimits(seconds=120.0))
         # The key keeps other users of this machine from loading adapters; in the environment `ps` does not show it.
         environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_API_KEY": key}
         server = ServedCommand([*self._command, weights, *address, *adapters, *plain, *self._args], environment)
@@ -273,9 +288,8 @@ def scale_adapter(folder: Path, copy: Path, scale: float) -> None:
     (copy / "adapter_config.json").write_bytes(msgspec.json.encode(config))
 
 
-def _chat(base_url: str, model: str, key: str, seed: int) -> OpenAIChat:
-    headers = {"Authorization": f"Bearer {key}"}
-    return OpenAIChat(model, base_url, headers=headers, sampling={**_SAMPLING, "seed": seed})
+def _chat(base_url: str, model: str, key: str, sampling: dict[str, Any]) -> OpenAIChat:
+    return OpenAIChat(model, base_url, headers={"Authorization": f"Bearer {key}"}, sampling=sampling)
 
 
 def _healthy(api: Api, url: str) -> bool:
