@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from benchmarks.scale_marks import Stopwatch, Value
 from errorbook import plugins
+from errorbook.checks.taken import Protected, Taken
 from errorbook.checks.tokens import words
 from errorbook.records import Example
 from errorbook.setup.held_out import protected_questions
-from errorbook.verify import Protected, Taken
 
 HELD_OUT = 20_000
 NEAR, NGRAM = 0.8, 10

@@ -13,7 +13,6 @@ from typing import Literal
 
 from benchmarks.scale_marks import Stopwatch, Value
 from errorbook.config import Config, RunSection, TaskSection, dump
-from errorbook.diagnose import StrategySection
 from errorbook.evaluate import BLOCK
 from errorbook.judge import GateSection, compare
 from errorbook.ledger import keys
@@ -35,6 +34,7 @@ from errorbook.records import (
     digest,
 )
 from errorbook.report.build import build
+from errorbook.strategies.section import StrategySection
 from errorbook.train import TrainSection
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f" * 32)

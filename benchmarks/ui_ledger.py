@@ -14,7 +14,6 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from errorbook.config import Config, RunSection, TaskSection, dump
-from errorbook.diagnose import StrategySection
 from errorbook.judge import GateSection, compare
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event
@@ -39,6 +38,7 @@ from errorbook.records import (
     Verdict,
     digest,
 )
+from errorbook.strategies.section import StrategySection
 from errorbook.train import TrainSection
 
 T = TypeVar("T")

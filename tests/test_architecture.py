@@ -30,13 +30,13 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "records errors version",
         "files",
         "stats interfaces plugins checks llm sandbox testing",
-        " ".join(STAGES),
+        " ".join((*STAGES, "strategies")),
         "noise_floor config",
         "ledger",
         "adapters",
         "importing",
         "setup",
-        "corrections write_and_verify",
+        "corrections supply",
         "report",
         "loop render",
         "exporting web",
@@ -170,7 +170,7 @@ def test_the_house_is_small_enough_to_hold_in_mind() -> None:
 
     assert len(files) <= 20
     assert len(rooms) <= 40
-    assert len(arrows()) <= 176
+    assert len(arrows()) <= 180
 
 
 @pytest.mark.parametrize("name", MODULES)

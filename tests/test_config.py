@@ -83,7 +83,10 @@ def test_every_number_of_every_section_has_a_range() -> None:
         (GOOD + "margin = 2.0", "margin"),
         (GOOD + "[[tasks]]\nname = 'arithmetic'", "used twice"),
         (GOOD + "[gate]\nalpha = 5.0", "between 0 and 1"),
-        (GOOD + "[strategy]\nname = 'contrst'", "error, contrast, cluster or undirected"),
+        (
+            GOOD + "[strategy]\nname = 'contrst'",
+            "undirected, augment, imitate, gold, self or reweight",
+        ),
         (GOOD + "[strategy]\nsamples_per_eror = 3", "did you mean 'samples_per_error'"),
         (GOOD + "[train]\nrnk = 3", "did you mean 'rank'"),
         (GOOD + "[train]\nscales = []", "scales"),

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.config import Config, load, parse
-from errorbook.diagnose import Strategy, diagnose, find_mistakes
+from errorbook.diagnose import diagnose, find_mistakes
 from errorbook.errors import BudgetError, DataError, LedgerError, StageError
 from errorbook.instruct import assign_undirected, instruct
 from errorbook.ledger import keys
@@ -47,6 +47,7 @@ from errorbook.records import (
     Training,
     Verdict,
 )
+from errorbook.strategies.table import Name as Strategy
 
 
 def contents(folder: Path) -> str:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from errorbook.adapters.scorers.numeric import Numeric
 from errorbook.checks.equations import find_equations, find_wrong_equation
+from errorbook.checks.taken import Protected, Taken
 from errorbook.records import Draft, Example, Rejection, Sample, Split
-from errorbook.verify import Protected, Taken, verify
+from errorbook.verify import verify
 
 
 class Sums:

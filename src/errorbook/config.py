@@ -18,12 +18,12 @@ import msgspec
 from annotated_types import Interval, MinLen
 
 from errorbook import plugins
-from errorbook.diagnose import StrategySection
 from errorbook.errors import ConfigError
 from errorbook.files import find_path, find_unfit, parse_toml, require_file
 from errorbook.judge import GateSection
 from errorbook.records import Role, Rule, without_defaults
 from errorbook.redact import find_misplaced
+from errorbook.strategies.section import StrategySection
 from errorbook.train import TrainSection
 from errorbook.verify import VerifySection
 
@@ -232,7 +232,11 @@ def _read_block(name: str, section: type[msgspec.Struct], block: dict[str, Any])
         # JSON, since strict checks of Python's values refuse a list for a tuple.
         read = _model(section).model_validate_json(json.dumps(known, default=str))
     except ValidationError as error:
-        raise _WrongError(_explain(error.errors()[0], name, section, block)) from None
+        # A value that may be of several types has an error for each: the deepest is of the type that was meant.
+        first, *others = error.errors()
+        own = [first, *(other for other in others if other["loc"][0] == first["loc"][0])]
+        problem = max(own, key=lambda one: len(one["loc"]))
+        raise _WrongError(_explain(problem, name, section, block)) from None
     options = {"options": unknown} if unknown else {}
     return section(**{key: getattr(read, key) for key in read.model_fields_set}, **options)
 
@@ -267,7 +271,7 @@ def _explain(problem: ErrorDetails, name: str, section: type[msgspec.Struct], bl
     if kind.endswith("_type"):
         wanted = {"string": "str", "tuple": "list"}.get(word := kind.removesuffix("_type"), word)
         return f"{place} must be of type {wanted}, not {type(given).__name__}; correct its value."
-    limits = list(plugins.describe_range(get_type_hints(section, include_extras=True)[key]))
+    limits = list(dict.fromkeys(plugins.describe_range(get_type_hints(section, include_extras=True)[key])))
     return f"{place} is {given}; it must be {' and '.join(limits)}." if limits else f"{place}: {problem['msg']}."
 
 
@@ -283,6 +287,7 @@ def _check(config: Config) -> None:
             len({f"{scale:g}" for scale in config.train.scales}) < len(config.train.scales),
             "two of train.scales are the same to six digits; give each candidate its own.",
         ),
+        (bool(config.strategy.find_fault()), config.strategy.find_fault()),
         (compute.engine == "ray" and compute.processes > 1, "compute.processes is for engine = 'local'; set workers."),
         *((min(task.train, task.dev) < 1, f"'{task.name}' needs train and dev examples.") for task in config.learn()),
     ]

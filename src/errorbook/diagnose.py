@@ -7,31 +7,16 @@ and test never reach an instructor. Unscorable responses are left out, since a p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Literal
-
-import msgspec
-from annotated_types import Interval
 
 from errorbook.errors import StageError
 from errorbook.interfaces import Instructor, Retriever
 from errorbook.records import Call, Contrast, Diagnosis, Example, Failure, Marked, Mistake, Neighbours
 
-Strategy = Literal["error", "contrast", "cluster", "undirected"]
 
-
-class StrategySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[strategy]`: what the instructor sees and how much it writes."""
-
-    name: Strategy = "contrast"
-    k: Annotated[int, Interval(ge=1, le=100)] = 3
-    samples_per_error: Annotated[int, Interval(ge=1, le=1000)] = 2
-    max_samples: Annotated[int, Interval(ge=1, le=10_000_000)] = 3000
-    rounds: Annotated[int, Interval(ge=1, le=100)] = 3
-    retriever: str = "auto"
-
-
-def find_mistakes(examples: Sequence[Example], book: Mapping[str, Marked], strategy: str) -> list[Mistake]:
+def find_mistakes(examples: Sequence[Example], book: Mapping[str, Marked], strategy: str = "") -> list[Mistake]:
     """The wrong responses with their examples, in the examples' order; `book` is by example id.
+
+    They are not dealt to any strategy yet if `strategy` is empty.
 
     Raises:
         StageError: An example is not from a train split.

@@ -5,7 +5,7 @@ Factories are found by entry point (see `plugins`) and called with the options o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Score,
         Split,
         Training,
+        Writing,
     )
 
 Progress = Callable[[int, int], None]
@@ -268,6 +269,19 @@ class Instructor(Protocol):
 
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """Drafts for each assignment; equal assignments give equal drafts."""
+        ...
+
+
+@runtime_checkable
+class Versatile(Protocol):
+    """An instructor that does more than write new questions, see `Assignment.writes`; one without this does only that.
+
+    It is to solve a train question without looking at the answer and the solution that the data give.
+    """
+
+    @property
+    def writings(self) -> Collection[Writing]:
+        """What it can write beside a new question: "variation", "solution"."""
         ...
 
 

@@ -17,9 +17,8 @@ from pathlib import Path
 from errorbook.config import Config
 from errorbook.corrections.apply import apply_corrections
 from errorbook.corrections.inbox import collect, mark_responses
-from errorbook.diagnose import add_contrasts, diagnose, find_mistakes, list_neighbours
+from errorbook.diagnose import find_mistakes
 from errorbook.evaluate import Recorded, evaluate, judge_texts
-from errorbook.instruct import assign, assign_undirected
 from errorbook.interfaces import BatchScorer
 from errorbook.judge import Judgement, best, compare, judge, require_same_prompts
 from errorbook.ledger import keys
@@ -28,7 +27,6 @@ from errorbook.ledger.file import Entry, Ledger
 from errorbook.ledger.run_view import find_rule
 from errorbook.noise_floor import measure_noise_floor
 from errorbook.records import (
-    Call,
     Checkpoint,
     Comparison,
     Decision,
@@ -36,10 +34,8 @@ from errorbook.records import (
     Draft,
     Evaluation,
     Example,
-    Failure,
     Groups,
     Marked,
-    Mistake,
     Noise,
     Rejection,
     Response,
@@ -48,8 +44,10 @@ from errorbook.records import (
     Training,
 )
 from errorbook.setup.assemble import Course
-from errorbook.setup.outages import Stage, are_checked, explain_sameness, require_answers, require_training, sift
+from errorbook.setup.outages import are_checked, explain_sameness, require_answers, require_training
 from errorbook.setup.session import Run, open_run, record_stage
+from errorbook.supply.orders import Seen, list_orders
+from errorbook.supply.write_and_verify import generate_samples
 from errorbook.train import (
     list_known,
     make_lessons,
@@ -60,7 +58,6 @@ from errorbook.train import (
     show_teacher,
     training_set_hash,
 )
-from errorbook.write_and_verify import generate_samples, keep_budget
 
 
 def run(config: Config, folder: Path | None = None, watch: Watch = quiet, run_file: str = "") -> Checkpoint:
@@ -104,30 +101,22 @@ def exam(config: Config, folder: Path, watch: Watch = quiet, run_file: str = "")
 
 def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     """One pass of the four steps (paper section 2, figure 2), from the current checkpoint to a decision."""
-    config, parts = this.config, this.parts
+    parts = this.parts
 
     # Steps 1 and 2: the target answers the train questions that were selected. Scores that people corrected count.
     answers = {course.name: _load_answers(this, course, "train", current, cycle) for course in parts.learnt()}
     collect(this.ledger)
     books = {name: mark_responses(this.ledger, cycle, responses) for name, responses in answers.items()}
     mistakes = [
-        mistake
-        for course in parts.learnt()
-        for mistake in find_mistakes(course.examples["train"], books[course.name], config.strategy.name)
+        mistake for course in parts.learnt() for mistake in find_mistakes(course.examples["train"], books[course.name])
     ]
     if not mistakes:
         return Decision(cycle=cycle, outcome="stop", reason=_explain_no_mistakes(books), checkpoint=current.hash)
 
-    # Step 3: the instructor analyses each mistake and writes drafts; what passes verification are the samples.
-    quota = min(len(mistakes) * config.strategy.samples_per_error, config.strategy.max_samples)
-    if config.strategy.name == "undirected":
-        exemplars = {course.name: course.examples["train"] for course in parts.learnt()}
-        assignments = assign_undirected(list(exemplars), quota, cycle, exemplars=exemplars)
-    else:
-        if config.strategy.name == "contrast":
-            mistakes = _find_contrasts(this, cycle, current, mistakes, books)
-        assignments = assign(_diagnose(this, cycle, mistakes), quota, cycle)
-    samples = generate_samples(this, cycle, assignments)
+    # Step 3: the instructor analyses each mistake and writes drafts, or what else the strategies of this cycle ask for;
+    # what passes verification are the samples.
+    seen = Seen(current, mistakes, books, lambda course: _load_answers(this, course, "train", current, cycle))
+    samples = generate_samples(this, cycle, list_orders(this, cycle, seen))
     if not samples:
         why = _explain_rejections(this.ledger, cycle)
         reason = f"no draft passed verification ({why}), so there was nothing to train on"
@@ -220,56 +209,6 @@ def _measure_noise(this: Run, cycle: int, current: Checkpoint, course: Course) -
         target.use(current, ledger.root)
         noise = measure_noise_floor(target, course.task, course.scorer, evaluation, examples, answers)
     ledger.append(noise, key=key, cycle=cycle, parent=evaluation.hash)
-
-
-def _find_contrasts(
-    this: Run,
-    cycle: int,
-    current: Checkpoint,
-    mistakes: list[Mistake],
-    books: dict[str, dict[str, Marked]],
-) -> list[Mistake]:
-    """Learning from Error by Contrast: add the nearest right questions of the same task."""
-    found = []
-    with record_stage(this, "contrast", cycle, len(mistakes)) as tick:
-        this.parts.target.use(current, this.ledger.root)
-        for course in this.parts.learnt():
-            own = [mistake for mistake in mistakes if mistake.example.task == course.name]
-            examples, k = course.examples["train"], this.config.strategy.k
-            found += add_contrasts(own, examples, books[course.name], this.parts.retriever, k)
-            tick(len(found))
-    return found
-
-
-def _diagnose(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mistake, Diagnosis]]:
-    """Diagnose what is not diagnosed yet; the pairs are in the mistakes' order, whatever the instructor's."""
-    ledger, known, failed = this.ledger, this.ledger.keys(Diagnosis), this.ledger.keys(Failure)
-    keyed = [(mistake, keys.diagnosis(mistake.response.hash, mistake.strategy)) for mistake in mistakes]
-    missing = [one for one, key in keyed if key not in known and keys.call("diagnose", key) not in failed]
-    if missing:
-        with record_stage(this, "diagnose", cycle, len(mistakes)) as tick:
-            instructor, proven = this.parts.instructor, bool(known)
-            stage = Stage("diagnose", len(mistakes), proven)
-            found = sift(instructor, stage, partial(diagnose, instructor), missing)
-            for done, (mistake, result, call) in enumerate(found, len(mistakes) - len(missing) + 1):
-                ledger.extend(_list_entries(mistake, result, call), cycle)
-                tick(done)
-                keep_budget(this)
-    pairs = ((mistake, ledger.find(Diagnosis, key)) for mistake, key in keyed)
-    return [(mistake, diagnosis) for mistake, diagnosis in pairs if diagnosis is not None]
-
-
-def _list_entries(mistake: Mistake, result: Diagnosis | Failure, call: Call) -> list[Entry]:
-    """The records of one answered mistake, appended together: the call comes with its result or not at all."""
-    parent = mistake.response.hash
-    key = keys.diagnosis(parent, mistake.strategy)
-    asked = keys.call("diagnose", key)
-    beside = [Entry(list_neighbours(mistake), key, parent)] if mistake.contrasts else []
-    return [
-        Entry(call, asked, parent),
-        Entry(result, asked if isinstance(result, Failure) else key, parent),
-        *beside,
-    ]
 
 
 def _train_candidates(

@@ -90,7 +90,9 @@ def make_lessons(
     taught = [
         Lesson(
             prompt=tasks[sample.task].prompt(sample.question, sample.choices),
-            completion=tasks[sample.task].completion(sample.solution, sample.answer),
+            completion=sample.solution
+            if sample.whole
+            else tasks[sample.task].completion(sample.solution, sample.answer),
             source=sample.hash,
         )
         for sample in samples

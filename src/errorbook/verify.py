@@ -11,7 +11,7 @@ as data (see `interfaces.Checker`). It does not decide how many drafts are asked
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -19,12 +19,9 @@ from annotated_types import Interval
 
 from errorbook.checks.equations import find_wrong_equation
 from errorbook.checks.giveaways import find_leak, take_off_heading
-from errorbook.checks.hashes import hash_text
 from errorbook.checks.hedging import find_doubt
-from errorbook.checks.near_duplicates import Meaning, Nearness
-from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.quantities import find_misfit
-from errorbook.checks.tokens import numbers, words
+from errorbook.checks.taken import Protected, Refusal, Taken
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
 from errorbook.records import Draft, Example, Rejection, Sample, Score
@@ -52,95 +49,18 @@ class VerifySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     against: tuple[str, ...] | None = None
 
 
-class Refusal(NamedTuple):
-    """Why a draft is rejected: one of the reasons in `CHECKS`, and the evidence."""
-
-    reason: str
-    detail: str
-
-
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the drafts besides themselves, by draft hash.
 
     `votes` are blind answers (an empty one if a call failed); `wrong` is the response that the draft was written
-    against; `trust_answers` skips every independent check of the answer (for ablations, and for recorded samples).
+    against; `own` is the train question whose own wording the draft keeps, which may be repeated and whose answer is
+    known; `trust_answers` skips every independent check of the answer (for ablations, and for recorded samples).
     """
 
     votes: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     wrong: Mapping[str, str] = msgspec.field(default_factory=dict)
+    own: Mapping[str, Example] = msgspec.field(default_factory=dict)
     trust_answers: bool = False
-
-
-class Taken:
-    """Questions that a new sample must not repeat: earlier samples and the train split. Grows as samples pass."""
-
-    def __init__(self, threshold: float, questions: Iterable[str] = (), meaning: Meaning | None = None) -> None:
-        """Start with `questions`; two texts are near from Jaccard similarity `threshold`, or by `meaning`."""
-        self._exact: dict[int, int] = {}
-        self._near = Nearness(threshold, meaning)
-        for question in questions:
-            self.add(question)
-
-    def add(self, question: str) -> None:
-        """Take one more question."""
-        key = hash_text(words(question))
-        if key not in self._exact:
-            self._exact[key] = self._near.add(question)
-
-    def clash(self, question: str) -> Refusal | None:
-        """The question that this one repeats, if any. Other numbers make another question."""
-        place = self._exact.get(hash_text(words(question)))
-        if place is not None:
-            return Refusal("duplicate", self._near[place])
-        other = self._near.find(question)
-        return None if other is None else Refusal("near_duplicate", other)
-
-
-class Protected:
-    """What no sample may contain: the questions of every dev, test and guard split, as n-grams and calculations.
-
-    An n-gram that also occurs in the train split, or in two unlike questions of the benchmarks themselves, is common
-    phrasing and does not count.
-    """
-
-    def __init__(
-        self, examples: Iterable[Example], train: Iterable[Example], n: int, sums: Collection[str] | None = None
-    ) -> None:
-        """Index the examples.
-
-        Args:
-            examples: Every example that must stay unseen.
-            train: Examples whose phrasing is common.
-            n: How many words in a row make an overlap.
-            sums: Tasks whose questions are calculations, so that the same numbers and answer make the same question;
-                None for all. Word problems with small numbers meet by chance and should not be among them.
-        """
-        self._places: list[str] = []
-        self._questions: dict[int, int] = {}
-        self._sums: dict[int, int] = {}
-        sequences = []
-        for place, example in enumerate(examples):
-            self._places.append(f"{example.task}/{example.split}/{example.id}")
-            sequence = words(example.question)
-            sequences.append(sequence)
-            self._questions.setdefault(hash_text(sequence), place)
-            if (sums is None or example.task in sums) and len(numbers(example.question)) > 1:
-                self._sums.setdefault(_calculation(example.question, example.answer), place)
-        self._overlaps = Overlaps(sequences, n, (words(example.question) for example in train), particular=True)
-
-    def clash(self, question: str, answer: str) -> Refusal | None:
-        """The protected example that the question overlaps with, and the span that they share."""
-        sequence = words(question)
-        place = self._questions.get(hash_text(sequence))
-        if place is not None:
-            return Refusal("contaminated", f"{self._places[place]}: the whole question")
-        match = self._overlaps.find(sequence)
-        if match is not None:
-            return Refusal("contaminated", f"{self._places[match.text]}: '{match.span}'")
-        place = self._sums.get(_calculation(question, answer))
-        if place is not None:
-            return Refusal("contaminated", f"{self._places[place]}: the same numbers and answer")
-        return None
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +75,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     taken: Taken | None = None
     protected: Protected | None = None
 
+    def source(self, draft: Draft) -> Example | None:
+        """The train question whose wording the draft keeps, if it really does."""
+        example = self.evidence.own.get(draft.hash)
+        kept = example is not None and (example.question, example.choices) == (draft.question, draft.choices)
+        return example if kept else None
+
     def judges(self, draft: Draft) -> tuple[Task, Scorer]:
         """The draft's task and scorer."""
         return (self.tasks or {})[draft.task]
@@ -165,6 +91,7 @@ class Check(NamedTuple):
 
     `needs` is what it reads besides the draft's texts: the task and its scorer, an answer that somebody else found,
     or other questions. `reads` says which drafts it is for: those with a solution in words, with a program, or all.
+    `new` is for questions that somebody wrote: the wording of a train question is what the target is asked anyway.
     """
 
     name: str
@@ -172,6 +99,7 @@ class Check(NamedTuple):
     find: Callable[[Draft, Known], Refusal | None]
     needs: Literal["nothing", "scorer", "answer", "questions"] = "nothing"
     reads: Literal["all", "words", "program"] = "all"
+    new: bool = False
 
 
 def verify(
@@ -198,7 +126,8 @@ def verify(
         if refusal is not None:
             yield Rejection(draft=draft.hash, task=draft.task, reason=refusal.reason, detail=refusal.detail)
             continue
-        question = take_off_heading(draft.question)
+        source = known.source(draft)
+        question = source.question if source else take_off_heading(draft.question)
         taken.add(question)
         yield Sample(
             draft=draft.hash,
@@ -209,7 +138,9 @@ def verify(
             choices=draft.choices,
             skill=draft.skill,
             difficulty=draft.difficulty,
-            checks=name_checks("answer") if evidence.trust_answers else name_checks(),
+            checks=name_checks(*(("answer",) if evidence.trust_answers else ()), kept=source is not None),
+            strategy=draft.strategy,
+            whole=draft.whole,
         )
 
 
@@ -235,15 +166,22 @@ def find_faults(draft: Draft, known: Known) -> Iterator[Refusal]:
 def _is_possible(check: Check, draft: Draft, known: Known) -> bool:
     if check.reads != "all" and (check.reads == "program") != bool(draft.tests):
         return False
+    if check.new and known.source(draft) is not None:
+        return False
     if check.needs == "questions":
         return known.taken is not None and known.protected is not None
     untrusting = check.needs != "answer" or not known.evidence.trust_answers
     return check.needs == "nothing" or (known.tasks is not None and untrusting)
 
 
-def name_checks(*without: str) -> tuple[str, ...]:
-    """The names of the checks, in their order, but for those that need one of `without`."""
-    return tuple(check.name for check in CHECKS if check.name and check.needs not in without)
+def name_checks(*without: str, kept: bool = False) -> tuple[str, ...]:
+    """The names of the checks, in their order, but for those that need one of `without`.
+
+    `kept`: the question is one of train, so checks of new ones are left out.
+    """
+    return tuple(
+        check.name for check in CHECKS if check.name and check.needs not in without and not (kept and check.new)
+    )
 
 
 def hide_answer(draft: Draft) -> Example:
@@ -260,8 +198,10 @@ def hide_answer(draft: Draft) -> Example:
 
 def _check_format(draft: Draft, known: Known) -> Refusal | None:
     task, scorer = known.judges(draft)
+    # Data with options or programs hold no more than the right one: to choose or write it is what is taught then.
+    optional = {"solution"} if known.source(draft) and (draft.choices or draft.tests) else set()
     for field in ("question", "solution", "tests" if draft.tests else "answer"):
-        if not getattr(draft, field).strip():
+        if field not in optional and not getattr(draft, field).strip():
             return Refusal("format", f"the {field} is empty")
     options = [" ".join(choice.split()).casefold() for choice in draft.choices]
     if len(set(options)) < len(options) or "" in options:
@@ -300,6 +240,8 @@ def _opponents(draft: Draft, task: Task, evidence: Evidence) -> dict[str, str]:
 
 
 def _check_answer(draft: Draft, known: Known) -> Refusal | None:
+    if source := known.source(draft):
+        return _check_kept(draft, source, known)
     (task, scorer), votes = known.judges(draft), known.evidence.votes.get(draft.hash, ())
     if votes:
         return _check_votes(draft, task, scorer, votes)
@@ -311,6 +253,16 @@ def _check_answer(draft: Draft, known: Known) -> Refusal | None:
     if scorer.score(_as_example(draft, answer), task.completion("", draft.answer)).verdict != "right":
         return Refusal("wrong_answer", f"'{draft.answer}' is stated, '{answer}' recomputed")
     return None
+
+
+def _check_kept(draft: Draft, source: Example, known: Known) -> Refusal | None:
+    """The answer to a train question is known; one that is written otherwise is for the scorer to compare."""
+    if draft.answer == source.answer:
+        return None
+    task, scorer = known.judges(draft)
+    found = scorer.score(source, _completion(draft, task))
+    said = f"'{found.extracted}' is stated, the data say '{source.answer}'"
+    return None if found.verdict == "right" else Refusal("wrong_answer", said)
 
 
 def _check_votes(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]) -> Refusal | None:
@@ -345,7 +297,7 @@ def _score_batches(
 
 
 def _completion(draft: Draft, task: Task) -> str:
-    return task.completion(draft.solution, draft.answer)
+    return draft.solution if draft.whole else task.completion(draft.solution, draft.answer)
 
 
 def _as_example(draft: Draft, answer: str) -> Example:
@@ -358,10 +310,6 @@ def _as_example(draft: Draft, answer: str) -> Example:
         choices=draft.choices,
         tests=draft.tests,
     )
-
-
-def _calculation(question: str, answer: str) -> int:
-    return hash_text([*sorted(numbers(question)), answer.strip().lower()])
 
 
 def _check_repetition(draft: Draft, known: Known) -> Refusal | None:
@@ -383,6 +331,7 @@ CHECKS = (
         "leak",
         {"leak": "the question holds an answer, a solution or a heading"},
         lambda draft, _: _refuse("leak", find_leak(take_off_heading(draft.question))),
+        new=True,
     ),
     Check(
         "doubt",
@@ -397,6 +346,7 @@ CHECKS = (
             "quantity", find_misfit(take_off_heading(draft.question), draft.solution, draft.answer)
         ),
         reads="words",
+        new=True,
     ),
     Check(
         "",  # samples do not list it: their checks are alike, whether they are programs or not
@@ -404,6 +354,7 @@ CHECKS = (
         _check_tests,
         needs="scorer",
         reads="program",
+        new=True,
     ),
     Check(
         "answer",
@@ -429,6 +380,7 @@ CHECKS = (
         },
         _check_repetition,
         needs="questions",
+        new=True,
     ),
     Check(
         "contamination",

@@ -19,10 +19,11 @@ from errorbook.checks.giveaways import find_leak
 from errorbook.checks.hashes import hash_ngrams
 from errorbook.checks.hedging import find_doubt
 from errorbook.checks.ngram_overlap import Overlaps
+from errorbook.checks.taken import Protected, Refusal, Taken
 from errorbook.checks.tokens import words
 from errorbook.records import Draft, Example, Rejection, Sample, Split
 from errorbook.sandbox.cell import find_lack
-from errorbook.verify import REASONS, Evidence, Known, Protected, Refusal, Taken, find_faults, hide_answer, verify
+from errorbook.verify import REASONS, Evidence, Known, find_faults, hide_answer, verify
 
 needs_sandbox = pytest.mark.skipif(find_lack() is not None, reason=f"no sandbox here: {find_lack()}")
 

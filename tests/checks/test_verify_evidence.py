@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from errorbook.checks.taken import Protected, Refusal, Taken
 from errorbook.records import Draft, Example, Rejection, Sample, Score, Split, Verdict
-from errorbook.verify import Evidence, Known, Protected, Refusal, Taken, find_faults, verify
+from errorbook.verify import Evidence, Known, find_faults, verify
 
 
 class Words:

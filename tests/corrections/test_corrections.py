@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from synthetic_run import Scribe, write_run
 
+from errorbook.checks.taken import Refusal
 from errorbook.config import parse
 from errorbook.corrections.inbox import (
     collect,
@@ -52,7 +53,7 @@ from errorbook.records import (
     Split,
     Training,
 )
-from errorbook.verify import CHECKS, Check, Refusal, name_checks
+from errorbook.verify import CHECKS, Check, name_checks
 
 RUN_FILE = """
 [run]

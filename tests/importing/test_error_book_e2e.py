@@ -22,6 +22,7 @@ from teacher_kit import blocks, outside
 from errorbook import plugins
 from errorbook.adapters.instructors.endpoint import openai
 from errorbook.adapters.retrievers.tfidf import Tfidf
+from errorbook.checks.taken import Protected, Taken
 from errorbook.diagnose import add_contrasts, diagnose, find_mistakes
 from errorbook.instruct import assign, instruct
 from errorbook.interfaces import Instructor
@@ -39,7 +40,7 @@ from errorbook.records import (
     digest,
 )
 from errorbook.testing import Faults, Turn, server
-from errorbook.verify import Evidence, Protected, Taken, verify
+from errorbook.verify import Evidence, verify
 
 RECORDED = Path(os.environ.get("ERRORBOOK_DATA", "/nowhere")) / "responses" / "mistral-7b-instruct"
 TASKS = {"gsm8k": ("right",), "mmlu": ("right", "wrong"), "mbpp": ("right", "wrong")}

@@ -7,7 +7,6 @@ from pathlib import Path
 from hostile_texts import HIT, HOSTILE, IMAGE, RUN
 
 from errorbook.config import Config, RunSection, TaskSection, dump
-from errorbook.diagnose import StrategySection
 from errorbook.judge import GateSection, compare, judge
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger, open_ledger
@@ -32,6 +31,7 @@ from errorbook.records import (
     Verdict,
     digest,
 )
+from errorbook.strategies.section import StrategySection
 
 TASK = f'"><img src=x onerror={HIT}> a/b'
 NAME = f"'{RUN}{IMAGE}"

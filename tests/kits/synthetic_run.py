@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from errorbook.config import Config, RunSection, TaskSection, dump
-from errorbook.diagnose import StrategySection
 from errorbook.judge import GateSection, compare, judge
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName
@@ -41,6 +40,7 @@ from errorbook.records import (
     Verdict,
     digest,
 )
+from errorbook.strategies.section import StrategySection
 from errorbook.train import TrainSection
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")

@@ -15,10 +15,10 @@ import pytest
 from benchmarks import scale, scale_duplicates, scale_ledger, scale_retrieval
 from benchmarks.scale_marks import Value
 from errorbook.adapters.retrievers.searching import find_nearest
+from errorbook.checks.taken import Protected, Taken
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.records import Call, Diagnosis, Evaluation
 from errorbook.report.build import build
-from errorbook.verify import Protected, Taken
 
 
 def by_name(values: list[Value]) -> dict[str, float]:

@@ -15,11 +15,11 @@ from errorbook import plugins
 from errorbook.adapters.retrievers.hidden import Hidden
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.config import parse
-from errorbook.diagnose import Strategy
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
 from errorbook.records import Decision, Draft, Example, Neighbours
 from errorbook.setup.plan import make_plan
+from errorbook.strategies.table import Name as Strategy
 
 RUN_FILE = """
 [run]

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from errorbook.adapters.instructors.forecast import ANSWER, DRAFT, REPLY
 from errorbook.cli.main import cli
 from errorbook.config import Config, InstructorSection, RunSection, TaskSection, load
-from errorbook.diagnose import Strategy, StrategySection
 from errorbook.errors import ConfigError, DataError
 from errorbook.judge import GateSection
 from errorbook.records import Cluster
@@ -24,6 +23,8 @@ from errorbook.setup import doctor
 from errorbook.setup import new_run_file as scaffold
 from errorbook.setup.plan import enough_for, make_plan
 from errorbook.stats import detectable_gain, not_worse
+from errorbook.strategies.section import StrategySection
+from errorbook.strategies.table import Name as Strategy
 from errorbook.train import TrainSection
 from errorbook.verify import VerifySection
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,9 +41,9 @@ class StrategyName(_ParamType):
 
 
 def _strategies() -> click.Choice[str]:
-    from errorbook.diagnose import Strategy
+    from errorbook.strategies.table import NAMES
 
-    return click.Choice(get_args(Strategy))
+    return click.Choice(NAMES)
 
 
 def print_json(value: object) -> None:

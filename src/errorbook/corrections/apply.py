@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from errorbook.checks.taken import Refusal
 from errorbook.corrections.check_edit import refuse_edit, rewrite_draft
 from errorbook.corrections.inbox import Recorded, correct_samples, find_newest
 from errorbook.records import Correction, Draft, Rejection, Sample
 from errorbook.setup.session import Run
-from errorbook.verify import Evidence, Known, Refusal, find_faults
+from errorbook.verify import Evidence, Known, find_faults
 
 
 def apply_corrections(this: Run, cycle: int, samples: Sequence[Sample]) -> list[Sample]:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from errorbook import plugins
+from errorbook.checks.taken import Protected, Refusal, Taken
 from errorbook.checks.tokens import ngrams, numbers, words
 from errorbook.config import Config
 from errorbook.errors import PluginError
@@ -19,7 +20,7 @@ from errorbook.interfaces import Solver
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Correction, Draft, Example, Sample
-from errorbook.verify import Known, Protected, Refusal, Taken, find_faults
+from errorbook.verify import Known, find_faults
 
 
 def rewrite_draft(draft: Draft, edit: Correction) -> Draft:

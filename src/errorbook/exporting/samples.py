@@ -227,7 +227,8 @@ class _Wording:
         task = self._task(sample.task)
         if task is None:
             return "", ""
-        return task.prompt(sample.question, sample.choices), task.completion(sample.solution, sample.answer)
+        completion = sample.solution if sample.whole else task.completion(sample.solution, sample.answer)
+        return task.prompt(sample.question, sample.choices), completion
 
     def _task(self, name: str) -> Task | None:
         if name not in self._tasks:

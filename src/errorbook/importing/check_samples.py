@@ -16,13 +16,14 @@ import msgspec
 
 from errorbook.checks.hashes import hash_text
 from errorbook.checks.ngram_overlap import Overlaps
+from errorbook.checks.taken import Protected, Taken
 from errorbook.checks.tokens import words
 from errorbook.files import replace_file
 from errorbook.importing.logs.columns import QUESTION, find_columns
 from errorbook.importing.sample_rows import SampleRow, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
 from errorbook.records import Example, Rejection, Sample
-from errorbook.verify import REASONS, Evidence, Known, Protected, Taken, find_faults, verify
+from errorbook.verify import REASONS, Evidence, Known, find_faults, verify
 
 _BLOCK = 5_000
 _MOST_SHOWN = 3

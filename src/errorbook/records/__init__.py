@@ -61,6 +61,7 @@ from errorbook.records.writing import (
     Rejection,
     Sample,
     Vote,
+    Writing,
 )
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "Unjudged",
     "Verdict",
     "Vote",
+    "Writing",
     "content_hash",
     "count_groups",
     "digest",

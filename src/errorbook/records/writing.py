@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from errorbook.records.answering import Example, Mistake, Verdict
+from errorbook.records.answering import Example, Mistake, Response, Verdict
 from errorbook.records.base import Record
 
 
@@ -47,12 +47,18 @@ class Diagnosis(Record, frozen=True, kw_only=True):
     call: str = ""
 
 
+Writing = Literal["question", "variation", "solution"]
+"""What is written: a new question, a train question varied, or no more than a solution of a train question."""
+
+
 class Assignment(Record, frozen=True, kw_only=True):
     """What the instructor is asked to write: `count` drafts against one diagnosis, or undirected if it is None.
 
     `index` and `cycle` tell assignments apart that are otherwise equal; `round` counts the attempts to fill the quota.
     `alike` holds further mistakes of the same misconception (strategy `cluster`); `exemplars` are train questions that
-    show an undirected writer the form of the task, without any response.
+    show an undirected writer the form of the task, without any response, or the one that is varied or solved.
+    `strategy` is empty if a diagnosis names it, and for undirected drafts. `answers` holds the target's own right
+    response, if that is what is taught: then nobody is asked.
     """
 
     task: str
@@ -64,10 +70,18 @@ class Assignment(Record, frozen=True, kw_only=True):
     diagnosis: Diagnosis | None = None
     alike: tuple[Mistake, ...] = ()
     exemplars: tuple[Example, ...] = ()
+    strategy: str = ""
+    writes: Writing = "question"
+    answers: tuple[Response, ...] = ()
 
 
 class Draft(Record, frozen=True, kw_only=True):
-    """A training sample as the instructor wrote it, unchecked. `assignment` is the hash of the one it answers."""
+    """A training sample as it was written, unchecked. `assignment` is the hash of the one it answers.
+
+    `example` is the id of the train question that was varied or, if only a solution was written, that it keeps the
+    wording of. `whole` says that the solution is the whole completion, answer included: the target's own response.
+    Drafts of older ledgers have no `strategy`; see `ledger.strategies`.
+    """
 
     assignment: str
     diagnosis: str
@@ -81,6 +95,10 @@ class Draft(Record, frozen=True, kw_only=True):
     skill: str = ""
     difficulty: int = 0
     call: str = ""
+    strategy: str = ""
+    writes: Writing = "question"
+    example: str = ""
+    whole: bool = False
 
 
 class Vote(Record, frozen=True, kw_only=True):
@@ -105,7 +123,10 @@ class Failure(Record, frozen=True, kw_only=True):
 
 
 class Sample(Record, frozen=True, kw_only=True):
-    """A draft that passed every check. Only samples (and replayed right responses) are trained on."""
+    """A draft that passed every check. Only samples (and replayed right responses) are trained on.
+
+    `strategy` and `whole` are the draft's.
+    """
 
     draft: str
     task: str
@@ -116,6 +137,8 @@ class Sample(Record, frozen=True, kw_only=True):
     skill: str = ""
     difficulty: int = 0
     checks: tuple[str, ...] = ()
+    strategy: str = ""
+    whole: bool = False
 
 
 class Rejection(Record, frozen=True, kw_only=True):

@@ -149,7 +149,7 @@ def _described(control: Ledger, config: Config, others: Checkpoints, whole: Vers
     return Control(
         run=str(control.root),
         name=config.run.name,
-        strategy=config.strategy.name,
+        strategy=config.strategy.describe(),
         final_is_base=others.final_is_base,
         whole=whole,
     )

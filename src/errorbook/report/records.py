@@ -300,6 +300,7 @@ class Report(ReportPart, frozen=True, kw_only=True):
     people changed, by kind: all other numbers are of what the target answered and the scorer said. `changes` are those
     of the run file since the run was begun. `shared` counts the dev questions, or groups of them, that a learnt task
     has in common with another. `left_out` has a sentence on each task's examples that no answer can be right for.
+    `directed` says whether the instructor is shown mistakes.
     """
 
     run: str
@@ -308,6 +309,7 @@ class Report(ReportPart, frozen=True, kw_only=True):
     model: str
     instructor: str
     strategy: str
+    directed: bool
     planned_cycles: int
     finished: bool
     final_is_base: bool

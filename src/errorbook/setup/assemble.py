@@ -34,6 +34,7 @@ from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Split
 from errorbook.select import refuse_shared, select
 from errorbook.setup.gold import Sound, keep_sound
 from errorbook.setup.held_out import protected_questions
+from errorbook.setup.possible import require_possible
 
 if TYPE_CHECKING:
     from errorbook.adapters.ray.ray_cluster import Compute
@@ -56,6 +57,8 @@ class Course(NamedTuple):
     stop: tuple[str, ...] = ()
     purpose: str = ""
     left_out: str = ""
+    temperature: float = 0.0
+    draw: int = 0
 
     @property
     def name(self) -> str:
@@ -66,11 +69,16 @@ class Course(NamedTuple):
         """The same task with other train questions, whose evaluations stand apart from those of its own."""
         return self._replace(examples={**self.examples, "train": examples}, purpose="practice")
 
+    def drawing(self, temperature: float, number: int) -> Course:
+        """The same task answered at a temperature, for the so-many-th time; its evaluations stand apart, too."""
+        return self._replace(purpose=f"draw {number}", temperature=temperature, draw=number)
+
     def evaluation(self, target: Target, checkpoint: Checkpoint, split: Split) -> Evaluation:
         """The identity of this checkpoint's evaluation on one split."""
         found = identify(target, checkpoint.hash, self.task, split, self.examples[split], self.marked_by)
         if found.generation.answer == "text":
-            found = replace(found, generation=replace(found.generation, stop=self.stop))
+            drawn = replace(found.generation, stop=self.stop, temperature=self.temperature, seed=self.draw)
+            found = replace(found, generation=drawn)
         return replace(found, task=f"{self.name}:{self.purpose}") if self.purpose else found
 
 
@@ -98,9 +106,12 @@ def assemble(config: Config, folder: Path) -> RunParts:
     target, trainer = create_target(config, folder), create_trainer(config)
     _check_form(config, target, trainer)
     courses = tuple(_course(section, config, folder) for section in config.tasks)
+    instructor = create_instructor(config, folder)
+    learnt = ((course.task, course.examples["train"]) for course in courses if course.role == "learn")
+    require_possible(config, instructor, learnt)
     return RunParts(
         target=target,
-        instructor=create_instructor(config, folder),
+        instructor=instructor,
         trainer=trainer,
         retriever=plugins.create("retrievers", config.strategy.retriever, _retriever_options(config, target)),
         courses=courses,

@@ -17,11 +17,12 @@ from errorbook import plugins
 from errorbook.adapters.instructors.forecast import Priced, Work
 from errorbook.checks.groups import count_shared, find_groups
 from errorbook.config import Config, TaskSection
-from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
-from errorbook.interfaces import Checker, Free, Instructor, Solver
+from errorbook.interfaces import Checker, Free, Instructor, Solver, Task
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Cluster, Example, Role, Rule
 from errorbook.setup.assemble import create_instructor, create_scorer, create_task, select_sound
+from errorbook.setup.plan_supply import Supply, count_draws, count_supply
+from errorbook.setup.possible import require_possible
 from errorbook.stats import detectable_gain, effective_questions, not_worse
 
 _MANY = 10_000
@@ -78,18 +79,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
-class _Supply(NamedTuple):
-    """The instructor's work for one learnt task over the whole run, at most."""
-
-    diagnoses: int
-    writes: int
-    drafts: int
-    votes: int
-
-
 class _Course(NamedTuple):
     """One task with what there is to count and to measure."""
 
+    task: Task
     plan: TaskPlan
     train: tuple[Example, ...]
     recomputes: bool
@@ -120,7 +113,9 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     tasks = tuple(course.plan for course in courses)
     learnt = [course for course in courses if course.plan.role == "learn"]
     instructor = create_instructor(config)
-    supply = _supply(learnt, config, isinstance(instructor, Checker))
+    require_possible(config, instructor, ((course.task, course.train) for course in learnt))
+    train = {course.plan.task: course.train for course in learnt}
+    supply = count_supply(train, config, {one.plan.task: _count_votes(one, config, instructor) for one in learnt})
     price = _price(instructor, learnt, supply, config)
     responses = {task.task: _responses(task, config) for task in tasks}
     at_most = sum(responses[task.task] * task.max_new_tokens for task in tasks)
@@ -193,52 +188,34 @@ def _course(section: TaskSection, seed: int) -> _Course:
         dev_groups=dict(sorted(Counter(map(len, find_groups(dev))).items())),
     )
     tested = any(example.tests for example in train)
-    return _Course(plan=plan, train=train, recomputes=isinstance(task, Solver) or tested, note=sound.note, dev=dev)
+    return _Course(
+        task=task, plan=plan, train=train, recomputes=isinstance(task, Solver) or tested, note=sound.note, dev=dev
+    )
 
 
 def _responses(task: TaskPlan, config: Config) -> int:
-    """Base and each cycle's checkpoint on train, every candidate on dev, base and final on test, the noise floor."""
+    """Base and each cycle's checkpoint on train, every candidate on dev, base and final on test, the noise floor.
+
+    A strategy that teaches the target's own answers draws some more on train.
+    """
     learns = task.role == "learn"
-    on_train = task.train * (config.run.cycles + 1 if learns else 1)
+    on_train = task.train * (config.run.cycles + 1 + count_draws(config) if learns else 1)
     again = min(AT_MOST, task.dev) if learns and config.gate.noise_floor else 0
     return on_train + task.dev * (1 + config.run.cycles * len(config.train.scales)) + again + 2 * task.test
 
 
-def _supply(learnt: Sequence[_Course], config: Config, votes: bool) -> list[_Supply]:
-    """What the instructor does for each learnt task; `votes`: it can answer questions blind."""
-    strategy, mistakes = config.strategy, [course.plan.train for course in learnt]
-    quota = min(sum(mistakes) * strategy.samples_per_error, strategy.max_samples)
-    undirected = strategy.name == "undirected"
-    # Undirected drafts are shared evenly over the tasks, all others over the mistakes, earlier ones first.
-    parts = share_evenly(quota, len(learnt) if undirected else sum(mistakes))
-    found = []
-    for course in learnt:
-        size = 1 if undirected else course.plan.train
-        own, parts = parts[:size], parts[size:]
-        drafts, written = sum(own), sum(part > 0 for part in own)
-        writes = {"undirected": -(-drafts // UNDIRECTED_BATCH), "cluster": _in_groups(drafts, written)}
-        k = config.verify.votes if votes and not course.recomputes and config.verify.answers == "recompute" else 0
-        rounds = config.run.cycles * strategy.rounds
-        found.append(
-            _Supply(
-                diagnoses=0 if undirected else config.run.cycles * course.plan.train,
-                writes=rounds * writes.get(strategy.name, written),
-                drafts=rounds * drafts,
-                votes=rounds * drafts * k,
-            )
-        )
-    return found
+def _count_votes(course: _Course, config: Config, instructor: Instructor) -> int:
+    """How often each draft of a task is answered blind: not if something else checks it, or nobody can."""
+    if course.recomputes or config.verify.answers != "recompute" or not isinstance(instructor, Checker):
+        return 0
+    return config.verify.votes
 
 
-def _in_groups(drafts: int, groups: int) -> int:
-    """The most batches that so many drafts make if each group's last batch may be a small one."""
-    return -(-(drafts + groups * (CLUSTER_BATCH - 1)) // CLUSTER_BATCH)
-
-
-def _price(instructor: Instructor, learnt: Sequence[_Course], supply: Sequence[_Supply], config: Config) -> _Price:
-    """Tokens and dollars for the supply, task by task, because their prompts differ."""
+def _price(instructor: Instructor, learnt: Sequence[_Course], supply: Sequence[Supply], config: Config) -> _Price:
+    """Tokens and dollars for the supply, by task and strategy, because their prompts differ."""
     if not isinstance(instructor, Priced):
         return _Price(None, None, 0.0 if isinstance(instructor, Free) else None)
+    by_task = {course.plan.task: course for course in learnt}
     forecasts = [
         instructor.forecast(
             Work(
@@ -246,13 +223,16 @@ def _price(instructor: Instructor, learnt: Sequence[_Course], supply: Sequence[_
                 writes=own.writes,
                 drafts=own.drafts,
                 votes=own.votes,
-                examples=course.train,
-                response_tokens=course.plan.max_new_tokens // 2,
-                strategy=config.strategy.name,
-                k=config.strategy.k if config.strategy.name == "contrast" else 0,
+                examples=by_task[own.task].train,
+                response_tokens=by_task[own.task].plan.max_new_tokens // 2,
+                strategy=own.strategy.name,
+                writing=own.strategy.writes,
+                directed=own.strategy.diagnoses,
+                k=config.strategy.k if own.strategy.beside == "contrasts" else 0,
             )
         )
-        for course, own in zip(learnt, supply, strict=True)
+        for own in supply
+        if own.diagnoses or own.writes or own.votes
     ]
     costs = [one.cost_usd for one in forecasts if one.cost_usd is not None]
     return _Price(

@@ -19,11 +19,12 @@ from errorbook.adapters.scorers.numeric import Numeric
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.adapters.tasks.arithmetic_problems import SKILLS, make
+from errorbook.checks.taken import Protected, Taken
 from errorbook.diagnose import diagnose
 from errorbook.instruct import assign, instruct
 from errorbook.records import Call, Diagnosis, Draft, Example, Failure, Generation, Mistake, Rejection, Sample
 from errorbook.testing import Faults, Turn, server
-from errorbook.verify import Evidence, Protected, Taken, hide_answer, verify
+from errorbook.verify import Evidence, hide_answer, verify
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from errorbook.adapters.instructors.asking import (
     build_write_prompt,
 )
 from errorbook.llm.budget import NANO, Price
-from errorbook.records import Assignment, Contrast, Diagnosis, Example, Mistake, Record, Response, Score
+from errorbook.records import Assignment, Contrast, Diagnosis, Example, Mistake, Record, Response, Score, Writing
 
 REPLY, DRAFT, ANSWER = 160, 260, 180
 """Tokens of a diagnosis, of one draft and of one blind answer, as strong models write them."""
@@ -31,7 +31,7 @@ class Work(Record, frozen=True, kw_only=True):
     """What a run will ask for: how many diagnoses, writing calls, drafts and blind answers, and about what.
 
     `examples` are train questions of a task, `response_tokens` the expected length of the target's responses, and `k`
-    the number of contrasts (0 for none).
+    the number of contrasts (0 for none). `directed` says that a wrong response and its diagnosis are shown.
     """
 
     diagnoses: int
@@ -41,6 +41,8 @@ class Work(Record, frozen=True, kw_only=True):
     examples: tuple[Example, ...]
     response_tokens: int = 150
     strategy: str = "error"
+    writing: Writing = "question"
+    directed: bool = True
     k: int = 0
 
 
@@ -73,11 +75,10 @@ def forecast(work: Work, settings: AskingSettings, price: Price | None, discount
     diagnosing = _mean([build_diagnose_prompt(mistake, settings) for mistake in shown])
     writing = _mean([build_write_prompt(_assignment(work, mistake, each), settings) for mistake in shown])
     answering = _mean([build_answer_prompt(mistake.example, 0, settings) for mistake in shown])
-    directed = 0 if work.strategy == "undirected" else work.diagnoses
-    tokens_in = round(directed * diagnosing + work.writes * writing + work.votes * answering)
-    tokens_out = directed * REPLY + work.drafts * DRAFT + work.votes * ANSWER
+    tokens_in = round(work.diagnoses * diagnosing + work.writes * writing + work.votes * answering)
+    tokens_out = work.diagnoses * REPLY + work.drafts * DRAFT + work.votes * ANSWER
     return Forecast(
-        calls=directed + work.writes + work.votes,
+        calls=work.diagnoses + work.writes + work.votes,
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         cost_usd=None if price is None else price.nano(tokens_in, tokens_out, discount) / NANO,
@@ -116,8 +117,9 @@ def _response(work: Work, example: Example, verdict: Literal["right", "wrong"]) 
 
 
 def _assignment(work: Work, mistake: Mistake, count: int) -> Assignment:
-    if work.strategy == "undirected":
-        return Assignment(task=mistake.example.task, index=0, count=count, exemplars=work.examples[:3])
+    if not work.directed:
+        shown = work.examples[:3] if work.writing == "question" else (mistake.example,)
+        return Assignment(task=mistake.example.task, index=0, count=count, exemplars=shown, writes=work.writing)
     diagnosis = Diagnosis(
         response=mistake.response.hash,
         example=mistake.example.id,

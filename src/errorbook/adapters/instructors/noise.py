@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from errorbook.adapters.instructors.tutor_faults import MEANINGS
 from errorbook.plugins import Seed
-from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, digest
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, Writing, digest
 
 _WORDS = ("lantern", "river", "cushion", "pepper", "harbour", "violin", "meadow", "ladder", "teapot", "comet")
 _TRIVIA = (
@@ -29,6 +29,7 @@ class Noise:
     """Implements `Instructor` uselessly but repeatably: equal inputs and seeds give equal records."""
 
     asks_nobody: ClassVar[bool] = True
+    writings: ClassVar[Collection[Writing]] = ("variation", "solution")
 
     def __init__(self, seed: Seed = 0) -> None:
         self._seed = seed
@@ -67,8 +68,9 @@ class Noise:
     def write(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Sequence[Draft] | Failure, Call]]:
         """`count` drafts for each assignment: in turn a wrong calculation and an irrelevant question."""
         for assignment in assignments:
+            about = [] if assignment.writes == "question" else [assignment.exemplars[0].id]
             rng = self._rng(
-                *(str(part) for part in (assignment.cycle, assignment.round, assignment.index)), assignment.task
+                *(str(part) for part in (assignment.cycle, assignment.round, assignment.index)), assignment.task, *about
             )
             call = Call(
                 instructor=self.name,

@@ -5,11 +5,11 @@ Without a script it restates the mistake, which is enough to drive a loop but te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from errorbook.plugins import Dollars
-from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake, Writing
 
 
 class ScriptedInstructor:
@@ -17,11 +17,12 @@ class ScriptedInstructor:
 
     `script` maps the id of an example (empty for undirected assignments) to pairs of question and answer, or triples
     with a solution; they are dealt in turn, over `Assignment.index`, and start again when used up. A draft against a
-    mistake has the options and tests of the mistake's question. `fail` lists ids of examples whose diagnosis, and
-    `fail_writing` those whose writing, becomes a Failure. Each call costs `cost_usd`.
+    mistake, or after a train question, has the options and tests of that question. `fail` lists ids of examples whose
+    diagnosis, and `fail_writing` those whose writing, becomes a Failure. Each call costs `cost_usd`.
     """
 
     asks_nobody: ClassVar[bool] = True
+    writings: ClassVar[Collection[Writing]] = ("variation", "solution")
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class ScriptedInstructor:
         """The scripted drafts, or the mistake restated; nothing for an undirected assignment without a script."""
         for assignment in assignments:
             call = self._call("write", assignment.hash)
-            example = assignment.mistake.example if assignment.mistake else None
+            example = _find_source(assignment)
             if example is not None and example.id in self._fail_writing:
                 yield assignment, Failure(subject=assignment.hash, stage="instruct", reason="The script says so."), call
             else:
@@ -107,6 +108,13 @@ class ScriptedInstructor:
         if example is None:
             return None
         return f"Practice {position + 1}: {example.question}", example.answer, example.solution or _solution(example)
+
+
+def _find_source(assignment: Assignment) -> Example | None:
+    """The train question that an assignment is about; None if it is about a task as a whole."""
+    if assignment.mistake is not None:
+        return assignment.mistake.example
+    return None if assignment.writes == "question" else assignment.exemplars[0]
 
 
 def _solution(example: Example) -> str:

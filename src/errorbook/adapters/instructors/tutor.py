@@ -8,20 +8,21 @@ carry one of the arithmetic task's skills; it is no instructor for free text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from errorbook.adapters.instructors.tutor_border import Border, find_border
 from errorbook.adapters.instructors.tutor_faults import spot_mistake
 from errorbook.adapters.instructors.tutor_writing import write_drafts
 from errorbook.plugins import Seed
-from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, digest
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, Writing, digest
 
 
 class Tutor:
     """Implements `Instructor`. `seed` varies the problems that are drawn; diagnoses do not depend on it."""
 
     asks_nobody: ClassVar[bool] = True
+    writings: ClassVar[Collection[Writing]] = ("variation", "solution")
 
     def __init__(self, seed: Seed = 0) -> None:
         self._seed = seed
@@ -45,7 +46,7 @@ class Tutor:
         """`count` drafts for each assignment, deterministic in the assignment and the seed."""
         for assignment in assignments:
             call = self._call("write", assignment.hash)
-            reason = _unknown(assignment.diagnosis.skill) if assignment.diagnosis else ""
+            reason = _find_obstacle(assignment)
             if reason:
                 yield assignment, Failure(subject=assignment.hash, stage="instruct", reason=reason), call
             else:
@@ -56,6 +57,18 @@ class Tutor:
         if purpose == "diagnose":
             return Call(instructor=self.name, purpose="diagnose", subject=subject, prompt_hash=prompt)
         return Call(instructor=self.name, purpose="write", subject=subject, prompt_hash=prompt)
+
+
+def _find_obstacle(assignment: Assignment) -> str:
+    """Why nothing can be written, or nothing if it can."""
+    if assignment.diagnosis:
+        return _unknown(assignment.diagnosis.skill)
+    if assignment.writes == "question":
+        return ""
+    reason = _unknown(assignment.exemplars[0].skill)
+    if not reason and assignment.writes == "solution" and not assignment.exemplars[0].solution:
+        return "The tutor knows no worked solution of this question; use an instructor that runs a model."
+    return reason
 
 
 def _unknown(skill: str) -> str:

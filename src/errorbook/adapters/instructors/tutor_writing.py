@@ -91,8 +91,10 @@ def ease_aim(drill: Aim) -> Aim:
 
 def write_drafts(assignment: Assignment, seed: int, call: str) -> list[Draft]:
     """`assignment.count` drafts, the same for equal assignments and seeds; `call` is the hash of the call."""
+    if assignment.writes == "solution":
+        return [_solve(assignment, index, call) for index in range(assignment.count)]
     rng = random.Random(_draw_key(assignment, seed))  # noqa: S311
-    example = assignment.mistake.example if assignment.mistake else None
+    example = assignment.mistake.example if assignment.mistake else _varied(assignment)
     taken: set[str] = set()
     drafts = []
     for index, aim in enumerate(_aims(assignment, seed)):
@@ -115,6 +117,30 @@ def write_drafts(assignment: Assignment, seed: int, call: str) -> list[Draft]:
     return drafts
 
 
+def _varied(assignment: Assignment) -> Example | None:
+    """The train question that is varied, if one is."""
+    return assignment.exemplars[0] if assignment.writes == "variation" else None
+
+
+def _solve(assignment: Assignment, index: int, call: str) -> Draft:
+    """The answer recomputed, with the task's steps: the tutor's rules are those that the task's solutions come from."""
+    from errorbook.adapters.tasks.arithmetic_solver import solve
+
+    example = assignment.exemplars[0]
+    return Draft(
+        assignment=assignment.hash,
+        diagnosis="",
+        index=index,
+        task=assignment.task,
+        question=example.question,
+        answer=solve(example.question) or "",
+        solution=example.solution,
+        skill=example.skill,
+        difficulty=example.difficulty,
+        call=call,
+    )
+
+
 def _draw_key(assignment: Assignment, seed: int) -> str:
     """What the drawn problems depend on: the work itself, never the hash of a record.
 
@@ -123,8 +149,9 @@ def _draw_key(assignment: Assignment, seed: int) -> str:
     """
     mistake, diagnosis = assignment.mistake, assignment.diagnosis
     asked = [assignment.task, str(assignment.cycle), str(assignment.round), str(assignment.index)]
-    wrong = [mistake.example.id, mistake.response.text] if mistake else []
-    return digest(str(seed), *asked, *wrong, diagnosis.error_kind if diagnosis else "")
+    varied = _varied(assignment)
+    about = [mistake.example.id, mistake.response.text] if mistake else [varied.id] if varied else []
+    return digest(str(seed), *asked, *about, diagnosis.error_kind if diagnosis else "")
 
 
 def draw_problem(aim: Aim, rng: random.Random, taken: set[str], mistake: Example | None = None) -> Problem:
@@ -226,6 +253,9 @@ def _operation_skill(step: EquationStep) -> str:
 
 def _aims(assignment: Assignment, seed: int) -> Iterator[Aim]:
     """One aim a draft. Positions run on over assignments, so that shares hold however few drafts each asks for."""
+    if (varied := _varied(assignment)) is not None:
+        yield from [Aim(skill=varied.skill, level=min(max(varied.difficulty, 1), 3))] * assignment.count
+        return
     for index in range(assignment.count):
         position = assignment.index * assignment.count + index
         rehearsal, rest = divmod(position, REHEARSE_EVERY)

@@ -1,6 +1,6 @@
 """Step 3 from assignment to sample: drafts are written, voted on and verified, and asked for again if they fail.
 
-The loop's longest step, kept apart from it. What the ledger already holds is not asked for again. It decides nothing:
+ What the ledger already holds is not asked for again. It decides nothing:
 what is written is the instructor's business, what may be trained on `verify`'s.
 """
 
@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from errorbook.checks.taken import Protected, Taken
 from errorbook.errors import BudgetError
 from errorbook.instruct import instruct, retry
 from errorbook.interfaces import Checker, Scorer, Solver, Task
@@ -19,7 +22,8 @@ from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
 from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
-from errorbook.verify import Evidence, Protected, Taken, hide_answer, verify
+from errorbook.strategies.questions import Stock, complete, restate, take
+from errorbook.verify import Evidence, hide_answer, verify
 
 
 class Desk(NamedTuple):
@@ -30,27 +34,67 @@ class Desk(NamedTuple):
     protected: Protected
 
 
-def generate_samples(this: Run, cycle: int, assignments: list[Assignment]) -> list[Sample]:
+class Order(NamedTuple):
+    """What one strategy has written: by the instructor or, if there is a stock, out of that, which asks nobody."""
+
+    assignments: list[Assignment]
+    stock: Stock | None = None
+
+    def again(self, missing: Counter[str], cycle: int, round: int) -> Order:
+        """The next round: for what each assignment (by hash) lacks, the instructor once more, or other questions."""
+        if self.stock is None:
+            return Order(retry(self.assignments, missing))
+        failed = [item for item in self.assignments if missing[item.hash] > 0]
+        return Order(*take(self.stock.without(failed), len(failed), cycle, round))
+
+
+def generate_samples(this: Run, cycle: int, orders: Sequence[Order]) -> list[Sample]:
     """Have drafts written and verified; ask again, a bounded number of rounds, for those that were rejected."""
     desk = _set_up_desk(this, cycle)
     samples: list[Sample] = []
-    for _ in range(this.config.strategy.rounds):
+    for turn in range(1, this.config.strategy.rounds + 1):
+        assignments = [item for order in orders for item in order.assignments]
         if not assignments:
             break
-        drafts = _write_drafts(this, cycle, assignments)
-        wrong = {item.hash: item.mistake.response.text for item in assignments if item.mistake}
-        against = {draft.hash: wrong[draft.assignment] for draft in drafts if draft.assignment in wrong}
-        passed = _verify_drafts(this, cycle, desk, drafts, against)
+        drafts = _write_drafts(this, cycle, orders)
+        passed = _verify_drafts(this, cycle, desk, drafts, _gather_evidence(assignments, drafts))
         samples += passed
         kept = {sample.draft for sample in passed}
         missing = Counter({assignment.hash: assignment.count for assignment in assignments})
         missing.subtract(draft.assignment for draft in drafts if draft.hash in kept)
-        assignments = retry(assignments, missing)
+        orders = [order.again(missing, cycle, turn) for order in orders]
     return samples
 
 
-def _write_drafts(this: Run, cycle: int, assignments: list[Assignment]) -> list[Draft]:
-    """Have the instructor write what is not written yet; the drafts are in the assignments' order."""
+def _gather_evidence(assignments: Sequence[Assignment], drafts: Sequence[Draft]) -> Evidence:
+    """What is known of the drafts: the wrong response that each is against, and the question whose wording it keeps."""
+    by_hash = {item.hash: item for item in assignments}
+    pairs = [(draft, by_hash[draft.assignment]) for draft in drafts]
+    return Evidence(
+        wrong={draft.hash: item.mistake.response.text for draft, item in pairs if item.mistake},
+        own={draft.hash: item.exemplars[0] for draft, item in pairs if item.writes == "solution"},
+    )
+
+
+def _write_drafts(this: Run, cycle: int, orders: Sequence[Order]) -> list[Draft]:
+    """Have written what is not written yet; the drafts are in the assignments' order."""
+    ledger = this.ledger
+    _restate(ledger, cycle, [item for order in orders if order.stock is not None for item in order.assignments])
+    _ask_instructor(this, cycle, [item for order in orders if order.stock is None for item in order.assignments])
+    wanted = {item.hash: place for place, item in enumerate(item for order in orders for item in order.assignments)}
+    drafts = [draft for draft in ledger.all(Draft, cycle) if draft.assignment in wanted]
+    return sorted(drafts, key=lambda draft: (wanted[draft.assignment], draft.index))
+
+
+def _restate(ledger: Ledger, cycle: int, assignments: Sequence[Assignment]) -> None:
+    """Record the drafts that keep a question with an answer that is on hand."""
+    known = ledger.keys(Draft, cycle) if assignments else set()
+    keyed = [(keys.draft(item.hash, 0), item) for item in assignments]
+    ledger.extend((Entry(restate(item), key) for key, item in keyed if key not in known), cycle)
+
+
+def _ask_instructor(this: Run, cycle: int, assignments: Sequence[Assignment]) -> None:
+    """Have the instructor write what it has not written yet."""
     ledger = this.ledger
     known = ledger.keys(Call, cycle)
     missing = [item for item in assignments if keys.call("write", item.hash) not in known]
@@ -63,9 +107,6 @@ def _write_drafts(this: Run, cycle: int, assignments: list[Assignment]) -> list[
                 ledger.extend(_list_entries(assignment, result, call), cycle)
                 tick(done)
                 keep_budget(this)
-    wanted = {assignment.hash: place for place, assignment in enumerate(assignments)}
-    drafts = [draft for draft in ledger.all(Draft, cycle) if draft.assignment in wanted]
-    return sorted(drafts, key=lambda draft: (wanted[draft.assignment], draft.index))
 
 
 def _list_entries(assignment: Assignment, result: Sequence[Draft] | Failure, call: Call) -> list[Entry]:
@@ -73,7 +114,8 @@ def _list_entries(assignment: Assignment, result: Sequence[Draft] | Failure, cal
     key, diagnosis = keys.call("write", assignment.hash), assignment.diagnosis.hash if assignment.diagnosis else ""
     if isinstance(result, Failure):
         return [Entry(call, key, diagnosis), Entry(result, key, diagnosis)]
-    drafts = [Entry(draft, keys.draft(assignment.hash, draft.index), diagnosis) for draft in result]
+    written = [complete(assignment, draft) for draft in result]
+    drafts = [Entry(draft, keys.draft(assignment.hash, draft.index), diagnosis) for draft in written]
     return [Entry(call, key, diagnosis), *drafts]
 
 
@@ -81,7 +123,7 @@ def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list
     """Blind answers to the drafts whose answer nothing recomputes, if the instructor can give them."""
     instructor, ledger, k = this.parts.instructor, this.ledger, this.config.verify.votes
     solved = {course.name for course in this.parts.courses if isinstance(course.task, Solver)}
-    asked = [draft for draft in drafts if draft.task not in solved and not draft.tests]
+    asked = [draft for draft in drafts if draft.task not in solved and not draft.tests and draft.writes != "solution"]
     if not isinstance(instructor, Checker) or this.config.verify.answers == "trust" or not (k and asked):
         return {}
     votes = _read_votes(ledger, cycle)
@@ -127,10 +169,10 @@ def _set_up_desk(this: Run, cycle: int) -> Desk:
     )
 
 
-def _verify_drafts(this: Run, cycle: int, desk: Desk, drafts: list[Draft], wrong: dict[str, str]) -> list[Sample]:
-    """Verify the drafts in their order and record what becomes of each; `wrong` has the mistake's text by draft."""
+def _verify_drafts(this: Run, cycle: int, desk: Desk, drafts: list[Draft], known: Evidence) -> list[Sample]:
+    """Verify the drafts in their order and record what becomes of each; `known` is what is known of them so far."""
     trusted = this.config.verify.answers == "trust"
-    known = Evidence(votes=_collect_votes(this, cycle, drafts), wrong=wrong, trust_answers=trusted)
+    known = replace(known, votes=_collect_votes(this, cycle, drafts), trust_answers=trusted)
     outcomes = []
     # A killed verification leaves no outcome behind. It starts anew, and the same order gives the same outcomes.
     with record_stage(this, "verify", cycle, len(drafts)) as tick:

@@ -1,0 +1,99 @@
+"""What step 3 of every cycle asks of the instructor and the target, at most, task by task and strategy by strategy.
+
+Bounds from above: every train question is taken to be a mistake, and every draft to be rejected in every round. The
+samples are divided by the same functions as in a run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from errorbook.config import Config
+from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
+from errorbook.records import Example
+from errorbook.strategies.questions import batch_of, draw_order, spread
+from errorbook.strategies.shares import Part, divide
+from errorbook.strategies.table import Strategy
+
+Train = Mapping[str, Sequence[Example]]
+"""The train questions of the learnt tasks, by task."""
+
+
+class Supply(NamedTuple):
+    """One strategy's work for one learnt task: diagnoses, writing calls, drafts and blind answers."""
+
+    task: str
+    strategy: Strategy
+    diagnoses: int
+    writes: int
+    drafts: int
+    votes: int
+
+
+class _Share(NamedTuple):
+    """One task's part of one round: the calls that write, and the drafts that come of them."""
+
+    diagnoses: int
+    writes: int
+    drafts: int
+
+
+def count_supply(train: Train, config: Config, votes: Mapping[str, int]) -> list[Supply]:
+    """The work of the whole run; `votes` says how often each draft of a task is answered blind."""
+    section, found = config.strategy, Counter[tuple[str, Strategy, str]]()
+    quota = min(sum(map(len, train.values())) * section.samples_per_error, section.max_samples)
+    turns = Counter(section.mix(cycle) for cycle in range(1, config.run.cycles + 1))
+    for mix, cycles in turns.items():
+        for part in divide(mix, quota, train, lambda example: example.id):
+            for task, share in _share_out(part, train):
+                key = (task, part.strategy)
+                found[*key, "diagnoses"] += cycles * share.diagnoses
+                found[*key, "writes"] += cycles * section.rounds * share.writes
+                found[*key, "drafts"] += cycles * section.rounds * share.drafts
+    counted = dict.fromkeys((task, strategy) for task, strategy, _ in found)
+    return [
+        Supply(
+            task=task,
+            strategy=strategy,
+            diagnoses=found[task, strategy, "diagnoses"],
+            writes=found[task, strategy, "writes"],
+            drafts=found[task, strategy, "drafts"],
+            votes=0 if strategy.restates else found[task, strategy, "drafts"] * votes[task],
+        )
+        for task, strategy in counted
+    ]
+
+
+def count_draws(config: Config) -> int:
+    """How often the target answers each learnt train question at a temperature, in the whole run."""
+    mixes = (config.strategy.mix(cycle) for cycle in range(1, config.run.cycles + 1))
+    return config.strategy.draws * sum(any(one.author == "target" for one, _ in mix) for mix in mixes)
+
+
+def _share_out(part: Part[Example], train: Train) -> Iterator[tuple[str, _Share]]:
+    """A part's work for each task."""
+    strategy, quota = part.strategy, part.quota
+    if strategy.diagnoses:
+        # Shared evenly over the mistakes, earlier ones first.
+        shares = share_evenly(quota, sum(map(len, part.mistakes.values())))
+        for task, mistakes in part.mistakes.items():
+            own, shares = shares[: len(mistakes)], shares[len(mistakes) :]
+            drafts, written = sum(own), sum(share > 0 for share in own)
+            writes = _in_groups(drafts, written) if strategy.beside == "alike" else written
+            yield task, _Share(len(mistakes), writes, drafts)
+    elif strategy.basis == "questions" and strategy.asks_instructor:
+        asked = spread(draw_order(train, 0), quota, 0, batch_of(strategy))
+        calls, drafts_of = Counter(one.task for one, _, _ in asked), Counter[str]()
+        for example, _, count in asked:
+            drafts_of[example.task] += count
+        yield from ((task, _Share(0, calls[task], drafts_of[task])) for task in train)
+    else:
+        for task, share in zip(train, share_evenly(quota, len(train)), strict=True):
+            yield task, _Share(0, -(-share // UNDIRECTED_BATCH) if strategy.asks_instructor else 0, share)
+
+
+def _in_groups(drafts: int, groups: int) -> int:
+    """The most batches that so many drafts make if each group's last batch may be a small one."""
+    return -(-(drafts + groups * (CLUSTER_BATCH - 1)) // CLUSTER_BATCH)
