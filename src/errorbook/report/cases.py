@@ -185,6 +185,7 @@ def _answered(response: Response) -> CaseResponse:
         extracted=_short(response.score.extracted),
         verdict=response.score.verdict,
         truncated=response.truncated,
+        thought=_short(response.thought),
     )
 
 

@@ -349,12 +349,13 @@ class CaseDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaseResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checkpoint answered, and how it was scored."""
+    """What a checkpoint answered, and how it was scored; `thought` is what it thought before, if it thinks."""
 
     text: str
     extracted: str
     verdict: Verdict
     truncated: bool
+    thought: str = ""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Texts exactly as they were recorded, byte for byte: a response, a draft's solution, a call, a question."""
+"""Texts exactly as they were recorded, byte for byte: a response, a thought, a draft's solution, a call, a question."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def _response(ledger: Ledger, id: str, example: str | None) -> str | None:
     return response.text if response else None
 
 
+def _thought(ledger: Ledger, id: str, example: str | None) -> str | None:
+    response = ledger.response(id, example)
+    return response.thought if response else None
+
+
 def _text(kind: type[Record], name: str) -> _Find:
     """Finds one text of the record of this kind with a content hash."""
 
@@ -45,6 +50,7 @@ def _text(kind: type[Record], name: str) -> _Find:
 
 _KINDS: dict[str, _Find] = {
     "response": _response,
+    "thought": _thought,
     "draft-question": _text(Draft, "question"),
     "draft-solution": _text(Draft, "solution"),
     "draft-tests": _text(Draft, "tests"),
