@@ -21,8 +21,9 @@ from errorbook.errors import ErrorbookError
 from errorbook.llm.endpoint import Dialect
 from errorbook.llm.engine import Engine
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.llm.records import Accepted, Ask, Failed, Message, Rejected
+from errorbook.llm.records import Accepted, Ask, Failed, Rejected
 from errorbook.llm.structured import check_form, make_reader, schema_of
+from errorbook.records import Message
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

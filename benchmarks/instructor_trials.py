@@ -27,8 +27,9 @@ from errorbook.errors import BudgetError
 from errorbook.llm.budget import Budget, Price
 from errorbook.llm.engine import Engine
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.llm.records import Ask, Message
+from errorbook.llm.records import Ask
 from errorbook.llm.structured import check_form
+from errorbook.records import Message
 from errorbook.testing import Faults, Server, Settings, Stats, server
 
 LATENCY = 0.2

@@ -71,7 +71,8 @@ class TaskSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `kind` names the plugin if it is not the task's own name. A guard's train examples are never shown to the
     instructor: its right responses are rehearsed. `scorer_options` go to the plugin of the task's scorer. A response
-    ends with the first of the strings in `stop`: for models that go on after their answer.
+    ends with the first of the strings in `stop`: for models that go on after their answer. Every question that has no
+    system message of its own is asked under `system`, and after `shots` examples with their right answers.
     """
 
     name: str
@@ -82,6 +83,8 @@ class TaskSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     test: Annotated[int, Interval(ge=0, le=10_000_000)] = 200
     margin: Annotated[float, Interval(gt=0, lt=1)] = 0.05
     stop: tuple[Annotated[str, MinLen(1)], ...] = ()
+    system: str = ""
+    shots: Annotated[int, Interval(ge=0, le=100)] = 0
     scorer_options: dict[str, Any] = {}
     options: dict[str, Any] = {}
 

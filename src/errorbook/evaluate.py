@@ -32,7 +32,9 @@ from errorbook.records import (
     Score,
     Split,
     Unjudged,
+    converse,
     digest,
+    key_of,
 )
 
 BLOCK = 128
@@ -147,13 +149,18 @@ def _ask_blocks(
     target: Target, task: Task, settings: Generation, blocks: Sequence[Sequence[Example]]
 ) -> Iterator[tuple[Sequence[Example], Iterable[Completion]]]:
     """Each block with its completions: as they finish, or block by block from a target that answers several at once."""
-    prompts = [[task.prompt(example.question, example.choices) for example in block] for block in blocks]
+    prompts = [[ask(task, example) for example in block] for block in blocks]
     if isinstance(target, BlockTarget):
         for number, completions in target.generate_blocks(prompts, settings):
             yield blocks[number], completions
         return
     for block, asked in zip(blocks, prompts, strict=True):
         yield block, target.generate(asked, settings)
+
+
+def ask(task: Task, example: Example) -> str:
+    """The prompt that asks the example: the task's words for it, after all that stands before it."""
+    return converse(example.before, task.prompt(example.question, example.choices))
 
 
 def _gather_finished(completions: Iterable[Completion], *, whole: bool) -> Iterator[list[Completion]]:
@@ -171,9 +178,13 @@ def _gather_finished(completions: Iterable[Completion], *, whole: bool) -> Itera
 
 def _cut_blocks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
     """Blocks of questions of similar length, which pad less; the order depends on the examples alone."""
-    ordered = sorted(examples, key=lambda example: (len(example.question), example.id))
+    ordered = sorted(examples, key=lambda example: (_length(example), example.id))
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
+
+
+def _length(example: Example) -> int:
+    return len(example.question) + sum(len(message.content) for message in example.before)
 
 
 def score_pairs(scorer: Scorer, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
@@ -243,13 +254,17 @@ def weigh(
     target: Likelihood, task: Task, scorer: Scorer, examples: Sequence[Example]
 ) -> Iterator[tuple[Example, Completion, Score]]:
     """For each example the likeliest letter as a completion, and its score; the first of equals is taken."""
-    prompts = [task.prompt(example.question, example.choices) for example in examples]
+    prompts = [ask(task, example) for example in examples]
     letters = [[chr(ord("A") + place) for place in range(len(example.choices))] for example in examples]
     for index, weights in target.log_likelihoods(prompts, letters):
         best = max(range(len(weights)), key=lambda place: weights[place])
         letter, shown = letters[index][best], zip(letters[index], weights, strict=True)
         completion = Completion(
-            index=index, text=letter, tokens=1, truncated=False, prompt_hash=digest(prompts[index], *letters[index])
+            index=index,
+            text=letter,
+            tokens=1,
+            truncated=False,
+            prompt_hash=digest(key_of(prompts[index]), *letters[index]),
         )
         evidence = ", ".join(f"{name} {weight:.3f}" for name, weight in shown)
         score = scorer.score(examples[index], letter)

@@ -94,6 +94,7 @@ def make_lessons(
             if sample.whole
             else tasks[sample.task].completion(sample.solution, sample.answer),
             source=sample.hash,
+            before=sample.before,
         )
         for sample in samples
     ]
@@ -104,6 +105,7 @@ def make_lessons(
             completion=answer.response.text.strip(),
             source=answer.response.hash,
             replay=True,
+            before=example.before,
         )
         for example, answer in _draw_evenly(rehearsal, wanted, seed)
     ]
@@ -135,6 +137,7 @@ def make_preference_lessons(mistakes: Sequence[tuple[Example, Marked]], tasks: M
                     completion=task.completion(example.solution, example.answer),
                     source=response.hash,
                     rejected=wrong,
+                    before=example.before,
                 )
             )
     return pairs
@@ -156,7 +159,8 @@ def make_own_lessons(answered: Sequence[tuple[Example, Marked]], tasks: Mapping[
         solution = task.completion(example.solution, example.answer) if example.solution or example.answer else ""
         if answer.verdict != "right" and solution.strip():
             prompt = task.prompt(example.question, example.choices)
-            lessons.append(Lesson(prompt=prompt, completion=solution, source=answer.response.hash))
+            source = answer.response.hash
+            lessons.append(Lesson(prompt=prompt, completion=solution, source=source, before=example.before))
     return lessons
 
 
@@ -233,6 +237,7 @@ def make_question(sample: Sample) -> Example:
         question=sample.question,
         answer=sample.answer,
         choices=sample.choices,
+        before=sample.before,
     )
 
 

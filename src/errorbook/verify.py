@@ -141,6 +141,7 @@ def verify(
             checks=name_checks(*(("answer",) if evidence.trust_answers else ()), kept=source is not None),
             strategy=draft.strategy,
             whole=draft.whole,
+            before=draft.before,
         )
 
 
@@ -193,6 +194,7 @@ def hide_answer(draft: Draft) -> Example:
         question=take_off_heading(draft.question),
         answer="",
         choices=draft.choices,
+        before=draft.before,
     )
 
 
@@ -309,6 +311,7 @@ def _as_example(draft: Draft, answer: str) -> Example:
         answer=answer,
         choices=draft.choices,
         tests=draft.tests,
+        before=draft.before,
     )
 
 

@@ -12,8 +12,8 @@ from errorbook.llm.engine import Engine
 from errorbook.llm.http import HttpLimits
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.orders import Terms
-from errorbook.llm.records import Ask, Message
-from errorbook.records import Record
+from errorbook.llm.records import Ask
+from errorbook.records import Message, Record
 
 
 class Verse(Record, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from errorbook.llm import faults
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.endpoint import Dialect
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.llm.records import Ask, Message
+from errorbook.llm.records import Ask
+from errorbook.records import Message
 from errorbook.testing import Settings, server
 
 CHAT = OpenAIChat("poet", base_url="http://localhost:8000/v1/", sampling={"top_p": 0.9})

@@ -12,13 +12,25 @@ from typing import Any, Literal
 
 import msgspec
 
+from errorbook.adapters.trainers.exports import as_alpaca
 from errorbook.config import TaskSection
 from errorbook.corrections.inbox import correct_samples
 from errorbook.errors import DataError, UserError
 from errorbook.interfaces import Task
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
-from errorbook.records import Diagnosis, Draft, Example, Lesson, Rejection, Response, Sample
+from errorbook.records import (
+    Diagnosis,
+    Draft,
+    Example,
+    Lesson,
+    Message,
+    Rejection,
+    Response,
+    Sample,
+    converse,
+    messages_of,
+)
 from errorbook.setup.assemble import create_task
 
 Form = Literal["jsonl", "chat", "alpaca", "datasets"]
@@ -29,6 +41,7 @@ class SampleRow(msgspec.Struct, frozen=True, kw_only=True):
     """One sample, or one rejected draft, with its lineage.
 
     `prompt` and `completion` are what the target is trained on, before its chat template; a rejected draft has none.
+    `before` is what stands before the prompt: a system message, examples that are shown, earlier turns.
     `wrong_response` is what the target said to the train question `example`, which the sample was written against.
     `trained` says that a candidate was trained on these very texts, `kept` that the gate kept such a candidate, and
     `corrected` that a person edited them.
@@ -41,6 +54,7 @@ class SampleRow(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
     solution: str
     choices: tuple[str, ...] = ()
+    before: tuple[Message, ...] = ()
     prompt: str = ""
     completion: str = ""
     skill: str = ""
@@ -132,14 +146,18 @@ def as_form(row: SampleRow, form: Form) -> SampleRow | dict[str, Any]:
     if form == "chat":
         return {"messages": _messages(row)}
     if form == "alpaca":
-        return {"instruction": row.prompt, "input": "", "output": row.completion}
+        return {"instruction": row.prompt, "input": "", "output": row.completion} | as_alpaca(row.before)
     return row
 
 
 def _messages(row: SampleRow) -> list[dict[str, str]]:
     if not row.prompt:
         return []
-    return [{"role": "user", "content": row.prompt}, {"role": "assistant", "content": row.completion}]
+    return [*_plain(messages_of(converse(row.before, row.prompt))), {"role": "assistant", "content": row.completion}]
+
+
+def _plain(messages: Iterable[Message]) -> list[dict[str, str]]:
+    return [{"role": one.role, "content": one.content} for one in messages]
 
 
 def _write_parquet(folder: Path, found: list[SampleRow]) -> int:
@@ -153,12 +171,13 @@ def _write_parquet(folder: Path, found: list[SampleRow]) -> int:
             "--format jsonl."
         ) from None
     _counted(len(found))
+    turn = pa.struct([("role", pa.string()), ("content", pa.string())])
     special = {"choices": pa.list_(pa.string()), "checks": pa.list_(pa.string())}
     special |= dict.fromkeys(("difficulty", "cycle"), pa.int64())
+    special["before"] = pa.list_(turn)
     special |= dict.fromkeys(("trained", "kept", "corrected"), pa.bool_())
-    turn = pa.struct([("role", pa.string()), ("content", pa.string())])
     columns = [(name, special.get(name, pa.string())) for name in SampleRow.__struct_fields__]
-    rows = [{**msgspec.structs.asdict(row), "messages": _messages(row)} for row in found]
+    rows = [{**msgspec.structs.asdict(row), "before": _plain(row.before), "messages": _messages(row)} for row in found]
     table = pa.Table.from_pylist(rows, schema=pa.schema([*columns, ("messages", pa.list_(turn))]))
     (folder / "data").mkdir()
     parquet.write_table(table, folder / "data" / "train-00000-of-00001.parquet")
@@ -196,6 +215,7 @@ def _row(ledger: Ledger, text: Sample | Draft, **told: Any) -> SampleRow:
         answer=text.answer,
         solution=text.solution,
         choices=text.choices,
+        before=text.before,
         skill=text.skill,
         difficulty=text.difficulty,
         draft=text.draft if isinstance(text, Sample) else text.hash,

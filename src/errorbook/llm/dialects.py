@@ -21,7 +21,7 @@ class Dialects:
         self.current = msgspec.json.decode(known, type=Dialect) if known else Dialect()
 
     def refused(self, used: Dialect, body: bytes, ask: Ask) -> bool:
-        """After status 400 or 422: whether another dialect may help; it is the current one then."""
+        """After a refusal that `concerns_form`: whether another dialect may help; it is the current one then."""
         if used != self.current:
             return True
         other = self._endpoint.adapt(used, body, ask)
@@ -30,3 +30,11 @@ class Dialects:
         self.current = other
         self._store.remember(self._name, msgspec.json.encode(other).decode())
         return True
+
+
+def concerns_form(status: int, body: bytes) -> bool:
+    """Whether a refusal may be about how a request is put.
+
+    A server that fails with a chat template's own refusal (llama.cpp's does) calls it an error of the server.
+    """
+    return status in {400, 422} or (status == 500 and b"system" in body.lower() and b"role" in body.lower())

@@ -25,6 +25,7 @@ class Dialect(Record, frozen=True, kw_only=True):
     mode: Mode = "schema"
     cap: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     temperature: bool = True
+    system: bool = True
 
 
 class Request(NamedTuple):

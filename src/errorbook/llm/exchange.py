@@ -18,7 +18,7 @@ from functools import partial
 from errorbook.errors import ErrorbookError, LedgerError, ModelError
 from errorbook.llm import faults
 from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
-from errorbook.llm.dialects import Dialects
+from errorbook.llm.dialects import Dialects, concerns_form
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.http import Http, ServerAnswer
 from errorbook.llm.orders import Bought, Order, Outcome, Stopped, Terms, Unbought
@@ -243,7 +243,7 @@ class Exchange:
     def _judge(self, order: Order, answer: ServerAnswer) -> Exception:
         """What a refusal means; a dialect that the server does not speak is changed and costs no attempt."""
         body = answer.body
-        if answer.status in {400, 422} and self._dialects.refused(order.dialect, body, order.ask):
+        if concerns_form(answer.status, body) and self._dialects.refused(order.dialect, body, order.ask):
             return _OtherDialect("the server speaks another dialect")
         fault = faults.classify_refusal(self.endpoint, answer.status, answer.headers, body, known_good=self._good)
         wait = faults.read_exhausted(answer.headers)

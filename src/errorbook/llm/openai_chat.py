@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,10 +12,16 @@ from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
 from errorbook.llm.endpoint import Dialect, Mode, Reply, Request, read_count
 from errorbook.llm.faults import Garbled, decode, read_message, read_object
-from errorbook.llm.records import Ask, Message
+from errorbook.llm.records import Ask
+from errorbook.records import Message, fold_system
 
 _FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
 """Words in a refusal that is about the form of the reply."""
+_NO_SYSTEM = re.compile(
+    r"system.{0,80}\brole|\brole.{0,80}system|system (?:message|prompt).{0,60}(?:not|unsupported)"
+    r"|does not support.{0,20}system|only user and assistant roles|roles must alternate"
+)
+"""A refusal by a model's chat template that takes no system message, or by a server that knows none."""
 _SOFTER: dict[Mode, Mode] = {"schema": "json", "json": "text"}
 
 
@@ -66,6 +73,8 @@ class OpenAIChat(Account):
             body["messages"] = add_instruction(ask)
             if dialect.mode == "json":
                 body["response_format"] = {"type": "json_object"}
+        if not dialect.system:
+            body["messages"] = fold_system(body["messages"])
         return Request(f"{self._base_url}/chat/completions", msgspec.json.encode({**body, **self._sampling}))
 
     def read(self, body: bytes) -> Reply:
@@ -87,6 +96,8 @@ class OpenAIChat(Account):
             return msgspec.structs.replace(dialect, cap="max_completion_tokens")
         if "temperature" in said and dialect.temperature:
             return msgspec.structs.replace(dialect, temperature=False)
+        if dialect.system and any(turn.role == "system" for turn in ask.messages) and _NO_SYSTEM.search(said):
+            return msgspec.structs.replace(dialect, system=False)
         if ask.schema and dialect.mode in _SOFTER and any(word in said for word in _FORM):
             return msgspec.structs.replace(dialect, mode=_SOFTER[dialect.mode])
         return None

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from errorbook.records import digest
+from errorbook.records import Message, digest, own_turns
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 def render(name: str, **values: Any) -> str:
     """The text of `prompts/NAME.md` with its values; one that is missing is an error."""
     return _environment().get_template(f"{name}.md").render(values).strip()
+
+
+def show_before(messages: Sequence[Message]) -> dict[str, Any]:
+    """What prompts show of the messages before a question: its system message and the turns that are its own."""
+    system = "\n\n".join(one.content for one in messages if one.role == "system")
+    return {"system": system, "turns": own_turns(messages)}
 
 
 def version(names: Sequence[str], *also: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from errorbook.records import Record
+from errorbook.records import Message, Record
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -12,13 +12,6 @@ T = TypeVar("T")
 
 class InvalidReply(ValueError):  # noqa: N818 - it is the verdict on a reply, not an error of the program
     """Raised by a check: one sentence on what is wrong with the reply. The model is asked again with it shown."""
-
-
-class Message(Record, frozen=True, kw_only=True):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class Ask(Record, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from errorbook.records.base import Record
+from errorbook.records.conversing import Message
 
 Split = Literal["train", "dev", "test"]
 Verdict = Literal["right", "wrong", "unscorable"]
@@ -14,6 +15,7 @@ class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One question with its gold answer. `id` is unique within the task; `tests` is for code, `choices` for options.
 
     Questions with one `group` belong together (a passage, a template, a source): the gate counts the group once.
+    `before` is what the target reads before the question: a system message, examples that are shown, earlier turns.
     """
 
     id: str
@@ -27,6 +29,7 @@ class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
     skill: str = ""
     difficulty: int = 0
     group: str = ""
+    before: tuple[Message, ...] = ()
 
 
 class Generation(Record, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from errorbook.records.base import Record
+from errorbook.records.conversing import Message, converse
 
 Start = Literal["continue", "restart"]
 Objective = Literal["sft", "dpo", "self_distill"]
@@ -22,6 +23,7 @@ class Lesson(Record, frozen=True, kw_only=True):
     target's wrong response to the same prompt, if the training learns to prefer the completion over it. If the target
     learns from itself, `context` is what it reads as its own teacher in the place of the prompt, and `max_new_tokens`
     caps the text that it writes; the completion is then what the teacher was shown and nothing that is imitated.
+    `before` stands before the prompt, and before the context, whenever the target reads it.
     """
 
     prompt: str
@@ -31,6 +33,12 @@ class Lesson(Record, frozen=True, kw_only=True):
     rejected: str = ""
     context: str = ""
     max_new_tokens: int = 0
+    before: tuple[Message, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The whole prompt: the user's and what stands before it."""
+        return converse(self.before, self.prompt)
 
 
 class Recipe(Record, frozen=True, kw_only=True):

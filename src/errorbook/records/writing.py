@@ -6,6 +6,7 @@ from typing import Literal
 
 from errorbook.records.answering import Example, Mistake, Response, Verdict
 from errorbook.records.base import Record
+from errorbook.records.conversing import Message
 
 
 class Call(Record, frozen=True, kw_only=True):
@@ -74,6 +75,18 @@ class Assignment(Record, frozen=True, kw_only=True):
     writes: Writing = "question"
     answers: tuple[Response, ...] = ()
 
+    @property
+    def before(self) -> tuple[Message, ...]:
+        """What stands before the questions that are to be written: the mistake's, or what all exemplars share."""
+        if self.mistake is not None:
+            return self.mistake.example.before
+        shared: list[Message] = []
+        for messages in zip(*(one.before for one in self.exemplars), strict=False):
+            if any(message != messages[0] for message in messages):
+                break
+            shared.append(messages[0])
+        return tuple(shared)
+
 
 class Draft(Record, frozen=True, kw_only=True):
     """A training sample as it was written, unchecked. `assignment` is the hash of the one it answers.
@@ -81,6 +94,7 @@ class Draft(Record, frozen=True, kw_only=True):
     `example` is the id of the train question that was varied or, if only a solution was written, that it keeps the
     wording of. `whole` says that the solution is the whole completion, answer included: the target's own response.
     Drafts of older ledgers have no `strategy`; see `ledger.strategies`.
+    `before` is what the target reads before the question: the same as before the one that it was written against.
     """
 
     assignment: str
@@ -99,6 +113,7 @@ class Draft(Record, frozen=True, kw_only=True):
     writes: Writing = "question"
     example: str = ""
     whole: bool = False
+    before: tuple[Message, ...] = ()
 
 
 class Vote(Record, frozen=True, kw_only=True):
@@ -125,7 +140,7 @@ class Failure(Record, frozen=True, kw_only=True):
 class Sample(Record, frozen=True, kw_only=True):
     """A draft that passed every check. Only samples (and replayed right responses) are trained on.
 
-    `strategy` and `whole` are the draft's.
+    `strategy`, `whole` and `before` are the draft's.
     """
 
     draft: str
@@ -139,6 +154,7 @@ class Sample(Record, frozen=True, kw_only=True):
     checks: tuple[str, ...] = ()
     strategy: str = ""
     whole: bool = False
+    before: tuple[Message, ...] = ()
 
 
 class Rejection(Record, frozen=True, kw_only=True):

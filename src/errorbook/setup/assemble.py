@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from errorbook import plugins
 from errorbook.adapters.targets.remembered import remember_answers
 from errorbook.config import SCORER_FILES, Config, TaskSection
-from errorbook.errors import ConfigError
+from errorbook.errors import ConfigError, DataError
 from errorbook.evaluate import identify
 from errorbook.interfaces import (
     Applies,
@@ -32,6 +32,7 @@ from errorbook.interfaces import (
 )
 from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Split, digest
 from errorbook.select import refuse_shared, select
+from errorbook.setup.framing import frame
 from errorbook.setup.gold import Sound, keep_sound
 from errorbook.setup.held_out import protected_questions
 from errorbook.setup.possible import require_possible
@@ -45,7 +46,8 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 class Course(NamedTuple):
     """One task of the run with everything that evaluating it takes; `marked_by` tells scorers with options apart.
 
-    `left_out` is a sentence about examples that no answer can be right for; empty if there are none.
+    `shots` are the questions that are shown with every other, and never asked. `left_out` is a sentence about examples
+    that no answer can be right for; empty if there are none.
     """
 
     task: Task
@@ -55,6 +57,7 @@ class Course(NamedTuple):
     examples: dict[Split, tuple[Example, ...]]
     marked_by: str
     stop: tuple[str, ...] = ()
+    shots: tuple[Example, ...] = ()
     purpose: str = ""
     left_out: str = ""
     temperature: float = 0.0
@@ -216,11 +219,26 @@ def select_sound(section: TaskSection, task: Task, scorer: Scorer, seed: int, *,
         UserError: What must be run cannot be run here, and it is not `lenient`.
     """
     sizes: dict[Split, int] = {"train": section.train, "dev": section.dev, "test": section.test}
+    shown = _split_to_show(section, task, seed)
+    sizes[shown] += section.shots
     examples = {split: select(task, split, sizes[split], seed) for split in SPLITS}
     if section.role == "learn":
         refuse_shared(task.name, examples)
     marked_by = scorer_identity(task.scorer, section.scorer_options)
-    return keep_sound(task, scorer, examples, marked_by=marked_by, lenient=lenient)
+    sound = keep_sound(task, scorer, examples, marked_by=marked_by, lenient=lenient)
+    framed = frame(section, task, sound.examples, shown)
+    return sound._replace(examples=framed.examples, shots=framed.shots)
+
+
+def _split_to_show(section: TaskSection, task: Task, seed: int) -> Split:
+    """Where a task's shots are taken from: train, or dev if its data have no train split, as benchmarks have none."""
+    if section.shots:
+        try:
+            task.examples("train", 1, seed)
+        except DataError:
+            if section.role == "guard":
+                return "dev"
+    return "train"
 
 
 def plugin_origins(config: Config) -> list[plugins.Origin]:
@@ -278,6 +296,7 @@ def _course(section: TaskSection, config: Config, folder: Path) -> Course:
         examples=sound.examples,
         marked_by=scorer_identity(task.scorer, section.scorer_options),
         stop=section.stop,
+        shots=sound.shots,
         left_out=sound.note,
     )
 

@@ -40,10 +40,14 @@ class Flaw(NamedTuple):
 
 
 class Sound(NamedTuple):
-    """The examples that can be judged, and a sentence about those that cannot; empty if all can."""
+    """The examples that can be judged, and a sentence about those that cannot; empty if all can.
+
+    `shots` are examples that are shown with the others and not asked.
+    """
 
     examples: dict[Split, tuple[Example, ...]]
     note: str
+    shots: tuple[Example, ...] = ()
 
 
 def keep_sound(

@@ -161,9 +161,10 @@ def has_solution(example: Example) -> bool:
 
 
 def complete(assignment: Assignment, draft: Draft) -> Draft:
-    """A written draft with its strategy, and with the train question that it varies or keeps the wording of."""
+    """A written draft with its strategy, what its question comes after, and the train question that it goes by."""
     by_default = assignment.mistake.strategy if assignment.mistake else "undirected"
-    draft = replace(draft, strategy=assignment.strategy or by_default, writes=assignment.writes)
+    strategy = assignment.strategy or by_default
+    draft = replace(draft, strategy=strategy, writes=assignment.writes, before=assignment.before)
     if assignment.writes == "question":
         return draft
     example = assignment.exemplars[0]

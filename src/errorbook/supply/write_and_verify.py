@@ -157,6 +157,7 @@ def _set_up_desk(this: Run, cycle: int) -> Desk:
     ledger, config, courses = this.ledger, this.config, this.parts.courses
     asked = [(course, split, item) for course in courses for split, part in course.examples.items() for item in part]
     train = [item.question for _, split, item in asked if split == "train"]
+    train += [shot.question for course in courses for shot in course.shots]
     held_out = [item for course, split, item in asked if split != "train" or course.role == "guard"]
     learnt = [item for course, split, item in asked if split == "train" and course.role == "learn"]
     earlier = [sample.question for past in range(1, cycle) for sample in ledger.all(Sample, past)]

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from errorbook.adapters.instructors import replies
 from errorbook.adapters.scorers.numbers import normalize_numbers, read_single
 from errorbook.llm import prompts as prompting
-from errorbook.llm.records import Ask, Message
+from errorbook.llm.records import Ask
 from errorbook.llm.structured import schema_of
-from errorbook.records import Assignment, Diagnosis, Example, Mistake, Record, digest
+from errorbook.records import Assignment, Diagnosis, Example, Message, Mistake, Record, digest, whole_question
 
 Kind = Literal["numeric", "choice", "code", "text"]
 
@@ -70,7 +72,7 @@ def build_diagnose_prompt(mistake: Mistake, settings: AskingSettings) -> Prompt:
     kind = kind_of(mistake.example)
     text = prompting.render("diagnose", noun=_NOUNS[kind], **_shown(mistake))
     ask = _ask(text, reply, "diagnosis", settings.max_tokens)
-    return Prompt(ask, reply, _version(("system", "diagnose"), mistake.strategy, reply))
+    return Prompt(ask, reply, _version(("system", "diagnose", "before"), mistake.strategy, reply))
 
 
 def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prompt | None:
@@ -87,11 +89,15 @@ def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prom
     }
     if assignment.mistake is not None and assignment.diagnosis is not None:
         name, strategy = "write", assignment.mistake.strategy
-        alike = [{"question": one.example.question, "response": one.response.text} for one in assignment.alike]
+        alike = [{"question": _whole(one.example), "response": one.response.text} for one in assignment.alike]
         about |= _shown(assignment.mistake) | {"diagnosis": _analysis(assignment.diagnosis), "alike": alike}
     else:
         name, strategy = "undirected", "undirected"
-        about["exemplars"] = assignment.exemplars
+        shared = len(assignment.before)
+        about |= prompting.show_before(assignment.before)
+        about["exemplars"] = [
+            replace(one, question=whole_question(one.before[shared:], one.question)) for one in assignment.exemplars
+        ]
     ask = _ask(
         prompting.render(name, **about),
         _DRAFTS[kind],
@@ -100,15 +106,16 @@ def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prom
         settings.temperature,
         _sample(assignment, strategy),
     )
-    files = ("system", name, "rules", f"rules-{kind}")
+    files = ("system", name, "before", "rules", f"rules-{kind}")
     return Prompt(ask, _DRAFTS[kind], _version(files, strategy, _DRAFTS[kind]))
 
 
 def build_answer_prompt(question: Example, vote: int, settings: AskingSettings) -> Prompt:
-    """Ask a question blind: no more than the question and its options is shown."""
-    text = prompting.render("answer", question=question.question, choices=question.choices)
+    """Ask a question blind: no more than the question, what stands before it and its options is shown."""
+    before = prompting.show_before(question.before)
+    text = prompting.render("answer", question=question.question, choices=question.choices, **before)
     ask = _ask(text, replies.BlindAnswer, "answer", settings.max_tokens, settings.temperature, vote)
-    return Prompt(ask, replies.BlindAnswer, _version(("system", "answer"), "", replies.BlindAnswer))
+    return Prompt(ask, replies.BlindAnswer, _version(("system", "answer", "before"), "", replies.BlindAnswer))
 
 
 def write_transcript(ask: Ask) -> str:
@@ -129,11 +136,15 @@ def _shown(mistake: Mistake) -> dict[str, Any]:
         "answer": example.answer,
         "solution": example.solution,
         "response": mistake.response.text,
+        **prompting.show_before(example.before),
         "contrasts": [
-            {"question": contrast.example.question, "response": contrast.response.text}
-            for contrast in mistake.contrasts
+            {"question": _whole(contrast.example), "response": contrast.response.text} for contrast in mistake.contrasts
         ],
     }
+
+
+def _whole(example: Example) -> str:
+    return whole_question(example.before, example.question)
 
 
 def _analysis(diagnosis: Diagnosis) -> str:

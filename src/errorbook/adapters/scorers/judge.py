@@ -40,10 +40,10 @@ from errorbook.llm.budget import Budget
 from errorbook.llm.client import Client, read_price
 from errorbook.llm.endpoint import Endpoint
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.llm.records import Accepted, Ask, Failed, Message, Result
+from errorbook.llm.records import Accepted, Ask, Failed, Result
 from errorbook.llm.structured import check_form, schema_of
 from errorbook.plugins import AtOnce, Dollars, Share
-from errorbook.records import Example, NoVerdict, Record, Score, Verdict, digest
+from errorbook.records import Example, Message, NoVerdict, Record, Score, Verdict, digest
 from errorbook.stats import wilson
 
 ENOUGH = 30
@@ -230,7 +230,14 @@ def _example(row: Labelled) -> Example:
 
 
 def _ask(example: Example, text: str, rubric: str) -> Ask:
-    asked = prompting.render("judge", question=example.question, answer=example.answer, response=text, rubric=rubric)
+    asked = prompting.render(
+        "judge",
+        question=example.question,
+        answer=example.answer,
+        response=text,
+        rubric=rubric,
+        **prompting.show_before(example.before),
+    )
     messages = (
         Message(role="system", content=prompting.render("judge-system")),
         Message(role="user", content=asked),

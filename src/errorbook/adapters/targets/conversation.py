@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from errorbook.checks.thoughts import closing_of, find_opening, has_marks, is_closed, tell_apart
 from errorbook.errors import ModelError
+from errorbook.records import messages_of
 
 Thinking = Literal["off", "on", "auto"]
 """Whether the model thinks before it answers: it is told not to, it is told to, or the template's default holds.
@@ -63,17 +64,17 @@ class Frame(NamedTuple):
 
 
 def render(tokenizer: Any, prompt: str, thinking: Thinking = "off", before: Sequence[Turn] = ()) -> str:
-    """The text that the model reads for one user prompt, up to where its answer, or its thought, begins.
+    """The text that the model reads for one prompt, up to where its answer, or its thought, begins.
 
-    The model's own chat template if it has one; a model without is given the prompt and a line break. `before` are
-    the turns before the prompt: a system message, earlier questions with their answers.
+    The model's own chat template if it has one; a model without is given the prompt as text and a line break. `before`
+    are turns before those of the prompt itself, which may be a whole conversation.
 
     Raises:
         ModelError: The template refuses the conversation, or is broken.
     """
-    turns = [*before, ("user", prompt)]
+    turns = [*before, *turns_of(prompt)]
     if not tokenizer.chat_template:
-        return "".join(f"{content}\n" for _, content in turns)
+        return "".join(f"{text}\n" for text in (*(content for _, content in before), prompt))
     text = write_turns(tokenizer, turns, thinking, begin=True)
     return _leave_out_thought(tokenizer, turns, text) if thinking == "off" else text
 
@@ -91,10 +92,15 @@ def write_lesson(
     frame = frame_answer(tokenizer, thinking)
     if frame.direct:
         asked = render(tokenizer, prompt, thinking, before)
-        whole = write_turns(tokenizer, [*before, ("user", prompt), ("assistant", completion)], thinking)
+        whole = write_turns(tokenizer, [*before, *turns_of(prompt), ("assistant", completion)], thinking)
         if whole.startswith(asked) and whole.endswith(f"{frame.tail}{frame.rest}"):
             return whole[len(asked) :].removesuffix(frame.rest)
     return f"{frame.lead}{completion}{frame.tail}"
+
+
+def turns_of(prompt: str) -> list[Turn]:
+    """The turns of a prompt, the question last."""
+    return [(message.role, message.content) for message in messages_of(prompt)]
 
 
 def frame_answer(tokenizer: Any, thinking: Thinking) -> Frame:

@@ -18,7 +18,7 @@ import msgspec
 from errorbook.adapters.targets.answer_cache import FILE, AnswerFile, Note, on_stderr
 from errorbook.files import cache_root
 from errorbook.interfaces import Applies, BlockTarget, Likelihood, Paced, Remembers, Target
-from errorbook.records import Checkpoint, Completion, Generation, Record, digest
+from errorbook.records import Checkpoint, Completion, Generation, Record, digest, key_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +139,7 @@ class Remembering:
     ) -> Iterator[tuple[int, Sequence[float]]]:
         """As `generate`, for the weights of given options."""
         who = self._who()
-        key = who and digest(who, "log_likelihoods", msgspec.json.encode(options), *prompts)
+        key = who and digest(who, "log_likelihoods", msgspec.json.encode(options), *map(key_of, prompts))
         known = self._find(key, _WEIGHED, len(prompts))
         if known is not None:
             yield from ((item.index, item.weights) for item in known)
@@ -182,7 +182,7 @@ class Remembering:
 
 def _request_key(who: str, prompts: Sequence[str], settings: Generation) -> str:
     """The key of a request for texts; empty if nobody knows who answers."""
-    return who and digest(who, "generate", settings.hash, *prompts)
+    return who and digest(who, "generate", settings.hash, *map(key_of, prompts))
 
 
 def _is_whole(found: Sequence[Completion] | Sequence[_Weighed], n: int) -> bool:

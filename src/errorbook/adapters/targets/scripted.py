@@ -17,7 +17,7 @@ import msgspec
 from annotated_types import Interval
 
 from errorbook.errors import ModelError
-from errorbook.records import Checkpoint, Completion, Generation, digest
+from errorbook.records import Checkpoint, Completion, Generation, digest, key_of, last_question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +41,8 @@ class ScriptedTarget:
 
     A prompt is answered rightly if its hash falls below `accuracy` plus `gain` for each training of the checkpoint
     and of its ancestors, so that more training breaks nothing that was right. The right answer is looked up in
-    `answers` by whole prompt, then by its first line, and else recomputed as arithmetic from the first line; a prompt
-    without one is answered wrongly. `delay` is in seconds a prompt.
+    `answers` by whole prompt, then by the first line of the user's last message, and else recomputed as arithmetic from
+    that line; a prompt without one is answered wrongly. `delay` is in seconds a prompt.
     """
 
     is_script: ClassVar[bool] = True
@@ -95,7 +95,7 @@ class ScriptedTarget:
                 text=" ".join(kept),
                 tokens=len(kept),
                 truncated=len(words) > len(kept),
-                prompt_hash=digest(prompt),
+                prompt_hash=digest(key_of(prompt)),
             )
 
     def log_likelihoods(
@@ -124,7 +124,7 @@ class ScriptedTarget:
 
     def _answer(self, prompt: str) -> str:
         right = self._right(prompt)
-        luck = int(digest(self._name, prompt)[:8], 16) / 0xFFFFFFFF
+        luck = int(digest(self._name, key_of(prompt))[:8], 16) / 0xFFFFFFFF
         if right is not None and luck < self._accuracy + self._gain * self._trainings:
             return f"Answer: {right}"
         return f"Answer: {_off_by_one(right or '0')}"
@@ -132,7 +132,7 @@ class ScriptedTarget:
     def _right(self, prompt: str) -> str | None:
         from errorbook.adapters.tasks.arithmetic_solver import solve
 
-        first = prompt.partition("\n")[0]
+        first = last_question(prompt).partition("\n")[0]
         known = self._answers.get(prompt, self._answers.get(first))
         return known if known is not None else solve(first)
 

@@ -26,9 +26,9 @@ from errorbook.llm.engine import Engine
 from errorbook.llm.http import Http, HttpLimits, ServerAnswer
 from errorbook.llm.orders import Terms
 from errorbook.llm.pace import compute_backoff
-from errorbook.llm.records import Accepted, Ask, Message
+from errorbook.llm.records import Accepted, Ask
 from errorbook.llm.redact import collect_secrets, redact
-from errorbook.records import Checkpoint, Completion, Generation, digest
+from errorbook.records import Checkpoint, Completion, Generation, digest, key_of, messages_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,7 +147,7 @@ class PromptPlace(NamedTuple):
 
 
 class Chat:
-    """Answers prompts, each as one user message, through an engine that stays open from one block to the next.
+    """Answers prompts, as messages, through an engine that stays open from one block to the next.
 
     `store` keeps every answer, so that a killed run buys none twice; None forgets them on `close`. `max_context` is
     what the server takes in tokens, prompt and answer together (0: not known here). `opening` is the mark of a thought
@@ -200,7 +200,7 @@ class Chat:
             for place, prompt in prompts:
                 if len(failures) >= FAILURES_AT_MOST:
                     return
-                hashes[place] = digest(prompt)
+                hashes[place] = digest(key_of(prompt))
                 yield place, self._ask(prompt, settings)
 
         for result in self._open(endpoint, kept=kept).ask(asks(), lambda _, reply: reply):
@@ -238,7 +238,7 @@ class Chat:
 
     def _ask(self, prompt: str, settings: Generation) -> Ask:
         return Ask(
-            messages=(Message(role="user", content=prompt),),
+            messages=messages_of(prompt),
             max_tokens=self._cap(prompt, settings.max_new_tokens),
             temperature=settings.temperature,
         )

@@ -55,7 +55,7 @@ def encode(
     rows: list[TokenRow] = []
     kept: list[Lesson] = []
     for lesson in lessons:
-        row = encode_row(tokenizer, lesson.prompt, lesson.completion, thinking)
+        row = encode_row(tokenizer, lesson.asked, lesson.completion, thinking)
         if len(row.ids) <= max_tokens:
             rows.append(row)
             kept.append(lesson)

@@ -24,7 +24,7 @@ from errorbook.adapters.trainers.divergence import sum_divergence
 from errorbook.adapters.trainers.packing import attend_packed, is_packed
 from errorbook.adapters.trainers.stepping import find_logits
 from errorbook.errors import StageError
-from errorbook.records import Lesson, digest
+from errorbook.records import Lesson, converse, digest
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +70,9 @@ def encode_own(
     """
     own, kept = OwnText([], [], [], ends), []
     for lesson in lessons:
-        asked = tuple(prompt_ids(tokenizer, render(tokenizer, lesson.prompt, thinking)))
-        shown = tuple(prompt_ids(tokenizer, render(tokenizer, lesson.context, thinking))) if lesson.context else asked
+        asked = tuple(prompt_ids(tokenizer, render(tokenizer, lesson.asked, thinking)))
+        read = converse(lesson.before, lesson.context)
+        shown = tuple(prompt_ids(tokenizer, render(tokenizer, read, thinking))) if lesson.context else asked
         room = max_tokens - max(len(asked), len(shown))
         if room > 0:
             own.asked.append(asked)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from errorbook.errors import StageError
 from errorbook.files import write_file
-from errorbook.records import Lesson, Recipe
+from errorbook.records import Lesson, Message, Recipe, messages_of
 
 NAME = "errorbook"
 """What the data set is called in both tools."""
@@ -33,11 +34,16 @@ def llama_factory(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict
         columns = {"prompt": "instruction", "query": "input", "chosen": "chosen", "rejected": "rejected"}
         rows = [
             {"instruction": item.prompt, "input": "", "chosen": item.completion, "rejected": item.rejected}
+            | as_alpaca(item.before)
             for item in taught
         ]
     else:
         columns = {"prompt": "instruction", "query": "input", "response": "output"}
-        rows = [{"instruction": item.prompt, "input": "", "output": item.completion} for item in taught]
+        rows = [
+            {"instruction": item.prompt, "input": "", "output": item.completion} | as_alpaca(item.before)
+            for item in taught
+        ]
+    columns |= {name: name for name in ("system", "history") if any(name in row for row in rows)}
     told = {"file_name": "lessons.json", **({"ranking": True} if preference else {}), "columns": columns}
     return {
         "lessons.json": _json(rows, indent=1),
@@ -68,6 +74,14 @@ def llama_factory(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict
             }
         ),
     }
+
+
+def as_alpaca(before: Sequence[Message]) -> dict[str, Any]:
+    """What stands before an instruction, in the columns that its form has for that: nothing if nothing does."""
+    system = "\n\n".join(one.content for one in before if one.role == "system")
+    turns = [one.content for one in before if one.role != "system"]
+    history = [list(pair) for pair in zip(turns[::2], turns[1::2], strict=True)]
+    return {**({"system": system} if system else {}), **({"history": history} if history else {})}
 
 
 def axolotl(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict[str, str]:
@@ -141,12 +155,12 @@ def _json(value: object, indent: int | None = None) -> str:
 
 
 def _conversation(lesson: Lesson, *, preference: bool) -> dict[str, object]:
-    asked = {"role": "user", "content": lesson.prompt}
+    asked = [{"role": one.role, "content": one.content} for one in messages_of(lesson.asked)]
     answered = {"role": "assistant", "content": lesson.completion}
     if not preference:
-        return {"messages": [asked, answered]}
+        return {"messages": [*asked, answered]}
     return {
-        "messages": [asked],
+        "messages": asked,
         "chosen": answered,
         "rejected": {"role": "assistant", "content": lesson.rejected},
     }

@@ -38,7 +38,7 @@ def encode_pairs(
     others: list[TokenRow | None] = []
     kept: list[Lesson] = []
     for row, lesson in zip(*encode(tokenizer, lessons, max_tokens, thinking), strict=True):
-        other = encode_row(tokenizer, lesson.prompt, lesson.rejected, thinking) if lesson.rejected else None
+        other = encode_row(tokenizer, lesson.asked, lesson.rejected, thinking) if lesson.rejected else None
         if other is None or len(other.ids) <= max_tokens:
             rows.append(row)
             others.append(other)

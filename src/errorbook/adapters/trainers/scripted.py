@@ -54,7 +54,7 @@ class ScriptedTrainer:
             replayed=sum(lesson.replay for lesson in lessons),
             trainable_parameters=1,
             steps=steps,
-            tokens=sum(len(f"{lesson.prompt} {lesson.completion}".split()) for lesson in lessons),
+            tokens=sum(len(f"{lesson.asked} {lesson.completion}".split()) for lesson in lessons),
             truncated=0,
             losses=tuple(2.0**-step for step in range(steps)),
             folder=folder.as_posix(),
