@@ -278,6 +278,8 @@ def test_every_question_that_is_not_answered_right_is_one_to_learn_from_oneself(
     assert lessons[0].completion == TASKS["arithmetic"].completion("1 + 1 = 2", "2")
     assert lessons[0].source == pairs[0][1].response.hash
     assert not any(lesson.replay or lesson.rejected or lesson.context for lesson in lessons)
+    again = [replace(lessons[0], completion="Another solution."), replace(lessons[1], replay=True)]
+    assert make_own_lessons(pairs, TASKS, again) == lessons[1:]
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])

@@ -226,7 +226,7 @@ def _train_candidates(
         lessons = prefer_over_wrong(lessons, _collect_wrong_answers(this, cycle, current, samples))
         lessons += make_preference_lessons(_pair_with_answers(this, books), tasks)
     if recipe.objective == "self_distill":
-        lessons += make_own_lessons(_pair_with_answers(this, books), tasks)
+        lessons += make_own_lessons(_pair_with_answers(this, books), tasks, lessons)
         known = list_known(samples, rehearsal, tasks, ledger.all(Draft), ledger.all(Diagnosis))
         lessons = show_teacher(lessons, known, config.train.context, recipe.seed)
     training = ledger.find(Training, keys.training(cycle))

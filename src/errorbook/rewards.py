@@ -57,7 +57,10 @@ def list_rows(graded: Graded, n: int, seed: int = 0) -> list[dict[str, Any]]:
     task = graded.task
     return [
         {
-            "prompt": [{"role": "user", "content": task.prompt(example.question, example.choices)}],
+            "prompt": [
+                *({"role": message.role, "content": message.content} for message in example.before),
+                {"role": "user", "content": task.prompt(example.question, example.choices)},
+            ],
             "answer": example.answer,
             "info": {_INFO: msgspec.json.encode(example).decode()},
         }

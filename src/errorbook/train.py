@@ -143,13 +143,17 @@ def make_preference_lessons(mistakes: Sequence[tuple[Example, Marked]], tasks: M
     return pairs
 
 
-def make_own_lessons(answered: Sequence[tuple[Example, Marked]], tasks: Mapping[str, Task]) -> list[Lesson]:
+def make_own_lessons(
+    answered: Sequence[tuple[Example, Marked]], tasks: Mapping[str, Task], taught: Sequence[Lesson] = ()
+) -> list[Lesson]:
     """One lesson for each train question that the target does not answer right: its prompt and its gold solution.
+
+    A question that is `taught` already (strategies that restate train questions) makes none.
 
     Raises:
         StageError: A question or a response is not from train.
     """
-    lessons = []
+    lessons, known = [], {lesson.prompt for lesson in taught if not lesson.replay}
     for example, answer in answered:
         if example.split != "train" or answer.response.split != "train":
             raise StageError(
@@ -157,8 +161,8 @@ def make_own_lessons(answered: Sequence[tuple[Example, Marked]], tasks: Mapping[
             )
         task = tasks[example.task]
         solution = task.completion(example.solution, example.answer) if example.solution or example.answer else ""
-        if answer.verdict != "right" and solution.strip():
-            prompt = task.prompt(example.question, example.choices)
+        prompt = task.prompt(example.question, example.choices)
+        if answer.verdict != "right" and solution.strip() and prompt not in known:
             source = answer.response.hash
             lessons.append(Lesson(prompt=prompt, completion=solution, source=source, before=example.before))
     return lessons
