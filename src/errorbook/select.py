@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from errorbook.errors import DataError
 from errorbook.interfaces import Task
-from errorbook.records import Example, Split
+from errorbook.records import Example, Split, own_context
 
 
 def select(task: Task, split: Split, n: int, seed: int) -> tuple[Example, ...]:
@@ -58,7 +58,8 @@ def refuse_shared(task: str, examples: Mapping[Split, Sequence[Example]]) -> Non
 
 
 def _normal(example: Example) -> tuple[str, ...]:
-    return tuple(" ".join(text.casefold().split()) for text in (example.question, *example.choices))
+    said = (*(message.content for message in own_context(example.before)), example.question, *example.choices)
+    return tuple(" ".join(text.casefold().split()) for text in said)
 
 
 def _refuse_duplicates(examples: Sequence[Example], name: str) -> None:

@@ -128,7 +128,7 @@ def verify(
             continue
         source = known.source(draft)
         question = source.question if source else take_off_heading(draft.question)
-        taken.add(question)
+        taken.add(question, draft.before)
         yield Sample(
             draft=draft.hash,
             task=draft.task,
@@ -316,11 +316,12 @@ def _as_example(draft: Draft, answer: str) -> Example:
 
 
 def _check_repetition(draft: Draft, known: Known) -> Refusal | None:
-    return known.taken.clash(take_off_heading(draft.question)) if known.taken else None
+    return known.taken.clash(take_off_heading(draft.question), draft.before) if known.taken else None
 
 
 def _check_contamination(draft: Draft, known: Known) -> Refusal | None:
-    return known.protected.clash(take_off_heading(draft.question), draft.answer) if known.protected else None
+    question = take_off_heading(draft.question)
+    return known.protected.clash(question, draft.answer, draft.before) if known.protected else None
 
 
 CHECKS = (

@@ -2,6 +2,8 @@
 
 Found by itself: the same question again, nearly the same words with the same numbers, and a passage that some
 questions share. What most questions say, or nearly all of one skill, is an instruction and makes nothing alike.
+A question of a conversation is compared with its
+earlier turns, and nearly the same words under another system message are not the same question.
 Besides, whatever the data call a group; data that do so are searched for near copies only, so a user's own word ends a
 wrong guess. Linear in the text. Questions of one template with other numbers are not found.
 """
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from errorbook.checks.hashes import Hashes, bands, hash_ngrams, hash_text, hash_words
 from errorbook.checks.tokens import jaccard, numbers
-from errorbook.records import Example
+from errorbook.records import Example, whole_question
 
 NEAR = 0.6
 """Jaccard similarity of token triples from which two questions with the same numbers are nearly the same."""
@@ -39,15 +41,18 @@ def find_groups(examples: Sequence[Example]) -> tuple[tuple[str, ...], ...]:
     family = _Family(len(examples))
     named = [example.group for example in examples]
     family.join_equal([group or None for group in named])
-    texts = ["\n".join((example.question, *sorted(example.choices))) for example in examples]
-    family.join_equal([" ".join(text.casefold().split()) for text in texts])
+    asks = [whole_question(example.before, example.question) for example in examples]
+    texts = ["\n".join((ask, *sorted(example.choices))) for ask, example in zip(asks, examples, strict=True)]
+    told = [_system_of(example) for example in examples]
+    equal = zip(texts, told, strict=True)
+    family.join_equal(["\n".join(" ".join(part.casefold().split()) for part in pair) for pair in equal])
     tokens = [_hashed(text) for text in texts]
     triples = [hash_ngrams(said, _SHINGLE) for said in tokens]
     instructs = _find_instructions(triples, [example.skill for example in examples])
     own = [found[~told] for found, told in zip(triples, instructs, strict=True)]
-    _join_near(family, own, texts, NEAR_IF_SHORT if any(named) else NEAR)
+    _join_near(family, own, list(zip(texts, told, strict=True)), NEAR_IF_SHORT if any(named) else NEAR)
     if not any(named):
-        asked = [len(_TOKEN.findall(example.question)) for example in examples]
+        asked = [len(_TOKEN.findall(ask)) for ask in asks]
         for one, other in _share_passages([said[:n] for said, n in zip(tokens, asked, strict=True)], instructs):
             family.join(one, other)
     return tuple(tuple(examples[place].id for place in places) for places in family.groups())
@@ -62,8 +67,8 @@ def count_shared(tasks: Sequence[Sequence[Example]]) -> int:
     return sum(len(together) - 1 for together in found)
 
 
-_Kept = tuple[tuple[str, ...], frozenset[int]]
-"""A question's numbers and its token triples."""
+_Kept = tuple[tuple[str, ...], frozenset[int], str]
+"""A question's numbers, its token triples, and the system message that it is asked under."""
 
 
 class _Family:
@@ -99,15 +104,16 @@ class _Family:
         return [places for places in found.values() if len(places) > 1]
 
 
-def _join_near(family: _Family, triples: Sequence[Hashes], texts: Sequence[str], threshold: float) -> None:
+def _join_near(family: _Family, triples: Sequence[Hashes], asked: Sequence[tuple[str, str]], threshold: float) -> None:
     """Join what is nearly the same: signs count as words here, for some questions hold little else."""
     kept: dict[int, _Kept] = {}
     seen: dict[int, list[int]] = {}
     for place, own in enumerate(triples):
         if not len(own):
             continue
-        figures = numbers(texts[place])
-        kept[place] = figures, frozenset(own.tolist())
+        text, told = asked[place]
+        figures = numbers(text)
+        kept[place] = figures, frozenset(own.tolist()), told
         for key in bands(own, hash_text(figures)).tolist():
             holders = seen.setdefault(key, [])
             for other in holders:
@@ -119,7 +125,13 @@ def _join_near(family: _Family, triples: Sequence[Hashes], texts: Sequence[str],
 
 def _is_near(one: _Kept, other: _Kept, threshold: float) -> bool:
     threshold = NEAR_IF_SHORT if min(len(one[1]), len(other[1])) < SHORT else threshold
-    return one[0] == other[0] and jaccard(one[1], other[1]) >= threshold
+    near = one[0] == other[0] and jaccard(one[1], other[1]) >= threshold
+    return near and (one[2] == other[2] or _are_told_alike(one[2], other[2]))
+
+
+def _are_told_alike(one: str, other: str) -> bool:
+    """Whether two system messages are nearly the same, as with other names or another date in them."""
+    return jaccard(*(frozenset(hash_ngrams(_hashed(text), _SHINGLE).tolist()) for text in (one, other))) >= NEAR
 
 
 def _share_passages(tokens: Sequence[Hashes], instructs: Sequence[NDArray[np.bool_]]) -> Iterator[tuple[int, int]]:
@@ -162,6 +174,11 @@ def _find_instructions(rows: Sequence[Hashes], skills: Sequence[str]) -> list[ND
         told[pairs[(n > 2) & (n >= _OF_A_KIND * sizes[skill]) & (names[skill] != "")] // len(names)] = True
     bounds = itertools.accumulate((len(row) for row in rows), initial=0)
     return [told[ids[start:end]] for start, end in itertools.pairwise(bounds)]
+
+
+def _system_of(example: Example) -> str:
+    """What a question is told beforehand: a question about another document is another question."""
+    return "\n".join(message.content for message in example.before if message.role == "system")
 
 
 def _hashed(text: str) -> Hashes:

@@ -36,6 +36,7 @@ class Nearness:
         self._threshold = threshold
         self._meaning = meaning
         self._questions: list[str] = []
+        self._contexts: dict[int, str] = {}
         self._newest: dict[int, int] = {}
         self._earlier = np.zeros((1 << 10, BANDS), dtype=np.int32)
         self._same_numbers: dict[int, list[int]] = {}
@@ -44,9 +45,11 @@ class Nearness:
     def __getitem__(self, place: int) -> str:
         return self._questions[place]
 
-    def add(self, question: str) -> int:
-        """Take one more question and return its place."""
+    def add(self, question: str, context: str = "") -> int:
+        """Take one more question and return its place; it is near to questions of its own context only."""
         place = len(self._questions)
+        if context:
+            self._contexts[place] = context
         self._questions.append(question)
         keys = self._keys(question)
         if place == len(self._earlier):
@@ -57,16 +60,17 @@ class Nearness:
             self._same_numbers.setdefault(hash_text(numbers(question)), []).append(place)
         return place
 
-    def find(self, question: str) -> str | None:
-        """The first question that is near to this one, of the newest that may be."""
+    def find(self, question: str, context: str = "") -> str | None:
+        """The first question of the context that is near to this one, of the newest that may be."""
         figures = numbers(question)
-        places = sorted(self._candidates(self._keys(question)))
+        candidates = sorted(self._candidates(self._keys(question)))
+        places = [place for place in candidates if self._contexts.get(place, "") == context]
         shingles = ngrams(words(question), _SHINGLE) if places else frozenset()
         for place in places:
             other = self._questions[place]
             if figures == numbers(other) and jaccard(shingles, ngrams(words(other), _SHINGLE)) >= self._threshold:
                 return other
-        return self._same_meaning(question, figures)
+        return self._same_meaning(question, figures, context)
 
     def _keys(self, question: str) -> list[int]:
         """The question's keys; a question that is looked for is often added next."""
@@ -86,8 +90,9 @@ class Nearness:
             yield place
             place = int(self._earlier[place, band])
 
-    def _same_meaning(self, question: str, figures: tuple[str, ...]) -> str | None:
-        places = self._same_numbers.get(hash_text(figures), [])[-_MOST_CANDIDATES:]
+    def _same_meaning(self, question: str, figures: tuple[str, ...], context: str) -> str | None:
+        alike = self._same_numbers.get(hash_text(figures), [])[-_MOST_CANDIDATES:]
+        places = [place for place in alike if self._contexts.get(place, "") == context]
         if self._meaning is None or not places:
             return None
         vectors = self._meaning([question, *(self._questions[place] for place in places)])

@@ -5,14 +5,14 @@ Only questions are compared. Which of them are taken or protected in a run is th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from errorbook.checks.hashes import hash_text
 from errorbook.checks.near_duplicates import Meaning, Nearness
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.tokens import numbers, words
-from errorbook.records import Example
+from errorbook.records import Example, Message, context_of, whole_question
 
 
 class Refusal(NamedTuple):
@@ -32,18 +32,20 @@ class Taken:
         for question in questions:
             self.add(question)
 
-    def add(self, question: str) -> None:
-        """Take one more question."""
-        key = hash_text(words(question))
+    def add(self, question: str, before: Sequence[Message] = ()) -> None:
+        """Take one more question; after other messages of its own it is another question."""
+        context = context_of(before)
+        key = _key(question, context)
         if key not in self._exact:
-            self._exact[key] = self._near.add(question)
+            self._exact[key] = self._near.add(question, context)
 
-    def clash(self, question: str) -> Refusal | None:
+    def clash(self, question: str, before: Sequence[Message] = ()) -> Refusal | None:
         """The question that this one repeats, if any. Other numbers make another question."""
-        place = self._exact.get(hash_text(words(question)))
+        context = context_of(before)
+        place = self._exact.get(_key(question, context))
         if place is not None:
             return Refusal("duplicate", self._near[place])
-        other = self._near.find(question)
+        other = self._near.find(question, context)
         return None if other is None else Refusal("near_duplicate", other)
 
 
@@ -72,17 +74,20 @@ class Protected:
         sequences = []
         for place, example in enumerate(examples):
             self._places.append(f"{example.task}/{example.split}/{example.id}")
-            sequence = words(example.question)
+            sequence = _said(example)
             sequences.append(sequence)
             self._questions.setdefault(hash_text(sequence), place)
             if (sums is None or example.task in sums) and len(numbers(example.question)) > 1:
                 self._sums.setdefault(_calculation(example.question, example.answer), place)
-        self._overlaps = Overlaps(sequences, n, (words(example.question) for example in train), particular=True)
+        self._overlaps = Overlaps(sequences, n, (_said(example) for example in train), particular=True)
 
-    def clash(self, question: str, answer: str) -> Refusal | None:
-        """The protected example that the question overlaps with, and the span that they share."""
+    def clash(self, question: str, answer: str, before: Sequence[Message] = ()) -> Refusal | None:
+        """The protected example that the question overlaps with, and the span that they share.
+
+        What stands before it is the data's own; it counts only if a whole conversation is the same.
+        """
         sequence = words(question)
-        place = self._questions.get(hash_text(sequence))
+        place = self._questions.get(hash_text(words(whole_question(before, question))))
         if place is not None:
             return Refusal("contaminated", f"{self._places[place]}: the whole question")
         match = self._overlaps.find(sequence)
@@ -92,6 +97,15 @@ class Protected:
         if place is not None:
             return Refusal("contaminated", f"{self._places[place]}: the same numbers and answer")
         return None
+
+
+def _key(question: str, context: str) -> int:
+    return hash_text([*words(question), context] if context else words(question))
+
+
+def _said(example: Example) -> Sequence[str]:
+    """The words of a question and of its own earlier turns, which no sample may contain either."""
+    return words(whole_question(example.before, example.question))
 
 
 def _calculation(question: str, answer: str) -> int:

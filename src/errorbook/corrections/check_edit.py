@@ -19,7 +19,7 @@ from errorbook.errors import PluginError
 from errorbook.interfaces import Solver
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
-from errorbook.records import Correction, Draft, Example, Sample
+from errorbook.records import Correction, Draft, Example, Message, Sample, context_of, whole_question
 from errorbook.verify import Known, find_faults
 
 
@@ -54,18 +54,20 @@ def refuse_edit(
         seen.held_out(example)
     for example in ledger.all(Example):
         if example.split == "train":
-            seen.used(example.question)
+            seen.used(example.question, example.before)
         if example.split != "train" or example.task in guards:
             seen.held_out(example)
         else:
             seen.learnt(example)
     for sample in _samples(ledger, upto):
         if sample.draft != original:
-            seen.used(sample.question)
+            seen.used(sample.question, sample.before)
     for other in others:
         if other.subject != original:
             seen.used(other.question)
-    taken = Taken(config.verify.near_duplicate, seen.alike)
+    taken = Taken(config.verify.near_duplicate)
+    for question in seen.alike:
+        taken.add(question, edited.before)
     protected = Protected(seen.close, seen.common, config.verify.ngram, list_solved_tasks(config))
     return next(find_faults(edited, Known(taken=taken, protected=protected)), None)
 
@@ -75,14 +77,17 @@ class _Seen:
 
     def __init__(self, edited: Draft, n: int) -> None:
         self._n, self._words, self._numbers = n, words(edited.question), numbers(edited.question)
+        self._context = context_of(edited.before)
         self._spans = ngrams(self._words, n)
         self._bag, self._fewest = set(self._words), min(len(set(span)) for span in self._spans)
         self.alike: list[str] = []
         self.close: list[Example] = []
         self.common: list[Example] = []
 
-    def used(self, question: str) -> None:
-        """A question that must not be repeated; near ones have the same numbers."""
+    def used(self, question: str, before: Sequence[Message] | None = None) -> None:
+        """A question that must not be repeated after the same messages; near ones have the same numbers."""
+        if before is not None and context_of(before) != self._context:
+            return
         if numbers(question) == self._numbers or words(question) == self._words:
             self.alike.append(question)
 
@@ -97,7 +102,7 @@ class _Seen:
             self.common.append(example)
 
     def _shares(self, example: Example) -> bool:
-        theirs = words(example.question)
+        theirs = words(whole_question(example.before, example.question))
         if len(self._bag.intersection(theirs)) < self._fewest:  # so most are passed over in a moment
             return False
         return not self._spans.isdisjoint(ngrams(theirs, self._n))

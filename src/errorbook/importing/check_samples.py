@@ -10,7 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -19,10 +19,10 @@ from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.taken import Protected, Taken
 from errorbook.checks.tokens import words
 from errorbook.files import replace_file
-from errorbook.importing.logs.columns import QUESTION, find_columns
+from errorbook.importing.logs.columns import MESSAGES, QUESTION, find_columns
 from errorbook.importing.sample_rows import SampleRow, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
-from errorbook.records import Example, Rejection, Sample
+from errorbook.records import Example, Message, Rejection, Sample, context_of, read_messages
 from errorbook.verify import REASONS, Evidence, Known, find_faults, verify
 
 _BLOCK = 5_000
@@ -97,7 +97,9 @@ def check_samples(
 
 def _decide(path: Path, rules: Rules) -> Iterator[SampleOutcome]:
     tasks = {rules.task.name: (rules.task, rules.scorer)}
-    taken = Taken(rules.near, (example.question for example in rules.train))
+    taken = Taken(rules.near)
+    for example in rules.train:
+        taken.add(example.question, example.before)
     sums = {rules.task.name} if isinstance(rules.task, Solver) else set()
     protected = Protected(rules.held, (), rules.n, sums)
     evidence = Evidence(trust_answers=not isinstance(rules.task, Solver))
@@ -126,7 +128,7 @@ class _Tally:
     def add(self, outcome: SampleOutcome) -> None:
         """Count one more."""
         draft, decision = outcome.line.draft, outcome.decision
-        found = {"repeated": self._is_repeated(draft.question)}
+        found = {"repeated": self._is_repeated(draft.question, draft.before)}
         found["overlaps_train"] = self._train.find(words(draft.question)) is not None
         if isinstance(decision, Rejection):
             self._reasons[decision.reason] += 1
@@ -134,15 +136,15 @@ class _Tally:
                 self._shown.append(_show(outcome, decision))
             reasons = {fault.reason for fault in find_faults(draft, self._known)}
             reasons.add(decision.reason)
-            if self._protected.clash(draft.question, draft.answer):
+            if self._protected.clash(draft.question, draft.answer, draft.before):
                 reasons.add("contaminated")
             found |= dict.fromkeys(reasons, True)
         else:
             self._accepted += 1
         self._found.update(name for name, is_so in found.items() if is_so)
 
-    def _is_repeated(self, question: str) -> bool:
-        key = hash_text(question.casefold().split())
+    def _is_repeated(self, question: str, before: Sequence[Message]) -> bool:
+        key = hash_text([*question.casefold().split(), context_of(before)])
         again = key in self._seen
         self._seen.add(key)
         return again
@@ -169,8 +171,20 @@ def _write(outcome: SampleOutcome, accepted: IO[bytes], rejected: IO[bytes]) -> 
         return
     values = dict(row.values)
     if decision.question != outcome.line.draft.question:  # its heading was taken off
-        values[find_columns(values, QUESTION)[0]] = decision.question
+        put_question(values, decision.question)
     accepted.write(msgspec.json.encode(values) + b"\n")
+
+
+def put_question(values: dict[str, Any], question: str) -> None:
+    """Put the question where the row has it: in a column, or as the last message of the user."""
+    if columns := find_columns(values, QUESTION):
+        values[columns[0]] = question
+        return
+    [column, *_] = find_columns(values, MESSAGES)
+    turns = [dict(turn) for turn in values[column]]
+    last = next(turn for turn in reversed(turns) if read_messages([turn])[0].role == "user")
+    last[next(key for key in ("content", "value", "text") if key in last)] = question
+    values[column] = turns
 
 
 def _show(outcome: SampleOutcome, decision: Rejection) -> ShownReject:

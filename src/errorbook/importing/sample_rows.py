@@ -1,7 +1,8 @@
 """Training samples and held-out questions out of JSON Lines files, whatever their columns are called.
 
-A sample needs a question and a solution, an answer, or both. If the answer is not apart, the scorer reads it from the
-solution, as it would from a response. Lines are read one by one, so a file may be larger than the memory.
+A sample needs a question and a solution, an answer, or both; or a conversation that the assistant ends. If the answer
+is not apart, the scorer reads it from the solution, as it would from a response. Lines are read one by one, so a file
+may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from errorbook.importing.logs.columns import (
     ANSWER,
     ANSWER_OR_LABEL,
     CHOICES,
+    MESSAGES,
     QUESTION,
     SOLUTION,
     TESTS,
@@ -29,7 +31,7 @@ from errorbook.importing.logs.columns import (
     list_names,
 )
 from errorbook.interfaces import NumberReader, Scorer
-from errorbook.records import Draft, Example
+from errorbook.records import Draft, Example, Talk, read_talk
 
 
 class SampleRow(NamedTuple):
@@ -68,7 +70,9 @@ def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[SampleRow]:
         DataError: The file is missing, empty or malformed; the line is named.
     """
     for row in read_json_lines(path, spelt=False):
-        question, solution, answer = _question(row), _text(row, SOLUTION), _text(row, ANSWER_OR_LABEL)
+        talk = _talk(row)
+        question, answer = talk.question, _text(row, ANSWER_OR_LABEL)
+        solution = _text(row, SOLUTION) if talk.answer is None else talk.answer
         if solution is None and answer is None:
             raise DataError(
                 f"There is neither solution nor answer on {row.place}; name a column {list_names(SOLUTION)}"
@@ -88,6 +92,7 @@ def read_samples(path: Path, task: str, scorer: Scorer) -> Iterator[SampleRow]:
             solution=worked,
             choices=choices,
             tests=tests,
+            before=talk.before,
         )
         yield SampleRow(row, draft)
 
@@ -99,7 +104,23 @@ def read_questions(path: Path, name: str) -> Iterator[Example]:
         DataError: The file is missing, empty or malformed, or a line has no question.
     """
     for row in read_json_lines(path):
-        yield Example(id=str(row.number), task=name, split="test", question=_question(row), answer="")
+        talk = _talk(row)
+        yield Example(
+            id=str(row.number), task=name, split="test", question=talk.question, answer="", before=talk.before
+        )
+
+
+def _talk(row: Row) -> Talk:
+    """The row's question, alone or as the last one of a conversation, which may hold its answer."""
+    columns = find_columns(row.values, MESSAGES)
+    if not columns or find_columns(row.values, QUESTION):
+        return Talk((), _question(row), None)
+    try:
+        return read_talk(row.values[columns[0]])
+    except ValueError as error:
+        raise DataError(
+            f"The column '{columns[0]}' on {row.place} {error}; give messages with role and content."
+        ) from None
 
 
 def _question(row: Row) -> str:

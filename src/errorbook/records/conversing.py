@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from errorbook.records.base import Record, encode
+from errorbook.records.base import Record, digest, encode
+
+_SAID = 4
+"""Words from which on a conversation has begun."""
 
 
 class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,3 +101,22 @@ def whole_question(before: Sequence[Message], question: str) -> str:
     A system message is no part of it: it is mostly the same for many questions.
     """
     return "\n".join([*(one.content for one in own_turns(before)), question])
+
+
+def context_of(before: Sequence[Message]) -> str:
+    """A text that is equal for questions after equal messages of their own; empty if nothing stands before them."""
+    own = own_context(before)
+    return digest(*(encode(one) for one in own)) if own else ""
+
+
+def opening_of(before: Sequence[Message], question: str) -> str:
+    """What the conversation of a question began with: the same for all questions of one conversation.
+
+    A greeting tells nothing, so it goes on until something was said.
+    """
+    said: list[str] = []
+    for text in (*(one.content for one in own_turns(before)), question):
+        said.append(text)
+        if len(" ".join(said).split()) >= _SAID:
+            break
+    return "\n".join(said)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from errorbook.config import Config, RunSection, parse
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import find_path, read_json_lines, write_file
-from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, QUESTION, RESPONSE, find_columns
+from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, MESSAGES, QUESTION, RESPONSE, find_columns
+from errorbook.records import looks_like_messages
 
 DEFAULT_NAME = "run.toml"
 _SAMPLED_LINES = 200
@@ -31,12 +33,16 @@ class InitAnswers(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Which columns of a JSON Lines file hold what, and how its answers are compared."""
+    """Which columns of a JSON Lines file hold what, and how its answers are compared.
+
+    `messages` is the one with a conversation in place of a question; it may hold the answer as well.
+    """
 
     question: str
     answer: str
     choices: str
     scorer: str
+    messages: str = ""
 
 
 def choose_path(target: Path) -> Path:
@@ -95,6 +101,8 @@ def inspect_data(data: Path) -> Layout:
     question, answer, choices = (
         next(iter(find_columns(rows[0], names)), "") for names in (QUESTION, (*ANSWER_OR_LABEL, *RESPONSE), CHOICES)
     )
+    if not question and (talks := _find_talks(rows)):
+        return talks._replace(answer=answer, choices=choices)
     if not question or not answer:
         raise DataError(
             f"'{data}' has no columns that look like a question and an answer (it has: {', '.join(rows[0])}); rename"
@@ -105,6 +113,14 @@ def inspect_data(data: Path) -> Layout:
     return Layout(question=question, answer=answer, choices=choices, scorer=scorer)
 
 
+def _find_talks(rows: Sequence[Mapping[str, Any]]) -> Layout | None:
+    """The layout of rows that hold conversations, if they all do."""
+    for column in find_columns(rows[0], MESSAGES):
+        if all(looks_like_messages(row.get(column)) for row in rows):
+            return Layout(question="", answer="", choices="", scorer="exact", messages=column)
+    return None
+
+
 def _own_task(data: Path, name: str, folder: Path) -> str:
     layout = inspect_data(data)
     resolved, base = find_path(str(data)), find_path(str(folder))
@@ -113,8 +129,15 @@ def _own_task(data: Path, name: str, folder: Path) -> str:
     return _OWN.format(
         name=_quoted(name),
         path=_quoted(path),
-        question=_quoted(layout.question),
-        answer=_quoted(layout.answer),
+        columns="\n".join(
+            f"{name} = {_quoted(column)}"
+            for name, column in (
+                ("messages", layout.messages),
+                ("question", layout.question),
+                ("answer", layout.answer),
+            )
+            if column
+        ),
         scorer=_quoted(layout.scorer),
         choices=choices,
         guard=_demo_tasks()["retention"],
@@ -160,8 +183,7 @@ _OWN = """
 name = {name}
 kind = "jsonl"
 path = {path}
-question = {question}
-answer = {answer}{choices}
+{columns}{choices}
 scorer = {scorer}  # or "numeric", "exact", "contains"
 role = "learn"
 train = 1000  # at most: fewer are used if the file has fewer

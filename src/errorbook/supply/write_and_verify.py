@@ -19,7 +19,7 @@ from errorbook.instruct import instruct, retry
 from errorbook.interfaces import Checker, Scorer, Solver, Task
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
-from errorbook.records import Assignment, Call, Draft, Failure, Sample, Vote
+from errorbook.records import Assignment, Call, Draft, Example, Failure, Sample, Vote
 from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
 from errorbook.strategies.questions import Stock, complete, restate, take
@@ -156,16 +156,19 @@ def _set_up_desk(this: Run, cycle: int) -> Desk:
     """The desk of one cycle: all train questions and earlier samples are taken, all else is protected."""
     ledger, config, courses = this.ledger, this.config, this.parts.courses
     asked = [(course, split, item) for course in courses for split, part in course.examples.items() for item in part]
-    train = [item.question for _, split, item in asked if split == "train"]
-    train += [shot.question for course in courses for shot in course.shots]
+    train: list[Example | Sample] = [item for _, split, item in asked if split == "train"]
+    train += [shot for course in courses for shot in course.shots]
     held_out = [item for course, split, item in asked if split != "train" or course.role == "guard"]
     learnt = [item for course, split, item in asked if split == "train" and course.role == "learn"]
-    earlier = [sample.question for past in range(1, cycle) for sample in ledger.all(Sample, past)]
+    earlier = [sample for past in range(1, cycle) for sample in ledger.all(Sample, past)]
+    taken = Taken(config.verify.near_duplicate)
+    for known in (*train, *earlier):
+        taken.add(known.question, known.before)
     # Only calculations are the same question if their numbers and their answer are the same.
     sums = {course.name for course in courses if isinstance(course.task, Solver)}
     return Desk(
         tasks={course.name: (course.task, course.scorer) for course in courses},
-        taken=Taken(config.verify.near_duplicate, [*train, *earlier]),
+        taken=taken,
         protected=Protected([*held_out, *this.parts.protected], learnt, config.verify.ngram, sums),
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from errorbook.adapters.retrievers.searching import find_nearest
 from errorbook.interfaces import Target
-from errorbook.records import Example
+from errorbook.records import Example, whole_question
 
 if TYPE_CHECKING:
     from errorbook.adapters.retrievers.searching import Neighbours
@@ -31,7 +31,8 @@ class Hidden:
 
         if not queries or not candidates:
             return [[] for _ in queries]
-        given = self._target.embed([example.question for example in (*queries, *candidates)])
+        asked = [whole_question(example.before, example.question) for example in (*queries, *candidates)]
+        given = self._target.embed(asked)
         # What half precision could not hold is near to nothing. The array may be read-only: Ray hands out no others.
         vectors = np.where(np.isfinite(given.sum(axis=1))[:, None], given, given.dtype.type(0))
         left, right = vectors[: len(queries)], vectors[len(queries) :]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from errorbook.adapters.retrievers.hidden import find_others
 from errorbook.adapters.retrievers.searching import find_largest
-from errorbook.records import Example
+from errorbook.records import Example, whole_question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +30,17 @@ class Tfidf:
         # Every run of letters, every digit run and every sign is a word: short numbers and operators carry meaning.
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_WORD)
         try:
-            right = vectorizer.fit_transform([example.question for example in candidates])
+            right = vectorizer.fit_transform(_texts(candidates))
         except ValueError:  # no candidate has a word
             return [[] for _ in queries]
-        left = vectorizer.transform([example.question for example in queries])
+        left = vectorizer.transform(_texts(queries))
 
         def tile(rows: slice, columns: slice) -> NDArray[np.float64]:
             similar: NDArray[np.float64] = (left[rows] @ right[columns].T).toarray()
             return similar
 
         return find_others(queries, candidates, k, lambda most: find_largest(tile, len(queries), len(candidates), most))
+
+
+def _texts(examples: Sequence[Example]) -> list[str]:
+    return [whole_question(example.before, example.question) for example in examples]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from errorbook.errors import DataError
-from errorbook.records import Example, Split, digest
+from errorbook.records import Example, Split, context_of, digest
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -17,6 +17,11 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 def normalise(question: str) -> str:
     """The question as it is compared with others: case and spacing do not count."""
     return " ".join(question.casefold().split())
+
+
+def identity(example: Example) -> tuple[str, ...]:
+    """The question as it is compared, after what stands before it: with another system message it is another."""
+    return (normalise(example.question), context_of(example.before))
 
 
 def position_of(question: str) -> float:
@@ -44,7 +49,7 @@ def drop_repeats(examples: Iterable[Example]) -> list[Example]:
     """Each question once: in the last split that has it, and not at all if that split gives it two answers."""
     found: dict[tuple[str, ...], dict[Split, list[Example]]] = {}
     for example in examples:
-        same = found.setdefault((normalise(example.question), *example.choices), {})
+        same = found.setdefault((*identity(example), *example.choices), {})
         same.setdefault(example.split, []).append(example)
     kept = []
     for splits in found.values():

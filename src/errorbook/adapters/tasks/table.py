@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -17,11 +18,11 @@ from annotated_types import Interval
 
 from errorbook.adapters.tasks import wording
 from errorbook.adapters.tasks.collection import Loaded, Loader, Style
-from errorbook.adapters.tasks.splits import SPLITS, choose_split, drop_repeats, normalise
+from errorbook.adapters.tasks.splits import SPLITS, choose_split, drop_repeats, identity
 from errorbook.errors import ConfigError, DataError
-from errorbook.files import Row
+from errorbook.files import NOT_JSON, Row, parse_json
 from errorbook.plugins import Share, Tokens
-from errorbook.records import Example, Split, digest
+from errorbook.records import Example, Split, Talk, digest, encode, opening_of, read_talk
 
 _MOST = len(wording.LETTERS)
 
@@ -32,6 +33,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Args:
         name: What the task is called in the ledger; without it as its plugin. Give two sources two names.
         question: Column with the question.
+        messages: Column with a conversation in place of a question: a list of messages with role and content, of which
+            the user's last one is asked after all before it. If the assistant answers it, that is the solution.
         answer: Column with the gold answer: text, a number, or the letter or text of an option.
         choices: Column with a list of options, or one column for each option, or empty.
         tests: Column with a test program or a list of asserts, if tests judge and not an answer; or empty.
@@ -52,6 +55,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str = ""
     question: str = "question"
+    messages: str = ""
     answer: str = "answer"
     choices: str | tuple[str, ...] = ""
     tests: str = ""
@@ -105,14 +109,16 @@ def read_example(row: Row, layout: Columns, part: Split | None, parts: frozenset
     Raises:
         DataError: A column is missing, empty or of a wrong form, naming the line.
     """
-    question = _text(row, layout.question)
+    talk = _talk(row, layout.messages) if layout.messages else Talk((), _text(row, layout.question), None)
+    question, before = talk.question, talk.before
     choices = _choices(row, layout.choices) if layout.choices else ()
-    answer, solution = _gold(row, layout, choices)
+    answer, solution = _gold(row, layout, choices, talk.answer)
     group = _group(row, layout.group) if layout.group else ""
+    kept = group or opening_of(before, question)
     return Example(
-        id=_text(row, layout.id) if layout.id else digest(question, answer, *choices)[:16],
+        id=_text(row, layout.id) if layout.id else digest(question, answer, *choices, *map(encode, before))[:16],
         task=layout.name,
-        split=choose_split(group or question, part or "train", parts if part else {"train"}, layout.dev, layout.test),
+        split=choose_split(kept, part or "train", parts if part else {"train"}, layout.dev, layout.test),
         question=question,
         answer=answer,
         choices=choices,
@@ -120,6 +126,7 @@ def read_example(row: Row, layout: Columns, part: Split | None, parts: frozenset
         solution=solution,
         skill=_text(row, layout.skill) if layout.skill else "",
         group=group,
+        before=before,
     )
 
 
@@ -184,11 +191,30 @@ def _check_options(layout: Columns) -> None:
         raise ConfigError("entry_point names the function to test, but the task names no 'tests'; name their column.")
 
 
-def _gold(row: Row, layout: Columns, choices: Sequence[str]) -> tuple[str, str]:
-    """The row's gold answer and worked solution; a program that tests judge needs no reference answer."""
-    if layout.tests and row.values.get(layout.answer) is None:
+def _talk(row: Row, column: str) -> Talk:
+    """The conversation in a column: a list of messages, or the same as JSON text."""
+    value = _value(row, column)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(*NOT_JSON):
+            value = parse_json(value)
+    try:
+        return read_talk(value)
+    except ValueError as error:
+        raise DataError(f"Column '{column}' on {row.place} {error}; give messages with role and content.") from None
+
+
+def _gold(row: Row, layout: Columns, choices: Sequence[str], said: str | None) -> tuple[str, str]:
+    """The row's gold answer and worked solution; a program that tests judge needs no reference answer.
+
+    `said` is what the assistant answered in the row's conversation: the answer if the row has no other, else the
+    solution.
+    """
+    given = row.values.get(layout.answer) is not None
+    if layout.tests and not given and said is None:
         return "", ""
-    answer, solution = cut_at_mark(_text(row, layout.answer), layout.after)
+    answer, solution = cut_at_mark(said if said is not None and not given else _text(row, layout.answer), layout.after)
+    if said is not None and given:
+        solution = solution or said
     if not answer:
         raise DataError(f"Column '{layout.answer}' on {row.place} has nothing after '{layout.after}'; complete it.")
     if layout.solution:
@@ -293,9 +319,9 @@ def _check_ids(source: str, examples: Sequence[Example]) -> None:
 
 def _check_splits(source: str, examples: Sequence[Example]) -> None:
     """Refuse a file whose own `split` column puts one question into two splits."""
-    seen: dict[str, Split] = {}
+    seen: dict[tuple[str, ...], Split] = {}
     for example in examples:
-        first = seen.setdefault(normalise(example.question), example.split)
+        first = seen.setdefault(identity(example), example.split)
         if first != example.split:
             raise DataError(
                 f"{source} has the question '{example.question[:60]}' in the splits {first} and {example.split};"

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 QUESTION = ("question", "problem", "prompt", "instruction", "input", "query", "text")
+MESSAGES = ("messages", "conversations", "conversation")
+"""A whole conversation in chat form."""
 ANSWER = (
     "answer",
     "final_answer",
