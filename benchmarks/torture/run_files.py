@@ -141,10 +141,11 @@ _SECTIONS = {
         *("question", "answer", "choices", "tests", "entry_point", "solution", "id", "skill", "after", "count_from"),
         *("scorer", "max_new_tokens", "prompt", "dataset"),
     ),
-    "strategy": ("name", "k", "samples_per_error", "max_samples", "rounds", "retriever"),
+    "strategy": ("name", "k", "samples_per_error", "max_samples", "rounds", "retriever", "encoder"),
     "verify": ("answers", "near_duplicate", "ngram", "votes", "against"),
     "train": (
         *("method", "rank", "alpha", "learning_rate", "epochs", "batch_size", "warmup", "weight_decay", "max_tokens"),
+        *("warmup_steps", "schedule"),
         *("replay", "start", "objective", "beta", "scales", "options", "model", "dtype", "device"),
     ),
     "gate": ("alpha", "noise_floor"),
@@ -154,7 +155,8 @@ _SECTIONS = {
 _NAMES = (
     *("jsonl", "csv", "parquet", "gsm8k", "mmlu", "bbh", "lm_eval", "arithmetic", "retention", "reasoning_gym"),
     *("openai", "anthropic", "custom", "scripted", "tutor", "noise", "numeric", "exact", "choice", "contains", "code"),
-    *("judge", "lora", "full", "qlora", "external", "hidden", "tfidf", "auto", "transformers", "openvino", "vllm"),
+    *("judge", "lora", "full", "qlora", "external", "hidden", "tfidf", "encoder", "auto"),
+    *("transformers", "openvino", "vllm"),
 )
 
 

@@ -324,7 +324,10 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     target = config.target
     if target.model.startswith((".", "~")):
         target = msgspec.structs.replace(target, model=str(find_path(target.model, folder)))
-    return msgspec.structs.replace(config, tasks=tasks, target=target)
+    strategy = config.strategy
+    if strategy.encoder.startswith((".", "~")):
+        strategy = msgspec.structs.replace(strategy, encoder=str(find_path(strategy.encoder, folder)))
+    return msgspec.structs.replace(config, tasks=tasks, target=target, strategy=strategy)
 
 
 def _make_absolute(options: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:

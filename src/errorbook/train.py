@@ -26,6 +26,7 @@ from errorbook.records import (
     Objective,
     Recipe,
     Sample,
+    Schedule,
     Start,
     digest,
 )
@@ -53,6 +54,8 @@ class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     epochs: Annotated[float, Interval(gt=0, le=10_000)] = 2.0
     batch_size: Annotated[int, Interval(ge=1, le=65536)] = 8
     warmup: Annotated[float, Interval(ge=0, le=1)] = 0.05
+    warmup_steps: Annotated[int, Interval(ge=0, le=10_000_000)] | None = None
+    schedule: Schedule = "linear"
     weight_decay: Annotated[float, Interval(ge=0, le=10)] = 0.0
     max_tokens: Annotated[int, Interval(ge=1, le=10_000_000)] = 512
     replay: Annotated[float, Interval(ge=0, lt=1)] = 0.15

@@ -68,6 +68,7 @@ from errorbook.records.training import (
     Lesson,
     Objective,
     Recipe,
+    Schedule,
     Start,
     Training,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "Role",
     "Rule",
     "Sample",
+    "Schedule",
     "Score",
     "Split",
     "Start",

@@ -12,6 +12,7 @@ from errorbook.records.conversing import Message, converse
 Start = Literal["continue", "restart"]
 Objective = Literal["sft", "dpo", "self_distill"]
 Divergence = Literal["forward", "reverse", "jensen_shannon"]
+Schedule = Literal["linear", "cosine", "constant"]
 Form = Literal["adapter", "weights", "served"]
 """What a training leaves: an adapter of the base, whole weights, or a model that is served elsewhere under a name."""
 
@@ -51,6 +52,9 @@ class Recipe(Record, frozen=True, kw_only=True):
     samples of all accepted cycles and this one). `objective` is supervised fine-tuning, direct preference
     optimisation (Rafailov et al. 2023), which `beta` holds near the starting weights, or self-distillation, which
     brings the target nearer to its own teacher by the `divergence`.
+
+    `schedule` says how the rate falls after its warm-up, which takes the share `warmup` of the steps or, if
+    `warmup_steps` is given, so many.
     """
 
     method: str
@@ -68,6 +72,8 @@ class Recipe(Record, frozen=True, kw_only=True):
     objective: Objective
     beta: float
     divergence: Divergence = "reverse"
+    schedule: Schedule = "linear"
+    warmup_steps: int | None = None
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

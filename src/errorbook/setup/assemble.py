@@ -334,4 +334,7 @@ _FORMS: dict[Form, str] = {
 
 
 def _retriever_options(config: Config, target: Target) -> dict[str, object]:
-    return {"target": target} if "target" in plugins.list_options("retrievers", config.strategy.retriever) else {}
+    """The target and the encoder, for a retriever that asks for them."""
+    takes = plugins.list_options("retrievers", config.strategy.retriever)
+    offered: dict[str, object] = {"target": target, "encoder": config.strategy.encoder}
+    return {name: value for name, value in offered.items() if name in takes}

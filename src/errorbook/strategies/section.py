@@ -28,6 +28,7 @@ class StrategySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_samples: Annotated[int, Interval(ge=1, le=10_000_000)] = 3000
     rounds: Annotated[int, Interval(ge=1, le=100)] = 3
     retriever: str = "auto"
+    encoder: str = "google-bert/bert-base-uncased"
     draws: Annotated[int, Interval(ge=1, le=1000)] = 4
     temperature: Annotated[float, Interval(gt=0, le=10)] = 0.7
 

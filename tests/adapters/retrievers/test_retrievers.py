@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
+from retriever_kit import EXAMPLES, QUESTIONS, example
 
 from errorbook import plugins
 from errorbook.adapters.retrievers.hidden import Hidden
@@ -20,21 +21,7 @@ from errorbook.adapters.retrievers.tfidf import Tfidf
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.interfaces import Retriever
-from errorbook.records import Example
 
-
-def example(number: int, question: str) -> Example:
-    return Example(id=str(number), task="t", split="train", question=question, answer="")
-
-
-QUESTIONS = [
-    "Calculate 47 + 38.",
-    "Calculate 46 + 38.",
-    "Which animal says meow?",
-    "Which animal says woof?",
-    "Convert three hours into minutes.",
-]
-EXAMPLES = [example(number, question) for number, question in enumerate(QUESTIONS)]
 RETRIEVERS = [Hidden(ScriptedTarget()), Tfidf(), ScriptedRetriever()]
 
 

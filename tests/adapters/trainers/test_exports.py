@@ -127,6 +127,18 @@ def test_axolotl_gets_the_recipe() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("export", "key"), [(exports.llama_factory, "lr_scheduler_type"), (exports.axolotl, "lr_scheduler")]
+)
+def test_each_tool_gets_the_schedule_and_a_warm_up_in_steps(export: Any, key: str) -> None:
+    level = msgspec.structs.replace(RECIPE, schedule="constant", warmup_steps=100)
+    found = settings(export(LESSONS, level, "owner/model"))
+
+    assert (found[key], found["warmup_steps"]) == ("constant_with_warmup", 100)
+    assert "warmup_ratio" not in found
+    assert settings(export(LESSONS, msgspec.structs.replace(RECIPE, schedule="cosine"), "m"))[key] == "cosine"
+
+
 def test_preference_takes_the_lessons_with_a_rejected_response() -> None:
     files = exports.llama_factory(LESSONS, PREFERENCE, "m")
     described = json.loads(files["dataset_info.json"])["errorbook"]

@@ -113,6 +113,30 @@ def test_the_learning_rate_rises_then_falls_and_is_never_zero() -> None:
     assert learning_rate(recipe_of(warmup=1.0), 0, 1) > 0
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("warmup", [0, 3, 100])
+def test_every_schedule_is_the_one_of_transformers_that_has_its_name(schedule: str, warmup: int) -> None:
+    import torch
+    from transformers import get_scheduler
+
+    steps, recipe = 20, recipe_of(schedule=schedule, warmup_steps=warmup, warmup=0.9)
+    rates = [learning_rate(recipe, step, steps) for step in range(steps)]
+
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=recipe.learning_rate)
+    name = "constant_with_warmup" if schedule == "constant" else schedule
+    risen = min(warmup, steps - 1)  # ours is at its height once at least, and its first step is not for nothing
+    theirs = get_scheduler(name, optimizer, num_warmup_steps=0, num_training_steps=steps - risen)
+    falling = []
+    for _ in range(steps - risen):
+        falling.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    assert rates[risen:] == pytest.approx(falling)
+    assert min(rates) > 0
+    assert rates[:risen] == pytest.approx([recipe.learning_rate * (n + 1) / (risen + 1) for n in range(risen)])
+
+
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_training_teaches_counts_and_records(
     method: str, train: Callable[..., Training], tiny_model: Path, tmp_path: Path

@@ -63,8 +63,7 @@ def llama_factory(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict
                 "per_device_train_batch_size": recipe.batch_size,
                 "gradient_accumulation_steps": 1,
                 "learning_rate": recipe.learning_rate,
-                "lr_scheduler_type": "linear",
-                "warmup_ratio": recipe.warmup,
+                **_schedule("lr_scheduler_type", recipe),
                 "weight_decay": recipe.weight_decay,
                 "max_grad_norm": 1.0,
                 "bf16": True,
@@ -111,8 +110,7 @@ def axolotl(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict[str, 
                 "gradient_accumulation_steps": 1,
                 "learning_rate": recipe.learning_rate,
                 "optimizer": "adamw_torch_fused",
-                "lr_scheduler": "linear",
-                "warmup_ratio": recipe.warmup,
+                **_schedule("lr_scheduler", recipe),
                 "weight_decay": recipe.weight_decay,
                 "max_grad_norm": 1.0,
                 "bf16": "auto",
@@ -164,6 +162,14 @@ def _conversation(lesson: Lesson, *, preference: bool) -> dict[str, object]:
         "chosen": answered,
         "rejected": {"role": "assistant", "content": lesson.rejected},
     }
+
+
+def _schedule(key: str, recipe: Recipe) -> dict[str, Value]:
+    """Both tools hand the name of a schedule on to transformers, whose "constant" knows no warm-up."""
+    name = "constant_with_warmup" if recipe.schedule == "constant" else recipe.schedule
+    if recipe.warmup_steps is None:
+        return {key: name, "warmup_ratio": recipe.warmup}
+    return {key: name, "warmup_steps": recipe.warmup_steps}
 
 
 def _llama_factory_method(recipe: Recipe) -> dict[str, Value]:

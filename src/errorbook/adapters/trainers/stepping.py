@@ -5,6 +5,7 @@ Which rows make up a step, what else is done with their loss and how weights cha
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -55,11 +56,18 @@ def log_probabilities(model: Any, rows: Sequence[TokenRow], dtype: str) -> torch
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Linear warm-up over the share `recipe.warmup` of the steps, then linear decay to just above zero."""
-    warmup = min(steps - 1, round(recipe.warmup * steps))
+    """Linear warm-up, then by the recipe's schedule: a straight line or half a cosine to just above zero, or level.
+
+    The cosine is that of SGDR without a restart (Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5).
+    """
+    wanted = round(recipe.warmup * steps) if recipe.warmup_steps is None else recipe.warmup_steps
+    warmup = min(steps - 1, wanted)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / (warmup + 1)
-    return recipe.learning_rate * (steps - step) / (steps - warmup)
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    left = (steps - step) / (steps - warmup)
+    return recipe.learning_rate * ((1 - math.cos(math.pi * left)) / 2 if recipe.schedule == "cosine" else left)
 
 
 def _token_losses(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
