@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from loop_kit import config
+from loop_kit import RUN_FILE, config
 from msgspec.structs import replace
+from teacher_kit import response, teacher
 
-from errorbook.config import Config
+from errorbook.config import Config, InstructorSection, parse
+from errorbook.errors import ConfigError
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import run
-from errorbook.records import Call, Decision, Diagnosis, Draft, Evaluation, Example, Lesson, Sample, Vote
+from errorbook.records import (
+    Call,
+    Decision,
+    Diagnosis,
+    Draft,
+    Evaluation,
+    Example,
+    Failure,
+    Lesson,
+    Rejection,
+    Response,
+    Sample,
+    Vote,
+)
+from errorbook.report.build import build
 from errorbook.setup.plan import make_plan
+from errorbook.setup.possible import require_possible
+from errorbook.strategies.questions import Item, Stock, stock_answers, stock_by_skill, take
+from errorbook.strategies.shares import apportion, divide
 from errorbook.strategies.table import NAMES, find
+from errorbook.testing import server
 
 QUOTA = 78
 """Two samples for each of the 39 train questions, all of which the base gets wrong."""
@@ -83,3 +106,253 @@ def test_each_asks_the_instructor_for_no_more_than_the_table_says(name: str, tmp
         train = {one.question for one in ledger.all(Example) if (one.task, one.split) == ("arithmetic", "train")}
         kept = [draft.question in train for draft in ledger.all(Draft)]
         assert all(kept) if find(name).restates else not any(kept)
+
+
+# by cycle and by shares --------------------------------------------------------------------------------------------
+
+
+def strategies_of(ledger: Ledger, kind: type[Draft] | type[Sample] | type[Diagnosis], cycle: int) -> Counter[str]:
+    return Counter(one.strategy for one in ledger.all(kind, cycle))
+
+
+def test_a_list_has_one_for_each_cycle_and_the_last_goes_on(tmp_path: Path) -> None:
+    made = config(cycles="3", accuracy="0.2", gain="0.3")
+    made = replace(made, strategy=replace(made.strategy, name=("error", "gold")))
+
+    run(made, tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        assert [list(strategies_of(ledger, Draft, cycle)) for cycle in (1, 2, 3)] == [["error"], ["gold"], ["gold"]]
+        assert ledger.count(Diagnosis, 1) > 0 == ledger.count(Diagnosis, 2)
+        report = build(ledger)
+    assert report.strategy == "error, then gold"
+    assert [one.strategy for one in report.strategies] == ["error", "gold"]
+
+
+SHARES: list[tuple[dict[str, float], dict[str, int]]] = [
+    ({"error": 0.5, "contrast": 0.5}, {"error": 39, "contrast": 39}),
+    ({"contrast": 0.7, "error": 0.3}, {"error": 23, "contrast": 55}),
+    ({"error": 0.333, "cluster": 0.333, "gold": 0.334}, {"error": 26, "cluster": 26, "gold": 26}),
+    (
+        dict.fromkeys(("self", "undirected", "augment", "imitate"), 0.25),
+        {"undirected": 20, "augment": 20, "imitate": 19},
+    ),
+    ({"error": 0.01, "reweight": 0.99}, {"error": 1, "reweight": 77}),
+]
+
+
+@pytest.mark.parametrize(("shares", "drafts"), SHARES)
+def test_shares_hold_exactly_and_a_mistake_is_analysed_once(
+    shares: dict[str, float], drafts: dict[str, int], tmp_path: Path
+) -> None:
+    made = all_wrong(shares)
+    plan = make_plan(made)
+
+    run(made, tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        written = strategies_of(ledger, Draft, 1)
+        assert written.items() >= drafts.items()
+        analysed = [diagnosis.example for diagnosis in ledger.all(Diagnosis)]
+        assert len(analysed) == len(set(analysed))
+        assert len(analysed) == (39 if any(find(name).diagnoses for name in shares) else 0)
+        if "cluster" not in shares:
+            assert ledger.count(Call) == plan.calls
+        first = {(draft.strategy, draft.question) for draft in ledger.all(Draft)}
+    run(made, tmp_path / "again")
+    with open_ledger(tmp_path / "again") as ledger:
+        assert {(draft.strategy, draft.question) for draft in ledger.all(Draft)} == first
+
+
+@pytest.mark.parametrize(
+    ("whole", "shares", "parts"),
+    [
+        (10, [0.5, 0.5], [5, 5]),
+        (11, [0.5, 0.5], [6, 5]),
+        (1, [0.3, 0.7], [0, 1]),
+        (0, [1.0], [0]),
+        (10, [0.1, 0.2, 0.7], [1, 2, 7]),
+        (100, [1 / 3, 1 / 3, 1 / 3], [34, 33, 33]),
+        (3, [0.1 + 0.2, 0.3, 0.4], [1, 1, 1]),
+    ],
+)
+def test_parts_add_up_by_largest_remainders(whole: int, shares: list[float], parts: list[int]) -> None:
+    assert apportion(whole, shares) == parts
+
+
+def test_fewer_mistakes_than_strategies_are_shared() -> None:
+    mix = [(find("error"), 0.4), (find("contrast"), 0.3), (find("cluster"), 0.3)]
+
+    parts = divide(mix, 30, {"sums": ["one"]}, str)
+
+    assert [(part.strategy.name, part.quota, list(part.mistakes["sums"])) for part in parts] == [
+        ("error", 12, ["one"]),
+        ("contrast", 9, ["one"]),
+        ("cluster", 9, ["one"]),
+    ]
+
+
+# what is taught ----------------------------------------------------------------------------------------------------
+
+
+def test_gold_teaches_the_datas_solutions_and_self_the_targets_own_words(tmp_path: Path) -> None:
+    for name in ("gold", "self"):
+        run(some_right(name), tmp_path / name)
+    with open_ledger(tmp_path / "gold") as ledger:
+        train = {one.question: one for one in ledger.all(Example) if (one.task, one.split) == ("arithmetic", "train")}
+        for sample in ledger.all(Sample):
+            assert (sample.solution, sample.answer) == (train[sample.question].solution, train[sample.question].answer)
+    with open_ledger(tmp_path / "self") as ledger:
+        texts = {
+            response.text.strip()
+            for one in ledger.all(Evaluation)
+            if one.generation.temperature == 0.7
+            for response in ledger.responses(one)
+            if response.score.verdict == "right"
+        }
+        lessons = [lesson.completion for lesson in ledger.all(Lesson) if not lesson.replay]
+        assert lessons
+        assert set(lessons) <= texts
+        drawn = [one.generation for one in ledger.all(Evaluation) if one.generation.temperature]
+        assert sorted(one.seed for one in drawn) == [1, 2, 3, 4]
+
+
+def test_the_usually_missed_questions_come_first_and_each_once_before_any_twice() -> None:
+    examples = [Example(id=str(n), task="sums", split="train", question=f"{n}?", answer=str(n)) for n in range(4)]
+
+    def said(n: int, *texts: str) -> tuple[tuple[str, str], list[Response]]:
+        return ("sums", str(n)), [response(examples[n], text, "right") for text in texts]
+
+    stock = stock_answers(find("self"), examples, dict([said(0, "a", "b", "c"), said(1, "d"), said(3, "e", "e", "f")]))
+
+    assert [item.response.text for item in stock.items if item.response] == ["d", "a", "e", "b", "f", "c"]
+
+
+def test_reweight_takes_questions_by_the_skills_that_are_missing() -> None:
+    examples = [
+        Example(id=f"{skill}{n}", task="t", split="train", question="?", answer="1", solution="1", skill=skill)
+        for skill in ("add", "divide", "never missed")
+        for n in range(5)
+    ]
+    wrong = [*examples[:3], *examples[5:6]]  # three of add, one of divide
+
+    stock = stock_by_skill(find("reweight"), examples, wrong, 12)
+
+    assert Counter(item.example.skill for item in stock.items) == {"add": 9, "divide": 3}
+    assert max(Counter(item.example.id for item in stock.items).values()) == 2
+
+
+def test_a_refused_question_is_replaced_by_another() -> None:
+    examples = tuple(
+        Example(id=str(n), task="t", split="train", question=f"{n}?", answer="1", solution="1") for n in range(3)
+    )
+    taken, stock = take(Stock(find("gold"), tuple(map(Item, examples))), 4, cycle=1)
+    again, stock = take(stock.without(taken[1:2]), 3, cycle=1, round=1)
+
+    assert [one.exemplars[0].id for one in taken] == ["0", "1", "2", "0"]
+    assert [one.exemplars[0].id for one in again] == ["2", "0", "2"]
+    assert take(stock.without([*taken, *again]), 1, cycle=1)[0] == []
+
+
+def test_a_held_out_question_is_refused_even_if_it_is_a_train_question_too(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"What is the sum of {n} and {n}?", "answer": str(2 * n), "why": f"{n} + {n} = {2 * n}"}
+        for n in range(90)
+    ]
+    splits = [{**row, "split": ("train", "dev", "test")[n % 3]} for n, row in enumerate(rows)]
+    splits.append({**rows[1], "question": "What is the sum of 1 and 1", "split": "train"})
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, splits)), encoding="utf-8")
+    made = parse(
+        RUN_FILE.replace(
+            'name = "arithmetic"',
+            'name = "mine"\nkind = "jsonl"\npath = "rows.jsonl"\nsolution = "why"\nscorer = "numeric"',
+        )
+        .replace("train = 39\ndev = 78\ntest = 78", "train = 40\ndev = 30\ntest = 20")
+        .replace('name = "contrast"', 'name = "gold"\nsamples_per_error = 4'),
+        folder=tmp_path,
+    )
+
+    run(made, tmp_path / "run")
+    with open_ledger(tmp_path / "run") as ledger:
+        reasons = Counter(rejection.reason for rejection in ledger.all(Rejection))
+        assert set(reasons) == {"contaminated"}
+        assert "What is the sum of 1 and 1" not in {sample.question for sample in ledger.all(Sample)}
+        assert ledger.count(Sample) >= 31
+
+
+# what cannot be done -----------------------------------------------------------------------------------------------
+
+
+def own_task(folder: Path, name: str, more: str = "", columns: dict[str, str] | None = None) -> Config:
+    rows = [
+        {"question": f"{n}?", "answer": str(n), "split": ("train", "dev", "test")[n % 3], **(columns or {})}
+        for n in range(90)
+    ]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    head = '[run]\nname = "r"\n[target]\nengine = "scripted"\n[[tasks]]\nname = "mine"\nkind = "jsonl"\n'
+    return parse(
+        f'{head}path = "rows.jsonl"\n{more}\n[strategy]\nname = "{name}"\n[train]\nmethod = "scripted"\n', folder=folder
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "columns", "sentence"),
+    [
+        ("gold", "", {}, "come with none; name the column that holds them as the task's 'solution'"),
+        ("reweight", "", {}, "'reweight' teaches worked solutions"),
+        ("reweight", 'solution = "why"', {"why": "because"}, "'reweight' goes by skills"),
+    ],
+)
+def test_what_the_data_cannot_give_is_refused_by_plan_and_run(
+    name: str, more: str, columns: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    made = own_task(tmp_path, name, more, columns)
+
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        make_plan(made)
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        run(made, tmp_path / "run")
+    assert not (tmp_path / "run" / "ledger.sqlite").exists()
+
+
+class NewOnly:
+    """An instructor of somebody else, who knows nothing of variations."""
+
+    name = "new only"
+
+    def diagnose(self, mistakes: object) -> list[object]:
+        return []
+
+    def write(self, assignments: object) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize(("name", "asked"), [("augment", "variations"), ("imitate", "solutions")])
+def test_an_instructor_that_writes_new_questions_only_is_refused(name: str, asked: str) -> None:
+    made = some_right({"error": 0.5, name: 0.5})
+
+    with pytest.raises(
+        ConfigError, match=f"asks for {asked} of train questions, and the instructor 'tutor' writes new"
+    ):
+        require_possible(made, NewOnly(), [])  # type: ignore[arg-type]
+
+
+# an instructor that is a model -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_runs_against_a_provider_and_its_plan_counts_the_requests(name: str, tmp_path: Path) -> None:
+    with server(script=teacher) as provider:
+        made = replace(
+            all_wrong(name),
+            instructor=InstructorSection(kind="openai", options={"model": "teacher", "base_url": provider.base_url}),
+        )
+        plan = make_plan(made)
+        run(made, tmp_path)
+        asked = provider.stats().requests
+    with open_ledger(tmp_path) as ledger:
+        assert asked <= ledger.count(Call)
+        assert (asked > 0) == find(name).asks_instructor
+        assert ledger.count(Call) == plan.calls or name == "cluster"
+        assert ledger.count(Failure) == 0
+        assert {sample.strategy for sample in ledger.all(Sample)} <= {name}
+        if find(name).asks_instructor:
+            assert ledger.count(Sample) > 0

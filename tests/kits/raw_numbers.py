@@ -287,6 +287,29 @@ def error_kinds(raw: Raw, control: Raw | None) -> list[Row]:
     return sorted(found, key=lambda item: (-item["n"], item["task"], item["kind"]))
 
 
+def strategies(raw: Raw) -> list[Row]:
+    """The synthetic run has one strategy, whose drafts all go back to a diagnosis."""
+    [name] = {row["body"]["strategy"] for row in raw.of("Diagnosis")}
+    trained = {int(row["key"].removeprefix("training:")) for row in raw.of("Training")}
+    diagnoses = {row["hash"]: row["body"] for row in raw.of("Diagnosis")}
+    written = [diagnoses[row["body"]["diagnosis"]] for row in raw.of("Draft")]
+    mistakes = {(body["task"], body["example"]) for body in written}
+    samples = [row["cycle"] for row in raw.of("Sample")]
+    after = {task: raw.verdicts(raw.final, task, "train") for task, _ in mistakes}
+    return [
+        {
+            "strategy": name,
+            "about": "new questions against each wrong response",
+            "drafts": len(written),
+            "samples": len(samples),
+            "trained": sum(cycle in trained for cycle in samples),
+            "kept": sum(cycle in raw.accepted and cycle in trained for cycle in samples),
+            "mistakes": len(mistakes),
+            "fixed": sum(after[task][example] == "right" for task, example in mistakes),
+        }
+    ]
+
+
 def funnel(raw: Raw) -> Row:
     trained = {int(row["key"].removeprefix("training:")): row["body"] for row in raw.of("Training")}
     starts = [raw.base, *(decision["checkpoint"] for decision in raw.decisions)]
@@ -392,6 +415,7 @@ def expected(folder: Path, control: Path | None) -> Row:
         "error_kinds": error_kinds(raw, other),
         "relearnt": [again],
         "funnel": funnel(raw),
+        "strategies": strategies(raw),
         "trainings": [{name: training[name] for name in names} for training in trainings],
         "noise": [row["body"] for row in raw.of("Noise")],
         "by_cycle": lines(raw),

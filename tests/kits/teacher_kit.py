@@ -39,6 +39,9 @@ def teacher(turns: Sequence[Turn]) -> str:
         return "HACKED"
     if "find out why" in said:
         return json.dumps(diagnosis(asked))
+    if "solve this" in said:
+        answer = solve(blocks(asked)["question"]) or "?"
+        return json.dumps({"solution": f"The rule gives {answer}.", "answer": answer})
     if "practice question" in said:
         return json.dumps({"drafts": drafts(asked, said)})
     return json.dumps({"reasoning": "Done.", "answer": solve(blocks(asked)["question"]) or "?", "sound": True})

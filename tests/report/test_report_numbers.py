@@ -114,7 +114,7 @@ def test_every_number_of_the_json_equals_the_raw_rows(run_folder: Path, control_
     same(shown["control"]["whole"], whole)
     assert set(shown) - set(wanted) == {
         *("run", "name", "version", "model", "instructor", "strategy", "planned_cycles", "finished", "final_is_base"),
-        *("detectable", "cases", "strata", "control", "changes", "left_out"),
+        *("detectable", "cases", "strata", "control", "changes", "left_out", "directed"),
     }, "a new number needs its own recomputation here"
     assert {band["fate"] for item in shown["fates"] for band in item["bands"] if band["n"]} == {
         *("fixed", "relapsed", "stubborn", "broken", "still_right"),

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from errorbook.checks.taken import Refusal
-from errorbook.corrections.check_edit import refuse_edit, rewrite_draft
+from errorbook.corrections.check_edit import find_evidence, refuse_edit, rewrite_draft
 from errorbook.corrections.inbox import Recorded, correct_samples, find_newest
 from errorbook.records import Correction, Draft, Rejection, Sample
 from errorbook.setup.session import Run
-from errorbook.verify import Evidence, Known, find_faults
+from errorbook.verify import Known, find_faults
 
 
 def apply_corrections(this: Run, cycle: int, samples: Sequence[Sample]) -> list[Sample]:
@@ -42,7 +42,7 @@ def _passes(this: Run, item: Recorded, standing: Sequence[Correction]) -> bool:
 
 def _fault(this: Run, edited: Draft, item: Recorded, standing: Sequence[Correction]) -> Refusal | None:
     tasks = {course.name: (course.task, course.scorer) for course in this.parts.courses}
-    known = Known(tasks=tasks, evidence=Evidence(trust_answers=True))
+    known = Known(tasks=tasks, evidence=find_evidence(this.ledger, edited))
     # Against the samples of the cycles up to the edit's own, whichever cycle asks: the answer must stay the same.
     return next(find_faults(edited, known), None) or refuse_edit(
         this.ledger,

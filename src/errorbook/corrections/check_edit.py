@@ -17,15 +17,23 @@ from errorbook.checks.tokens import ngrams, numbers, words
 from errorbook.config import Config
 from errorbook.errors import PluginError
 from errorbook.interfaces import Solver
+from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.records import Correction, Draft, Example, Message, Sample, context_of, whole_question
-from errorbook.verify import Known, find_faults
+from errorbook.verify import Evidence, Known, find_faults
 
 
 def rewrite_draft(draft: Draft, edit: Correction) -> Draft:
     """The draft as a person rewrote it."""
     return replace(draft, question=edit.question, answer=edit.answer, solution=edit.solution)
+
+
+def find_evidence(ledger: Ledger, edited: Draft) -> Evidence:
+    """A person vouches for the answer; a train question's own wording, if the draft keeps it, may be repeated."""
+    key = keys.example(edited.task, "train", edited.example)
+    source = ledger.find(Example, key) if edited.writes == "solution" else None
+    return Evidence(own={edited.hash: source} if source else {}, trust_answers=True)
 
 
 def refuse_edit(
@@ -69,7 +77,8 @@ def refuse_edit(
     for question in seen.alike:
         taken.add(question, edited.before)
     protected = Protected(seen.close, seen.common, config.verify.ngram, list_solved_tasks(config))
-    return next(find_faults(edited, Known(taken=taken, protected=protected)), None)
+    known = Known(evidence=find_evidence(ledger, edited), taken=taken, protected=protected)
+    return next(find_faults(edited, known), None)
 
 
 class _Seen:

@@ -17,6 +17,7 @@ from errorbook.config import TaskSection
 from errorbook.corrections.inbox import correct_samples
 from errorbook.errors import DataError, UserError
 from errorbook.interfaces import Task
+from errorbook.ledger.counts import name_strategy
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import (
@@ -42,7 +43,8 @@ class SampleRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `prompt` and `completion` are what the target is trained on, before its chat template; a rejected draft has none.
     `before` is what stands before the prompt: a system message, examples that are shown, earlier turns.
-    `wrong_response` is what the target said to the train question `example`, which the sample was written against.
+    `wrong_response` is what the target said to the train question `example`, which the sample was written against; a
+    sample that varies a train question, or keeps its wording, names that as `example`, and no response.
     `trained` says that a candidate was trained on these very texts, `kept` that the gate kept such a candidate, and
     `corrected` that a person edited them.
     """
@@ -59,6 +61,7 @@ class SampleRow(msgspec.Struct, frozen=True, kw_only=True):
     completion: str = ""
     skill: str = ""
     difficulty: int = 0
+    strategy: str = ""
     error_kind: str = ""
     misconception: str = ""
     example: str = ""
@@ -198,7 +201,7 @@ def _row(ledger: Ledger, text: Sample | Draft, **told: Any) -> SampleRow:
     """A row of a sample or a draft, with the diagnosis and the mistake that it was written against."""
     draft = text if isinstance(text, Draft) else ledger.get(Draft, text.draft)
     diagnosis = ledger.get(Diagnosis, draft.diagnosis) if draft and draft.diagnosis else None
-    mistake: dict[str, Any] = {}
+    mistake: dict[str, Any] = {"example": draft.example} if draft else {}
     if diagnosis is not None:
         response = ledger.response(diagnosis.response, diagnosis.example)
         example = ledger.find(Example, f"{diagnosis.task}:train:{diagnosis.example}")
@@ -218,6 +221,7 @@ def _row(ledger: Ledger, text: Sample | Draft, **told: Any) -> SampleRow:
         before=text.before,
         skill=text.skill,
         difficulty=text.difficulty,
+        strategy=name_strategy(draft, diagnosis) if draft else "",
         draft=text.draft if isinstance(text, Sample) else text.hash,
         diagnosis=draft.diagnosis if draft else "",
         call=draft.call if draft else "",

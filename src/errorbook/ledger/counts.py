@@ -138,6 +138,35 @@ def read_draft_origins(ledger: Ledger) -> Iterator[tuple[str, str]]:
     return iter(_columns(ledger, "hash, parent", Draft))
 
 
+class DraftSource(NamedTuple):
+    """A draft with its strategy, and the train question that it goes back to, if it does (its id)."""
+
+    hash: str
+    cycle: int
+    strategy: str
+    task: str
+    example: str
+
+
+def read_draft_sources(ledger: Ledger) -> Iterator[DraftSource]:
+    """Where every draft comes from: by its diagnosis, or by its own word; drafts of older ledgers do not tell.
+
+    What has no diagnosis in these is undirected: there was nothing else.
+    """
+    what = "hash, json_extract(body, '$.strategy'), json_extract(body, '$.example')"
+    diagnosed = {hash: (strategy, example) for hash, strategy, example in _columns(ledger, what, Diagnosis)}
+    fields = ("strategy", "task", "example")
+    told = ", ".join(f"coalesce(json_extract(body, '$.{field}'), '')" for field in fields)
+    for hash, cycle, parent, own, task, source in _columns(ledger, f"hash, cycle, parent, {told}", Draft):
+        strategy, example = diagnosed.get(parent, ("undirected", source))
+        yield DraftSource(hash, int(cycle), own or strategy, task, example)
+
+
+def name_strategy(draft: Draft, diagnosis: Diagnosis | None) -> str:
+    """The strategy of one draft, by the same rule."""
+    return draft.strategy or (diagnosis.strategy if diagnosis else "undirected")
+
+
 def count_per_cycle(ledger: Ledger, kind: type[Record]) -> Counter[int]:
     """How many records of one kind each cycle has."""
     query = "SELECT cycle, count(*) FROM records WHERE kind = ? GROUP BY cycle"

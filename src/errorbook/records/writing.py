@@ -93,7 +93,7 @@ class Draft(Record, frozen=True, kw_only=True):
 
     `example` is the id of the train question that was varied or, if only a solution was written, that it keeps the
     wording of. `whole` says that the solution is the whole completion, answer included: the target's own response.
-    Drafts of older ledgers have no `strategy`; see `ledger.strategies`.
+    Drafts of older ledgers have no `strategy`; see `ledger.counts.name_strategy`.
     `before` is what the target reads before the question: the same as before the one that it was written against.
     """
 

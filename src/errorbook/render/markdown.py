@@ -168,6 +168,9 @@ def _funnel(report: Report) -> Iterator[str]:
     rows += [["waiting for a check", funnel.waiting], ["trained on", funnel.trained]]
     rows += [["in the final model", funnel.kept]]
     yield from _table(["Stage", "Drafts"], rows, "From drafts to training")
+    if len(report.strategies) > 1:
+        by_strategy = [sentences.strategy_row(item) for item in report.strategies]
+        yield from ["### By strategy", "", *_rows(sentences.STRATEGY_COLUMNS, by_strategy)]
     if report.corrections:
         yield from [_cell(sentences.corrections_text(report.corrections)), ""]
     if report.changes:

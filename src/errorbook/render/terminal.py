@@ -26,8 +26,9 @@ from errorbook.report.records import Difference
 
 if TYPE_CHECKING:
     from errorbook.ledger.events import Event, Watch
-    from errorbook.report.records import Accuracy, KindCost, Report
+    from errorbook.report.records import Accuracy, Report
     from errorbook.report.status import Status
+    from errorbook.report.supply_records import KindCost
     from errorbook.setup.doctor import Finding
     from errorbook.setup.plan import Plan
 
@@ -220,6 +221,10 @@ def _show_funnel(report: Report, console: Console) -> None:
     if rows:
         columns = ["cycle", "mistakes", "drafts", "verified", "trained on", "rejected"]
         console.print(make_table("From drafts to training", columns, rows, 0))
+    if len(report.strategies) > 1:
+        by_strategy = list(map(sentences.strategy_row, report.strategies))
+        columns = [column.lower() for column in sentences.STRATEGY_COLUMNS]
+        console.print(make_table("By strategy", columns, by_strategy, 1))
 
 
 def _show_costs(kinds: Sequence[KindCost], console: Console) -> None:

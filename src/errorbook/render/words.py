@@ -17,13 +17,13 @@ from errorbook.report.records import (
     CycleResult,
     Difference,
     Form,
-    KindCost,
     Point,
     Relearnt,
     Report,
     TaskResult,
     Versus,
 )
+from errorbook.report.supply_records import KindCost, StrategyResult
 
 _DECIDED = {"accept": "accepted", "reject": "rejected", "stop": "stopped"}
 
@@ -285,6 +285,15 @@ def form_text(fixed: int, broken: int, form: Form) -> str:
         f"{' and '.join(parts)}: without them the change is {signed(form.difference)} points (a gain by the one-sided"
         f" test with {p_text(form.p_value)}){', so the gain is of form alone' * alone}."
     )
+
+
+STRATEGY_COLUMNS = ("Strategy", "Drafts", "Verified", "Trained on", "Kept", "Mistakes behind them", "Right at the end")
+
+
+def strategy_row(item: StrategyResult) -> list[object]:
+    """One strategy's numbers, by `STRATEGY_COLUMNS`."""
+    fixed = "–" if item.fixed is None or not item.mistakes else item.fixed
+    return [item.strategy, item.drafts, item.samples, item.trained, item.kept, item.mistakes or "–", fixed]
 
 
 def list_result_remarks(report: Report) -> list[str]:

@@ -37,19 +37,17 @@ from errorbook.records import (
     Training,
     Verdict,
 )
+from errorbook.report.by_strategy import count_strategies
 from errorbook.report.cases import pick_cases
 from errorbook.report.costs import cost_by_kind
 from errorbook.report.cycles import SPLITS, count_fates, list_accuracies
 from errorbook.report.effects import compare_with_control, count_error_kinds
 from errorbook.report.records import (
     Accuracy,
-    CycleFunnel,
     CycleResult,
-    Funnel,
     Relearnt,
     Report,
     SkillResult,
-    Spending,
     TaskResult,
     TrainingResult,
     accuracy_of,
@@ -57,6 +55,7 @@ from errorbook.report.records import (
     form_of,
     share_of,
 )
+from errorbook.report.supply_records import CycleFunnel, Funnel, Spending
 from errorbook.stats import detectable_gain, effective_questions, mcnemar, not_worse, pair
 
 
@@ -83,6 +82,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         instructor=config.instructor.kind,
         strategy=config.strategy.describe(),
         directed=any(one.diagnoses for one in config.strategy.used(config.run.cycles)),
+        strategies=count_strategies(ledger, config, points),
         planned_cycles=config.run.cycles,
         finished=is_finished(ledger, config, decisions),
         final_is_base=points.final_is_base,

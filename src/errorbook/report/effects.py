@@ -20,7 +20,8 @@ from errorbook.ledger.counts import VERDICT, Diagnosed, Letters, read_sample_ori
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Checkpoint, Evaluation, Training, Verdict
-from errorbook.report.records import Control, ErrorKind, KindCost, Versus, difference_of
+from errorbook.report.records import Control, ErrorKind, Versus, difference_of
+from errorbook.report.supply_records import KindCost
 from errorbook.stats import mcnemar, pair
 
 Kind = tuple[str, str]

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from errorbook.ledger import keys
+from errorbook.ledger.counts import name_strategy
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.lookups import find_by_prefix, find_children, find_origin, find_responses
 from errorbook.ledger.run_view import Checkpoints
@@ -127,12 +128,17 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DraftStory(msgspec.Struct, frozen=True, kw_only=True):
-    """One draft, the request that it came from, and the way back to its mistake, which an undirected draft lacks."""
+    """One draft, the request that it came from, and the way back to its mistake, or to the question that it goes by.
+
+    `source` is the train question that it varies or keeps the wording of; an undirected draft has neither.
+    """
 
     line: DraftLine
     writing: Writing
+    strategy: str
     story: Story | None = None
     study: Study | None = None
+    source: Example | None = None
 
 
 class CallStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +171,9 @@ def read_draft_story(ledger: Ledger, hash: str) -> DraftStory | None:
     diagnosis = ledger.get(Diagnosis, draft.diagnosis) if draft.diagnosis else None
     told = read_story(ledger, diagnosis.task, "train", diagnosis.example) if diagnosis else None
     study = next((item for item in told.studies if item.hash == draft.diagnosis), None) if told else None
-    return DraftStory(line=line, writing=writing, story=told, study=study)
+    source = ledger.find(Example, keys.example(draft.task, "train", draft.example)) if draft.example else None
+    named = name_strategy(draft, diagnosis)
+    return DraftStory(line=line, writing=writing, story=told, study=study, strategy=named, source=source)
 
 
 def read_call_story(ledger: Ledger, hash: str) -> CallStory | None:

@@ -13,6 +13,7 @@ from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Change
 from errorbook.records import Comparison, Evaluation, Noise, Outcome, Role, Split, Verdict
 from errorbook.report.fates import Fate
+from errorbook.report.supply_records import Funnel, Spending, StrategyResult
 from errorbook.stats import Pairing, mcnemar_gain, paired_interval, read_twice, wilson
 
 DraftOutcome = Literal["sample", "rejected", "waiting", "struck", "edited"]
@@ -204,39 +205,6 @@ class Relearnt(ReportPart, frozen=True, kw_only=True):
     broken: tuple[str, ...]
 
 
-class CycleFunnel(ReportPart, frozen=True, kw_only=True):
-    """What became of one cycle's drafts: drafts = samples + rejected + waiting, samples = trained + untrained.
-
-    `mistakes` is None until the train questions are all answered; `too_long` of the trained samples' lessons were
-    over the trainer's token cap and skipped.
-    """
-
-    cycle: int
-    mistakes: int | None
-    drafts: int
-    samples: int
-    rejected: dict[str, int]
-    waiting: int
-    trained: int
-    untrained: int
-    too_long: int
-
-
-class Funnel(ReportPart, frozen=True, kw_only=True):
-    """The whole run's drafts, and the diagnoses before them; `failed` counts an instructor's failures by stage."""
-
-    diagnosed: int
-    failed: dict[str, int]
-    drafts: int
-    samples: int
-    rejected: dict[str, int]
-    waiting: int
-    trained: int
-    untrained: int
-    kept: int
-    cycles: tuple[CycleFunnel, ...]
-
-
 class CycleResult(ReportPart, frozen=True, kw_only=True):
     """What the gate said about one cycle, and the dev comparisons that it judged; see `Decision`."""
 
@@ -262,36 +230,6 @@ class TrainingResult(ReportPart, frozen=True, kw_only=True):
     losses: tuple[float, ...]
 
 
-class KindCost(ReportPart, frozen=True, kw_only=True):
-    """What the samples against one kind of error cost; `each` is None if none was accepted.
-
-    An empty task and kind: what belongs to no diagnosis.
-    """
-
-    task: str
-    kind: str
-    usd: float
-    samples: int
-    each: float | None
-
-
-class Spending(ReportPart, frozen=True, kw_only=True):
-    """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
-
-    The dollars of `by_kind` add up to `usd`; it is empty if nothing was spent. `budget_usd` is the cap, if any.
-    `assumed_usd` is the part of `usd` that is the worst case, because the server counted no tokens.
-    """
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    usd: float
-    usd_per_sample: float | None = None
-    by_kind: tuple[KindCost, ...] = ()
-    budget_usd: float | None = None
-    assumed_usd: float = 0.0
-
-
 class Report(ReportPart, frozen=True, kw_only=True):
     """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev.
 
@@ -300,7 +238,7 @@ class Report(ReportPart, frozen=True, kw_only=True):
     people changed, by kind: all other numbers are of what the target answered and the scorer said. `changes` are those
     of the run file since the run was begun. `shared` counts the dev questions, or groups of them, that a learnt task
     has in common with another. `left_out` has a sentence on each task's examples that no answer can be right for.
-    `directed` says whether the instructor is shown mistakes.
+    `directed` says whether the instructor is shown mistakes, `strategies` what each strategy came to.
     """
 
     run: str
@@ -329,6 +267,7 @@ class Report(ReportPart, frozen=True, kw_only=True):
     cases: tuple[Case, ...]
     noise: tuple[Noise, ...] = ()
     by_cycle: tuple[Line, ...] = ()
+    strategies: tuple[StrategyResult, ...] = ()
     fates: tuple[FateCounts, ...] = ()
     strata: tuple[Stratum, ...] = ()
     corrections: dict[str, int] = {}

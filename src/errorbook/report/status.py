@@ -25,7 +25,7 @@ from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejec
 from errorbook.report.build import is_finished
 from errorbook.report.costs import cost_by_kind
 from errorbook.report.progress import Stage, find_present_stage, forecast_seconds_left
-from errorbook.report.records import KindCost
+from errorbook.report.supply_records import KindCost
 
 Kind = Literal["run", "exam", "book"]
 """A run with cycles; an exam without training; a book that was imported from logs."""

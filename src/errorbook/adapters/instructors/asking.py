@@ -33,6 +33,12 @@ _DRAFTS: dict[Kind, type[replies.Reply]] = {
     "code": replies.CodingDrafts,
     "text": replies.WorkedDrafts,
 }
+_SOLUTIONS: dict[Kind, type[replies.Reply]] = {
+    "numeric": replies.Solved,
+    "choice": replies.Solved,
+    "code": replies.Programmed,
+    "text": replies.Solved,
+}
 _MOST = 8192
 """Tokens for several drafts in one reply: many endpoints refuse requests that allow more."""
 _UNITS = 20
@@ -80,34 +86,45 @@ def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prom
     seen = assignment.mistake.example if assignment.mistake else next(iter(assignment.exemplars), None)
     if seen is None:
         return None
+    name, strategy, about = _describe_work(assignment, seen)
     kind = kind_of(seen)
-    about: dict[str, Any] = {
+    reply = _SOLUTIONS[kind] if assignment.writes == "solution" else _DRAFTS[kind]
+    about |= {
         "kind": kind,
+        "noun": _NOUNS[kind],
         "options": len(seen.choices),
         "count": assignment.count,
         "round": assignment.round,
     }
-    if assignment.mistake is not None and assignment.diagnosis is not None:
-        name, strategy = "write", assignment.mistake.strategy
-        alike = [{"question": _whole(one.example), "response": one.response.text} for one in assignment.alike]
-        about |= _shown(assignment.mistake) | {"diagnosis": _analysis(assignment.diagnosis), "alike": alike}
-    else:
-        name, strategy = "undirected", "undirected"
-        shared = len(assignment.before)
-        about |= prompting.show_before(assignment.before)
-        about["exemplars"] = [
-            replace(one, question=whole_question(one.before[shared:], one.question)) for one in assignment.exemplars
-        ]
     ask = _ask(
         prompting.render(name, **about),
-        _DRAFTS[kind],
+        reply,
         "drafts",
         max(settings.max_tokens, min(settings.max_tokens * assignment.count, _MOST)),
         settings.temperature,
         _sample(assignment, strategy),
     )
-    files = ("system", name, "before", "rules", f"rules-{kind}")
-    return Prompt(ask, _DRAFTS[kind], _version(files, strategy, _DRAFTS[kind]))
+    files = ("system", name, "before", *(() if assignment.writes == "solution" else ("rules", f"rules-{kind}")))
+    return Prompt(ask, reply, _version(files, strategy, reply))
+
+
+def _describe_work(assignment: Assignment, seen: Example) -> tuple[str, str, dict[str, Any]]:
+    """The prompt file for an assignment, its strategy, and what the file shows."""
+    if assignment.mistake is not None and assignment.diagnosis is not None:
+        alike = [{"question": _whole(one.example), "response": one.response.text} for one in assignment.alike]
+        about = _shown(assignment.mistake) | {"diagnosis": _analysis(assignment.diagnosis), "alike": alike}
+        return "write", assignment.mistake.strategy, about
+    about = prompting.show_before(assignment.before)
+    if assignment.writes == "question":
+        shared = len(assignment.before)
+        about["exemplars"] = [
+            replace(one, question=whole_question(one.before[shared:], one.question)) for one in assignment.exemplars
+        ]
+        return "undirected", assignment.strategy or "undirected", about
+    about |= {"question": seen.question, "choices": seen.choices, "tests": seen.tests}
+    if assignment.writes == "solution":
+        return "solve", assignment.strategy, about
+    return "vary", assignment.strategy, about | {"answer": seen.answer}
 
 
 def build_answer_prompt(question: Example, vote: int, settings: AskingSettings) -> Prompt:
@@ -176,7 +193,7 @@ def _sample(assignment: Assignment, strategy: str) -> int:
 
     If each assignment has a mistake of its own, its place does not count, so one mistake more re-buys only itself.
     """
-    place = assignment.index if strategy in {"cluster", "undirected"} else 0
+    place = assignment.index if strategy == "cluster" or assignment.mistake is None else 0
     return int(digest(str(assignment.cycle), str(assignment.round), str(place))[:7], 16)
 
 

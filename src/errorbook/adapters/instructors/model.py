@@ -7,9 +7,9 @@ a Failure with the reason, and its Call still says what it cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from errorbook.adapters.instructors import replies
 from errorbook.adapters.instructors.asking import (
@@ -26,7 +26,7 @@ from errorbook.llm.client import Asker
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.records import Accepted, Ask, Failed, Rejected, Result
 from errorbook.llm.structured import make_reader
-from errorbook.records import Assignment, Call, Cause, Diagnosis, Draft, Example, Failure, Mistake
+from errorbook.records import Assignment, Call, Cause, Diagnosis, Draft, Example, Failure, Mistake, Writing
 
 Purpose = Literal["diagnose", "write", "verify"]
 Stage = Literal["diagnose", "instruct", "verify"]
@@ -40,6 +40,8 @@ class ModelInstructor:
 
     `asker` opens what answers prompts; it is open only while a stage is asking. `seed` shuffles options.
     """
+
+    writings: ClassVar[Collection[Writing]] = ("variation", "solution")
 
     def __init__(
         self, name: str, asker: Callable[[], AbstractContextManager[Asker]], settings: AskingSettings, seed: int = 0
@@ -139,6 +141,10 @@ class ModelInstructor:
         if isinstance(reply, replies.CodingDrafts):
             return replies.check_coding(reply)
         shown = assignment.mistake.example if assignment.mistake else assignment.exemplars[0]
+        if isinstance(reply, replies.Programmed):
+            return replies.check_programmed(reply, shown)
+        if isinstance(reply, replies.Solved):
+            return replies.check_solved(reply, shown, numeric=kind_of(shown) == "numeric")
         if isinstance(reply, replies.ChoiceDrafts):
             return replies.check_choice(reply, len(shown.choices), self._seed)
         return replies.check_worked(reply, numeric=kind_of(shown) == "numeric")

@@ -18,6 +18,7 @@ from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.tasks.wording import LETTERS
 from errorbook.errors import UnjudgedError
 from errorbook.llm.records import InvalidReply
+from errorbook.records import Example
 
 _LETTERED = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s? (?:is )?\(?[A-H]\)?(?![\w'])")
 _LONGEST_KIND = 60
@@ -87,6 +88,20 @@ class CodingDrafts(Reply, frozen=True, kw_only=True):
     """Several of them."""
 
     drafts: tuple[Coding, ...]
+
+
+class Solved(Reply, frozen=True, kw_only=True):
+    """A solution of a question that is given; the answer is a letter if the question has options."""
+
+    solution: str
+    answer: str
+
+
+class Programmed(Reply, frozen=True, kw_only=True):
+    """A program for an exercise that is given."""
+
+    solution: str
+    program: str
 
 
 class BlindAnswer(Reply, frozen=True, kw_only=True):
@@ -192,6 +207,22 @@ def check_coding(reply: CodingDrafts) -> list[DraftParts]:
     return parts
 
 
+def check_solved(reply: Solved, example: Example, *, numeric: bool) -> list[DraftParts]:
+    """The solution as the one draft of its question, with the bare letter if that has options."""
+    _require(reply.solution, "solution")
+    _require(reply.answer, "answer")
+    answer = _read_letter(reply.answer, example.choices) if example.choices else reply.answer.strip()
+    if numeric and read_quantity(answer) is None:
+        raise InvalidReply(f"answer is one number, not {answer[:60]!r}.")
+    return [DraftParts(example.question, reply.solution.strip(), answer, example.choices)]
+
+
+def check_programmed(reply: Programmed, example: Example) -> list[DraftParts]:
+    """The program as the one draft of its exercise; whether it passes the tests, verification finds."""
+    _require(reply.program, "program")
+    return [DraftParts(example.question, reply.solution.strip(), reply.program.strip(), tests=example.tests)]
+
+
 def check_blind(reply: BlindAnswer, choices: Sequence[str]) -> BlindAnswer:
     """A blind answer, as the bare letter if there are options."""
     answer = reply.answer.strip()
@@ -200,10 +231,14 @@ def check_blind(reply: BlindAnswer, choices: Sequence[str]) -> BlindAnswer:
     _require(answer, "answer")
     if not choices:
         return msgspec.structs.replace(reply, answer=answer)
-    letter = answer.strip("().").upper()
+    return msgspec.structs.replace(reply, answer=_read_letter(answer, choices))
+
+
+def _read_letter(answer: str, choices: Sequence[str]) -> str:
+    letter = answer.strip().strip("().").upper()
     if letter not in LETTERS[: len(choices)] or len(letter) != 1:
         raise InvalidReply(f"answer is one letter from A to {LETTERS[len(choices) - 1]}, not {answer[:40]!r}.")
-    return msgspec.structs.replace(reply, answer=letter)
+    return letter
 
 
 def _numbered(drafts: Sequence[T]) -> list[tuple[int, T]]:

@@ -71,6 +71,8 @@ def context(report: Report) -> dict[str, object]:
         "costs": report.spending.by_kind[:MOST_ROWS],
         "strata": report.strata[:MOST_ROWS],
         "most_ids": MOST_IDS,
+        "strategy_columns": sentences.STRATEGY_COLUMNS,
+        "strategy_row": sentences.strategy_row,
         "corrections_text": sentences.corrections_text(report.corrections),
         "changes_text": sentences.changes_text(report),
     }
