@@ -341,6 +341,15 @@ class Choosy(Protocol):
 
 
 @runtime_checkable
+class Foresees(Protocol):
+    """A trainer that can say beforehand what a training takes."""
+
+    def forecast_memory(self, recipe: Recipe) -> int | None:
+        """Bytes, with one lesson as long as may be in a pass; None if the model is not on this machine yet."""
+        ...
+
+
+@runtime_checkable
 class Parallel(Protocol):
     """A trainer whose work several processes of this machine can share."""
 

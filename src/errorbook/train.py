@@ -62,7 +62,7 @@ class TrainSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     start: Start = "continue"
     objective: Objective = "sft"
     beta: Annotated[float, Interval(gt=0, le=100)] = 0.1
-    divergence: Divergence = "reverse"
+    divergence: Divergence = "forward"
     context: Context = "own"
     scales: Annotated[tuple[Annotated[float, Interval(gt=0, le=100)], ...], MinLen(1)] = (1.0,)
     options: dict[str, Any] = {}

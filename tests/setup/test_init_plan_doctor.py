@@ -21,7 +21,7 @@ from errorbook.judge import GateSection
 from errorbook.records import Cluster
 from errorbook.setup import doctor
 from errorbook.setup import new_run_file as scaffold
-from errorbook.setup.plan import enough_for, make_plan
+from errorbook.setup.plan import Plan, enough_for, make_plan
 from errorbook.stats import detectable_gain, not_worse
 from errorbook.strategies.section import StrategySection
 from errorbook.strategies.table import Name as Strategy
@@ -307,3 +307,40 @@ def test_the_doctor_ends_with_0_exactly_where_the_demo_can_run() -> None:
     assert reply.return_value == (0 if value["ready"] else 1)
     assert all(item["fix"] for item in lacking)
     assert {"Python", "torch", "embedded model", "free disk"} <= {item["name"] for item in value["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("section", "answers"),
+    [
+        ({}, 2 * (2 * (120 + 21 + 40))),  # 120 samples, 21 of 141 rehearsed, 40 train questions; two epochs, two cycles
+        ({"start": "restart"}, 2 * (120 + 21 + 40) + 2 * (240 + 42 + 40)),
+        ({"epochs": 1.0, "replay": 0.0}, 2 * 160),
+        ({"epochs": 0.1, "replay": 0.0, "batch_size": 100}, 2 * 100),
+        ({"objective": "sft"}, 0),
+    ],
+)
+def test_a_plan_counts_the_answers_that_a_target_writes_to_learn_from(section: dict[str, Any], answers: int) -> None:
+    plain = make_plan(PLANNED)
+    train = replace(PLANNED.train, **({"method": "scripted", "objective": "self_distill"} | section))
+    plan = make_plan(replace(PLANNED, train=train))
+
+    assert plan.own_answers == answers
+    assert plan.training_bytes is None
+    assert plan.responses == plain.responses
+    most = max(task.max_new_tokens for task in plan.tasks)
+    assert plan.generated_tokens_at_most == plain.generated_tokens_at_most + answers * most
+
+
+def test_a_plan_refuses_a_trainer_that_cannot_and_tells_the_memory_of_one_that_can(tiny_model: Path) -> None:
+    def planned(**train: Any) -> Plan:
+        target = replace(PLANNED.target, engine="transformers", model=str(tiny_model))
+        section = replace(PLANNED.train, objective="self_distill", **train)
+        return make_plan(replace(PLANNED, target=target, train=section))
+
+    few, many = (planned(max_tokens=size).training_bytes for size in (128, 256))
+
+    assert few is not None
+    assert many is not None
+    assert 0 < few < many < 2**26
+    with pytest.raises(ConfigError, match="the adapter alone learns"):
+        planned(method="full")

@@ -71,7 +71,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     seed: int
     objective: Objective
     beta: float
-    divergence: Divergence = "reverse"
+    divergence: Divergence = "forward"
     schedule: Schedule = "linear"
     warmup_steps: int | None = None
     options: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -271,6 +271,10 @@ def show_plan(plan: Plan, console: Console) -> None:
         ["instructor calls", f"at most {plan.calls}{votes}"],
         ["drafts", f"at most {plan.drafts}"],
     ]
+    if plan.own_answers:
+        facts.insert(1, ["answers it writes in training", f"at most {plan.own_answers}"])
+    if plan.training_bytes is not None:
+        facts.append(["memory of a training", f"{plan.training_bytes / 2**30:.1f} GiB with one lesson at a time"])
     if plan.input_tokens is not None:
         facts.append(["instructor tokens", f"about {plan.input_tokens} in, {plan.output_tokens} out"])
     facts += [

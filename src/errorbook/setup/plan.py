@@ -17,11 +17,11 @@ from errorbook import plugins
 from errorbook.adapters.instructors.forecast import Priced, Work
 from errorbook.checks.groups import count_shared, find_groups
 from errorbook.config import Config, TaskSection
-from errorbook.interfaces import Checker, Free, Instructor, Solver, Task
+from errorbook.interfaces import Checker, Foresees, Free, Instructor, Solver, Task
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Cluster, Example, Role, Rule
-from errorbook.setup.assemble import create_instructor, create_scorer, create_task, select_sound
-from errorbook.setup.plan_supply import Supply, count_draws, count_supply
+from errorbook.setup.assemble import create_instructor, create_scorer, create_task, create_trainer, select_sound
+from errorbook.setup.plan_supply import Supply, count_draws, count_own_answers, count_supply
 from errorbook.setup.possible import require_possible
 from errorbook.stats import detectable_gain, effective_questions, not_worse
 
@@ -56,8 +56,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `generated_tokens` takes half of the cap for each response. `calls` counts `votes` (blind answers to drafts), too.
     The instructor's `input_tokens` and `output_tokens` are None if it forecasts none, `usd` if the price is not
-    known. `detectable` is the smallest gain in accuracy that dev shows with a power of 80%; `dev_effective` is as many
-    questions that stand alone as the learnt tasks' dev questions say as much as.
+    known. `own_answers` are those that the target writes while it learns from itself (their tokens are among the
+    generated ones), and `training_bytes` the memory that this takes at least, if it is known. `detectable` is the
+    smallest gain in accuracy that dev shows with a power of 80%; `dev_effective` is as many questions that stand alone
+    as the learnt tasks' dev questions say as much as.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     drafts: int
     votes: int
+    own_answers: int = 0
+    training_bytes: int | None = None
     input_tokens: int | None
     output_tokens: int | None
     usd: float | None
@@ -118,7 +122,9 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     supply = count_supply(train, config, {one.plan.task: _count_votes(one, config, instructor) for one in learnt})
     price = _price(instructor, learnt, supply, config)
     responses = {task.task: _responses(task, config) for task in tasks}
+    own_answers = count_own_answers(train, config)
     at_most = sum(responses[task.task] * task.max_new_tokens for task in tasks)
+    at_most += own_answers * max(task.max_new_tokens for task in tasks)
     rule = config.rule()
     sizes: Counter[int] = sum((Counter(course.plan.dev_groups) for course in learnt), Counter())
     effective = int(effective_questions(sum(course.plan.dev for course in learnt), sizes))
@@ -133,6 +139,8 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
         calls=sum(item.diagnoses + item.writes + item.votes for item in supply),
         drafts=sum(item.drafts for item in supply),
         votes=sum(item.votes for item in supply),
+        own_answers=own_answers,
+        training_bytes=_forecast_memory(config) if own_answers else None,
         input_tokens=price.input_tokens,
         output_tokens=price.output_tokens,
         usd=price.usd,
@@ -147,6 +155,12 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
             *_money_warnings(instructor, price.usd, config),
         ),
     )
+
+
+def _forecast_memory(config: Config) -> int | None:
+    """What a training takes at least, if its trainer can tell. Raises ConfigError if it cannot train so."""
+    trainer = create_trainer(config)
+    return trainer.forecast_memory(config.train.recipe(0)) if isinstance(trainer, Foresees) else None
 
 
 def enough_for(margin: float, alpha: float, *, grouped: bool = False) -> int:

@@ -6,6 +6,7 @@ samples are divided by the same functions as in a run.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -70,6 +71,25 @@ def count_draws(config: Config) -> int:
     """How often the target answers each learnt train question at a temperature, in the whole run."""
     mixes = (config.strategy.mix(cycle) for cycle in range(1, config.run.cycles + 1))
     return config.strategy.draws * sum(any(one.author == "target" for one, _ in mix) for mix in mixes)
+
+
+def count_own_answers(train: Train, config: Config) -> int:
+    """How many answers the target writes while it learns from itself, in the whole run; none with another objective.
+
+    A cycle teaches its samples, the train questions and what is rehearsed; with start = "restart" also the samples of
+    all cycles before it.
+    """
+    section, own = config.train, sum(map(len, train.values()))
+    if section.objective != "self_distill":
+        return 0
+    quota, found = min(own * config.strategy.samples_per_error, config.strategy.max_samples), 0
+    for cycle in range(1, config.run.cycles + 1):
+        samples = quota * (cycle if section.start == "restart" else 1)
+        lessons = samples + round(samples * section.replay / (1 - section.replay)) + own
+        steps = max(1, round(section.epochs * math.ceil(lessons / section.batch_size)))
+        epochs, rest = divmod(steps, math.ceil(lessons / section.batch_size))
+        found += epochs * lessons + min(rest * section.batch_size, lessons)
+    return found
 
 
 def _share_out(part: Part[Example], train: Train) -> Iterator[tuple[str, _Share]]:

@@ -17,11 +17,13 @@ from msgspec.structs import replace
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.transformers import end_tokens
 from errorbook.adapters.trainers.batches import TokenRow, encode, plan_steps
+from errorbook.adapters.trainers.distilling import encode_own
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.memory import Estimate, choose_rows, free_bytes
 from errorbook.adapters.trainers.preference import encode_pairs, measure_reference
-from errorbook.adapters.trainers.preparing import prepare_model
+from errorbook.adapters.trainers.preparing import copy_values, prepare_model
 from errorbook.adapters.trainers.stepping import quicken
 from errorbook.adapters.trainers.updating import update
 from errorbook.records import Lesson, Recipe
@@ -40,8 +42,13 @@ def job_of(model: Path, recipe: Recipe, at_once: int, lessons: Sequence[Lesson] 
 
     tokenizer = loading.load_tokenizer(str(model))
     rejected: list[TokenRow | None]
+    own = None
     if recipe.objective == "dpo":
         rows, rejected, _ = encode_pairs(tokenizer, lessons, 512)
+    elif recipe.objective == "self_distill":
+        shown = [replace(lesson, context=f"Say one. {lesson.prompt}", max_new_tokens=8) for lesson in lessons]
+        own, _ = encode_own(tokenizer, shown, 512, end_tokens(str(model), tokenizer))
+        rows, rejected = own.longest(), [None] * len(lessons)
     else:
         rows = encode(tokenizer, lessons, 512)[0]
         rejected = [None] * len(rows)
@@ -55,14 +62,17 @@ def job_of(model: Path, recipe: Recipe, at_once: int, lessons: Sequence[Lesson] 
         dtype="float32",
         state=Path(),
         at_once=at_once,
+        own=own,
     )
+    if own is not None:
+        own.teacher = copy_values(job.model)
     quicken(job.model, "cpu")
     job.optimizer = torch.optim.AdamW(job.weights().values(), lr=recipe.learning_rate)
     job.reference = measure_reference(job) if recipe.objective == "dpo" else {}
     return job
 
 
-@pytest.mark.parametrize("objective", ["sft", "dpo"])
+@pytest.mark.parametrize("objective", ["sft", "dpo", "self_distill"])
 def test_passes_of_any_size_make_the_same_update(objective: str, tiny_model: Path) -> None:
     import torch
 
@@ -146,17 +156,19 @@ from errorbook.train import TrainSection
 from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.job import Job
 from errorbook.adapters.trainers.memory import estimate_memory
-from errorbook.adapters.trainers.preparing import prepare_model
+from errorbook.adapters.trainers.distilling import OwnText
+from errorbook.adapters.trainers.preparing import copy_values, prepare_model
 from errorbook.adapters.trainers.stepping import quicken
 from errorbook.adapters.trainers.updating import update
 
 method, dtype, rows, recompute = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "recompute"
+distilled = sys.argv[4] == "distilled"
 folder = Path(sys.argv[5])
 if not folder.exists():
     config = LlamaConfig(vocab_size=2000, hidden_size=256, intermediate_size=704, num_hidden_layers=6,
                          num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=512)
     LlamaForCausalLM(config).save_pretrained(folder)
-recipe = TrainSection(method=method, rank=8).recipe(0)
+recipe = TrainSection(method=method, rank=8, objective="self_distill" if distilled else "sft").recipe(0)
 
 def job(count, length):
     model = prepare_model(str(folder), "cpu", dtype, recipe, None)
@@ -167,6 +179,10 @@ def job(count, length):
     made.optimizer = torch.optim.AdamW(made.weights().values(), lr=1e-3, fused=True)
     if recompute:
         made.recompute()
+    if distilled:
+        asked = [one.ids[:one.prompt] for one in row]
+        texts = [list(one.ids[one.prompt:]) for one in row]
+        made.own = OwnText(asked, asked, [len(text) for text in texts], frozenset([1]), copy_values(model), {0: texts})
     return made
 
 def resident():
@@ -174,7 +190,7 @@ def resident():
 
 update(job(1, 8), 0)  # what PyTorch takes for itself the first time is not the training's
 made = job(rows, 320)
-told = estimate_memory(made.model, made.rows, dtype)
+told = estimate_memory(made.model, made.rows, dtype, distilled=distilled)
 before = resident()
 Path("/proc/self/clear_refs").write_text("5")
 update(made, 0)
@@ -185,7 +201,9 @@ print(told.total(rows, recomputed=recompute) - told.weights, int(peak) * 1024 - 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-@pytest.mark.parametrize("case", ["lora float32 8 keep", "full float32 8 keep", "lora float32 16 recompute"])
+@pytest.mark.parametrize(
+    "case", ["lora float32 8 keep", "full float32 8 keep", "lora float32 16 recompute", "lora float32 8 distilled"]
+)
 def test_the_estimate_is_near_the_measured_peak(case: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", MEASURED, *case.split(), str(tmp_path / "model")]
     # Every larger tensor gets pages of its own, so that what is freed is not counted on.

@@ -61,6 +61,24 @@ def resolve(model: str) -> str:
     return _download(model)
 
 
+def find_here(model: str) -> Path | None:
+    """The folder of a model that is on this machine already; nothing is fetched or converted."""
+    if model in EMBEDDED:
+        folder = cache_root() / "models" / f"{model}-{_CONVERSION}"
+    elif Path(model).expanduser().is_dir():
+        folder = Path(model).expanduser()
+    else:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            cached = try_to_load_from_cache(model, "config.json")
+        except HFValidationError:
+            return None
+        folder = Path(cached).parent if isinstance(cached, str) else Path(model)
+    return folder if (folder / "config.json").is_file() else None
+
+
 def public_name(model: str) -> str:
     """The name that other tools know a model by: the hub's for an embedded one, else as given."""
     return EMBEDDED[model].hub if model in EMBEDDED else model

@@ -51,6 +51,10 @@ class Estimate:
 
     and the head, on the p places that carry loss, keeps the logits and computes their loss and gradient in float32:
     p v (b + 12), or 12 if b is 4. Recomputing keeps each layer's input, 4 s h, and one layer at a time.
+
+    A model that learns from itself keeps its adapter twice, and for each place four numbers a word: its own logits, the
+    teacher's, and the slope before and after it is scaled. Writing answers takes less than learning from them: a token
+    keeps its keys and values alone.
     """
 
     weights: int
@@ -85,10 +89,12 @@ def shape_of(config: Any) -> Shape:
     )
 
 
-def estimate_memory(model: Any, rows: Sequence[TokenRow], dtype: str, processes: int = 1) -> Estimate:
+def estimate_memory(
+    model: Any, rows: Sequence[TokenRow], dtype: str, processes: int = 1, *, distilled: bool = False
+) -> Estimate:
     """What training this model's trainable weights takes; every row is taken to be as long as the longest.
 
-    `processes` is how many share the weights (1 if each has all).
+    `processes` is how many share the weights (1 if each has all); `distilled` says that it learns from itself.
     """
     bare = loading.unwrap(model)
     shape = shape_of(bare.config)
@@ -97,6 +103,8 @@ def estimate_memory(model: Any, rows: Sequence[TokenRow], dtype: str, processes:
     number = 2 if dtype == "bfloat16" else _FLOAT
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    if distilled:
+        weights += _FLOAT * trainable
     if number == 2:
         weights += 2 * trainable  # autocast keeps a copy in 16 bits during the pass
     tokens = max(len(row.ids) for row in rows)
@@ -108,7 +116,7 @@ def estimate_memory(model: Any, rows: Sequence[TokenRow], dtype: str, processes:
         weights=weights // processes,
         gradients=_FLOAT * trainable // processes,
         optimizer=2 * _FLOAT * trainable // processes,
-        head=scored * shape.vocabulary * (3 * _FLOAT + rounded),
+        head=scored * shape.vocabulary * (4 * number if distilled else 3 * _FLOAT + rounded),
         layer=tokens * wide + attention,
         layers=shape.layers,
         layer_input=_FLOAT * tokens * shape.hidden,

@@ -59,6 +59,18 @@ def prepare_model(source: str, device: str, dtype: str, recipe: Recipe, start: S
     return _add_adapter(load(source, device, dtype), recipe, start)
 
 
+def sketch_model(folder: str, dtype: str, recipe: Recipe) -> Any:
+    """The model with what the recipe trains, without a single number in it: for its shapes alone."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"), quiet_transformers():
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        kind = torch.float32 if recipe.method == "full" else getattr(torch, dtype)
+        model = AutoModelForCausalLM.from_config(config, dtype=kind)  # type: ignore[no-untyped-call]
+        return model if recipe.method == "full" else _add_adapter(model, recipe, None)
+
+
 def copy_values(model: Any) -> dict[str, Any]:
     """A copy of the trainable weights as they are, by name."""
     return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}

@@ -17,7 +17,7 @@ import msgspec
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking
-from errorbook.adapters.targets.embedded import public_name, quiet_transformers, resolve
+from errorbook.adapters.targets.embedded import find_here, public_name, quiet_transformers, resolve
 from errorbook.adapters.targets.transformers import end_tokens
 from errorbook.adapters.trainers import memory, state
 from errorbook.adapters.trainers.batches import TokenRow, encode, plan_steps
@@ -32,6 +32,7 @@ from errorbook.adapters.trainers.preparing import (
     form_of,
     prepare_model,
     refuse_to_distil,
+    sketch_model,
 )
 from errorbook.adapters.trainers.result import RECORD, read_record, training_folder
 from errorbook.adapters.trainers.sharding import shard, whole_state
@@ -75,6 +76,20 @@ class TransformersTrainer:
     def refuse(self, recipe: Recipe) -> str:
         """Self-distillation needs an adapter: without one there would be no teacher beside the student."""
         return refuse_to_distil(recipe)
+
+    def forecast_memory(self, recipe: Recipe) -> int | None:
+        """Bytes of a training with one lesson of `recipe.max_tokens` a pass, half of them its answer.
+
+        The model's configuration is read, its weights are not. None if it is not on this machine, and for "qlora",
+        whose 4 bits have no size before they are made.
+        """
+        folder = find_here(self._name)
+        if folder is None or recipe.method == "qlora":
+            return None
+        dtype = loading.choose_dtype(self._dtype, loading.choose_device(self._device))
+        model = sketch_model(str(folder), dtype, recipe)
+        row = TokenRow((0,) * recipe.max_tokens, recipe.max_tokens // 2)
+        return memory.estimate_memory(model, [row], dtype, distilled=recipe.objective == "self_distill").total(1)
 
     def on_processes(self, count: int) -> LaunchedTrainer:
         """The same trainer on `count` processes of this machine."""
@@ -276,7 +291,8 @@ def _fit_to_memory(job: Job) -> None:
     size = job.group.size
     device = loading.unwrap(job.model).device
     rows = [*job.rows, *(row for row in job.rejected if row is not None)]
-    needs = memory.estimate_memory(job.model, rows, job.dtype, size if job.sharded else 1)
+    shared = size if job.sharded else 1
+    needs = memory.estimate_memory(job.model, rows, job.dtype, shared, distilled=job.own is not None)
     wanted = job.recipe.batch_size * (2 if any(job.rejected) else 1)
     fits = gather(job.group, memory.choose_rows(needs, wanted, memory.free_bytes(device, size)))
     job.at_once = min(rows for rows, _ in fits)
