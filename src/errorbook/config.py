@@ -72,7 +72,8 @@ class TaskSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `kind` names the plugin if it is not the task's own name. A guard's train examples are never shown to the
     instructor: its right responses are rehearsed. `scorer_options` go to the plugin of the task's scorer. A response
     ends with the first of the strings in `stop`: for models that go on after their answer. Every question that has no
-    system message of its own is asked under `system`, and after `shots` examples with their right answers.
+    system message of its own is asked under `system`, and after `shots` examples with their right answers. `markers`
+    are words that announce an answer, besides those that the scorer knows.
     """
 
     name: str
@@ -85,6 +86,7 @@ class TaskSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stop: tuple[Annotated[str, MinLen(1)], ...] = ()
     system: str = ""
     shots: Annotated[int, Interval(ge=0, le=100)] = 0
+    markers: tuple[Annotated[str, MinLen(1)], ...] = ()
     scorer_options: dict[str, Any] = {}
     options: dict[str, Any] = {}
 
@@ -92,6 +94,11 @@ class TaskSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def plugin(self) -> str:
         """Name of the task plugin."""
         return self.kind or self.name
+
+    @property
+    def marking(self) -> dict[str, Any]:
+        """What the scorer's plugin is given."""
+        return self.scorer_options | ({"markers": list(self.markers)} if self.markers else {})
 
 
 class ComputeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

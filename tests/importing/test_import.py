@@ -684,3 +684,57 @@ def test_the_labels_of_four_models_are_read_and_nearly_always_shared() -> None:
     assert len({entry.model for entry in logged}) == 4
     assert found.n == 2640
     assert len(found.disagree) < 10
+
+
+def judged_again(path: Path, scorer: str) -> list[str]:
+    judge = plugins.create("scorers", scorer)
+    items = rescore(select_model(read_log(path), None), "t", judge, lambda done, total: None)
+    return [item.score.verdict for item in items]
+
+
+def test_a_list_of_targets_accepts_each_of_them(tmp_path: Path) -> None:
+    samples = [
+        inspected(str(n), f"ANSWER: {said}", "C", target=["half a day", "twelve hours"])
+        for n, said in enumerate(["half a day", "twelve hours", "a day"])
+    ]
+
+    assert judged_again(unpacked(tmp_path / "log.json", samples), "exact") == ["right", "right", "wrong"]
+
+
+def test_a_list_of_options_asks_for_all_of_them(tmp_path: Path) -> None:
+    samples = [
+        inspected(str(n), f"ANSWER: {said}", "C", target=["A", "C"], choices=["stone", "pear", "plum"])
+        for n, said in enumerate(["A, C", "C and A", "A", "A, B, C"])
+    ]
+
+    assert judged_again(unpacked(tmp_path / "log.json", samples), "choice") == ["right", "right", "wrong", "wrong"]
+
+
+def test_plain_rows_may_list_what_is_accepted(tmp_path: Path) -> None:
+    rows = [
+        {"question": "Which?", "answer": ["Niger", "Republic of Niger"], "response": f"ANSWER: {said}", "correct": True}
+        for said in ("Niger", "Republic of Niger", "Nigeria")
+    ]
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+    assert judged_again(path, "exact") == ["right", "right", "wrong"]
+
+
+def test_the_harness_accepts_any_of_several_targets(tmp_path: Path) -> None:
+    rows = [
+        {
+            "doc_id": n,
+            "doc": {"question": f"Which {n}?"},
+            "target": ["Niger", "Republic of Niger"],
+            "arguments": [["Which?", {"until": ["Q:"]}]],
+            "resps": [[f"The answer is {said}."]],
+            "filter": "none",
+            "exact_match": 1.0,
+        }
+        for n, said in enumerate(["Niger", "Republic of Niger", "Mali"])
+    ]
+    path = tmp_path / "samples.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+    assert judged_again(path, "exact") == ["right", "right", "wrong"]

@@ -328,3 +328,38 @@ def test_a_busy_machine_says_nothing_of_tests(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UnjudgedError, match="the parser does not start"):
         scorer.find_flaw(programs()[0])
     assert all(isinstance(told, NoVerdict) for told in scorer.try_tests(programs("bare", 2)))
+
+
+def test_every_accepted_answer_must_be_right_by_itself(tmp_path: Path) -> None:
+    rows = [
+        *numbers(40),
+        {"question": "Which two?", "answer": ["5", "soon"]},
+        {"question": "Which one?", "answer": [5, 7]},
+    ]
+    note = assemble(config(tmp_path, rows, "numeric"), tmp_path / "out").courses[0].left_out
+
+    assert "1 of 42 examples" in note
+    assert "its answer 'soon' is not right" in note
+
+
+def test_letters_that_are_all_required_must_be_options(tmp_path: Path) -> None:
+    more = 'choices = "choices"\nseveral = "all"'
+    rows = [*options(40), {"question": "Which two?", "answer": ["A", "C"], "choices": ["x", "y", "z"]}]
+    assert assemble(config(tmp_path, rows, "choice", more), tmp_path / "out").courses[0].left_out == ""
+
+    rows[-1]["answer"] = ["A", "D"]
+    note = assemble(config(tmp_path, rows, "choice", more), tmp_path / "out").courses[0].left_out
+    assert "its answer 'A, D' is none of its 3 options" in note
+
+
+def test_words_that_announce_are_a_key_of_the_task(tmp_path: Path) -> None:
+    assembled = assemble(config(tmp_path, numbers(40), "numeric", 'markers = ["Vastaus on"]'), tmp_path)
+    scorer = assembled.courses[0].scorer
+    example = Example(id="1", task="mine", split="dev", question="q", answer="18")
+
+    assert scorer.score(example, "Vastaus on 18. Se on 3 kertaa 6.").verdict == "right"
+
+
+def test_words_for_a_scorer_that_takes_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no key 'markers'"):
+        make_plan(config(tmp_path, numbers(40), "contains", 'markers = ["Vastaus on"]'))

@@ -196,6 +196,7 @@ def _example(entry: Logged, task: str) -> Example:
         tests=entry.tests,
         solution=entry.solution,
         skill=entry.skill,
+        accepted=entry.accepted,
     )
 
 

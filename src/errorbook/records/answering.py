@@ -16,6 +16,7 @@ class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
 
     Questions with one `group` belong together (a passage, a template, a source): the gate counts the group once.
     `before` is what the target reads before the question: a system message, examples that are shown, earlier turns.
+    `accepted` are other answers that are as right as `answer`.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Example(Record, frozen=True, kw_only=True, omit_defaults=True):
     difficulty: int = 0
     group: str = ""
     before: tuple[Message, ...] = ()
+    accepted: tuple[str, ...] = ()
 
 
 class Generation(Record, frozen=True, kw_only=True):

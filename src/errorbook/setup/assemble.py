@@ -224,7 +224,7 @@ def select_sound(section: TaskSection, task: Task, scorer: Scorer, seed: int, *,
     examples = {split: select(task, split, sizes[split], seed) for split in SPLITS}
     if section.role == "learn":
         refuse_shared(task.name, examples)
-    marked_by = scorer_identity(task.scorer, section.scorer_options)
+    marked_by = scorer_identity(task.scorer, section.marking)
     sound = keep_sound(task, scorer, examples, marked_by=marked_by, lenient=lenient)
     framed = frame(section, task, sound.examples, shown)
     return sound._replace(examples=framed.examples, shots=framed.shots)
@@ -282,19 +282,19 @@ def create_scorer(name: str, options: Mapping[str, object], folder: Path | None 
 
 def _course(section: TaskSection, config: Config, folder: Path) -> Course:
     task = create_task(section)
-    scorer = create_scorer(task.scorer, section.scorer_options, folder)
+    scorer = create_scorer(task.scorer, section.marking, folder)
     if config.compute.engine == "ray" and isinstance(scorer, BatchScorer):
         from errorbook.adapters.ray.ray_scorer import ray_scorer
 
-        scorer = ray_scorer(task.scorer, section.scorer_options, _cluster(config))
-    sound = select_sound(section, task, create_scorer(task.scorer, section.scorer_options, folder), config.run.seed)
+        scorer = ray_scorer(task.scorer, section.marking, _cluster(config))
+    sound = select_sound(section, task, create_scorer(task.scorer, section.marking, folder), config.run.seed)
     return Course(
         task=task,
         scorer=scorer,
         role=section.role,
         margin=section.margin,
         examples=sound.examples,
-        marked_by=scorer_identity(task.scorer, section.scorer_options),
+        marked_by=scorer_identity(task.scorer, section.marking),
         stop=section.stop,
         shots=sound.shots,
         left_out=sound.note,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from errorbook.errors import DataError, UnjudgedError, UserError
 from errorbook.files import cache_root, shorten, write_file
@@ -120,11 +121,15 @@ def _score_gold(task: Task, scorer: Scorer, examples: Sequence[Example]) -> list
     flaws = []
     for example in examples:
         # A short answer may be the letter of an option that stands in the question.
-        key = (example.answer, example.choices, example.tests, example.question if len(example.answer) < 4 else "")
-        if key not in known:
-            known[key] = _explain(example, scorer.score(example, task.completion("", example.answer)))
-        if known[key]:
-            flaws.append(Flaw(example, known[key]))
+        faults = []
+        for answer in (example.answer, *example.accepted):
+            key = (answer, example.choices, example.tests, example.question if len(answer) < 4 else "")
+            alone = replace(example, answer=answer, accepted=()) if example.accepted else example
+            if key not in known:
+                known[key] = _explain(alone, scorer.score(alone, task.completion("", answer)))
+            faults.append(known[key])
+        if reason := next(filter(None, faults), ""):
+            flaws.append(Flaw(example, reason))
     return flaws
 
 

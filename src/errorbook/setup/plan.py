@@ -187,9 +187,9 @@ def enough_for(margin: float, alpha: float, *, grouped: bool = False) -> int:
 
 def _course(section: TaskSection, seed: int) -> _Course:
     task = create_task(section)
-    if section.scorer_options:
-        plugins.check("scorers", task.scorer, section.scorer_options)
-    scorer = create_scorer(task.scorer, section.scorer_options)
+    if section.marking:
+        plugins.check("scorers", task.scorer, section.marking)
+    scorer = create_scorer(task.scorer, section.marking)
     sound = select_sound(section, task, scorer, seed, lenient=True)
     train, dev = sound.examples["train"], sound.examples["dev"]
     plan = TaskPlan(

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from teacher_kit import blocks, outside
 
-from errorbook.adapters.scorers.judge import ENOUGH, Judge, measure_agreement
+from errorbook.adapters.scorers.judge import ENOUGH, Judge, Scale, measure_agreement, read_labelled
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.config import Config, load
 from errorbook.errors import BudgetError, ConfigError, DataError, UserError
@@ -54,6 +55,13 @@ def labels(folder: Path, n: int = ENOUGH, wrong_labels: int = 0) -> Path:
     path = folder / "labelled.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
+
+
+def counting(turns: Sequence[Turn]) -> str:
+    """Gives two points for each "please"; none that it knows of for an empty response, and too many for a shout."""
+    response = blocks(next(turn.content for turn in turns if turn.role == "user"))["response"]
+    points = None if not response.strip() else 99 if "!!" in response else min(10, 2 * response.count("please"))
+    return json.dumps({"reason": "I counted.", "points": points})
 
 
 def judge(provider: Server, labelled: Path, **options: Any) -> Judge:
@@ -281,3 +289,50 @@ def test_kappa_is_cohens() -> None:
     assert measure_agreement(pairs).kappa == pytest.approx(0.4)
     assert measure_agreement([("right", "right")] * 40).kappa == 0.0, "labels of one kind show nothing"
     assert measure_agreement([]).kappa == 0.0
+
+
+def test_points_are_right_from_the_threshold_on(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"When {n}?", "response": "please " * (n % 6) or "no", "points": 2 * (n % 6)}
+        for n in range(ENOUGH)
+    ]
+    path = tmp_path / "labelled.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with server(script=counting) as provider:
+        graded = judge(provider, path, points=10, threshold=6)
+        assert graded.require_agreement().kappa == 1
+        scores = [graded.score(QUESTION, text) for text in ("please " * 3, "please please", "", "hey!!")]
+
+    assert [score.verdict for score in scores] == ["right", "wrong", "unscorable", "unscorable"]
+    assert [score.extracted for score in scores] == ["6 of 10 points", "4 of 10 points", "unclear", "99 of 10 points"]
+
+
+@pytest.mark.parametrize(("points", "threshold"), [(10, 0), (10, 11), (0, 5)])
+def test_points_without_a_fitting_threshold_are_refused(tmp_path: Path, points: int, threshold: int) -> None:
+    with pytest.raises(ConfigError, match="threshold"):
+        Judge(model="m", rubric="r", labelled=str(tmp_path / "x.jsonl"), points=points, threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"), [({"points": 11}, "not from 0 to 10"), ({}, "no verdict or points from 0 to 10")]
+)
+def test_a_label_off_the_scale_is_refused_with_its_line(tmp_path: Path, row: dict[str, Any], says: str) -> None:
+    path = tmp_path / "labelled.jsonl"
+    path.write_text(json.dumps({"question": "q", "response": "r", **row}))
+
+    with pytest.raises(DataError, match=says):
+        read_labelled(path, Scale(10, 6))
+
+
+def test_the_judge_is_shown_every_accepted_answer(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def mark(turns: Sequence[Turn]) -> str:
+        asked.append(blocks(turns[-1].content).get("answer", ""))
+        return json.dumps({"reason": "So.", "verdict": "right" if "please" in turns[-1].content else "wrong"})
+
+    with server(script=mark) as provider:
+        example = replace(QUESTION, answer="Niger", accepted=("Republic of Niger",))
+        judge(provider, labels(tmp_path), kappa=0).score(example, "Niger, please")
+
+    assert asked[-1].strip() == "Niger\nor: Republic of Niger"

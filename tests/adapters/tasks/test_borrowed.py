@@ -202,5 +202,5 @@ class TestInspect:
             inspect_ai(f"{file}{name}" if name[0] == "@" else name).examples("train", 1, 0)
 
     def test_a_sample_without_an_answer_is_refused(self, file: str) -> None:
-        with pytest.raises(DataError, match=r"Sample 1 .* has not one right answer"):
+        with pytest.raises(DataError, match=r"Sample 1 .* has no right answer"):
             inspect_ai(f"{file}@open_ended").examples("train", 1, 0)

@@ -102,6 +102,43 @@ class TestColumns:
 
         assert self.first(tmp_path, row, choices="o", count_from=start).answer == answer
 
+    @pytest.mark.parametrize(
+        ("cells", "options", "answers"),
+        [
+            ({"answer": ["Niger", "Republic of Niger", "Niger"]}, {}, ("Niger", "Republic of Niger")),
+            ({"answer": [5, 7]}, {}, ("5", "7")),
+            ({"answer": ["Niger"]}, {}, ("Niger",)),
+            ({"answer": {"text": ["a day", "24 hours"], "answer_start": [1, 9]}}, {}, ("a day", "24 hours")),
+            ({"answer": ["A", "C"], "o": ["x", "y", "z"]}, {"choices": "o", "several": "all"}, ("A, C",)),
+            ({"answer": ["x, y", "z"], "o": ["x, y", "y", "z"]}, {"choices": "o", "several": "all"}, ("A, C",)),
+            ({"answer": [0, 2], "o": ["x", "y", "z"]}, {"choices": "o", "several": "all", "count_from": 0}, ("A, C",)),
+            ({"answer": [1, 3], "o": ["x", "y", "z"]}, {"choices": "o", "count_from": 1}, ("A", "C")),
+            ({"answer": [3, 5, 7]}, {"several": "all"}, ("3, 5, 7",)),
+            (
+                {"answer": "Niger", "more": ["Republic of Niger", "Niger"]},
+                {"accepted": "more"},
+                ("Niger", "Republic of Niger"),
+            ),
+            (
+                {"answer": "Niger", "more": "NE | Republic of Niger"},
+                {"accepted": "more"},
+                ("Niger", "NE", "Republic of Niger"),
+            ),
+            ({"answer": "Niger", "more": []}, {"accepted": "more"}, ("Niger",)),
+            ({"answer": "Niger", "more": ""}, {"accepted": "more"}, ("Niger",)),
+        ],
+    )
+    def test_several_answers_are_accepted_or_all_required(
+        self, tmp_path: Path, cells: dict[str, Any], options: dict[str, Any], answers: tuple[str, ...]
+    ) -> None:
+        example = self.first(tmp_path, {"question": "Q", **cells}, **options)
+
+        assert (example.answer, *example.accepted) == answers
+
+    def test_an_empty_list_of_answers_is_refused_with_its_line(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"'answer' on line 1 .*is empty"):
+            Jsonl(write_jsonl(tmp_path / "one.jsonl", [{"question": "Q", "answer": []}])).examples("train", 1, 0)
+
     def test_the_answer_may_follow_a_mark_in_the_solution(self, tmp_path: Path) -> None:
         example = self.first(tmp_path, {"question": "Q", "answer": "One and one.\n#### 2"}, after="####")
 

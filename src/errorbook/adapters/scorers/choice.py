@@ -1,18 +1,20 @@
 """The `choice` scorer: which of an example's options a response settles on.
 
-The gold answer is an option's letter ("C", "(C)") or its text. The response may name the option either way, see
-`statements`; an answer to two options, a letter with another option's text, or nothing that names an option is
-`unscorable`. A response that says that no option is right is wrong. It does not judge whether the reasoning fits, nor
-match paraphrases of an option.
+The gold answer is an option's letter ("C", "(C)") or its text; or several letters ("A, C"), all of which are asked for,
+see `several`. The response may name an option either way, see `statements`; an answer to two options if one is asked
+for, a letter with another option's text, or nothing that names an option is `unscorable`. A response that says that no
+option is right is wrong. It does not judge whether the reasoning fits, nor match paraphrases of an option.
 """
 
 from __future__ import annotations
 
 import re
 
+from errorbook.adapters.scorers.accepted import score_accepted
 from errorbook.adapters.scorers.announcements import translate
 from errorbook.adapters.scorers.letters import Options, clean_text, letter, make_options
 from errorbook.adapters.scorers.replies import cut_reply
+from errorbook.adapters.scorers.several import gold_options, score_options
 from errorbook.adapters.scorers.statements import find_statement
 from errorbook.records import Example, Score, Verdict
 
@@ -33,11 +35,18 @@ class Choice:
 
     def score(self, example: Example, text: str) -> Score:
         """Judge one response; `unscorable` if it settles on no option, or the gold answer is none of them."""
+        return score_accepted(self._score, example, text)
+
+    def _score(self, example: Example, text: str) -> Score:
         known = make_options(list_choices(example), example.question)
         gold = gold_index(example.answer, known)
-        if gold is None:
+        several = gold_options(example.answer, known) if gold is None else frozenset()
+        if gold is None and not several:
             return Score(verdict="unscorable", method="none", evidence="The gold answer is not one of the options.")
-        found = find_statement(clean_text(translate(cut_reply(text), self._markers).text), known)
+        clean = clean_text(translate(cut_reply(text), self._markers).text)
+        if several:
+            return score_options(several, clean, known)
+        found = find_statement(clean, known)
         if found is None:
             return Score(verdict="unscorable", method="none", evidence="The response names no option.")
         if found.refused:

@@ -24,7 +24,8 @@ class Contains:
     def score(self, example: Example, text: str) -> Score:
         """Judge one response; `unscorable` if it, or the gold answer, holds no word."""
         said = words(text)
-        alternatives = [(choice.strip(), words(choice)) for choice in example.answer.split("|")]
+        golds = [*example.answer.split("|"), *example.accepted]
+        alternatives = [(choice.strip(), words(choice)) for choice in golds]
         if not said or not any(wanted for _, wanted in alternatives):
             return Score(verdict="unscorable", method="none")
         line = f" {' '.join(said)} "

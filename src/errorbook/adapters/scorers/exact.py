@@ -13,15 +13,17 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from errorbook.adapters.scorers.accepted import score_accepted
 from errorbook.adapters.scorers.announcements import translate
 from errorbook.adapters.scorers.choice import Choice, gold_index, list_choices
-from errorbook.adapters.scorers.letters import clean_text, make_options
+from errorbook.adapters.scorers.letters import Options, clean_text, make_options
 from errorbook.adapters.scorers.markers import find_boxed
 from errorbook.adapters.scorers.notations import write_numbers
 from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.scorers.numeric import extract
 from errorbook.adapters.scorers.replies import cut_reply
 from errorbook.adapters.scorers.scripts import write_plainly
+from errorbook.adapters.scorers.several import gold_options, score_options
 from errorbook.adapters.scorers.statements import cut_relevant
 from errorbook.adapters.scorers.words import words
 from errorbook.checks.endings import is_cut_off, is_unfinished
@@ -39,6 +41,8 @@ _QUOTES = " \"'\u201c\u201d\u2018\u2019.`:"
 _CUTS = (re.compile(r"[.!?;](?:\s|\Z)"), re.compile(r"[,.!?;]? (?:because|since|as|which|so|not)\b|[,.!?;](?:\s|\Z)"))
 _BULLET = re.compile(r"^(?:[0-9]{1,3}[.)]|[-*\u2022]) ", re.MULTILINE)
 _TAIL = re.compile(r"(?:</answer>.*|\$)[.\s]*\Z|\A\$+")
+_LETTERS = Options(texts=("",) * 8, words=((),) * 8)
+"""The options of a question that does not list them."""
 _REACH = 2000
 _MOST = 50
 _LONG = 40
@@ -77,10 +81,16 @@ class Exact:
 
     def score(self, example: Example, text: str) -> Score:
         """Judge one response; `unscorable` if no answer can be read in it."""
-        if gold_index(example.answer, make_options(list_choices(example))) is not None:
+        return score_accepted(self._score, example, text)
+
+    def _score(self, example: Example, text: str) -> Score:
+        known = make_options(list_choices(example))
+        if gold_index(example.answer, known) is not None or gold_options(example.answer, known):
             return Choice(self._markers).score(example, text)
         translated = translate(cut_reply(text), self._markers)
         gold, plain = write_plainly(example.answer.strip()), clean_text(cut_relevant(translated.text))
+        if several := gold_options(gold, _LETTERS):
+            return score_options(several, plain, _LETTERS)
         if not words(gold):
             return _signs(gold, plain)
         if pair := next((pair for pair in _PAIRS if gold.casefold() in pair), None):

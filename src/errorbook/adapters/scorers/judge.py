@@ -13,12 +13,14 @@
     price_input = 2.0               # dollars per million tokens; needed for a budget of its own
     price_output = 8.0
     budget_usd = 5.0
+    points = 10                     # if the rubric gives points: the most, and from how many on a response is right
+    threshold = 7
 
-`labelled` holds responses that people have marked: JSON lines of question, response, verdict (right or wrong)
-and an optional answer. Before the judge marks anything else it marks those, and it refuses all work if its
-agreement is below what is asked for. A response that it cannot mark is `unscorable`, never wrong; one that it was never
-asked about, because its endpoint was away or failed, has no verdict. Marks are bought once and kept in the store. It is
-for text that no other scorer can read: a number or an option is marked better without a model.
+`labelled` holds responses that people have marked: JSON lines of question, response, verdict (right or wrong; or
+points) and an optional answer. Before the judge marks anything else it marks those, and it refuses all work if its
+agreement is below what is asked for. A response that it cannot mark is `unscorable`, never wrong; one that it was
+never asked about, because its endpoint was away or failed, has no verdict. Marks are bought once and kept in the store.
+It is for text that no other scorer can read: a number or an option is marked better without a model.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+from annotated_types import Interval
+from msgspec.structs import replace
 
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.errors import ConfigError, DataError
@@ -59,13 +63,32 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["right", "wrong", "unclear"]
 
 
+class Points(msgspec.Struct, frozen=True, kw_only=True):
+    """What the judge replies if the rubric gives points; none if it cannot tell."""
+
+    reason: str
+    points: Annotated[int, msgspec.Meta(ge=0)] | None
+
+
 class Labelled(msgspec.Struct, frozen=True, kw_only=True):
-    """A response that people have marked."""
+    """A response that people have marked, with a verdict or with points."""
 
     question: str
     response: str
-    verdict: Literal["right", "wrong"]
+    verdict: Literal["right", "wrong"] | None = None
+    points: float | None = None
     answer: str = ""
+
+
+class Scale(NamedTuple):
+    """The most points that a rubric gives (0: it gives none) and from how many on a response is right."""
+
+    points: int
+    threshold: float
+
+    def judge(self, points: float) -> Literal["right", "wrong"]:
+        """The verdict that so many points mean."""
+        return "right" if points >= self.threshold else "wrong"
 
 
 class Agreement(Record, frozen=True, kw_only=True):
@@ -92,7 +115,7 @@ class Judge:
 
     `protocol`, `model`, `base_url`, `api_key_env`, `headers`, `sampling`, prices and `budget_usd` are as for an
     instructor. `store` is the file that remembers marks; a run keeps them in its folder. `kappa` is the least
-    agreement at which it works.
+    agreement at which it works. If the rubric gives `points`, so many at most, a response is right from `threshold` on.
     """
 
     def __init__(  # noqa: PLR0913 - the keys of the run file
@@ -102,6 +125,8 @@ class Judge:
         rubric: str,
         labelled: str,
         kappa: Share = 0.6,
+        points: Annotated[int, Interval(ge=0, le=1000)] = 0,
+        threshold: Annotated[float, Interval(ge=0, le=1000)] = 0.0,
         protocol: Literal["openai", "anthropic"] = "openai",
         base_url: str = "",
         api_key_env: str | None = None,
@@ -115,6 +140,11 @@ class Judge:
     ) -> None:
         if not rubric.strip():
             raise ConfigError("The judge has no rubric; say in `rubric` what makes a response right.")
+        if not 0 < threshold <= points and (points or threshold):
+            raise ConfigError(
+                f"The judge's threshold = {threshold:g} must be above 0 and at most its points = {points}; set both,"
+                " such as points = 10 and threshold = 7."
+            )
         kind = Anthropic if protocol == "anthropic" else OpenAIChat
         endpoint: Endpoint = kind(model, base_url or None, api_key_env, headers, sampling)
         self._line = Client(
@@ -127,6 +157,7 @@ class Judge:
         self._rubric = rubric.strip()
         self._labelled = Path(labelled)
         self._kappa = kappa
+        self._scale = Scale(points, threshold)
         self._measured: Agreement | None = None
 
     @property
@@ -166,25 +197,33 @@ class Judge:
     def measure(self) -> Agreement:
         """Mark the labelled responses, and compare. Raises UnjudgedError if some got no reply."""
         if self._measured is None:
-            rows = read_labelled(self._labelled)
+            rows = read_labelled(self._labelled, self._scale)
             pairs = [(_example(row), row.response) for row in rows]
             scores = require_verdicts(self._marks(pairs), "labelled responses")
             self._measured = measure_agreement(
-                [(row.verdict, score.verdict) for row, score in zip(rows, scores, strict=True)]
+                [(row.verdict or "", score.verdict) for row, score in zip(rows, scores, strict=True)]
             )
         return self._measured
 
     def _marks(self, pairs: Sequence[tuple[Example, str]]) -> list[Score | NoVerdict]:
         scores: list[Score | NoVerdict] = [NoVerdict(reason="no reply came")] * len(pairs)
-        asks = ((place, _ask(example, text, self._rubric)) for place, (example, text) in enumerate(pairs))
+        form: type[Mark] | type[Points] = Points if self._scale.points else Mark
+        asks = ((place, _ask(example, text, self._rubric, self._scale)) for place, (example, text) in enumerate(pairs))
         with self._line.open() as asker:
-            for result in asker.ask(asks, check_form(Mark)):
-                scores[result.key] = _read_mark(result)
+            for result in asker.ask(asks, check_form(form)):
+                scores[result.key] = _read_mark(result, self._scale)
         return scores
 
 
-def _read_mark(result: Result[int, Mark]) -> Score | NoVerdict:
+def _read_mark(result: Result[int, Mark | Points], scale: Scale) -> Score | NoVerdict:
     """A reply that is no mark leaves the response unscorable; if no reply came, nothing is known of the response."""
+    if isinstance(result, Accepted) and isinstance(result.value, Points):
+        given = result.value.points
+        if given is None or given > scale.points:
+            said = "unclear" if given is None else f"{given} of {scale.points} points"
+            return Score(verdict="unscorable", extracted=said, method="judge", evidence=result.value.reason)
+        shown = f"{given} of {scale.points} points"
+        return Score(verdict=scale.judge(given), extracted=shown, method="judge", evidence=result.value.reason)
     if isinstance(result, Accepted):
         mark = result.value
         verdict: Verdict = "unscorable" if mark.verdict == "unclear" else mark.verdict
@@ -209,42 +248,49 @@ def measure_agreement(verdicts: Sequence[tuple[str, str]]) -> Agreement:
     )
 
 
-def read_labelled(path: Path) -> list[Labelled]:
-    """Read the labelled responses.
+def read_labelled(path: Path, scale: Scale) -> list[Labelled]:
+    """Read the labelled responses, each with a verdict: its own, or by its points.
 
     Raises:
         DataError: The file is missing, or a line is no labelled response.
     """
-    return [_labelled(row) for row in read_json_lines(path)]
+    return [_labelled(row, scale) for row in read_json_lines(path)]
 
 
-def _labelled(row: Row) -> Labelled:
+def _labelled(row: Row, scale: Scale) -> Labelled:
     try:
-        return msgspec.convert(row.values, Labelled)
+        found = msgspec.convert(row.values, Labelled)
     except msgspec.ValidationError as error:
         raise DataError(f"There is no labelled response on {row.place}: {error}; correct it.") from None
+    if scale.points and found.points is not None and not 0 <= found.points <= scale.points:
+        raise DataError(f"The points {found.points:g} on {row.place} are not from 0 to {scale.points}; correct them.")
+    if found.verdict is None and (found.points is None or not scale.points):
+        also = f" or points from 0 to {scale.points}" if scale.points else ""
+        raise DataError(f"The labelled response on {row.place} has no verdict{also}; add it.")
+    return found if found.verdict else replace(found, verdict=scale.judge(found.points or 0.0))
 
 
 def _example(row: Labelled) -> Example:
     return Example(id=digest(row.question)[:16], task="", split="train", question=row.question, answer=row.answer)
 
 
-def _ask(example: Example, text: str, rubric: str) -> Ask:
+def _ask(example: Example, text: str, rubric: str, scale: Scale) -> Ask:
     asked = prompting.render(
         "judge",
         question=example.question,
-        answer=example.answer,
+        answer="\nor: ".join((example.answer, *example.accepted)),
         response=text,
         rubric=rubric,
+        points=scale.points,
         **prompting.show_before(example.before),
     )
     messages = (
         Message(role="system", content=prompting.render("judge-system")),
         Message(role="user", content=asked),
     )
-    return Ask(messages=messages, schema=_schema(), name="mark", max_tokens=_MAX_TOKENS)
+    return Ask(messages=messages, schema=_schema(graded=scale.points > 0), name="mark", max_tokens=_MAX_TOKENS)
 
 
 @cache
-def _schema() -> str:
-    return schema_of(Mark)
+def _schema(*, graded: bool) -> str:
+    return schema_of(Points if graded else Mark)

@@ -183,6 +183,15 @@ def _without_article(said: tuple[str, ...]) -> tuple[str, ...]:
     return said[1:] if len(said) > 1 and said[0] in _ARTICLE else said
 
 
+def read_option(place: str, index: int, known: Options) -> int:
+    """How many characters of the beginning of `place` are the text of option `index`; 0 if it does not begin so."""
+    plain = clean_text(known.texts[index])
+    start = re.match(r"[\s:.,)\]-]*", place)
+    begun = start.end() if start else 0
+    same = plain and place[begun : begun + len(plain)].casefold() == plain.casefold()
+    return begun + len(plain) if same else 0
+
+
 def find_contradiction(place: str, index: int, known: Options) -> int | None:
     """The other option whose text, and nothing else, follows the letter of option `index`; None as a rule."""
     rest = place.split("\n", 1)[0]

@@ -34,7 +34,8 @@ def write_numbers(translated: Translated) -> tuple[str, ...]:
     for scale, pattern in _scales():
         text = pattern.sub(f" {scale}", text)
     for language in translated.languages:
-        text = re.sub(rf"(?<=\d) (?:{language.either}) (?=\d)", " or ", text)
+        text = re.sub(rf"(?<=\d)\s*(?<!\w)(?:{language.either})(?!\w)\s*(?=\d)", " or ", text)
+        text = re.sub(rf"(?<=\d)\s*(?<!\w)(?:{language.joins})(?!\w)\s*(?=\d)", " and ", text)
     if not any(language.comma for language in translated.languages):
         return (text,)
     joined = _SPACED.sub(lambda said: said[0].replace(" ", ","), text)

@@ -14,10 +14,10 @@ model that announces an answer and does not give it has not answered, and any ot
 
 Equality is exact, in rational numbers; units and currency are not compared. "25%" equals 25 and 0.25; "26 billion"
 equals 26 if the question asks how many billions. The gold answer "None" (no answer can be given) is met by a
-response that says so. A gold answer in symbols goes to `symbolic`. What has several readings (a range, a choice, an
-operation without its result, "5 hours and 30 minutes", "3,5") is refused as `unscorable`, not guessed. A response that
-ends by saying that the answer cannot be determined has been read, and is wrong. Not covered: unit conversion, rounding
-("0.333" is not 1/3).
+response that says so. A gold answer in symbols goes to `symbolic`, several numbers ("3, 5, 7") go to `several`. What
+has several readings (a range, a choice, an operation without its result, "5 hours and 30 minutes", "3,5") is refused as
+`unscorable`, not guessed. A response that ends by saying that the answer cannot be determined has been read, and is
+wrong. Not covered: unit conversion, rounding ("0.333" is not 1/3).
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from typing import NamedTuple
 
 from errorbook.adapters.scorers import symbolic
 from errorbook.adapters.scorers.abstaining import find_abstention, find_decline
+from errorbook.adapters.scorers.accepted import score_accepted
 from errorbook.adapters.scorers.announcements import translate
 from errorbook.adapters.scorers.closing import Closing, read_closing, read_opening
 from errorbook.adapters.scorers.markers import cut_next_question, find_boxed, find_marked, find_regions, tidy
 from errorbook.adapters.scorers.notations import write_numbers
 from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, normalize_numbers, read_single
 from errorbook.adapters.scorers.replies import cut_reply
+from errorbook.adapters.scorers.several import gold_numbers, score_numbers
 from errorbook.checks.endings import is_cut_off
 from errorbook.records import Example, Score, Verdict
 
@@ -71,7 +73,7 @@ class Numeric:
         A text that writes its numbers as another language does is read both ways, and is right if one of them is.
         """
         forms = write_numbers(translate(cut_reply(text), self._markers))
-        scores = [_score(example, form) for form in forms]
+        scores = [score_accepted(_score, example, form) for form in forms]
         return next((score for score in scores if score.verdict == "right"), scores[0])
 
 
@@ -83,13 +85,15 @@ def _score(example: Example, text: str) -> Score:
     if symbolic.is_symbolic(example.answer, gold):
         return symbolic.score(example, text)
     if gold is None or gold.quantity is None:
+        if several := gold_numbers(example.answer):
+            return score_numbers(several, text)
         return Score(verdict="unscorable", method="none", evidence="The gold answer is not one number.")
     found = extract(text, example.question)
-    if found.method == "abstains":
-        return Score(verdict="wrong", extracted="None", method=found.method, evidence=found.evidence)
     if found.reading is None:
-        return Score(verdict="unscorable", method=found.method, evidence=found.evidence)
-    verdict: Verdict = "right" if _equal(gold, found.reading, example.question) else "wrong"
+        says = found.method == "abstains"
+        verdict: Verdict = "wrong" if says else "unscorable"
+        return Score(verdict=verdict, extracted="None" if says else "", method=found.method, evidence=found.evidence)
+    verdict = "right" if _equal(gold, found.reading, example.question) else "wrong"
     return Score(verdict=verdict, extracted=found.reading.text, method=found.method, evidence=found.evidence)
 
 

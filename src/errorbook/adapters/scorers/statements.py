@@ -85,6 +85,7 @@ _NO_OPTION = re.compile(
     r"\b(?:among|in|from|listed in) the (?:given |provided |listed |available |answer )*(?:options|choices)",
     re.IGNORECASE,
 )
+_EITHER = re.compile(r"\b(?:or|either|nor)\b", re.IGNORECASE)
 _HEAD = re.compile(rf"\s*{ITEM}", re.IGNORECASE)
 _MENTION = re.compile(ITEM, re.IGNORECASE)
 _PREDICATE = re.compile(r"(?:\b(?:is|are|be|was|as|being|with)|:)(?: likely| probably)?\s*\Z", re.I)
@@ -116,13 +117,15 @@ _SHOWN = 160
 class Statement(NamedTuple):
     """What a response commits itself to: an option, or none (`option` None), by which method, in which words.
 
-    `refused` says that the statement names two options, or a letter with another option's text.
+    `refused` says that the statement names two options, or a letter with another option's text; `several` are the
+    options that it names together ("A and C").
     """
 
     option: int | None
     method: str
     evidence: str
     refused: bool = False
+    several: tuple[int, ...] = ()
 
 
 def find_statement(text: str, known: Options) -> Statement | None:
@@ -174,10 +177,8 @@ def _announced(text: str, known: Options) -> Statement | None:
 
 def _forward(text: str, known: Options) -> Iterator[tuple[int, Statement]]:
     """What follows "the answer is" and its kin."""
-    for marker in list(_ANNOUNCED.finditer(text))[-_MOST:]:
+    for marker in _find_markers(text):
         place = text[marker.end() : marker.end() + 600]
-        if _is_hypothetical(text, marker.start(), marker[0]):
-            continue
         seen = read_named(place, known)
         if seen is None and (_NONE.match(place) or _names_no_option(place, known)):
             yield marker.start(), Statement(None, "announced", _line(text, marker.start()))
@@ -188,6 +189,18 @@ def _forward(text: str, known: Options) -> Iterator[tuple[int, Statement]]:
                 yield marker.start(), Statement(inside[0], "announced text", _line(text, marker.start()))
         elif seen is not None and not _TAKEN_BACK.match(place, seen.end):
             yield marker.start(), _judge(text, marker.start(), (place[seen.end :], seen.indices), known)
+
+
+def find_places(text: str) -> Iterator[str]:
+    """What follows each announcement of an answer, the last first."""
+    for marker in reversed(_find_markers(text)):
+        yield text[marker.end() :]
+
+
+def _find_markers(text: str) -> list[re.Match[str]]:
+    """The last announcements of a text, but for hypothetical ones."""
+    found = list(_ANNOUNCED.finditer(text))[-_MOST:]
+    return [marker for marker in found if not _is_hypothetical(text, marker.start(), marker[0])]
 
 
 def _is_hypothetical(text: str, at: int, said: str) -> bool:
@@ -208,7 +221,8 @@ def _judge(text: str, at: int, read: tuple[str, tuple[int, ...]], known: Options
     """A statement of the options that were read, refused if they are two or its text is another option's."""
     rest, indices = read
     if len(indices) > 1 or _OR_ELSE.match(rest):
-        return Statement(None, "two options", _line(text, at), refused=True)
+        several = () if _EITHER.search(text, at, len(text) - len(rest)) else indices
+        return Statement(None, "two options", _line(text, at), refused=True, several=several)
     if find_contradiction(rest, indices[0], known) is not None:
         return Statement(None, "letter against text", _line(text, at), refused=True)
     return Statement(indices[0], "announced", _line(text, at))
@@ -244,7 +258,10 @@ def _subject(subject: str, known: Options, thing: bool) -> Statement | None:
         plain = thing or _OPTION.match(word) or (not word and _START.fullmatch(before))
         if not plain or _NOT_BEFORE.search(before):
             return None
-        return Statement(indices[0], "announced", "") if len(indices) == 1 else Statement(None, "two options", "", True)
+        if len(indices) == 1:
+            return Statement(indices[0], "announced", "")
+        either = _EITHER.search(subject, match.start(), end)
+        return Statement(None, "two options", "", refused=True, several=() if either else indices)
     inside = find_mentioned(subject, known) if thing else ()
     return Statement(inside[0], "announced text", "") if len(inside) == 1 else None
 

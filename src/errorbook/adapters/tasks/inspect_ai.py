@@ -74,9 +74,12 @@ def _make_task(task: str, args: dict[str, Any]) -> Any:
 def _item(sample: Any, number: int, task: str) -> Item:
     targets = [sample.target] if isinstance(sample.target, str) else list(sample.target)
     choices = tuple(str(choice).strip() for choice in sample.choices or ())
-    if not targets or not targets[0].strip() or (choices and len(targets) > 1):
-        raise DataError(f"Sample {number} of '{task}' has not one right answer; leave it out in a task of your own.")
-    return Item(_question(sample.input), targets[0].strip(), choices, id=str(sample.id or ""))
+    targets = [target.strip() for target in targets if target.strip()]
+    if not targets:
+        raise DataError(f"Sample {number} of '{task}' has no right answer; leave it out in a task of your own.")
+    # Of options a list of targets means all of them, of texts any.
+    answer, others = (", ".join(targets), ()) if choices else (targets[0], tuple(targets[1:]))
+    return Item(_question(sample.input), answer, choices, id=str(sample.id or ""), accepted=others)
 
 
 def _question(asked: Any) -> str:

@@ -10,7 +10,7 @@ from errorbook.records import Example, Split, digest
 
 
 class Item(NamedTuple):
-    """What one row says. `part` overrules the row's source.
+    """What one row says. `part` overrules the row's source; `accepted` are answers that are as right as `answer`.
 
     `group` is what variants of one question share: it keeps them in one split, and the gate counts it once.
     """
@@ -24,6 +24,7 @@ class Item(NamedTuple):
     id: str = ""
     group: str = ""
     part: Split | None = None
+    accepted: tuple[str, ...] = ()
 
 
 def make_examples(task: str, items: Sequence[tuple[Item, Split]]) -> list[Example]:
@@ -44,4 +45,5 @@ def _example(task: str, item: Item, part: Split, parts: set[Split]) -> Example:
         solution=item.solution,
         skill=item.skill,
         group=digest(item.group)[:16] if item.group else "",
+        accepted=item.accepted,
     )

@@ -85,12 +85,13 @@ def _item(task: Any, doc: Any, after: str) -> Item:
         raise DataError(f"'{task.config.task}' does not ask one question a document ({kind}); choose another task.")
     # The harness's last line asks for a continuation; the instruction asks for the answer here.
     question = text.strip().removesuffix("Answer:").strip()
-    if isinstance(target, list):
-        target = target[0]
+    targets = target if isinstance(target, list) else [target]
     if kind == "generate_until":
-        answer, solution = cut_at_mark(str(target), after)
-        return Item(question, answer, solution=solution)
+        (answer, solution), *rest = (cut_at_mark(str(one), after) for one in targets)
+        return Item(question, answer, solution=solution, accepted=tuple(other for other, _ in rest))
     choices = tuple(str(choice).strip() for choice in task.doc_to_choice(doc))
-    gold = wording.LETTERS[choices.index(target.strip()) if isinstance(target, str) else int(target)]
+    places = [choices.index(one.strip()) if isinstance(one, str) else int(one) for one in targets]
+    gold, *others = (wording.LETTERS[place] for place in places)
     # Bare letters: the question lists the options itself.
-    return Item(question, gold, choices=() if choices == tuple(wording.LETTERS[: len(choices)]) else choices)
+    shown = () if choices == tuple(wording.LETTERS[: len(choices)]) else choices
+    return Item(question, gold, choices=shown, accepted=tuple(others))

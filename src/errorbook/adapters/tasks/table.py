@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from annotated_types import Interval
@@ -35,7 +35,9 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         question: Column with the question.
         messages: Column with a conversation in place of a question: a list of messages with role and content, of which
             the user's last one is asked after all before it. If the assistant answers it, that is the solution.
-        answer: Column with the gold answer: text, a number, or the letter or text of an option.
+        answer: Column with the gold answer: text, a number, or the letter or text of an option; or a list of them.
+        several: What a list in the answer column means: "any" of them is right, or "all" are required.
+        accepted: Column with other answers that are as right, a list or texts separated by "|"; or empty.
         choices: Column with a list of options, or one column for each option, or empty.
         tests: Column with a test program or a list of asserts, if tests judge and not an answer; or empty.
         entry_point: Column with the name of the function to which the tests' `check` is applied, or empty.
@@ -57,6 +59,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     question: str = "question"
     messages: str = ""
     answer: str = "answer"
+    several: Literal["any", "all"] = "any"
+    accepted: str = ""
     choices: str | tuple[str, ...] = ""
     tests: str = ""
     entry_point: str = ""
@@ -112,7 +116,7 @@ def read_example(row: Row, layout: Columns, part: Split | None, parts: frozenset
     talk = _talk(row, layout.messages) if layout.messages else Talk((), _text(row, layout.question), None)
     question, before = talk.question, talk.before
     choices = _choices(row, layout.choices) if layout.choices else ()
-    answer, solution = _gold(row, layout, choices, talk.answer)
+    answer, solution, accepted = _gold(row, layout, choices, talk.answer)
     group = _group(row, layout.group) if layout.group else ""
     kept = group or opening_of(before, question)
     return Example(
@@ -127,6 +131,7 @@ def read_example(row: Row, layout: Columns, part: Split | None, parts: frozenset
         skill=_text(row, layout.skill) if layout.skill else "",
         group=group,
         before=before,
+        accepted=accepted,
     )
 
 
@@ -203,26 +208,70 @@ def _talk(row: Row, column: str) -> Talk:
         raise DataError(f"Column '{column}' on {row.place} {error}; give messages with role and content.") from None
 
 
-def _gold(row: Row, layout: Columns, choices: Sequence[str], said: str | None) -> tuple[str, str]:
-    """The row's gold answer and worked solution; a program that tests judge needs no reference answer.
+def _gold(row: Row, layout: Columns, choices: Sequence[str], said: str | None) -> tuple[str, str, tuple[str, ...]]:
+    """The row's gold answer, worked solution and other accepted answers; tests that judge need no reference answer.
 
     `said` is what the assistant answered in the row's conversation: the answer if the row has no other, else the
     solution.
     """
     given = row.values.get(layout.answer) is not None
     if layout.tests and not given and said is None:
-        return "", ""
-    answer, solution = cut_at_mark(said if said is not None and not given else _text(row, layout.answer), layout.after)
+        return "", "", ()
+    listed, solution = _answers(row, layout, None if given else said)
     if said is not None and given:
         solution = solution or said
-    if not answer:
-        raise DataError(f"Column '{layout.answer}' on {row.place} has nothing after '{layout.after}'; complete it.")
     if layout.solution:
         solution = _text(row, layout.solution)
+    read = [_name_option(row, layout, text, choices) for text in listed]
+    first = ", ".join(dict.fromkeys(read)) if layout.several == "all" else read[0]
+    others = _accepted(row, layout.accepted) if layout.accepted else []
+    more = [] if layout.several == "all" else read[1:]
+    more += [_name_option(row, layout, text, choices) for text in others]
+    return first, solution, tuple(other for other in dict.fromkeys(more) if other != first)
+
+
+def _answers(row: Row, layout: Columns, said: str | None) -> tuple[list[str], str]:
+    """The texts of the answer column, or what was said in its place, and the solution before a mark."""
+    listed = _list(row, layout.answer) if said is None else None
+    if listed is not None:
+        return listed, ""
+    answer, solution = cut_at_mark(_text(row, layout.answer) if said is None else said, layout.after)
+    if not answer:
+        raise DataError(f"Column '{layout.answer}' on {row.place} has nothing after '{layout.after}'; complete it.")
+    return [answer], solution
+
+
+def _list(row: Row, column: str) -> list[str] | None:
+    """The texts of a cell that holds a list, or several `text`s as in SQuAD; None if it holds one value."""
+    value = _value(row, column)
+    if isinstance(value, Mapping):
+        value = value.get("text")
+    if not isinstance(value, list):
+        return None
+    if not value:
+        raise DataError(f"Column '{column}' on {row.place} is empty; fill it or remove the line.")
+    return [_plain(row, column, item) for item in value]
+
+
+def _accepted(row: Row, column: str) -> list[str]:
+    """The other answers of a row; an empty cell has none."""
+    value = _value(row, column)
+    if value is None or value in ("", []):
+        return []
+    listed = _list(row, column)
+    texts = _text(row, column).split("|") if listed is None else listed
+    return [text.strip() for text in texts if text.strip()]
+
+
+def _name_option(row: Row, layout: Columns, answer: str, choices: Sequence[str]) -> str:
+    """An answer as the scorer takes it: the letter of the option that it numbers or labels, else as it is."""
     if layout.count_from is not None:
-        return _counted(row, answer, layout.count_from, len(choices)), solution
+        return _counted(row, answer, layout.count_from, len(choices))
     labels = _labels(row, layout.choices, len(choices)) if isinstance(layout.choices, str) else []
-    return (wording.LETTERS[labels.index(answer)] if answer in labels else answer), solution
+    if answer in labels:
+        return wording.LETTERS[labels.index(answer)]
+    # The text of an option may hold a comma, so in a list of several only its letter is clear.
+    return wording.LETTERS[choices.index(answer)] if layout.several == "all" and answer in choices else answer
 
 
 def _labels(row: Row, column: str, options: int) -> list[str]:

@@ -25,20 +25,30 @@ class Content(NamedTuple):
     tests: str
     solution: str
     skill: str
+    accepted: tuple[str, ...] = ()
+
+
+class Gold(NamedTuple):
+    """A gold answer, its worked solution if it has one, and the answers that are as right."""
+
+    answer: str
+    solution: str
+    accepted: tuple[str, ...] = ()
 
 
 def read_content(row: Mapping[str, Any]) -> Content:
     """Read a row by its columns."""
     choices, labels = read_options(row)
-    answer, solution = read_gold(first_value(row, (*ANSWER, *PROGRAM)), choices, labels)
+    gold = read_gold(first_value(row, (*ANSWER, *PROGRAM)), choices, labels)
     return Content(
         id=_plain(first_value(row, ID)),
         question=_plain(first_value(row, QUESTION)),
-        answer=answer,
+        answer=gold.answer,
         choices=choices,
         tests=_tests(row),
-        solution=solution,
+        solution=gold.solution,
         skill=_plain(first_value(row, SKILL)),
+        accepted=gold.accepted,
     )
 
 
@@ -61,17 +71,24 @@ def read_options(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ..
     return tuple(_plain(row[letter]) for letter in letters), tuple(letters)
 
 
-def read_gold(value: object, choices: Sequence[str], labels: Sequence[str]) -> tuple[str, str]:
-    """The gold answer and its worked solution, if it has one; of options the letter of the right one."""
+def read_gold(value: object, choices: Sequence[str], labels: Sequence[str], *, every: bool = True) -> Gold:
+    """The gold answer, its worked solution and other accepted answers; of options the letter of the right one.
+
+    A list means that each of its texts is accepted; of options it means all of them, unless `every` is false.
+    """
     if isinstance(value, list):
-        return read_gold(value[0] if value else None, choices, labels)
+        found = [read_gold(item, choices, labels) for item in value] or [Gold("", "")]
+        answers = tuple(dict.fromkeys(one.answer for one in found if one.answer))
+        if choices and every and len(answers) > 1:
+            return Gold(", ".join(answers), "")
+        return Gold(found[0].answer, found[0].solution, answers[1:])
     if choices:
         place = labels.index(text) if (text := _plain(value)) in labels else -1
         if isinstance(value, int) and not isinstance(value, bool):
             place = value
         if 0 <= place < min(len(choices), len(LETTERS)):
-            return LETTERS[place], ""
-    return split_solution(_plain(value))
+            return Gold(LETTERS[place], "")
+    return Gold(*split_solution(_plain(value)))
 
 
 def split_solution(text: str) -> tuple[str, str]:

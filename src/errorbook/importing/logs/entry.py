@@ -18,7 +18,10 @@ _NEITHER = {"", "none", "null", "nan", "unknown", "unscorable", "p", "n"}
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True):
-    """One response as a log holds it. `model` is empty if the log names none; `tokens` is 0 if unknown."""
+    """One response as a log holds it. `model` is empty if the log names none; `tokens` is 0 if unknown.
+
+    `accepted` are other answers that are as right as `answer`.
+    """
 
     id: str
     place: str
@@ -26,6 +29,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     label: Label = ""
     answer: str = ""
+    accepted: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     tests: str = ""
     solution: str = ""

@@ -183,7 +183,7 @@ def _entries(row: Row, stem: str) -> Iterator[Logged]:
 
 def _entry(sample: Sample, place: str, model: str) -> Logged:
     choices = tuple(sample.choices or ())
-    answer, solution = read_gold(sample.target, choices, LETTERS[: len(choices)])
+    gold = read_gold(sample.target, choices, LETTERS[: len(choices)])
     last = sample.output.choices[0] if sample.output.choices else None
     return Logged(
         id=str(sample.id) if sample.epoch == 1 else f"{sample.id}:epoch {sample.epoch}",
@@ -191,9 +191,10 @@ def _entry(sample: Sample, place: str, model: str) -> Logged:
         question=_question(sample),
         text=_text(last.message.content, sample.attachments) if last else "",
         label=_label(sample),
-        answer=answer,
+        answer=gold.answer,
+        accepted=gold.accepted,
         choices=choices,
-        solution=solution,
+        solution=gold.solution,
         model=model,
         tokens=sample.output.usage.output_tokens if sample.output.usage else 0,
         truncated=last is not None and last.stop_reason in {"max_tokens", "model_length"},

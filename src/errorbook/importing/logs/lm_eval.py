@@ -14,7 +14,7 @@ from typing import Any
 from errorbook.errors import DataError
 from errorbook.files import Row
 from errorbook.importing.logs.columns import LETTERS
-from errorbook.importing.logs.dataset_row import Content, read_content, read_gold
+from errorbook.importing.logs.dataset_row import Content, Gold, read_content, read_gold
 from errorbook.importing.logs.entry import Label, Logged, read_label
 
 NAME = "lm-evaluation-harness samples (doc, resps)"
@@ -59,13 +59,15 @@ def _entry(row: Row, stem: str) -> Logged:
     else:
         choices = _options(row, there, arguments, len(likelihoods))
         text = LETTERS[likelihoods.index(max(likelihoods))]
+    gold = _gold(columns, there, choices)
     return Logged(
         id=there.id or f"{stem}:{columns.get('doc_id', row.number)}",
         place=row.place,
         question=question,
         text=text,
         label=_label(row),
-        answer=_gold(columns, there, choices),
+        answer=gold.answer,
+        accepted=gold.accepted,
         choices=choices,
         tests=there.tests,
         solution=there.solution,
@@ -108,18 +110,22 @@ def _options(row: Row, there: Content, arguments: Sequence[Sequence[str]], count
     return choices
 
 
-def _gold(columns: Mapping[str, Any], there: Content, choices: tuple[str, ...]) -> str:
-    """The document's answer, or else the row's `target`; of options the letter."""
+def _gold(columns: Mapping[str, Any], there: Content, choices: tuple[str, ...]) -> Gold:
+    """The document's answer, or else the row's `target`; of options the letter. A list accepts each of its items."""
     letters = LETTERS[: len(choices)]
     if there.answer and (not choices or (len(there.answer) == 1 and there.answer in letters)):
-        return there.answer
+        return Gold(there.answer, "", there.accepted)
     target = columns.get("target")
     if choices and isinstance(target, str) and target.strip().isdecimal() and target.strip() not in choices:
         target = int(target)
-    answer, _ = read_gold(target, choices, letters)
-    if choices and answer.strip() in choices:
-        return LETTERS[choices.index(answer.strip())]
-    return answer or there.answer
+    read = read_gold(target, choices, letters, every=False)
+    answer, *others = (_letter(text, choices) for text in (read.answer, *read.accepted))
+    return Gold(answer, "", tuple(others)) if answer else Gold(there.answer, "", there.accepted)
+
+
+def _letter(answer: str, choices: tuple[str, ...]) -> str:
+    """The letter of the option whose text the answer is, else the answer."""
+    return LETTERS[choices.index(answer.strip())] if answer.strip() in choices else answer
 
 
 def _arguments(value: object) -> list[list[str]]:

@@ -57,6 +57,7 @@ def _entry(row: Row, stem: str, response: str, label: str) -> Logged:
         text=read_response(row, response),
         label=_label(row, label),
         answer=there.answer,
+        accepted=there.accepted,
         choices=there.choices,
         tests=there.tests,
         solution=there.solution,

@@ -78,6 +78,7 @@ def _solution(row: Row, stem: str, model: str) -> Logged:
         text=value["solution"],
         label=label,
         answer=there.answer,
+        accepted=there.accepted,
         solution=there.solution,
         choices=there.choices,
         model=model,
