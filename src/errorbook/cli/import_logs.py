@@ -40,7 +40,8 @@ class ImportOptions(NamedTuple):
 def import_logs(file: Path, out: Path | None, as_json: bool, **given: Any) -> None:
     """Build an error book from evaluation logs you already have.
 
-    Reads lm-evaluation-harness samples, inspect logs, and JSON Lines with a question and a response a row.
+    Reads lm-evaluation-harness samples, inspect logs, requests to OpenAI-compatible endpoints with their responses, and
+    JSON Lines with a question and a response a row.
     """
     from errorbook.importing import book as importing
     from errorbook.importing.logs.formats import read_log
@@ -48,7 +49,7 @@ def import_logs(file: Path, out: Path | None, as_json: bool, **given: Any) -> No
     options = ImportOptions(**given)
     log = read_log(file)
     section, scorer_name = _make_section(options)
-    click.echo(f"Read '{file}' as {log.format}.", err=True)
+    click.echo(" ".join(filter(None, (f"Read '{file}' as {log.format}.", log.note))), err=True)
     entries = importing.apply_label(importing.select_model(log, options.model), options.label)
     if options.rescore:
         items = _rescore(entries, section.name, scorer_name)

@@ -197,6 +197,7 @@ def _example(entry: Logged, task: str) -> Example:
         solution=entry.solution,
         skill=entry.skill,
         accepted=entry.accepted,
+        before=entry.before,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from errorbook.config import Config, dump
+from errorbook.config import IMPORTED, Config, dump
 from errorbook.errors import LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
@@ -41,6 +41,11 @@ def read_config(ledger: Ledger) -> Config:
         raise LedgerError(
             f"The ledger '{ledger.path}' was begun by another version of Errorbook ({error}); read it with that one."
         ) from None
+
+
+def is_imported(ledger: Ledger) -> bool:
+    """Whether it is an error book out of logs, whose responses were given elsewhere."""
+    return read_config(ledger).target.engine == IMPORTED
 
 
 def note_config(ledger: Ledger, config: Config) -> None:

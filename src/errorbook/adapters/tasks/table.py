@@ -101,7 +101,7 @@ def make_table(layout: Columns, find: Callable[[], SourceRows]) -> tuple[Style, 
         name=layout.name,
         scorer=layout.scorer,
         max_new_tokens=layout.max_new_tokens,
-        prompt=lambda question, choices: _prompt(layout.prompt, question, choices),
+        prompt=lambda question, choices: word_prompt(layout.prompt, question, choices),
         completion=wording.word_program if layout.tests else wording.word_answer,
     )
     return style, lambda: _load(layout, find())
@@ -157,7 +157,7 @@ def column_split(row: Row) -> Split | None:
     raise DataError(f'The split {row.values["split"]!r} on {row.place} is not known; use "train", "dev" or "test".')
 
 
-def _prompt(prompt: str, question: str, choices: Sequence[str]) -> str:
+def word_prompt(prompt: str, question: str, choices: Sequence[str]) -> str:
     """The user message; options follow the question if the prompt does not place them."""
     listed = wording.list_choices(choices)
     text = prompt if not listed or "{choices}" in prompt else prompt + "\n{choices}"

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from errorbook.records import Message
+
 Label = Literal["right", "wrong", ""]
 """The log's own verdict; empty if it gives none, or neither (partial credit, no answer)."""
 
@@ -20,7 +22,8 @@ _NEITHER = {"", "none", "null", "nan", "unknown", "unscorable", "p", "n"}
 class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """One response as a log holds it. `model` is empty if the log names none; `tokens` is 0 if unknown.
 
-    `accepted` are other answers that are as right as `answer`.
+    `accepted` are other answers that are as right as `answer`. `before` is what the model was told before the question,
+    as far as the log says it.
     """
 
     id: str
@@ -37,6 +40,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     tokens: int = 0
     truncated: bool = False
+    before: tuple[Message, ...] = ()
 
 
 def read_label(value: object) -> Label | None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from errorbook.errors import DataError
 from errorbook.files import Row
-from errorbook.importing.logs import inspect_ai, lm_eval, log_file, plain, published
+from errorbook.importing.logs import inspect_ai, lm_eval, log_file, plain, published, traces
 from errorbook.importing.logs.entry import Logged
 
 
@@ -34,15 +34,16 @@ class Format(Protocol):
         ...
 
 
-FORMATS: tuple[Format, ...] = (inspect_ai, lm_eval, published.Solutions, published.Programs, plain)
+FORMATS: tuple[Format, ...] = (inspect_ai, lm_eval, published.Solutions, published.Programs, traces, plain)
 """In the order in which they are tried: the stricter ones first."""
 
 
 class Log(NamedTuple):
-    """A log that was read: its format in words, and one entry a response."""
+    """A log that was read: its format in words, one entry a response, and a sentence on what was left out, if any."""
 
     format: str
     entries: list[Logged]
+    note: str = ""
 
     @property
     def models(self) -> list[str]:
@@ -74,7 +75,9 @@ def read_log(path: Path) -> Log:
     entries = form.read(rows, path.stem)
     if not entries:
         raise DataError(f"'{path}' holds no response; give a log with at least one.")
-    return Log(form.NAME, _make_ids_unique(entries))
+    left_out = traces.count_left_out(rows, entries) if form is traces else 0
+    note = f"{left_out} of {len(rows)} exchanges are left out, because they are not all text (tools, images)."
+    return Log(form.NAME, _make_ids_unique(entries), note if left_out else "")
 
 
 def _make_ids_unique(entries: Sequence[Logged]) -> list[Logged]:

@@ -3,7 +3,7 @@
 Inspect itself is not needed to read them, but before Python 3.14 the package zstandard is, because that is how `.eval`
 files are compressed now. Of several scorers the first one's score is the label;
 partial credit is none. A sample that ended in an error has no response, and is kept as an empty one: it proves no
-mistake. Tool calls and the turns before the last are not read.
+mistake. The system message and the turns before the last stand before the question, if all of them are text.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from errorbook.files import Row, parse_json
 from errorbook.importing.logs.columns import LETTERS
 from errorbook.importing.logs.dataset_row import read_gold
 from errorbook.importing.logs.entry import Label, Logged, read_label
+from errorbook.records import Message as Asked
+from errorbook.records import read_talk
 
 MOST_UNPACKED = 4_000_000_000
 """Bytes that an `.eval` file may become: it is read as a whole."""
@@ -81,6 +83,7 @@ class Sample(msgspec.Struct, frozen=True):
     target: str | list[str] = ""
     epoch: int = 1
     choices: list[str] | None = None
+    messages: list[Message] = []
     output: Output = Output()
     scores: dict[str, Scored] | None = None
     attachments: dict[str, str] = {}
@@ -185,10 +188,11 @@ def _entry(sample: Sample, place: str, model: str) -> Logged:
     choices = tuple(sample.choices or ())
     gold = read_gold(sample.target, choices, LETTERS[: len(choices)])
     last = sample.output.choices[0] if sample.output.choices else None
+    before, question = _asked(sample)
     return Logged(
         id=str(sample.id) if sample.epoch == 1 else f"{sample.id}:epoch {sample.epoch}",
         place=place,
-        question=_question(sample),
+        question=question,
         text=_text(last.message.content, sample.attachments) if last else "",
         label=_label(sample),
         answer=gold.answer,
@@ -198,14 +202,24 @@ def _entry(sample: Sample, place: str, model: str) -> Logged:
         model=model,
         tokens=sample.output.usage.output_tokens if sample.output.usage else 0,
         truncated=last is not None and last.stop_reason in {"max_tokens", "model_length"},
+        before=before,
     )
 
 
-def _question(sample: Sample) -> str:
-    if isinstance(sample.input, str):
-        return _text(sample.input, sample.attachments)
-    asked = [_text(item.content, sample.attachments) for item in sample.input if item.role == "user"]
-    return "\n\n".join(asked)
+def _asked(sample: Sample) -> tuple[tuple[Asked, ...], str]:
+    """The question and what stood before it; a system message that a solver added is only among the messages sent.
+
+    What holds a tool's messages cannot be asked again as it was: of that the user's texts are the question.
+    """
+    given = [Message("user", sample.input)] if isinstance(sample.input, str) else sample.input
+    added = [item for item in sample.messages if item.role == "system"]
+    told = [] if any(item.role == "system" for item in given) else added
+    texts = [{"role": item.role, "content": _text(item.content, sample.attachments)} for item in (*told, *given)]
+    try:
+        talk = read_talk(texts)
+        return talk.before, talk.question
+    except ValueError:
+        return (), "\n\n".join(item["content"] for item in texts if item["role"] == "user")
 
 
 def _text(content: str | list[Part], attachments: Mapping[str, str]) -> str:

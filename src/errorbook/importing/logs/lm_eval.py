@@ -9,13 +9,17 @@ them says so, since a filter that finds nothing proves no mistake. Of repeated s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from msgspec.structs import replace
+
 from errorbook.errors import DataError
-from errorbook.files import Row
+from errorbook.files import NOT_JSON, Row, parse_json
 from errorbook.importing.logs.columns import LETTERS
 from errorbook.importing.logs.dataset_row import Content, Gold, read_content, read_gold
 from errorbook.importing.logs.entry import Label, Logged, read_label
+from errorbook.records import Message, read_talk
 
 NAME = "lm-evaluation-harness samples (doc, resps)"
 METRICS = ("exact_match", "acc", "pass@1", "pass_at_1", "em", "acc_norm", "score")
@@ -50,7 +54,8 @@ def _entry(row: Row, stem: str) -> Logged:
     columns = row.values
     there = read_content(columns["doc"])
     arguments = _arguments(columns.get("arguments"))
-    question = there.question or (arguments[0][0] if arguments else "")
+    before, asked = _read_prompt(arguments[0][0] if arguments else "")
+    question = there.question or asked
     if not question.strip():
         raise DataError(f"There is no question on {row.place}; log the samples again with their documents.")
     likelihoods = _likelihoods(columns["resps"])
@@ -72,7 +77,21 @@ def _entry(row: Row, stem: str) -> Logged:
         tests=there.tests,
         solution=there.solution,
         skill=there.skill,
+        before=before,
     )
+
+
+def _read_prompt(prompt: str) -> tuple[tuple[Message, ...], str]:
+    """What stood before the question, and the question: of a conversation, which the harness sends as JSON.
+
+    Its turns are examples that it showed. A prompt that was rendered is the question as it is.
+    """
+    if prompt.lstrip().startswith("[{"):
+        with suppress(*NOT_JSON):
+            talk = read_talk(parse_json(prompt))
+            shown = (replace(one, shot=one.role != "system") for one in talk.before)
+            return tuple(shown), talk.question
+    return (), prompt
 
 
 def _text(row: Row) -> str:
