@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from teacher_kit import response, teacher
 
 from errorbook.config import Config, InstructorSection, parse
 from errorbook.errors import ConfigError
+from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import run
 from errorbook.records import (
@@ -356,3 +358,30 @@ def test_each_runs_against_a_provider_and_its_plan_counts_the_requests(name: str
         assert {sample.strategy for sample in ledger.all(Sample)} <= {name}
         if find(name).asks_instructor:
             assert ledger.count(Sample) > 0
+
+
+# killed and resumed ------------------------------------------------------------------------------------------------
+
+
+class KilledError(Exception):
+    """Stands for `kill -9` between two records."""
+
+
+@pytest.mark.parametrize("name", ["self", "gold", "imitate", {"error": 0.4, "self": 0.3, "reweight": 0.3}], ids=str)
+def test_a_killed_run_goes_on_as_the_undisturbed_one(name: object, tmp_path: Path) -> None:
+    made = some_right(name, draws=2)
+    run(made, tmp_path / "undisturbed")
+    with open_ledger(tmp_path / "undisturbed") as ledger:
+        whole = ledger.digest()
+    for stage, times in (("evaluate", 4), ("verify", 1), ("train", 1)):
+        left = iter(range(times))
+
+        def kill(event: Event, stage: str = stage, left: Iterator[int] = left) -> None:
+            if event.stage == stage and event.done == event.total > 0 and next(left, None) is None:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            run(made, tmp_path / stage, kill)
+        run(made, tmp_path / stage)
+        with open_ledger(tmp_path / stage) as ledger:
+            assert ledger.digest() == whole

@@ -109,7 +109,7 @@ def prepare(folder: Path, url: str, rng: random.Random, number: int) -> list[str
     task = {"name": "mine", "kind": "jsonl", "path": "data.jsonl", "scorer": scorer, "train": 6, "dev": 5, "test": 2}
     if scorer == "choice":
         task["choices"] = "choices"
-    strategy = rng.choice(("error", "contrast", "cluster", "undirected"))
+    strategy = rng.choice(("error", "contrast", "cluster", "undirected", "augment", "imitate"))
     data = {
         "run": {"name": "x", "cycles": 1, "budget_usd": rng.choice((0.05, 5.0))},
         "target": {"engine": "scripted"},

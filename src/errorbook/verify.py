@@ -62,6 +62,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     own: Mapping[str, Example] = msgspec.field(default_factory=dict)
     trust_answers: bool = False
 
+    def source(self, draft: Draft) -> Example | None:
+        """The train question whose wording the draft keeps, if it really does."""
+        example = self.own.get(draft.hash)
+        kept = example is not None and (example.question, example.choices) == (draft.question, draft.choices)
+        return example if kept else None
+
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What drafts are held against. A check that needs a part which is None is not made.
@@ -74,12 +80,6 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     scores: Mapping[tuple[str, str], Score] = msgspec.field(default_factory=dict)
     taken: Taken | None = None
     protected: Protected | None = None
-
-    def source(self, draft: Draft) -> Example | None:
-        """The train question whose wording the draft keeps, if it really does."""
-        example = self.evidence.own.get(draft.hash)
-        kept = example is not None and (example.question, example.choices) == (draft.question, draft.choices)
-        return example if kept else None
 
     def judges(self, draft: Draft) -> tuple[Task, Scorer]:
         """The draft's task and scorer."""
@@ -126,7 +126,7 @@ def verify(
         if refusal is not None:
             yield Rejection(draft=draft.hash, task=draft.task, reason=refusal.reason, detail=refusal.detail)
             continue
-        source = known.source(draft)
+        source = known.evidence.source(draft)
         question = source.question if source else take_off_heading(draft.question)
         taken.add(question, draft.before)
         yield Sample(
@@ -167,7 +167,7 @@ def find_faults(draft: Draft, known: Known) -> Iterator[Refusal]:
 def _is_possible(check: Check, draft: Draft, known: Known) -> bool:
     if check.reads != "all" and (check.reads == "program") != bool(draft.tests):
         return False
-    if check.new and known.source(draft) is not None:
+    if check.new and known.evidence.source(draft) is not None:
         return False
     if check.needs == "questions":
         return known.taken is not None and known.protected is not None
@@ -201,7 +201,7 @@ def hide_answer(draft: Draft) -> Example:
 def _check_format(draft: Draft, known: Known) -> Refusal | None:
     task, scorer = known.judges(draft)
     # Data with options or programs hold no more than the right one: to choose or write it is what is taught then.
-    optional = {"solution"} if known.source(draft) and (draft.choices or draft.tests) else set()
+    optional = {"solution"} if known.evidence.source(draft) and (draft.choices or draft.tests) else set()
     for field in ("question", "solution", "tests" if draft.tests else "answer"):
         if field not in optional and not getattr(draft, field).strip():
             return Refusal("format", f"the {field} is empty")
@@ -209,7 +209,7 @@ def _check_format(draft: Draft, known: Known) -> Refusal | None:
     if len(set(options)) < len(options) or "" in options:
         return Refusal("format", "two options are the same, or one is empty")
     score = known.scores.get((draft.hash, _OWN)) or scorer.score(
-        _as_example(draft, draft.answer), _completion(draft, task)
+        _judged_as(draft, known.evidence), _completion(draft, task)
     )
     if score.verdict == "right":
         return None
@@ -242,7 +242,7 @@ def _opponents(draft: Draft, task: Task, evidence: Evidence) -> dict[str, str]:
 
 
 def _check_answer(draft: Draft, known: Known) -> Refusal | None:
-    if source := known.source(draft):
+    if source := known.evidence.source(draft):
         return _check_kept(draft, source, known)
     (task, scorer), votes = known.judges(draft), known.evidence.votes.get(draft.hash, ())
     if votes:
@@ -288,10 +288,10 @@ def _score_batches(
         if isinstance(scorer, BatchScorer):
             asked: dict[tuple[str, str], tuple[Example, str]] = {}
             for draft in drafts:
-                if draft.task == name and draft.solution.strip():
+                if draft.task == name and (draft.solution.strip() or evidence.source(draft)):
                     texts = {_OWN: _completion(draft, task)}
                     texts |= _opponents(draft, task, evidence) if draft.tests else {}
-                    example = _as_example(draft, draft.answer)
+                    example = _judged_as(draft, evidence)
                     asked.update({(draft.hash, kind): (example, text) for kind, text in texts.items()})
             found = require_verdicts(scorer.score_all(list(asked.values())), f"programs of drafts for '{name}'")
             scores.update(zip(asked, found, strict=True))
@@ -300,6 +300,12 @@ def _score_batches(
 
 def _completion(draft: Draft, task: Task) -> str:
     return draft.solution if draft.whole else task.completion(draft.solution, draft.answer)
+
+
+def _judged_as(draft: Draft, evidence: Evidence) -> Example:
+    """The question that a draft's own solution answers; if it is a train question, with all that its data accept."""
+    source = evidence.source(draft)
+    return source if source and source.answer == draft.answer else _as_example(draft, draft.answer)
 
 
 def _as_example(draft: Draft, answer: str) -> Example:

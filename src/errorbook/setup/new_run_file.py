@@ -209,7 +209,7 @@ kind = {instructor}  # "tutor" is built in and knows arithmetic only
 {tasks}
 
 [strategy]
-name = {strategy}  # or "error", "undirected" (the control)
+name = {strategy}  # or "error", or a control: "undirected", "gold", "self" and others
 k = {chosen.k}  # right questions shown beside each mistake ("contrast" only)
 samples_per_error = {chosen.samples_per_error}
 

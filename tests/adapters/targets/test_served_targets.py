@@ -99,6 +99,17 @@ def test_settings_reach_the_server() -> None:
     }
 
 
+def test_each_draw_at_a_temperature_is_asked_for_and_kept_by_itself(tmp_path: Path) -> None:
+    with server(script=echo) as provider:
+        target = OpenAITarget("m", base_url=provider.base_url, workspace=str(tmp_path))
+        for seed in (1, 2, 1):
+            list(target.generate(PROMPTS[:3], Generation(max_new_tokens=16, temperature=0.7, seed=seed)))
+        target.close()
+        asked = provider.stats().requests
+
+    assert asked == 6, "the third draw is the first one again"
+
+
 def test_answers_come_as_they_finish() -> None:
     with server(Settings(latency=0.3), script=echo) as provider:
         target = OpenAITarget("m", base_url=provider.base_url, concurrency=4)

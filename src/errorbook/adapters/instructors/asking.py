@@ -123,7 +123,7 @@ def _describe_work(assignment: Assignment, seen: Example) -> tuple[str, str, dic
         return "undirected", assignment.strategy or "undirected", about
     about |= {"question": seen.question, "choices": seen.choices, "tests": seen.tests}
     if assignment.writes == "solution":
-        return "solve", assignment.strategy, about
+        return "solve", assignment.strategy, about | {"several": len(seen.answer) > 1}
     return "vary", assignment.strategy, about | {"answer": seen.answer}
 
 

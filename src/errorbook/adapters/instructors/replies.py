@@ -211,7 +211,8 @@ def check_solved(reply: Solved, example: Example, *, numeric: bool) -> list[Draf
     """The solution as the one draft of its question, with the bare letter if that has options."""
     _require(reply.solution, "solution")
     _require(reply.answer, "answer")
-    answer = _read_letter(reply.answer, example.choices) if example.choices else reply.answer.strip()
+    single = bool(example.choices) and len(example.answer) == 1  # else several options are right, or none is named
+    answer = _read_letter(reply.answer, example.choices) if single else reply.answer.strip()
     if numeric and read_quantity(answer) is None:
         raise InvalidReply(f"answer is one number, not {answer[:60]!r}.")
     return [DraftParts(example.question, reply.solution.strip(), answer, example.choices)]

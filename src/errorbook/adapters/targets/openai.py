@@ -170,7 +170,8 @@ class OpenAITarget:
     def _endpoint(self, settings: Generation) -> OpenAIChat:
         """The endpoint of the model in use; answers of a server that describes itself otherwise are not taken up."""
         chat = self._chat(self._served, {**self._sampling, "seed": settings.seed})
-        return chat.identify_as(f"{chat.identity} {self.fingerprint}")
+        drawn = f" seed {settings.seed}" if settings.seed else ""  # another draw is another answer
+        return chat.identify_as(f"{chat.identity} {self.fingerprint}{drawn}")
 
     def _embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
         # An empty text is no input to most servers; a space is the nearest thing to it.
