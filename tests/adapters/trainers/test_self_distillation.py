@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_kit import RUN_FILE
 from msgspec.structs import replace
+from places import ROOT
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
@@ -22,7 +27,9 @@ from errorbook.adapters.trainers.preparing import prepare_model
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.config import parse
 from errorbook.errors import ConfigError, StageError
-from errorbook.records import Checkpoint, Divergence, Lesson, Training
+from errorbook.ledger.file import open_ledger
+from errorbook.loop import run
+from errorbook.records import Checkpoint, Decision, Divergence, Lesson, Training
 from errorbook.setup.assemble import create_trainer
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
@@ -220,3 +227,72 @@ def test_the_trainer_itself_refuses_full_weights(tiny_model: Path, tmp_path: Pat
         TransformersTrainer(str(tiny_model), "cpu", "float32").train(
             BASE, LESSONS, replace(RECIPE, method="full"), tmp_path, silent
         )
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from test_self_distillation import ANCHOR, BASE, KILLABLE, LESSONS, TransformersTrainer
+kill = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done == 23 else None
+trainer = TransformersTrainer(sys.argv[1], device="cpu", dtype="float32")
+trainer.train(BASE, [*LESSONS, ANCHOR], KILLABLE, Path(sys.argv[2]), kill)
+"""
+KILLABLE = replace(RECIPE, epochs=8.0, batch_size=3)
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_with_the_same_bits(tiny_model: Path, tmp_path: Path) -> None:
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    command = [sys.executable, "-c", KILLED, str(tiny_model), str(killed)]
+    paths = os.pathsep.join([str(ROOT / "tests" / "kits"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    where, known = Path(__file__).parent, os.environ | {"PYTHONPATH": paths}
+    dead = subprocess.run(command, cwd=where, env=known, check=False, capture_output=True, timeout=300)
+    assert dead.returncode == -signal.SIGKILL, dead.stderr.decode()
+    assert len(list((killed / "checkpoints").glob("*.resume"))) == 1
+    trainer = TransformersTrainer(str(tiny_model), "cpu", "float32")
+    steps: list[int] = []
+
+    resumed = trainer.train(BASE, [*LESSONS, ANCHOR], KILLABLE, killed, lambda done, total: steps.append(done))
+
+    assert steps == [21, 22, 23, 24]
+    assert resumed == trainer.train(BASE, [*LESSONS, ANCHOR], KILLABLE, undisturbed, silent)
+
+
+EMBEDDED = """
+[run]
+name = "own"
+cycles = 1
+seed = 3
+
+[instructor]
+kind = "tutor"
+
+[[tasks]]
+name = "arithmetic"
+train = 6
+dev = 4
+test = 2
+
+[strategy]
+name = "error"
+samples_per_error = 1
+
+[train]
+objective = "self_distill"
+learning_rate = 1e-3
+epochs = 1.0
+"""
+
+
+@pytest.mark.slow
+def test_the_embedded_model_learns_from_itself_in_a_whole_run(tmp_path: Path) -> None:
+    run(parse(EMBEDDED), tmp_path)
+
+    with open_ledger(tmp_path) as ledger:
+        [training] = ledger.all(Training)
+        lessons = list(ledger.all(Lesson))
+        assert ledger.count(Decision) == 1
+    assert training.lessons == len(lessons) - training.truncated
+    assert training.truncated == 0
+    assert all(0 < loss < 5 for loss in training.losses)
+    assert training.tokens > sum(len(lesson.prompt) for lesson in lessons) // 10
