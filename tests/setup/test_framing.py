@@ -15,6 +15,7 @@ from errorbook.loop import run
 from errorbook.records import Draft, Evaluation, Example, Lesson, Response, Sample, converse, digest, key_of
 from errorbook.setup.assemble import create_scorer, create_task, select_sound
 from errorbook.setup.gold import Sound
+from errorbook.setup.plan import make_plan
 
 RUN = """
 [run]
@@ -178,3 +179,32 @@ def test_a_run_without_them_has_the_hashes_that_it_always_had() -> None:
     example = Example(id="1", task="t", split="dev", question="Q", answer="A")
 
     assert example.hash == "60f900a99192c5457977f84b68e33433"
+
+
+def test_a_plan_shows_a_prompt_and_counts_what_is_read() -> None:
+    served = RUN.format(keys=KEYS, seed=5, instructor="tutor")
+    plan = make_plan(parse(served))
+
+    [task] = plan.tasks
+    assert task.prompt.startswith("[system]\nBe brief.\n\n[user]\n")
+    assert task.prompt.count("[assistant]") == 3
+    assert plan.read_tokens == plan.responses * task.prompt_tokens > 0
+    assert make_plan(config("")).tasks[0].prompt == ""
+    assert make_plan(config("")).read_tokens == 0
+
+
+def test_a_plan_says_that_prompts_are_too_long_for_lessons() -> None:
+    short = RUN.format(keys=KEYS, seed=5, instructor="tutor") + "max_tokens = 40\n"
+
+    assert any("raise max_tokens" in warning for warning in make_plan(parse(short)).warnings)
+    assert not any("raise max_tokens" in warning for warning in make_plan(config()).warnings)
+
+
+def test_a_plan_renders_with_the_models_own_template() -> None:
+    text = RUN.format(keys=KEYS, seed=5, instructor="tutor").replace('engine = "scripted"', 'engine = "transformers"')
+    text = text.replace("accuracy = 0.4\ngain = 0.4\n", "").replace('method = "scripted"', 'method = "lora"')
+    [task] = make_plan(parse(text)).tasks
+
+    assert "<|im_start|>system\nBe brief.<|im_end|>" in task.prompt
+    assert task.prompt.endswith("<|im_start|>assistant\n")
+    assert 100 < task.prompt_tokens < 400

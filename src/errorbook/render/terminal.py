@@ -271,6 +271,8 @@ def show_plan(plan: Plan, console: Console) -> None:
         ["instructor calls", f"at most {plan.calls}{votes}"],
         ["drafts", f"at most {plan.drafts}"],
     ]
+    if plan.read_tokens:
+        facts.insert(1, ["tokens it reads", f"at most {plan.read_tokens}"])
     if plan.own_answers:
         facts.insert(1, ["answers it writes in training", f"at most {plan.own_answers}"])
     if plan.training_bytes is not None:
@@ -286,6 +288,10 @@ def show_plan(plan: Plan, console: Console) -> None:
         ],
     ]
     console.print(make_table("At most this much", ["what", "how much"], facts, 2))
+    for item in plan.tasks:
+        if item.prompt:
+            console.print(Text(f"\nA prompt of '{item.task}', about {item.prompt_tokens} tokens", "bold"))
+            console.print(strip_controls(item.prompt), markup=False, highlight=False, soft_wrap=True)
     for warning in plan.warnings:
         console.print(Text.assemble(("! ", "bold"), strip_controls(warning)))
 

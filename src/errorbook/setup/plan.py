@@ -21,6 +21,7 @@ from errorbook.interfaces import Checker, Foresees, Free, Instructor, Solver, Ta
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Cluster, Example, Role, Rule
 from errorbook.setup.assemble import create_instructor, create_scorer, create_task, create_trainer, select_sound
+from errorbook.setup.plan_prompts import ReadPrompt, read_prompts
 from errorbook.setup.plan_supply import Supply, count_draws, count_own_answers, count_supply
 from errorbook.setup.possible import require_possible
 from errorbook.stats import detectable_gain, effective_questions, not_worse
@@ -34,7 +35,9 @@ class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The questions of one task that there really are, by split, and the cap on one response in tokens.
 
     `dev_groups` counts the groups of dev questions that belong together, by size; `dev_effective` says as many as how
-    many questions that stand alone they are, if those of a group change all together.
+    many questions that stand alone they are, if those of a group change all together. If something stands before the
+    questions (a system message, shots, earlier turns), `prompt` is one of them as the target reads it, and
+    `prompt_tokens` their mean length.
     """
 
     task: str
@@ -44,6 +47,8 @@ class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
     test: int
     max_new_tokens: int
     dev_groups: dict[int, int] = {}
+    prompt: str = ""
+    prompt_tokens: int = 0
 
     @property
     def dev_effective(self) -> int:
@@ -54,7 +59,8 @@ class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Upper bounds of a run's work, and the reach of its gate.
 
-    `generated_tokens` takes half of the cap for each response. `calls` counts `votes` (blind answers to drafts), too.
+    `generated_tokens` takes half of the cap for each response, and `read_tokens` are those of the prompts of tasks that
+    put something before their questions. `calls` counts `votes` (blind answers to drafts), too.
     The instructor's `input_tokens` and `output_tokens` are None if it forecasts none, `usd` if the price is not
     known. `own_answers` are those that the target writes while it learns from itself (their tokens are among the
     generated ones), and `training_bytes` the memory that this takes at least, if it is known. `detectable` is the
@@ -68,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     responses: int
     generated_tokens: int
     generated_tokens_at_most: int
+    read_tokens: int = 0
     calls: int
     drafts: int
     votes: int
@@ -90,7 +97,7 @@ class _Course(NamedTuple):
     plan: TaskPlan
     train: tuple[Example, ...]
     recomputes: bool
-    note: str
+    notes: tuple[str, ...]
     dev: tuple[Example, ...] = ()
 
 
@@ -113,7 +120,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
         wanted = section.train + section.dev + section.test
         if wanted > _MANY:
             tell(f"Reading up to {wanted:,} questions of '{section.name}' ...")
-        courses.append(_course(section, config.run.seed))
+        courses.append(_course(section, config))
     tasks = tuple(course.plan for course in courses)
     learnt = [course for course in courses if course.plan.role == "learn"]
     instructor = create_instructor(config)
@@ -136,6 +143,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
         responses=sum(responses.values()),
         generated_tokens=at_most // 2,
         generated_tokens_at_most=at_most,
+        read_tokens=sum(responses[task.task] * task.prompt_tokens for task in tasks),
         calls=sum(item.diagnoses + item.writes + item.votes for item in supply),
         drafts=sum(item.drafts for item in supply),
         votes=sum(item.votes for item in supply),
@@ -149,7 +157,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
         detectable=detectable,
         dev_effective=effective,
         warnings=(
-            *filter(None, (course.note for course in courses)),
+            *(note for course in courses for note in course.notes),
             *_say_shared(learnt),
             *_warnings(tasks, rule, detectable, config),
             *_money_warnings(instructor, price.usd, config),
@@ -185,13 +193,14 @@ def enough_for(margin: float, alpha: float, *, grouped: bool = False) -> int:
     return high
 
 
-def _course(section: TaskSection, seed: int) -> _Course:
+def _course(section: TaskSection, config: Config) -> _Course:
     task = create_task(section)
     if section.marking:
         plugins.check("scorers", task.scorer, section.marking)
     scorer = create_scorer(task.scorer, section.marking)
-    sound = select_sound(section, task, scorer, seed, lenient=True)
+    sound = select_sound(section, task, scorer, config.run.seed, lenient=True)
     train, dev = sound.examples["train"], sound.examples["dev"]
+    read = read_prompts(config, task, list(sound.examples.values()))
     plan = TaskPlan(
         task=section.name,
         role=section.role,
@@ -200,10 +209,28 @@ def _course(section: TaskSection, seed: int) -> _Course:
         test=len(sound.examples["test"]),
         max_new_tokens=task.max_new_tokens,
         dev_groups=dict(sorted(Counter(map(len, find_groups(dev))).items())),
+        prompt=read.text if read else "",
+        prompt_tokens=read.tokens if read else 0,
     )
     tested = any(example.tests for example in train)
+    notes = filter(None, (sound.note, _say_long(section, read, config)))
     return _Course(
-        task=task, plan=plan, train=train, recomputes=isinstance(task, Solver) or tested, note=sound.note, dev=dev
+        task=task,
+        plan=plan,
+        train=train,
+        recomputes=isinstance(task, Solver) or tested,
+        notes=tuple(notes),
+        dev=dev,
+    )
+
+
+def _say_long(section: TaskSection, read: ReadPrompt | None, config: Config) -> str:
+    """That lessons may be left out, because what stands before their questions is too long for them."""
+    if read is None or section.role != "learn" or read.longest < config.train.max_tokens:
+        return ""
+    return (
+        f"Prompts of '{section.name}' have up to {read.longest} tokens, and lessons of more than max_tokens ="
+        f" {config.train.max_tokens} are left out; raise max_tokens in [train], or lower shots."
     )
 
 

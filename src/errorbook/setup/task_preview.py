@@ -14,6 +14,7 @@ import msgspec
 
 from errorbook import plugins
 from errorbook.errors import ConfigError, DataError, ErrorbookError, ModelError, PluginError
+from errorbook.evaluate import ask
 from errorbook.files import find_path
 from errorbook.interfaces import Scorer, Task
 from errorbook.records import Example, Score, Split
@@ -57,11 +58,15 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Template(NamedTuple):
-    """How a user message is rendered: by which model's template (empty: as it is), and a sentence that says so."""
+    """How a prompt is rendered: by which model's template (empty: as it is), and a sentence that says so.
+
+    `measure` tells the tokens of what was rendered, if the model's tokenizer is there.
+    """
 
     model: str
     render: Callable[[str], str]
     note: str
+    measure: Callable[[str], int] | None = None
 
 
 def known_tasks() -> list[TaskInfo]:
@@ -96,10 +101,7 @@ def show_task(task: Task, examples: Sequence[Example], template: Template) -> Sh
         template=template.model,
         note=template.note,
         examples=tuple(
-            ShownExample(
-                id=item.id, prompt=template.render(task.prompt(item.question, item.choices)), answer=item.answer
-            )
-            for item in examples
+            ShownExample(id=item.id, prompt=template.render(ask(task, item)), answer=item.answer) for item in examples
         ),
     )
 
@@ -117,8 +119,14 @@ def chat_template(model: str) -> Template:
     except ModelError as error:
         return Template("", str, f"The bare user message is shown, without a chat template. {error}")
     from errorbook.adapters.targets.conversation import render
+    from errorbook.adapters.targets.loading import prompt_ids
 
-    return Template(model, lambda prompt: render(tokenizer, prompt), f"Rendered with the chat template of '{model}'.")
+    return Template(
+        model,
+        lambda prompt: render(tokenizer, prompt),
+        f"Rendered with the chat template of '{model}'.",
+        lambda text: len(prompt_ids(tokenizer, text)),
+    )
 
 
 def _tokenizer(model: str) -> Any:
