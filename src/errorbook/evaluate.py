@@ -13,6 +13,7 @@ both sides of a comparison have equal verdicts, whatever a machine's load or a j
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -250,6 +251,11 @@ METHOD = "likelihood"
 """What a score's `method` says of a response that was weighed and not written."""
 
 
+def _order(weight: float) -> float:
+    """A weight to compare by; one that is no number is below all."""
+    return -math.inf if math.isnan(weight) else weight
+
+
 def weigh(
     target: Likelihood, task: Task, scorer: Scorer, examples: Sequence[Example]
 ) -> Iterator[tuple[Example, Completion, Score]]:
@@ -257,8 +263,9 @@ def weigh(
     prompts = [ask(task, example) for example in examples]
     letters = [[chr(ord("A") + place) for place in range(len(example.choices))] for example in examples]
     for index, weights in target.log_likelihoods(prompts, letters):
-        best = max(range(len(weights)), key=lambda place: weights[place])
-        letter, shown = letters[index][best], zip(letters[index], weights, strict=True)
+        best = max(range(len(weights)), key=lambda place: _order(weights[place]))
+        known = not math.isnan(weights[best])
+        letter, shown = letters[index][best] if known else "", zip(letters[index], weights, strict=True)
         completion = Completion(
             index=index,
             text=letter,
@@ -267,5 +274,5 @@ def weigh(
             prompt_hash=digest(key_of(prompts[index]), *letters[index]),
         )
         evidence = ", ".join(f"{name} {weight:.3f}" for name, weight in shown)
-        score = scorer.score(examples[index], letter)
+        score = scorer.score(examples[index], letter) if known else Score(verdict="unscorable")
         yield examples[index], completion, replace(score, method=METHOD, evidence=evidence)

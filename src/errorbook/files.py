@@ -207,6 +207,7 @@ def format_json(value: object) -> str:
 def parse_json(text: str | bytes, *, spelt: bool = True) -> Any:
     """JSON with decimals as texts in their spelling, because 0.10 may be an answer; without `spelt` as floats.
 
+    NaN and Infinity, which are no JSON and yet are written, are floats, so that nobody takes them for texts.
     Half a character, which JSON can spell but no file can hold, becomes U+FFFD.
 
     Raises:
@@ -215,7 +216,7 @@ def parse_json(text: str | bytes, *, spelt: bool = True) -> Any:
     """
     text = text if isinstance(text, str) else text.decode()
     number = str if spelt else float
-    value = json.loads(text, parse_float=number, parse_constant=number)
+    value = json.loads(text, parse_float=number, parse_constant=float)
     return _mend(value) if _HALF.search(text) else value
 
 

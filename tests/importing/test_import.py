@@ -536,7 +536,7 @@ GOOD = json.dumps(PLAIN[0])
         (" \n\n", "is empty"),
         ("[]", "is an empty list"),
         (b"\x80\x81\xff\x00", "is not text"),
-        (b"PK\x03\x04 and no more", "is not JSON"),
+        (b"PK\x03\x04 and no more", "is a damaged .eval file"),
         (GOOD + "\n{'question': 1}", "Line 2 of"),
         (GOOD + "\n[1]", "is not a JSON object"),
         ("[" * 100_000, "Line 1 of"),
@@ -738,3 +738,90 @@ def test_the_harness_accepts_any_of_several_targets(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, rows)))
 
     assert judged_again(path, "exact") == ["right", "right", "wrong"]
+
+
+def harness(doc_id: int, **more: Any) -> dict[str, Any]:
+    doc = {"question": f"Which {doc_id}?", "choices": ["x", "y", "z"], "answer": 0}
+    asked = [["Which?", " A"], ["Which?", " B"], ["Which?", " C"]]
+    return {"doc_id": doc_id, "doc": doc, "target": 0, "arguments": asked, "acc": 1.0, **more}
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((float("nan"), -3.0, -2.0), "C"),
+        ((-1.0, float("nan"), float("-inf")), "A"),
+        ((-2.0, -2.0, -3.0), ""),
+        ((-2.0, -2.0, -1.0), "C"),
+    ],
+)
+def test_the_likeliest_option_is_one_number_above_all_others(
+    tmp_path: Path, values: tuple[float, ...], text: str
+) -> None:
+    row = harness(0, resps=[[[value, False]] for value in values])
+
+    assert read_log(lines(tmp_path / "s.jsonl", [row])).entries[0].text == text
+
+
+def test_likelihoods_that_are_no_numbers_are_refused_with_the_line(tmp_path: Path) -> None:
+    rows = [harness(n, resps=[[[float("nan") if n else -1.0, False]]] * 2 + [[[float("nan"), False]]]) for n in (0, 1)]
+
+    with pytest.raises(DataError, match=r"line 2 .*no numbers"):
+        read_log(lines(tmp_path / "s.jsonl", rows))
+
+
+def test_options_that_differ_in_their_questions_only_are_refused(tmp_path: Path) -> None:
+    asked = [["The owl slept, the owl", " was tired."], ["The owl slept, the mouse", " was tired."]]
+    row = harness(0, doc={"sentence": "The owl slept, the _ was tired.", "query": "?"}, arguments=asked)
+
+    with pytest.raises(DataError, match="are equal"):
+        read_log(lines(tmp_path / "s.jsonl", [row | {"resps": [[[-1.0, False]], [[-2.0, False]]]}]))
+
+
+def test_filters_that_an_older_log_does_not_name_are_one_document(tmp_path: Path) -> None:
+    rows = [
+        harness(n, resps=[["It is C."]], filtered_resps=[found], acc=share)
+        for found, share in (("C", 0.0), ("[invalid]", 1.0), ("c", 0.0))
+        for n in (0, 1)
+    ]
+
+    assert [entry.label for entry in read_log(lines(tmp_path / "s.jsonl", rows)).entries] == ["right", "right"]
+
+
+@pytest.mark.parametrize(
+    ("golds", "letters"),
+    [((1, 3, 2), "ACB"), ((0, 2, 1), "ACB"), ((1, 2), "BC"), ((3,), "C")],
+    ids=["from 1", "from 0", "either, so from 0", "the last"],
+)
+def test_numbers_of_options_count_as_the_whole_file_shows(tmp_path: Path, golds: tuple[int, ...], letters: str) -> None:
+    rows = [
+        {"question": f"Which {n}?", "choices": ["x", "y", "z"], "answer": gold, "response": "A"}
+        for n, gold in enumerate(golds)
+    ]
+
+    assert "".join(entry.answer for entry in read_log(lines(tmp_path / "l.jsonl", rows)).entries) == letters
+
+
+def test_the_first_scorer_that_gives_a_verdict_counts(tmp_path: Path) -> None:
+    scores = [
+        {"judge": {"value": {"style": 3}}, "match": {"value": "I"}},
+        {"match": {"value": "P"}, "other": {"value": "C"}},
+        {"judge": {"value": [1]}},
+    ]
+    samples = [inspected(str(n), "It is 8.", None, scores=each) for n, each in enumerate(scores)]
+
+    assert [entry.label for entry in read_log(unpacked(tmp_path / "l.json", samples)).entries] == ["wrong", "", ""]
+
+
+@pytest.mark.parametrize("kept", [8, 100, 0.5, 0.9])
+def test_an_eval_file_that_lost_its_end_is_called_damaged(tmp_path: Path, kept: float) -> None:
+    whole = pack(tmp_path / "a.eval", INSPECTED).read_bytes()
+    (tmp_path / "b.eval").write_bytes(whole[: int(kept if kept > 1 else kept * len(whole))])
+
+    with pytest.raises(DataError, match=r"damaged \.eval file"):
+        read_log(tmp_path / "b.eval")

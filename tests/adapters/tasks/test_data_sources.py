@@ -80,6 +80,40 @@ class TestOneMapping:
         assert [kind("x").name for kind in (Jsonl, Csv, Parquet, Hub)] == ["jsonl", "csv", "parquet", "hub"]
 
 
+class TestCsvForms:
+    def first(self, path: Path, text: str, **options: Any) -> Example:
+        path.write_text(text, encoding="utf-8")
+        return Csv(str(path), dev=0, test=0, **options).examples("train", 1, 0)[0]
+
+    def test_a_field_may_be_long(self, tmp_path: Path) -> None:
+        story = "word " * 60_000
+
+        assert self.first(tmp_path / "a.csv", f"question,answer\n{story},4\n").question == story.strip()
+
+    @pytest.mark.parametrize(
+        "header", ['"question, as asked";answer', '"question; as asked",answer', '"question,\nas asked"\tanswer']
+    )
+    def test_the_header_may_quote_a_separator(self, tmp_path: Path, header: str) -> None:
+        separator = next(sign for sign in ";,\t" if f'"{sign}answer' in header)
+        name = header.rpartition('"')[0].removeprefix('"')
+
+        example = self.first(tmp_path / "a.csv", f"{header}\nQ{separator}4\n", question=name)
+
+        assert (example.question, example.answer) == ("Q", "4")
+
+    def test_two_columns_of_one_name_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="two columns called 'note'"):
+            self.first(tmp_path / "a.csv", "question,answer,note, note\nQ,4,x,y\n")
+
+    def test_last_options_may_be_empty(self, tmp_path: Path) -> None:
+        names = ["A", "B", "C", "D"]
+        example = self.first(tmp_path / "a.csv", "question,A,B,C,D,answer\nQ,x,y,,,B\n", choices=names)
+        assert example.choices == ("x", "y")
+
+        with pytest.raises(DataError, match=r"'B' on line 2 .* is empty"):
+            self.first(tmp_path / "b.csv", "question,A,B,C,D,answer\nQ,x,,z,,B\n", choices=names)
+
+
 class TestColumns:
     def first(self, path: Path, row: Mapping[str, Any], **options: Any) -> Example:
         [[example]] = everything(Jsonl(write_jsonl(path / "one.jsonl", [row]), **options)).values()

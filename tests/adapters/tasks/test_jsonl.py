@@ -54,6 +54,16 @@ def test_numbers_are_kept_as_written(path: Path) -> None:
     assert Jsonl(str(path)).examples("dev", None, 0)[0].answer == "1234567890123456789012345.10"
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("column", ["question", "answer"])
+def test_what_is_no_number_is_refused_with_its_line(path: Path, number: str, column: str) -> None:
+    row = {"question": "q", "answer": "1"} | {column: "HERE"}
+    path.write_text(json.dumps(row).replace('"HERE"', number), encoding="utf-8")
+
+    with pytest.raises(DataError, match=f"Column '{column}' on line 1"):
+        Jsonl(str(path)).examples("train", None, 0)
+
+
 def test_n_takes_a_prefix_and_the_seed_decides(path: Path) -> None:
     file = write(path, [{"question": f"q{i}", "answer": str(i)} for i in range(200)])
     whole = Jsonl(file).examples("train", None, 1)

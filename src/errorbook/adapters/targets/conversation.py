@@ -136,6 +136,12 @@ def write_turns(
     """
     from jinja2 import TemplateError
 
+    named = tokenizer.chat_template
+    if isinstance(named, dict) and "default" not in named:
+        raise ModelError(
+            f"'{tokenizer.name_or_path}' has the chat templates {', '.join(sorted(named))} and none called default;"
+            " save the one that is meant as its only template."
+        )
     try:
         text = _apply(tokenizer, turns, thinking, begin=begin, thought=thought)
         if turns[0][0] != "system" or _is_told(turns[0][1], text):

@@ -9,10 +9,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from pathlib import Path
 
 from errorbook.errors import DataError
 from errorbook.files import Row, missing, read_text
+
+_HEAD = 100_000
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def read_csv(path: Path) -> list[Row]:
@@ -22,14 +26,15 @@ def read_csv(path: Path) -> list[Row]:
         DataError: The file is missing, not UTF-8, empty, or a record does not fit the header.
     """
     text = read_text(path)
-    reader = csv.reader(io.StringIO(text), delimiter=_separator(text.partition("\n")[0]), strict=True)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    reader = csv.reader(io.StringIO(text), delimiter=_separator(text[:_HEAD]), strict=True)
     rows: list[Row] = []
     header: list[str] = []
     try:
         for record in reader:
             if header and any(record):
                 rows.append(Row(str(path), reader.line_num, _record(header, record, reader.line_num, path)))
-            header = header or [name.strip() for name in record]
+            header = header or _header(record, path)
     except csv.Error as error:
         raise DataError(f"Line {reader.line_num} of {path} is not CSV ({error}); close its quotes.") from error
     return _filled(rows, path, "a header line and one record a line")
@@ -69,9 +74,19 @@ def _filled(rows: list[Row], path: Path, wanted: str) -> list[Row]:
     return rows
 
 
-def _separator(header: str) -> str:
-    """The separator that the header line uses most; a comma if it holds none."""
-    return max(",;\t", key=header.count)
+def _separator(head: str) -> str:
+    """The separator that the header line uses most outside of quotes; a comma if it holds none."""
+    line = _QUOTED.sub("", head).lstrip("\r\n").partition("\n")[0]
+    return max(",;\t", key=line.count)
+
+
+def _header(record: list[str], path: Path) -> list[str]:
+    """The names of the columns. Raises DataError if two are the same."""
+    names = [name.strip() for name in record]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} has two columns called '{twice}'; give each column a name of its own.")
+    return names
 
 
 def _record(header: list[str], record: list[str], line: int, path: Path) -> dict[str, str]:

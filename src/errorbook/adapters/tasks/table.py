@@ -25,6 +25,7 @@ from errorbook.plugins import Share, Tokens
 from errorbook.records import Example, Split, Talk, digest, encode, opening_of, read_talk
 
 _MOST = len(wording.LETTERS)
+_FEWEST = 2
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -307,7 +308,10 @@ def _tests(row: Row, layout: Columns) -> str:
 def _choices(row: Row, columns: str | tuple[str, ...]) -> tuple[str, ...]:
     """The options: one column with a list of them (or with their `text`s), or a column each."""
     if not isinstance(columns, str):
-        return tuple(_text(row, column) for column in columns)
+        values = [_value(row, column) for column in columns]
+        while len(values) > _FEWEST and (values[-1] is None or values[-1] == ""):
+            values.pop()  # a question with fewer options than others leaves the last columns empty
+        return tuple(_plain(row, column, value) for column, value in zip(columns, values, strict=False))
     value = _value(row, columns)
     if isinstance(value, Mapping):
         value = value.get("text")

@@ -6,8 +6,9 @@ alone, never by the task's name or the file's. It does not read responses or lab
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from errorbook.importing.logs.columns import ANSWER, CHOICES, ID, LETTERS, PROGRAM, QUESTION, SKILL, first_value
@@ -36,10 +37,18 @@ class Gold(NamedTuple):
     accepted: tuple[str, ...] = ()
 
 
-def read_content(row: Mapping[str, Any]) -> Content:
-    """Read a row by its columns."""
+def counts_from(rows: Iterable[Mapping[str, Any]]) -> int:
+    """The number of the first option if answers are numbers of options: 1 if one of them shows it, else 0."""
+    golds = [(first_value(row, ANSWER), len(read_options(row)[0])) for row in rows]
+    numbers = [(gold, options) for gold, options in golds if options and type(gold) is int]
+    return int(any(gold == options for gold, options in numbers) and all(gold > 0 for gold, _ in numbers))
+
+
+def read_content(row: Mapping[str, Any], start: int = 0) -> Content:
+    """Read a row by its columns; `start` is the number of the first option, see `counts_from`."""
     choices, labels = read_options(row)
-    gold = read_gold(first_value(row, (*ANSWER, *PROGRAM)), choices, labels)
+    value = first_value(row, (*ANSWER, *PROGRAM))
+    gold = read_gold(value - start if choices and type(value) is int else value, choices, labels)
     return Content(
         id=_plain(first_value(row, ID)),
         question=_plain(first_value(row, QUESTION)),
@@ -117,4 +126,6 @@ def _tests(row: Mapping[str, Any]) -> str:
 
 def _plain(value: object) -> str:
     """Text and numbers as text; what has parts is nothing that can be shown as a question or an answer."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
     return str(value) if isinstance(value, str | int | float) else ""

@@ -5,6 +5,7 @@ It knows how labels are spelt, and nothing of any one format.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -45,7 +46,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_label(value: object) -> Label | None:
     """The label that a value spells, or None if it spells none. A share between 0 and 1 is no label: empty."""
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
         word = value.strip().casefold()

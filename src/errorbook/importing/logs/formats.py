@@ -64,7 +64,7 @@ def read_log(path: Path) -> Log:
     if form is None:
         raise DataError(
             f"'{path}' has the columns {_list_columns(rows[0].values)}, which is no log that is known;"
-            f" give rows with {plain.describe_row()}."
+            f" {_say_what_to_give(rows[0].values)}."
         )
     for row in rows:
         if not form.fits(row.values):
@@ -94,6 +94,19 @@ def _make_ids_unique(entries: Sequence[Logged]) -> list[Logged]:
             )
         found[unique] = replace(entry, id=unique)
     return list(found.values())
+
+
+def _say_what_to_give(columns: Mapping[str, Any]) -> str:
+    """What leads on from a file that is no log: some programs write a summary beside the log."""
+    nested = [value for value in columns.values() if isinstance(value, dict)]
+    if nested and len(nested) == len(columns) and all(isinstance(value.get("eval"), dict) for value in nested):
+        return "it is inspect's summary of logs, without their samples: give the .eval files that it lists"
+    if isinstance(columns.get("eval"), dict) and {"date", "hash"} & columns.keys():
+        return (
+            "it is evalplus' summary, without questions and tests: give rows with prompt, test, entry_point and"
+            " completion"
+        )
+    return f"give rows with {plain.describe_row()}"
 
 
 def _list_columns(columns: Mapping[str, Any]) -> str:

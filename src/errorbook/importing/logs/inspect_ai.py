@@ -1,9 +1,9 @@
 """Logs of inspect_ai: an `.eval` file (a zip of JSON files) or the same log as one JSON file.
 
 Inspect itself is not needed to read them, but before Python 3.14 the package zstandard is, because that is how `.eval`
-files are compressed now. Of several scorers the first one's score is the label;
-partial credit is none. A sample that ended in an error has no response, and is kept as an empty one: it proves no
-mistake. The system message and the turns before the last stand before the question, if all of them are text.
+files are compressed now. Of several scorers the first whose score is a verdict gives the label; partial credit is none.
+A sample that ended in an error has no response, and is kept as an empty one: it proves no mistake. The system message
+and the turns before the last stand before the question, if all of them are text.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ MOST_PACKED = 300
 """How many times smaller than its content a large file of it may be: JSON shrinks to a tenth, spaces far more."""
 NAME = "inspect log (eval, samples)"
 _ZSTD = 93
+_ZIP = b"PK\x03\x04"
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -95,9 +96,12 @@ def fits(columns: Mapping[str, Any]) -> bool:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a file is a zip, be it a damaged one."""
+    """Whether a file is a zip, be it a damaged one that has lost its end."""
     try:
-        return path.is_file() and zipfile.is_zipfile(path)
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_ZIP)) == _ZIP or zipfile.is_zipfile(path)
     except zipfile.BadZipFile:
         return True
 
@@ -229,5 +233,5 @@ def _text(content: str | list[Part], attachments: Mapping[str, str]) -> str:
 
 
 def _label(sample: Sample) -> Label:
-    scores = list((sample.scores or {}).values())
-    return (read_label(scores[0].value) or "") if scores else ""
+    labels = (read_label(scored.value) for scored in (sample.scores or {}).values())
+    return next((label for label in labels if label is not None), "")

@@ -8,6 +8,7 @@ them says so, since a filter that finds nothing proves no mistake. Of repeated s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from errorbook.errors import DataError
 from errorbook.files import NOT_JSON, Row, parse_json
 from errorbook.importing.logs.columns import LETTERS
-from errorbook.importing.logs.dataset_row import Content, Gold, read_content, read_gold
+from errorbook.importing.logs.dataset_row import Content, Gold, counts_from, read_content, read_gold
 from errorbook.importing.logs.entry import Label, Logged, read_label
 from errorbook.records import Message, read_talk
 
@@ -38,21 +39,27 @@ def read(rows: Sequence[Row], stem: str) -> list[Logged]:
         DataError: A document is there twice, or a row lacks its question or response.
     """
     found: dict[str, Logged] = {}
+    start = counts_from(row.values["doc"] for row in rows)
     for row in rows:
-        entry = _entry(row, stem)
+        entry = _entry(row, stem, start)
         known = found.get(entry.id)
         if known is None:
             found[entry.id] = entry
-        elif known.text != entry.text or known.question != entry.question or not row.values.get("filter"):
+        elif known.text != entry.text or known.question != entry.question or not _is_filtered(row):
             raise DataError(f"The document on {row.place} was there before, on {known.place}; remove one of them.")
         elif (known.label, entry.label) in _MERGE:
             found[entry.id] = entry
     return list(found.values())
 
 
-def _entry(row: Row, stem: str) -> Logged:
+def _is_filtered(row: Row) -> bool:
+    """Whether a row is one filter's: older versions of the harness write one row for each and do not name it."""
+    return bool(row.values.get("filter")) or "filtered_resps" in row.values
+
+
+def _entry(row: Row, stem: str, start: int) -> Logged:
     columns = row.values
-    there = read_content(columns["doc"])
+    there = read_content(columns["doc"], start)
     arguments = _arguments(columns.get("arguments"))
     before, asked = _read_prompt(arguments[0][0] if arguments else "")
     question = there.question or asked
@@ -63,7 +70,7 @@ def _entry(row: Row, stem: str) -> Logged:
         text, choices = _text(row), there.choices
     else:
         choices = _options(row, there, arguments, len(likelihoods))
-        text = LETTERS[likelihoods.index(max(likelihoods))]
+        text = _likeliest(likelihoods, row)
     gold = _gold(columns, there, choices)
     return Logged(
         id=there.id or f"{stem}:{columns.get('doc_id', row.number)}",
@@ -118,6 +125,20 @@ def _likelihoods(responses: Sequence[object]) -> list[float] | None:
     return likelihoods or None
 
 
+def _likeliest(likelihoods: Sequence[float], row: Row) -> str:
+    """The letter of the option with the highest likelihood that is a number; of equal ones none is an answer.
+
+    Raises:
+        DataError: No likelihood is a number.
+    """
+    highest = max((value for value in likelihoods if not math.isnan(value)), default=None)
+    if highest is None:
+        raise DataError(
+            f"The likelihoods on {row.place} are no numbers (NaN); evaluate the model in another precision."
+        )
+    return LETTERS[likelihoods.index(highest)] if likelihoods.count(highest) == 1 else ""
+
+
 def _options(row: Row, there: Content, arguments: Sequence[Sequence[str]], count: int) -> tuple[str, ...]:
     """The options that the likelihoods are of: the document's, or else the continuations that were asked."""
     asked = tuple(item[1].strip() for item in arguments if len(item) > 1)
@@ -125,6 +146,11 @@ def _options(row: Row, there: Content, arguments: Sequence[Sequence[str]], count
     if len(choices) != count or not 1 < count <= len(LETTERS):
         raise DataError(
             f"The {count} likelihoods on {row.place} belong to no options; log a task of multiple choice or of text."
+        )
+    if len(set(choices)) < count:
+        raise DataError(
+            f"The options of the likelihoods on {row.place} are equal, because each has a question of its own, as in"
+            " Winogrande; log a task whose options differ."
         )
     return choices
 

@@ -11,7 +11,7 @@ from typing import Any
 from errorbook.errors import DataError
 from errorbook.files import Row
 from errorbook.importing.logs.columns import ANSWER, LABEL, QUESTION, RESPONSE, find_columns, list_names
-from errorbook.importing.logs.dataset_row import read_content
+from errorbook.importing.logs.dataset_row import counts_from, read_content
 from errorbook.importing.logs.entry import Label, Logged, read_label
 
 NAME = "plain rows (question, response, label)"
@@ -27,7 +27,8 @@ def read(rows: Sequence[Row], stem: str) -> list[Logged]:
     first = rows[0].values
     response = find_columns(first, RESPONSE)[0]
     label = next((column for column in find_columns(first, LABEL) if read_label(first[column]) is not None), "")
-    return [_entry(row, stem, response, label) for row in rows]
+    start = counts_from(row.values for row in rows)
+    return [_entry(row, stem, (response, label), start) for row in rows]
 
 
 def read_response(row: Row, column: str) -> str:
@@ -48,8 +49,9 @@ def read_question(row: Row) -> str:
     return question
 
 
-def _entry(row: Row, stem: str, response: str, label: str) -> Logged:
-    there, model = read_content(row.values), row.values.get("model")
+def _entry(row: Row, stem: str, columns: tuple[str, str], start: int) -> Logged:
+    response, label = columns
+    there, model = read_content(row.values, start), row.values.get("model")
     return Logged(
         id=there.id or f"{stem}:{row.number}",
         place=row.place,
