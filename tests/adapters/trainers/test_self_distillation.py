@@ -111,16 +111,18 @@ def test_the_slope_is_that_of_the_divergence(kind: Divergence) -> None:
 def test_what_leaves_no_room_is_left_out_and_answers_are_capped(tiny_model: Path) -> None:
     tokenizer = loading.load_tokenizer(str(tiny_model))
     ends = end_tokens(str(tiny_model), tokenizer)
-    long = replace(LESSONS[0], context="x" * 200)
+    long, endless = replace(LESSONS[0], context="x" * 240), replace(ANCHOR, max_new_tokens=500)
+    wordy = replace(LESSONS[0], context="x" * 200, max_new_tokens=500)
 
-    own, kept = encode_own(tokenizer, [long, LESSONS[1], replace(ANCHOR, max_new_tokens=500)], 120, ends)
+    own, kept = encode_own(tokenizer, [long, LESSONS[1], endless, wordy], 120, ends)
 
-    assert kept == [LESSONS[1], replace(ANCHOR, max_new_tokens=500)]
-    assert own.caps == [7, 120 - len(own.asked[1])]
+    assert kept == [LESSONS[1], endless, wordy]
+    assert own.caps == [7, 120 - len(own.asked[1]), 240 - len(own.shown[2])]
+    assert 0 < own.caps[2] < 120 - len(own.asked[2])
     assert own.shown[1] == own.asked[1]
     assert len(own.shown[0]) > len(own.asked[0])
     assert tokenizer.decode(own.shown[0]) == render(tokenizer, LESSONS[1].context)
-    with pytest.raises(StageError, match="leaves no room"):
+    with pytest.raises(StageError, match="leaves no room for an answer within 120 tokens, or 240"):
         encode_own(tokenizer, [long], 120, ends)
 
 

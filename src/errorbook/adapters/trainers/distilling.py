@@ -56,14 +56,17 @@ class OwnText:
 
     def longest(self) -> list[TokenRow]:
         """For each lesson the longest row that there can be: what memory is planned with."""
-        both = zip(self.asked, self.shown, self.caps, strict=True)
-        return [TokenRow((0,) * (max(len(asked), len(shown)) + cap), len(asked)) for asked, shown, cap in both]
+        return [
+            TokenRow((0,) * (len(asked) + cap), len(asked)) for asked, cap in zip(self.asked, self.caps, strict=True)
+        ]
 
 
 def encode_own(
     tokenizer: Any, lessons: Sequence[Lesson], max_tokens: int, ends: frozenset[int], thinking: Thinking = "off"
 ) -> tuple[OwnText, list[Lesson]]:
-    """What student and teacher read, and the lessons that leave room for an answer within `max_tokens`.
+    """What student and teacher read, and the lessons that leave room for an answer.
+
+    What the student reads and writes stays within `max_tokens`; the teacher, whose pass is cheap, has twice the room.
 
     Raises:
         StageError: No lesson does.
@@ -73,7 +76,7 @@ def encode_own(
         asked = tuple(prompt_ids(tokenizer, render(tokenizer, lesson.asked, thinking)))
         read = converse(lesson.before, lesson.context)
         shown = tuple(prompt_ids(tokenizer, render(tokenizer, read, thinking))) if lesson.context else asked
-        room = max_tokens - max(len(asked), len(shown))
+        room = min(max_tokens - len(asked), 2 * max_tokens - len(shown))
         if room > 0:
             own.asked.append(asked)
             own.shown.append(shown)
@@ -81,8 +84,8 @@ def encode_own(
             kept.append(lesson)
     if not kept:
         raise StageError(
-            f"No lesson is left: what the teacher of each of the {len(lessons)} is shown leaves no room for an answer"
-            f" within {max_tokens} tokens; raise max_tokens in [train]."
+            f"No lesson is left: each of the {len(lessons)} leaves no room for an answer within {max_tokens} tokens, or"
+            f" {2 * max_tokens} for its teacher; raise max_tokens in [train]."
         )
     return own, kept
 
