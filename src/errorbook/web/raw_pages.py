@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from errorbook.ledger.file import Ledger
-from errorbook.records import Call, Draft, Example, Record
+from errorbook.records import Call, Draft, Example, Record, converse
 from errorbook.web.answering import book_of, not_found, part, raw
 
 _Find = Callable[[Ledger, str, str | None], str | None]
@@ -48,9 +48,21 @@ def _text(kind: type[Record], name: str) -> _Find:
     return find
 
 
+def _before(kind: type[Example | Draft]) -> _Find:
+    """Finds what stands before a question, with the question, as one text."""
+
+    def find(ledger: Ledger, id: str, _: str | None) -> str | None:
+        record = ledger.get(kind, id)
+        return None if record is None else str(converse(record.before, record.question))
+
+    return find
+
+
 _KINDS: dict[str, _Find] = {
     "response": _response,
     "thought": _thought,
+    "before": _before(Example),
+    "draft-before": _before(Draft),
     "draft-question": _text(Draft, "question"),
     "draft-solution": _text(Draft, "solution"),
     "draft-tests": _text(Draft, "tests"),
