@@ -141,7 +141,17 @@ _SECTIONS = {
         *("question", "answer", "choices", "tests", "entry_point", "solution", "id", "skill", "after", "count_from"),
         *("scorer", "max_new_tokens", "prompt", "dataset"),
     ),
-    "strategy": ("name", "k", "samples_per_error", "max_samples", "rounds", "retriever", "encoder"),
+    "strategy": (
+        "name",
+        "k",
+        "samples_per_error",
+        "max_samples",
+        "max_samples_per",
+        "show_gold",
+        "rounds",
+        "retriever",
+        "encoder",
+    ),
     "verify": ("answers", "near_duplicate", "ngram", "votes", "against"),
     "train": (
         *("method", "rank", "alpha", "learning_rate", "epochs", "batch_size", "warmup", "weight_decay", "max_tokens"),

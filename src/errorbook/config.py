@@ -60,9 +60,13 @@ class TargetSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class InstructorSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[instructor]`: who diagnoses and writes; `options` go to its plugin."""
+    """`[instructor]`: who diagnoses and writes; `options` go to its plugin.
+
+    With `calls = "one"` it analyses a mistake and writes against it in one reply, else in two.
+    """
 
     kind: str = "tutor"
+    calls: Literal["one", "two"] = "two"
     options: dict[str, Any] = {}
 
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from errorbook.errors import StageError
 from errorbook.interfaces import Instructor, Retriever
 from errorbook.records import Call, Contrast, Diagnosis, Example, Failure, Marked, Mistake, Neighbours
 
 
-def find_mistakes(examples: Sequence[Example], book: Mapping[str, Marked], strategy: str = "") -> list[Mistake]:
+def find_mistakes(
+    examples: Sequence[Example], book: Mapping[str, Marked], strategy: str = "", *, show_gold: bool = True
+) -> list[Mistake]:
     """The wrong responses with their examples, in the examples' order; `book` is by example id.
 
-    They are not dealt to any strategy yet if `strategy` is empty.
+    They are not dealt to any strategy yet if `strategy` is empty. `show_gold` says what an instructor may be shown.
 
     Raises:
         StageError: An example is not from a train split.
@@ -25,7 +29,7 @@ def find_mistakes(examples: Sequence[Example], book: Mapping[str, Marked], strat
         if example.split != "train":
             raise StageError(f"Example '{example.id}' is from {example.split}; only train may reach the instructor.")
     return [
-        Mistake(example=example, response=book[example.id].response, strategy=strategy)
+        Mistake(example=example, response=book[example.id].response, strategy=strategy, show_gold=show_gold)
         for example in examples
         if example.id in book and book[example.id].verdict == "wrong"
     ]
@@ -48,10 +52,8 @@ def add_contrasts(
         return list(mistakes)
     nearest = retriever.nearest([mistake.example for mistake in mistakes], right, k)
     return [
-        Mistake(
-            example=mistake.example,
-            response=mistake.response,
-            strategy=mistake.strategy,
+        replace(
+            mistake,
             contrasts=tuple(
                 Contrast(example=right[index], response=book[right[index].id].response, similarity=round(similarity, 4))
                 for index, similarity in found
@@ -76,16 +78,22 @@ def diagnose(
         StageError: A diagnosis quotes a step that the response does not contain, or names another response.
     """
     for mistake, result, call in instructor.diagnose(mistakes):
-        if isinstance(result, Diagnosis):
-            if result.response != mistake.response.hash:
-                raise StageError(f"The instructor '{instructor.name}' diagnosed another response than the one it got.")
-            if result.first_wrong_step not in mistake.response.text:
-                invented = result.first_wrong_step[:60]
-                reason = f"the quoted step is not in the response: {invented!r}"
-                yield (
-                    mistake,
-                    Failure(subject=mistake.response.hash, stage="diagnose", reason=reason, cause="unread"),
-                    call,
-                )
-                continue
-        yield mistake, result, call
+        fault = find_invention(instructor.name, mistake, result) if isinstance(result, Diagnosis) else ""
+        if fault:
+            failure = Failure(subject=mistake.response.hash, stage="diagnose", reason=fault, cause="unread")
+            yield mistake, failure, call
+        else:
+            yield mistake, result, call
+
+
+def find_invention(instructor: str, mistake: Mistake, diagnosis: Diagnosis) -> str:
+    """What the diagnosis quotes that the response does not contain, as a reason; empty if all of it is there.
+
+    Raises:
+        StageError: It names another response.
+    """
+    if diagnosis.response != mistake.response.hash:
+        raise StageError(f"The instructor '{instructor}' diagnosed another response than the one it got.")
+    if diagnosis.first_wrong_step in mistake.response.text:
+        return ""
+    return f"the quoted step is not in the response: {diagnosis.first_wrong_step[:60]!r}"

@@ -24,7 +24,8 @@ from errorbook.interfaces import Instructor
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake
 
 T = TypeVar("T")
-Diagnosed = Sequence[tuple[Mistake, Diagnosis]]
+Diagnosed = Sequence[tuple[Mistake, Diagnosis | None]]
+"""Mistakes with their diagnoses; one without is analysed by the call that writes against it."""
 
 CLUSTER_BATCH = 5
 """Drafts against one misconception that are written in one go; each batch is shown other mistakes."""
@@ -38,8 +39,9 @@ _EXEMPLARS = 3
 
 def assign(diagnosed: Diagnosed, quota: int, cycle: int) -> list[Assignment]:
     """Share `quota` drafts out over the diagnoses: evenly, earlier ones first, or by misconception for `cluster`."""
-    if any(diagnosis.strategy == "cluster" for _, diagnosis in diagnosed):
-        return assign_by_misconception(diagnosed, quota, cycle)
+    if any(mistake.strategy == "cluster" for mistake, _ in diagnosed):
+        known = [(mistake, diagnosis) for mistake, diagnosis in diagnosed if diagnosis is not None]
+        return assign_by_misconception(known, quota, cycle)
     parts = share_evenly(quota, len(diagnosed))
     return [
         Assignment(
@@ -55,7 +57,7 @@ def assign(diagnosed: Diagnosed, quota: int, cycle: int) -> list[Assignment]:
     ]
 
 
-def assign_by_misconception(diagnosed: Diagnosed, quota: int, cycle: int) -> list[Assignment]:
+def assign_by_misconception(diagnosed: Sequence[tuple[Mistake, Diagnosis]], quota: int, cycle: int) -> list[Assignment]:
     """Beyond the paper: group the diagnoses first, then share `quota` out over the misconceptions.
 
     A misconception's drafts are written a few at a time, each time against others of its mistakes.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Recipe,
         Score,
         Split,
+        Taught,
         Training,
         Writing,
     )
@@ -282,6 +283,15 @@ class Versatile(Protocol):
     @property
     def writings(self) -> Collection[Writing]:
         """What it can write beside a new question: "variation", "solution"."""
+        ...
+
+
+@runtime_checkable
+class Concise(Protocol):
+    """An instructor that can analyse a mistake and write drafts against it in one reply, at about half the price."""
+
+    def teach(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Taught | Failure, Call]]:
+        """Diagnosis and drafts for each assignment, which has a mistake and no diagnosis; both name the one call."""
         ...
 
 

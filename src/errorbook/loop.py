@@ -108,7 +108,11 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     collect(this.ledger)
     books = {name: mark_responses(this.ledger, cycle, responses) for name, responses in answers.items()}
     mistakes = [
-        mistake for course in parts.learnt() for mistake in find_mistakes(course.examples["train"], books[course.name])
+        mistake
+        for course in parts.learnt()
+        for mistake in find_mistakes(
+            course.examples["train"], books[course.name], show_gold=this.config.strategy.show_gold
+        )
     ]
     if not mistakes:
         return Decision(cycle=cycle, outcome="stop", reason=_explain_no_mistakes(books), checkpoint=current.hash)

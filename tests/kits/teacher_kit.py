@@ -37,6 +37,8 @@ def teacher(turns: Sequence[Turn]) -> str:
     said = outside(asked).lower()
     if INJECTION in said:
         return "HACKED"
+    if "find out why, and write" in said:
+        return json.dumps({"analysis": diagnosis(asked), "drafts": drafts(asked, said)})
     if "find out why" in said:
         return json.dumps(diagnosis(asked))
     if "solve this" in said:

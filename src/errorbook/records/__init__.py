@@ -82,6 +82,7 @@ from errorbook.records.writing import (
     Failure,
     Rejection,
     Sample,
+    Taught,
     Vote,
     Writing,
 )
@@ -130,6 +131,7 @@ __all__ = [
     "Split",
     "Start",
     "Talk",
+    "Taught",
     "Training",
     "Unjudged",
     "Verdict",

@@ -156,12 +156,16 @@ class Neighbours(Record, frozen=True, kw_only=True):
 
 
 class Mistake(Record, frozen=True, kw_only=True):
-    """One wrong response as the instructor sees it; `contrasts` is empty in Learning from Error."""
+    """One wrong response as the instructor sees it; `contrasts` is empty in Learning from Error.
+
+    Unless `show_gold`, a model that instructs is shown neither answer nor solution nor tests of the example.
+    """
 
     example: Example
     response: Response
     strategy: str
     contrasts: tuple[Contrast, ...] = ()
+    show_gold: bool = True
 
 
 class Noise(Record, frozen=True, kw_only=True):

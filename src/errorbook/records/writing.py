@@ -116,6 +116,13 @@ class Draft(Record, frozen=True, kw_only=True):
     before: tuple[Message, ...] = ()
 
 
+class Taught(Record, frozen=True, kw_only=True):
+    """The analysis of a mistake and the drafts against it, out of one reply."""
+
+    diagnosis: Diagnosis
+    drafts: tuple[Draft, ...]
+
+
 class Vote(Record, frozen=True, kw_only=True):
     """One blind answer to a draft's question, without sight of its answer; empty if the call gave none."""
 

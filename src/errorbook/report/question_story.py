@@ -241,7 +241,16 @@ def _studies(ledger: Ledger, answer: CheckpointAnswer) -> list[Study]:
         for cycle, failure in find_children(ledger, Failure, answer.hash)
     ]
     diagnoses = find_children(ledger, Diagnosis, answer.hash)
-    return failures + [_study(ledger, answer, diagnosis, cycle, call) for cycle, diagnosis in diagnoses]
+    return failures + [
+        _study(ledger, answer, diagnosis, cycle, _find_call(ledger, diagnosis.call) or call)
+        for cycle, diagnosis in diagnoses
+    ]
+
+
+def _find_call(ledger: Ledger, hash: str) -> NamedCall | None:
+    """The call that a diagnosis names: its own, or the one that it came in with its drafts."""
+    call = ledger.get(Call, hash) if hash else None
+    return asked(ledger, call) if call else None
 
 
 def _study(ledger: Ledger, answer: CheckpointAnswer, diagnosis: Diagnosis, cycle: int, call: NamedCall | None) -> Study:
@@ -282,10 +291,7 @@ def _of_diagnosing(ledger: Ledger, asked: NamedCall) -> CallStory:
     if diagnosis is not None:
         example = ledger.find(Example, f"{diagnosis.task}:train:{diagnosis.example}")
     else:
-        response = ledger.response(subject)
-        example = (
-            ledger.find(Example, keys.example(response.task, response.split, response.example)) if response else None
-        )
+        example = _example_answered(ledger, subject)
     return CallStory(asked=asked, example=example, diagnosis=diagnosis, failure=failure)
 
 
@@ -296,7 +302,7 @@ def _of_writing(ledger: Ledger, asked: NamedCall) -> CallStory:
     diagnosis = ledger.get(Diagnosis, place.parent) if place and place.parent else None
     return CallStory(
         asked=asked,
-        example=_example_of(ledger, diagnosis),
+        example=_example_of(ledger, diagnosis) or _example_answered(ledger, place.parent if place else ""),
         diagnosis=diagnosis,
         failure=ledger.find(Failure, keys.call("write", assignment)),
         drafts=drafts,
@@ -314,6 +320,11 @@ def _of_voting(ledger: Ledger, asked: NamedCall) -> CallStory:
     return CallStory(
         asked=asked, example=_example_of(ledger, diagnosis), diagnosis=diagnosis, drafts=(line,), vote=given
     )
+
+
+def _example_answered(ledger: Ledger, hash: str) -> Example | None:
+    response = ledger.response(hash) if hash else None
+    return ledger.find(Example, keys.example(response.task, response.split, response.example)) if response else None
 
 
 def _example_of(ledger: Ledger, diagnosis: Diagnosis | None) -> Example | None:

@@ -264,11 +264,13 @@ def _price(instructor: Instructor, learnt: Sequence[_Course], supply: Sequence[S
                 writes=own.writes,
                 drafts=own.drafts,
                 votes=own.votes,
+                together=own.together,
                 examples=by_task[own.task].train,
                 response_tokens=by_task[own.task].plan.max_new_tokens // 2,
                 strategy=own.strategy.name,
                 writing=own.strategy.writes,
                 directed=own.strategy.diagnoses,
+                show_gold=config.strategy.show_gold,
                 k=config.strategy.k if own.strategy.beside == "contrasts" else 0,
             )
         )

@@ -15,7 +15,7 @@ from errorbook.config import Config
 from errorbook.instruct import CLUSTER_BATCH, UNDIRECTED_BATCH, share_evenly
 from errorbook.records import Example
 from errorbook.strategies.questions import batch_of, draw_order, spread
-from errorbook.strategies.shares import Part, divide
+from errorbook.strategies.shares import Mix, Part, divide
 from errorbook.strategies.table import Strategy
 
 Train = Mapping[str, Sequence[Example]]
@@ -23,7 +23,10 @@ Train = Mapping[str, Sequence[Example]]
 
 
 class Supply(NamedTuple):
-    """One strategy's work for one learnt task: diagnoses, writing calls, drafts and blind answers."""
+    """One strategy's work for one learnt task: diagnoses, writing calls, drafts and blind answers.
+
+    `together` of the writing calls bring the analysis of their mistake, which is then no call of its own.
+    """
 
     task: str
     strategy: Strategy
@@ -31,6 +34,7 @@ class Supply(NamedTuple):
     writes: int
     drafts: int
     votes: int
+    together: int = 0
 
 
 class _Share(NamedTuple):
@@ -44,15 +48,14 @@ class _Share(NamedTuple):
 def count_supply(train: Train, config: Config, votes: Mapping[str, int]) -> list[Supply]:
     """The work of the whole run; `votes` says how often each draft of a task is answered blind."""
     section, found = config.strategy, Counter[tuple[str, Strategy, str]]()
-    quota = min(sum(map(len, train.values())) * section.samples_per_error, section.max_samples)
     turns = Counter(section.mix(cycle) for cycle in range(1, config.run.cycles + 1))
     for mix, cycles in turns.items():
-        for part in divide(mix, quota, train, lambda example: example.id):
-            for task, share in _share_out(part, train):
-                key = (task, part.strategy)
-                found[*key, "diagnoses"] += cycles * share.diagnoses
-                found[*key, "writes"] += cycles * section.rounds * share.writes
-                found[*key, "drafts"] += cycles * section.rounds * share.drafts
+        for task, strategy, share in _list_shares(mix, train, config):
+            together = config.instructor.calls == "one" and strategy.diagnoses
+            found[task, strategy, "diagnoses"] += 0 if together else cycles * share.diagnoses
+            found[task, strategy, "together"] += cycles * share.writes if together else 0
+            found[task, strategy, "writes"] += cycles * section.rounds * share.writes
+            found[task, strategy, "drafts"] += cycles * section.rounds * share.drafts
     counted = dict.fromkeys((task, strategy) for task, strategy, _ in found)
     return [
         Supply(
@@ -62,6 +65,7 @@ def count_supply(train: Train, config: Config, votes: Mapping[str, int]) -> list
             writes=found[task, strategy, "writes"],
             drafts=found[task, strategy, "drafts"],
             votes=0 if strategy.restates else found[task, strategy, "drafts"] * votes[task],
+            together=found[task, strategy, "together"],
         )
         for task, strategy in counted
     ]
@@ -82,7 +86,8 @@ def count_own_answers(train: Train, config: Config) -> int:
     section, own = config.train, sum(map(len, train.values()))
     if section.objective != "self_distill":
         return 0
-    quota, found = min(own * config.strategy.samples_per_error, config.strategy.max_samples), 0
+    pools = config.strategy.pools({task: len(examples) for task, examples in train.items()})
+    quota, found = sum(samples for _, samples in pools), 0
     for cycle in range(1, config.run.cycles + 1):
         samples = quota * (cycle if section.start == "restart" else 1)
         lessons = samples + round(samples * section.replay / (1 - section.replay)) + own
@@ -90,6 +95,14 @@ def count_own_answers(train: Train, config: Config) -> int:
         epochs, rest = divmod(steps, math.ceil(lessons / section.batch_size))
         found += epochs * lessons + min(rest * section.batch_size, lessons)
     return found
+
+
+def _list_shares(mix: Mix, train: Train, config: Config) -> Iterator[tuple[str, Strategy, _Share]]:
+    """One cycle's work, at most, for each task and strategy."""
+    for tasks, quota in config.strategy.pools({task: len(examples) for task, examples in train.items()}):
+        own = {task: train[task] for task in tasks}
+        for part in divide(mix, quota, own, lambda example: example.id):
+            yield from ((task, part.strategy, share) for task, share in _share_out(part, own))
 
 
 def _share_out(part: Part[Example], train: Train) -> Iterator[tuple[str, _Share]]:

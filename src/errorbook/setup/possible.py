@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from errorbook.config import Config
 from errorbook.errors import ConfigError
-from errorbook.interfaces import Instructor, OptionTask, Task, Versatile
+from errorbook.interfaces import Concise, Free, Instructor, OptionTask, Task, Versatile
 from errorbook.records import Example, Writing
 from errorbook.strategies.questions import has_solution
 from errorbook.strategies.table import Strategy
@@ -31,7 +31,10 @@ def require_possible(config: Config, instructor: Instructor, learnt: Iterable[Le
     """
     tasks = list(learnt)
     for strategy in config.strategy.used(config.run.cycles):
-        faults = [_find_lack(strategy, config.instructor.kind, instructor)]
+        faults = [
+            _find_lack(strategy, config.instructor.kind, instructor),
+            _find_conflict(strategy, config, instructor),
+        ]
         faults += [_find_missing(strategy, task, train) for task, train in tasks]
         if fault := next(filter(None, faults), ""):
             raise ConfigError(fault)
@@ -46,6 +49,23 @@ def _find_lack(strategy: Strategy, kind: str, instructor: Instructor) -> str:
         f"The strategy '{strategy.name}' asks for {_ASKED[strategy.writes]}, and the instructor '{kind}' writes new"
         " questions only; take another instructor or another strategy.name."
     )
+
+
+def _find_conflict(strategy: Strategy, config: Config, instructor: Instructor) -> str:
+    """What the run file asks of the way in which mistakes are analysed, and cannot be had."""
+    if not strategy.diagnoses:
+        return ""
+    kind, one = config.instructor.kind, config.instructor.calls == "one"
+    if one and strategy.beside == "alike":
+        return (
+            f"The strategy '{strategy.name}' compares all diagnoses before anything is written; set calls = 'two' in"
+            " [instructor], or take another strategy.name."
+        )
+    if one and not isinstance(instructor, Concise):
+        return f"The instructor '{kind}' analyses and writes in two calls; leave out calls in [instructor]."
+    if not config.strategy.show_gold and isinstance(instructor, Free):
+        return f"The instructor '{kind}' works from the gold answers; set show_gold = true in [strategy]."
+    return ""
 
 
 def _find_missing(strategy: Strategy, task: Task, train: Sequence[Example]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 import msgspec
 from annotated_types import Interval
@@ -26,6 +27,8 @@ class StrategySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     k: Annotated[int, Interval(ge=1, le=100)] = 3
     samples_per_error: Annotated[int, Interval(ge=1, le=1000)] = 2
     max_samples: Annotated[int, Interval(ge=1, le=10_000_000)] = 3000
+    max_samples_per: Literal["cycle", "task"] = "cycle"
+    show_gold: bool = True
     rounds: Annotated[int, Interval(ge=1, le=100)] = 3
     retriever: str = "auto"
     encoder: str = "google-bert/bert-base-uncased"
@@ -38,6 +41,15 @@ class StrategySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         shares = {chosen: 1.0} if isinstance(chosen, str) else chosen
         whole = sum(shares.values())
         return tuple((find(name), shares[name] / whole) for name in NAMES if name in shares)
+
+    def pools(self, mistakes: Mapping[str, int]) -> list[tuple[tuple[str, ...], int]]:
+        """How many samples a cycle with so many mistakes in each task is to have, and of which tasks together.
+
+        There is one pool, or one for each task if `max_samples` counts by task; one without a mistake is left out.
+        """
+        groups = [tuple(mistakes)] if self.max_samples_per == "cycle" else [(task,) for task in mistakes]
+        counts = [(tasks, sum(mistakes[task] for task in tasks)) for tasks in groups]
+        return [(tasks, min(n * self.samples_per_error, self.max_samples)) for tasks, n in counts if n]
 
     def used(self, cycles: int) -> tuple[Strategy, ...]:
         """Every strategy that a run of so many cycles makes use of."""

@@ -6,7 +6,7 @@ the target. It decides nothing: what a strategy asks is in `strategies`, what is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ from errorbook.strategies.questions import (
     take,
 )
 from errorbook.strategies.shares import Part, divide
+from errorbook.supply.one_call import recall_diagnoses
 from errorbook.supply.write_and_verify import Order, keep_budget
 
 Answers = Mapping[str, Response]
@@ -59,7 +60,6 @@ class Seen(NamedTuple):
 def list_orders(this: Run, cycle: int, seen: Seen) -> list[Order]:
     """What each strategy of the cycle is to have written, with its exact share of the samples."""
     section, seed = this.config.strategy, str(this.config.run.seed)
-    quota = min(len(seen.mistakes) * section.samples_per_error, section.max_samples)
     mistakes = {
         course.name: [one for one in seen.mistakes if one.example.task == course.name] for course in this.parts.learnt()
     }
@@ -67,24 +67,28 @@ def list_orders(this: Run, cycle: int, seen: Seen) -> list[Order]:
     def draw(mistake: Mistake) -> str:
         return digest(seed, str(cycle), mistake.example.task, mistake.example.id)
 
-    parts = divide(section.mix(cycle), quota, mistakes, draw)
-    return [_make_order(this, cycle, seen, part) for part in parts]
+    orders = []
+    for tasks, quota in section.pools({task: len(own) for task, own in mistakes.items()}):
+        for part in divide(section.mix(cycle), quota, {task: mistakes[task] for task in tasks}, draw):
+            orders.append(_make_order(this, cycle, seen, part, tasks))
+    return orders
 
 
-def _make_order(this: Run, cycle: int, seen: Seen, part: Part[Mistake]) -> Order:
+def _make_order(this: Run, cycle: int, seen: Seen, part: Part[Mistake], tasks: Collection[str]) -> Order:
+    """A part's order: of these tasks alone, if each has its own share."""
     strategy, quota = part.strategy, part.quota
-    train = {course.name: course.examples["train"] for course in this.parts.learnt()}
+    courses = [course for course in this.parts.learnt() if course.name in tasks]
+    train = {course.name: course.examples["train"] for course in courses}
     order = draw_order(train, this.config.run.seed)
     match strategy.basis:
         case "mistakes":
-            diagnosed = _diagnose(this, cycle, _show(this, cycle, seen, part))
-            return Order(assign(diagnosed, quota, cycle))
+            return Order(assign(_analyse(this, cycle, _show(this, cycle, seen, part)), quota, cycle))
         case "tasks":
             return Order(assign_undirected(list(train), quota, cycle, exemplars=train))
         case "missed":
-            stock = stock_answers(strategy, order, _draw_answers(this, seen))
+            stock = stock_answers(strategy, order, _draw_answers(this, seen, courses))
         case "skills":
-            wrong = [mistake.example for mistake in seen.mistakes]
+            wrong = [mistake.example for mistake in seen.mistakes if mistake.example.task in tasks]
             stock = stock_by_skill(strategy, order, wrong, quota)
         case "questions":
             if strategy.asks_instructor:
@@ -93,10 +97,10 @@ def _make_order(this: Run, cycle: int, seen: Seen, part: Part[Mistake]) -> Order
     return Order(*take(stock, quota, cycle))
 
 
-def _draw_answers(this: Run, seen: Seen) -> dict[tuple[str, str], list[Response]]:
+def _draw_answers(this: Run, seen: Seen, courses: Sequence[Course]) -> dict[tuple[str, str], list[Response]]:
     """The right ones among several answers that the target draws to each train question, by task and example."""
     section, found = this.config.strategy, dict[tuple[str, str], list[Response]]()
-    for course in this.parts.learnt():
+    for course in courses:
         for number in range(1, section.draws + 1):
             for response in seen.ask(course.drawing(section.temperature, number)).values():
                 if response.score.verdict == "right" and not response.truncated:
@@ -119,6 +123,13 @@ def _show(this: Run, cycle: int, seen: Seen, part: Part[Mistake]) -> list[Mistak
             found += add_contrasts(mistakes, examples, book, this.parts.retriever, this.config.strategy.k)
             tick(len(found))
     return found
+
+
+def _analyse(this: Run, cycle: int, mistakes: list[Mistake]) -> Sequence[tuple[Mistake, Diagnosis | None]]:
+    """Diagnose the mistakes, unless that is left to the calls that write."""
+    if this.config.instructor.calls == "one":
+        return recall_diagnoses(this.ledger, cycle, mistakes)
+    return _diagnose(this, cycle, mistakes)
 
 
 def _diagnose(this: Run, cycle: int, mistakes: list[Mistake]) -> list[tuple[Mistake, Diagnosis]]:

@@ -7,7 +7,7 @@ what is written is the instructor's business, what may be trained on `verify`'s.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -15,14 +15,15 @@ from msgspec.structs import replace
 
 from errorbook.checks.taken import Protected, Taken
 from errorbook.errors import BudgetError
-from errorbook.instruct import instruct, retry
+from errorbook.instruct import retry
 from errorbook.interfaces import Checker, Scorer, Solver, Task
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Example, Failure, Sample, Vote
 from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
-from errorbook.strategies.questions import Stock, complete, restate, take
+from errorbook.strategies.questions import Stock, restate, take
+from errorbook.supply.one_call import Answered, add_diagnosis, ask, list_entries
 from errorbook.verify import Evidence, hide_answer, verify
 
 
@@ -47,6 +48,10 @@ class Order(NamedTuple):
         failed = [item for item in self.assignments if missing[item.hash] > 0]
         return Order(*take(self.stock.without(failed), len(failed), cycle, round))
 
+    def analysed(self, ledger: Ledger) -> Order:
+        """The same with the diagnoses that came with the drafts of an earlier round."""
+        return Order([add_diagnosis(ledger, item) for item in self.assignments], self.stock)
+
 
 def generate_samples(this: Run, cycle: int, orders: Sequence[Order]) -> list[Sample]:
     """Have drafts written and verified; ask again, a bounded number of rounds, for those that were rejected."""
@@ -62,7 +67,7 @@ def generate_samples(this: Run, cycle: int, orders: Sequence[Order]) -> list[Sam
         kept = {sample.draft for sample in passed}
         missing = Counter({assignment.hash: assignment.count for assignment in assignments})
         missing.subtract(draft.assignment for draft in drafts if draft.hash in kept)
-        orders = [order.again(missing, cycle, turn) for order in orders]
+        orders = [order.again(missing, cycle, turn).analysed(this.ledger) for order in orders]
     return samples
 
 
@@ -102,21 +107,11 @@ def _ask_instructor(this: Run, cycle: int, assignments: Sequence[Assignment]) ->
         with record_stage(this, "write", cycle, len(assignments)) as tick:
             instructor, proven = this.parts.instructor, ledger.count(Draft) > 0
             stage = Stage("write", len(assignments), proven)
-            found = sift(instructor, stage, partial(instruct, instructor), missing)
-            for done, (assignment, result, call) in enumerate(found, len(assignments) - len(missing) + 1):
-                ledger.extend(_list_entries(assignment, result, call), cycle)
+            answers: Iterator[Answered] = sift(instructor, stage, partial(ask, instructor), missing)
+            for done, (assignment, result, call) in enumerate(answers, len(assignments) - len(missing) + 1):
+                ledger.extend(list_entries(assignment, result, call), cycle)
                 tick(done)
                 keep_budget(this)
-
-
-def _list_entries(assignment: Assignment, result: Sequence[Draft] | Failure, call: Call) -> list[Entry]:
-    """The records of one answered assignment, appended together: the call comes with all its drafts or not at all."""
-    key, diagnosis = keys.call("write", assignment.hash), assignment.diagnosis.hash if assignment.diagnosis else ""
-    if isinstance(result, Failure):
-        return [Entry(call, key, diagnosis), Entry(result, key, diagnosis)]
-    written = [complete(assignment, draft) for draft in result]
-    drafts = [Entry(draft, keys.draft(assignment.hash, draft.index), diagnosis) for draft in written]
-    return [Entry(call, key, diagnosis), *drafts]
 
 
 def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:

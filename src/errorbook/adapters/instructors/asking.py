@@ -27,18 +27,21 @@ _NOUNS: dict[Kind, str] = {
     "code": "programming exercise",
     "text": "question",
 }
-_DRAFTS: dict[Kind, type[replies.Reply]] = {
+DRAFTS: dict[Kind, type[replies.Reply]] = {
     "numeric": replies.WorkedDrafts,
     "choice": replies.ChoiceDrafts,
     "code": replies.CodingDrafts,
     "text": replies.WorkedDrafts,
 }
+"""The type of a reply with drafts."""
 _SOLUTIONS: dict[Kind, type[replies.Reply]] = {
     "numeric": replies.Solved,
     "choice": replies.Solved,
     "code": replies.Programmed,
     "text": replies.Solved,
 }
+_SHOWN = ("shown", "before")
+"""Prompt files that show a question, for the other files to include."""
 _MOST = 8192
 """Tokens for several drafts in one reply: many endpoints refuse requests that allow more."""
 _UNITS = 20
@@ -78,7 +81,24 @@ def build_diagnose_prompt(mistake: Mistake, settings: AskingSettings) -> Prompt:
     kind = kind_of(mistake.example)
     text = prompting.render("diagnose", noun=_NOUNS[kind], **_shown(mistake))
     ask = _ask(text, reply, "diagnosis", settings.max_tokens)
-    return Prompt(ask, reply, _version(("system", "diagnose", "before"), mistake.strategy, reply))
+    return Prompt(ask, reply, _version(("system", "diagnose", *_SHOWN, "analysis"), mistake.strategy, reply))
+
+
+def build_teach_prompt(assignment: Assignment, settings: AskingSettings) -> Prompt:
+    """Ask in one what `build_diagnose_prompt` and `build_write_prompt` ask, of an assignment that has a mistake."""
+    mistake = assignment.mistake
+    assert mistake is not None, "an assignment without a mistake has nothing to analyse"  # noqa: S101
+    kind = kind_of(mistake.example)
+    reply = replies.combine(replies.ContrastAnalysis if mistake.contrasts else replies.Analysis, DRAFTS[kind])
+    about = _shown(mistake) | {"options": len(mistake.example.choices), "alike": ()}
+    text = prompting.render(
+        "analyse-and-write", noun=_NOUNS[kind], kind=kind, count=assignment.count, round=assignment.round, **about
+    )
+    tokens = max(settings.max_tokens, min(settings.max_tokens * (1 + assignment.count), _MOST))
+    sample = _sample(assignment, mistake.strategy)
+    ask = _ask(text, reply, "analysis_and_drafts", tokens, settings.temperature, sample)
+    files = ("system", "analyse-and-write", *_SHOWN, "analysis", "drafts", "rules", f"rules-{kind}")
+    return Prompt(ask, reply, _version(files, mistake.strategy, reply))
 
 
 def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prompt | None:
@@ -88,7 +108,7 @@ def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prom
         return None
     name, strategy, about = _describe_work(assignment, seen)
     kind = kind_of(seen)
-    reply = _SOLUTIONS[kind] if assignment.writes == "solution" else _DRAFTS[kind]
+    reply = _SOLUTIONS[kind] if assignment.writes == "solution" else DRAFTS[kind]
     about |= {
         "kind": kind,
         "noun": _NOUNS[kind],
@@ -104,8 +124,9 @@ def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prom
         settings.temperature,
         _sample(assignment, strategy),
     )
-    files = ("system", name, "before", *(() if assignment.writes == "solution" else ("rules", f"rules-{kind}")))
-    return Prompt(ask, reply, _version(files, strategy, reply))
+    files = ["system", name, "before", *(("shown", "drafts") if name == "write" else ())]
+    files += [] if assignment.writes == "solution" else ["rules", f"rules-{kind}"]
+    return Prompt(ask, reply, _version(tuple(files), strategy, reply))
 
 
 def _describe_work(assignment: Assignment, seen: Example) -> tuple[str, str, dict[str, Any]]:
@@ -145,13 +166,14 @@ def write_transcript(ask: Ask) -> str:
 
 
 def _shown(mistake: Mistake) -> dict[str, Any]:
-    example = mistake.example
+    example, gold = mistake.example, mistake.show_gold
     return {
         "question": example.question,
         "choices": example.choices,
-        "tests": example.tests,
-        "answer": example.answer,
-        "solution": example.solution,
+        "show_gold": gold,
+        "tests": example.tests if gold else "",
+        "answer": example.answer if gold else "",
+        "solution": example.solution if gold else "",
         "response": mistake.response.text,
         **prompting.show_before(example.before),
         "contrasts": [

@@ -15,6 +15,7 @@ from errorbook.adapters.instructors.asking import (
     Prompt,
     build_answer_prompt,
     build_diagnose_prompt,
+    build_teach_prompt,
     build_write_prompt,
 )
 from errorbook.llm.budget import NANO, Price
@@ -31,7 +32,8 @@ class Work(Record, frozen=True, kw_only=True):
     """What a run will ask for: how many diagnoses, writing calls, drafts and blind answers, and about what.
 
     `examples` are train questions of a task, `response_tokens` the expected length of the target's responses, and `k`
-    the number of contrasts (0 for none). `directed` says that a wrong response and its diagnosis are shown.
+    the number of contrasts (0 for none). `directed` says that a wrong response and its diagnosis are shown. `together`
+    of the writing calls bring the diagnosis with them, so they are not shown one.
     """
 
     diagnoses: int
@@ -43,6 +45,8 @@ class Work(Record, frozen=True, kw_only=True):
     strategy: str = "error"
     writing: Writing = "question"
     directed: bool = True
+    together: int = 0
+    show_gold: bool = True
     k: int = 0
 
 
@@ -75,8 +79,15 @@ def forecast(work: Work, settings: AskingSettings, price: Price | None, discount
     diagnosing = _mean([build_diagnose_prompt(mistake, settings) for mistake in shown])
     writing = _mean([build_write_prompt(_assignment(work, mistake, each), settings) for mistake in shown])
     answering = _mean([build_answer_prompt(mistake.example, 0, settings) for mistake in shown])
-    tokens_in = round(work.diagnoses * diagnosing + work.writes * writing + work.votes * answering)
-    tokens_out = work.diagnoses * REPLY + work.drafts * DRAFT + work.votes * ANSWER
+    whole = shown if work.together else []
+    teaching = _mean([build_teach_prompt(_undiagnosed(mistake, each), settings) for mistake in whole])
+    tokens_in = round(
+        work.diagnoses * diagnosing
+        + (work.writes - work.together) * writing
+        + work.together * teaching
+        + work.votes * answering
+    )
+    tokens_out = (work.diagnoses + work.together) * REPLY + work.drafts * DRAFT + work.votes * ANSWER
     return Forecast(
         calls=work.diagnoses + work.writes + work.votes,
         input_tokens=tokens_in,
@@ -99,6 +110,7 @@ def _mistake(work: Work, example: Example) -> Mistake:
         response=_response(work, example, "wrong"),
         strategy=work.strategy,
         contrasts=(contrast,) * work.k,
+        show_gold=work.show_gold,
     )
 
 
@@ -114,6 +126,10 @@ def _response(work: Work, example: Example, verdict: Literal["right", "wrong"]) 
         truncated=False,
         score=Score(verdict=verdict),
     )
+
+
+def _undiagnosed(mistake: Mistake, count: int) -> Assignment:
+    return Assignment(task=mistake.example.task, index=0, count=count, mistake=mistake)
 
 
 def _assignment(work: Work, mistake: Mistake, count: int) -> Assignment:

@@ -13,10 +13,12 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from errorbook.adapters.instructors import replies
 from errorbook.adapters.instructors.asking import (
+    DRAFTS,
     AskingSettings,
     Prompt,
     build_answer_prompt,
     build_diagnose_prompt,
+    build_teach_prompt,
     build_write_prompt,
     kind_of,
     write_transcript,
@@ -24,9 +26,9 @@ from errorbook.adapters.instructors.asking import (
 from errorbook.adapters.instructors.replies import DraftParts
 from errorbook.llm.client import Asker
 from errorbook.llm.endpoint import Reply
-from errorbook.llm.records import Accepted, Ask, Failed, Rejected, Result
+from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, Rejected, Result
 from errorbook.llm.structured import make_reader
-from errorbook.records import Assignment, Call, Cause, Diagnosis, Draft, Example, Failure, Mistake, Writing
+from errorbook.records import Assignment, Call, Cause, Diagnosis, Draft, Example, Failure, Mistake, Taught, Writing
 
 Purpose = Literal["diagnose", "write", "verify"]
 Stage = Literal["diagnose", "instruct", "verify"]
@@ -82,13 +84,26 @@ class ModelInstructor:
         for assignment, prompt, result in self._ask(asked(), self._accept_drafts):
             call = self._call("write", assignment.hash, prompt, result)
             if isinstance(result, Accepted):
-                yield assignment, _drafts(assignment, result.value, call), call
+                yield assignment, _drafts(assignment, assignment.diagnosis, result.value, call), call
             else:
                 yield assignment, _fail(call, result), call
         for assignment in unclear:
             call = Call(instructor=self._name, purpose="write", subject=assignment.hash)
             reason = "No mistake and no exemplar shows what this task looks like; give the assignment exemplars."
             yield assignment, _failure(call, reason), call
+
+    def teach(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Taught | Failure, Call]]:
+        """Diagnosis and drafts for each assignment out of one reply; see `Concise`."""
+        asked = ((assignment, build_teach_prompt(assignment, self._settings)) for assignment in assignments)
+        for assignment, prompt, result in self._ask(asked, self._accept_both):
+            call = self._call("write", assignment.hash, prompt, result)
+            if not isinstance(result, Accepted):
+                yield assignment, _fail(call, result), call
+            elif assignment.mistake is not None:
+                analysis, parts = result.value
+                diagnosis = _diagnosis(assignment.mistake, analysis, call)
+                drafts = _drafts(assignment, diagnosis, parts, call)
+                yield assignment, Taught(diagnosis=diagnosis, drafts=tuple(drafts)), call
 
     def vote(self, questions: Iterable[Example], votes: int) -> Iterator[tuple[Example, str | Failure, Call]]:
         """`votes` independent answers to each question; a Failure if it has not exactly one right answer."""
@@ -149,6 +164,13 @@ class ModelInstructor:
             return replies.check_choice(reply, len(shown.choices), self._seed)
         return replies.check_worked(reply, numeric=kind_of(shown) == "numeric")
 
+    def _accept_both(self, assignment: Assignment, reply: Any) -> tuple[replies.Analysis, list[DraftParts]]:
+        if assignment.mistake is None:
+            raise InvalidReply("There is no mistake to analyse.")
+        make_drafts: Any = DRAFTS[kind_of(assignment.mistake.example)]
+        analysis = _accept_analysis(assignment.mistake, reply.analysis)
+        return analysis, self._accept_drafts(assignment, make_drafts(drafts=reply.drafts))
+
     def _call(self, purpose: Purpose, subject: str, prompt: Prompt, result: Result[Any, Any]) -> Call:
         return Call(
             instructor=self._name,
@@ -197,8 +219,9 @@ def _diagnosis(mistake: Mistake, reply: replies.Analysis, call: Call) -> Diagnos
     )
 
 
-def _drafts(assignment: Assignment, parts: Sequence[DraftParts], call: Call) -> list[Draft]:
-    diagnosis = assignment.diagnosis
+def _drafts(
+    assignment: Assignment, diagnosis: Diagnosis | None, parts: Sequence[DraftParts], call: Call
+) -> list[Draft]:
     return [
         Draft(
             assignment=assignment.hash,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
@@ -104,6 +105,13 @@ class Programmed(Reply, frozen=True, kw_only=True):
     program: str
 
 
+class Combined(Reply, frozen=True, kw_only=True):
+    """An analysis and the drafts against it; see `combine` for the types that are asked for."""
+
+    analysis: Analysis
+    drafts: tuple[Any, ...]
+
+
 class BlindAnswer(Reply, frozen=True, kw_only=True):
     """An answer by somebody who has seen the question only."""
 
@@ -120,6 +128,15 @@ class DraftParts(NamedTuple):
     answer: str
     choices: tuple[str, ...] = ()
     tests: str = ""
+
+
+@cache
+def combine(analysis: type[Analysis], drafts: type[Reply]) -> type[Combined]:
+    """The type of a reply that holds an analysis of one type and, after it, what replies of the other type hold."""
+    fields = [("analysis", analysis), ("drafts", get_type_hints(drafts)["drafts"])]
+    name = f"{analysis.__name__}And{drafts.__name__}"
+    combined: type[Any] = msgspec.defstruct(name, fields, bases=(Combined,), frozen=True, kw_only=True)
+    return combined
 
 
 def check_analysis(reply: Analysis, response: str) -> Analysis:

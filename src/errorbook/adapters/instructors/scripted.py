@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
+from msgspec.structs import replace
+
 from errorbook.plugins import Dollars
-from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake, Writing
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake, Taught, Writing
 
 
 class ScriptedInstructor:
@@ -74,6 +76,21 @@ class ScriptedInstructor:
                 yield assignment, Failure(subject=assignment.hash, stage="instruct", reason="The script says so."), call
             else:
                 yield assignment, self._drafts(assignment, example, call.hash), call
+
+    def teach(self, assignments: Iterable[Assignment]) -> Iterator[tuple[Assignment, Taught | Failure, Call]]:
+        """What it would say of the mistake and write against it, in one call; it fails if either would fail."""
+        for assignment in assignments:
+            call = self._call("write", assignment.hash)
+            mistake = assignment.mistake
+            if mistake is None or mistake.example.id in self._fail | self._fail_writing:
+                yield assignment, Failure(subject=assignment.hash, stage="instruct", reason="The script says so."), call
+                continue
+            [(_, found, _)] = self.diagnose([mistake])
+            assert isinstance(found, Diagnosis), "what fails was sorted out above"  # noqa: S101
+            diagnosis = replace(found, call=call.hash)
+            drafts = self._drafts(assignment, mistake.example, call.hash)
+            told = tuple(replace(draft, diagnosis=diagnosis.hash) for draft in drafts)
+            yield assignment, Taught(diagnosis=diagnosis, drafts=told), call
 
     def _call(self, purpose: Literal["diagnose", "write"], subject: str) -> Call:
         return Call(instructor=self.name, purpose=purpose, subject=subject, cost_usd=self._cost_usd)
