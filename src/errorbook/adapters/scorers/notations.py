@@ -38,8 +38,8 @@ def write_numbers(translated: Translated) -> tuple[str, ...]:
         text = re.sub(rf"(?<=\d)\s*(?<!\w)(?:{language.joins})(?!\w)\s*(?=\d)", " and ", text)
     if not any(language.comma for language in translated.languages):
         return (text,)
-    joined = _SPACED.sub(lambda said: said[0].replace(" ", ","), text)
-    grouped = _GROUPS.sub(lambda said: said["head"] + said["rest"].replace(".", ","), joined)
+    joined = _SPACED.sub(lambda said: said[0].replace(" ", ""), text)
+    grouped = _GROUPS.sub(lambda said: said["head"] + said["rest"].replace(".", ""), joined)
     native = _COMMA.sub(_with_point, grouped)
     return (native,) if native == text else (native, text)
 

@@ -27,7 +27,7 @@ SCALES |= {"lakh": 10**5, "crore": 10**7}
 _LETTERS = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
 
-_CURRENCY = r"(?:US\$|[$\u20ac\u00a3\u00a5\u20b9]|\b(?:USD|EUR|GBP|INR|Rs\.?))"
+_CURRENCY = r"(?:US\$|[$\u20ac\u00a3\u00a5\u20b9]|\b(?:USD|EUR|GBP|INR|Rs\.?|Rp\.?))"
 _SIGN = r"(?<![\w)\]}%.])(?<![0-9)%] )[-+]"
 _RUN = r"(?:[0-9]+(?:[.,:][0-9]+)*|(?<![0-9])\.[0-9]+)"
 _DIGITS = re.compile(
