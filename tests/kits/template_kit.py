@@ -28,9 +28,12 @@ _ENDS = {
 }
 
 
-def tokenizer_of(template: Path) -> Any:
-    """A byte tokenizer with the template, and begin and end tokens as its model has them."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+def tokenizer_of(template: Path, words: int = 0) -> Any:
+    """A tokenizer with the template, and begin and end tokens as its model has them.
+
+    Its tokens are bytes, and as many `words` as are learnt from the template's own text: its prompts are shorter then.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     text = template.read_text(encoding="utf-8")
@@ -42,6 +45,14 @@ def tokenizer_of(template: Path) -> Any:
     raw = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(alphabet)}, merges=[]))
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
+    if words:
+        raw = Tokenizer(models.BPE())
+        raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        raw.decoder = decoders.ByteLevel()
+        learning = trainers.BpeTrainer(
+            vocab_size=len(alphabet) + words, initial_alphabet=alphabet, show_progress=False, special_tokens=[]
+        )
+        raw.train_from_iterator([text, "Calculate and answer, step by step. " * 9], learning)
     raw.add_special_tokens([AddedToken(mark, special=True) for mark in marks if mark not in PLAIN])
     raw.add_tokens([AddedToken(mark, special=False) for mark in marks if mark in PLAIN])
     wrap: Any = PreTrainedTokenizerFast

@@ -173,6 +173,8 @@ def quiet_transformers() -> Iterator[None]:
         with warnings.catch_warnings():
             # One library of the three warns of what another has renamed; nobody here can act on it.
             warnings.simplefilter("ignore", FutureWarning)
+            # Experts that are no linear layers of their own get no adapter, which PEFT plans ranks for all the same.
+            warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys did not match")
             yield
     finally:
         if shown:

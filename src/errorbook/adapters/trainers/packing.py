@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 _NAME = "errorbook_packed"
-_UNLIKE = ("sliding_window", "attn_logit_softcapping", "attention_chunk_size")
-"""Settings of a model's configuration under which a token does not simply see all before it."""
+_UNLIKE = ("sliding_window", "attn_logit_softcapping", "attention_chunk_size", "kv_lora_rank")
+"""Settings of a model's configuration under which a token does not simply see all before it, in heads of one width."""
 
 
 @dataclass(frozen=True)

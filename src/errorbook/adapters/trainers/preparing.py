@@ -18,6 +18,9 @@ Start = tuple[Checkpoint, Path] | None
 
 
 _METHODS = ("lora", "qlora", "full")
+_MAMBA = {"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"}
+"""Values of `model_type` whose kernels read the weights of the layers in `_READ_DIRECTLY` past an adapter."""
+_READ_DIRECTLY = ["out_proj", "conv1d"]
 
 
 def form_of(recipe: Recipe) -> Form:
@@ -93,6 +96,7 @@ def _add_adapter(model: Any, recipe: Recipe, start: Start) -> Any:
             r=recipe.rank,
             lora_alpha=recipe.alpha,
             target_modules="all-linear",
+            exclude_modules=_READ_DIRECTLY if getattr(model.config, "model_type", "") in _MAMBA else None,
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
