@@ -16,7 +16,7 @@ from docs_kit import blocks
 from places import ROOT
 
 from errorbook import rewards
-from errorbook.errors import DataError, PluginError, UnjudgedError
+from errorbook.errors import ConfigError, DataError, PluginError, UnjudgedError
 from errorbook.records import Example, NoVerdict, Score
 from errorbook.rewards import Graded
 from errorbook.sandbox.cell import find_lack
@@ -125,14 +125,29 @@ def test_rows_of_others_are_refused_with_one_sentence(graded: Graded) -> None:
             reward(prompts=["?"], completions=["1"], info=[info])
     with pytest.raises(PluginError, match="arithmetics"):
         rewards.open_task("arithmetics")
+    with pytest.raises(ConfigError, match="shots"):
+        rewards.open_task("arithmetic", shots=-1)
     assert ask(graded, [row], [""]) == [0.0]
+
+
+def test_rows_begin_with_the_system_message_and_the_shots_of_the_task() -> None:
+    graded = rewards.open_task("arithmetic", system="Be brief.", shots=1)
+
+    first, second = rewards.list_rows(graded, 2, seed=3)
+
+    for row in (first, second):
+        system, asked, answered, question = row["prompt"]
+        assert system == {"role": "system", "content": "Be brief."}
+        assert (asked["role"], answered["role"], question["role"]) == ("user", "assistant", "user")
+        assert asked["content"] != question["content"]
+    assert first["prompt"][:3] == second["prompt"][:3]
 
 
 @needs_cells
 def test_programs_are_judged_in_the_sandbox_all_at_once(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_bytes(b"\n".join(msgspec.json.encode(row) for row in CODE))
-    graded = rewards.open_task("jsonl", name="mine", path=str(path), scorer="code", tests="tests")
+    graded = rewards.open_task("mine", kind="jsonl", path=str(path), scorer="code", tests="tests")
     rows = rewards.list_rows(graded, 2)
 
     texts = [f"```python\ndef f(x):\n    return x + {n}\n```" for n in (1, 1)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -207,6 +208,22 @@ def parse(text: str, source: str = "run file", folder: Path | None = None) -> Co
         raise ConfigError(f"{source}: {error}") from None
     _check_plugins(config)
     return config
+
+
+def read_task(keys: Mapping[str, Any]) -> TaskSection:
+    """One block of `[[tasks]]`, of which these are the keys; paths are taken as they are.
+
+    Raises:
+        ConfigError: A key is wrong.
+        PluginError: It names a plugin that is not installed.
+    """
+    try:
+        task: Any = _read_block("tasks", TaskSection, dict(keys))
+    except _WrongError as error:
+        raise ConfigError(str(error)) from None
+    plugins.check("tasks", task.plugin, task.options, also=TaskSection.__struct_fields__)
+    section: TaskSection = task
+    return section
 
 
 def dump(config: Config) -> str:

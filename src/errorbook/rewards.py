@@ -17,44 +17,49 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from errorbook import plugins
+from errorbook.config import TaskSection, read_task
 from errorbook.errors import DataError, UnjudgedError
 from errorbook.evaluate import score_pairs
 from errorbook.interfaces import Scorer, Task
 from errorbook.records import Example, NoVerdict, Score
-from errorbook.select import select
+from errorbook.setup.assemble import create_scorer, create_task, select_sound
 
 _INFO = "errorbook"
 """The key of a row's `info` under which the example stands, as JSON: its gold answer, its tests, its options."""
 
 
 class Graded(NamedTuple):
-    """A task and what judges its responses."""
+    """A task as a run file asks for it, and what judges its responses."""
 
+    section: TaskSection
     task: Task
     scorer: Scorer
 
 
-def open_task(kind: str, scorer_options: Mapping[str, Any] | None = None, **options: Any) -> Graded:
-    """The task plugin `kind` with its options, as in `[[tasks]]` of a run file.
+def open_task(name: str, **keys: Any) -> Graded:
+    """The task of a block `[[tasks]]` with this name and these keys: `system`, `shots`, `path` and all others.
 
     Raises:
-        UserError: A plugin, an option or the data are wrong.
+        UserError: A plugin, a key or the data are wrong.
     """
-    task: Task = plugins.create("tasks", kind, options)
-    return Graded(task, plugins.create("scorers", task.scorer, dict(scorer_options or {})))
+    section = read_task({"name": name, **keys})
+    task = create_task(section)
+    return Graded(section, task, create_scorer(task.scorer, section.marking))
 
 
 def list_rows(graded: Graded, n: int, seed: int = 0) -> list[dict[str, Any]]:
     """The first `n` train questions as rows of a dataset: `prompt` (messages), `answer` and `info`.
 
-    Rewards teach, so there are no rows of dev or test.
+    Rewards teach, so there are no rows of dev or test. A question that no answer can be right for is left out, as in a
+    run.
 
     Raises:
-        DataError: There is no train question, or the data are wrong.
+        UserError: There is no train question, the data are wrong, or what judges them cannot work here.
     """
-    task = graded.task
+    section, task, scorer = graded
+    found = select_sound(replace(section, train=n, dev=0, test=0), task, scorer, seed)
     return [
         {
             "prompt": [
@@ -64,7 +69,7 @@ def list_rows(graded: Graded, n: int, seed: int = 0) -> list[dict[str, Any]]:
             "answer": example.answer,
             "info": {_INFO: msgspec.json.encode(example).decode()},
         }
-        for example in select(task, "train", n, seed)
+        for example in found.examples["train"]
     ]
 
 
