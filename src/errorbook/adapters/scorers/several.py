@@ -31,7 +31,7 @@ _GOLD = re.compile(
 _ITEM = re.compile(ITEM, re.IGNORECASE)
 _RUN = re.compile(r"(?<![\w'\u2019])[A-Z]{2,10}(?![\w'\u2019])")
 _LEAD = re.compile(
-    r"[\s:=>*\u2014-]*(?:(?:both|all of|options?|choices?|letters?|the|are|is|in)\b[\s:]*)*", re.IGNORECASE
+    r"[\s:=>*\u2014-]*(?:(?:both|all of|options?|choices?|letters?|the|are|is|in)\b[\s:]*)*(?:1[.)] )?", re.IGNORECASE
 )
 _NEXT = re.compile(
     r"\s*(?:(?P<either>\b(?:or|either)\b)|[,;.&/+]+\s*(?:and\b|&)?|\band\b|\n+\s*(?:[-*\u2022]|[0-9]{1,2}[.)])?|(?=\())\s*"
@@ -139,7 +139,7 @@ def _read_one(place: str, at: int, known: Options) -> tuple[int, int] | None:
     """The option that is named at a place, with the end of its letter or of its text."""
     rest = place[at:]
     match = _ITEM.match(rest)
-    index = read_item(match, known) if match and match["letter"].isupper() else None
+    index = read_item(match, known) if match else None
     if match is None or index is None:
         return None
     end = item_end(match)
