@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from loop_kit import RUN_FILE, config
 from msgspec.structs import replace
+from server_kit import WEB, serving
 from teacher_kit import response, teacher
 
 from errorbook.config import Config, InstructorSection, parse
+from errorbook.corrections.check_edit import refuse_edit
 from errorbook.errors import ConfigError
+from errorbook.exporting.samples import Wanted, rows
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import run
@@ -32,7 +35,11 @@ from errorbook.records import (
     Sample,
     Vote,
 )
+from errorbook.render.markdown import render
+from errorbook.render.pages.html import render as render_html
+from errorbook.render.terminal import report_text
 from errorbook.report.build import build
+from errorbook.report.question_story import read_draft_story, read_story
 from errorbook.setup.plan import make_plan
 from errorbook.setup.possible import require_possible
 from errorbook.strategies.questions import Item, Stock, stock_answers, stock_by_skill, take
@@ -55,10 +62,6 @@ def some_right(name: object, **changes: object) -> Config:
     return replace(made, strategy=replace(made.strategy, name=name, **changes))
 
 
-def count_calls(ledger: Ledger) -> int:
-    return ledger.count(Call)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_each_runs_and_its_plan_counts_what_is_asked(name: str, tmp_path: Path) -> None:
     made = all_wrong(name)
@@ -68,9 +71,9 @@ def test_each_runs_and_its_plan_counts_what_is_asked(name: str, tmp_path: Path) 
     with open_ledger(tmp_path) as ledger:
         assert [one.outcome for one in ledger.all(Decision)] == ["reject"]
         if name == "cluster":  # how many groups there are, only the diagnoses tell
-            assert 39 < count_calls(ledger) <= plan.calls
+            assert 39 < ledger.count(Call) <= plan.calls
         else:
-            assert count_calls(ledger) == plan.calls
+            assert ledger.count(Call) == plan.calls
         drawn = sum(one.n for one in ledger.all(Evaluation) if one.generation.temperature)
         assert drawn == plan.responses - make_plan(all_wrong("gold")).responses
         assert (drawn > 0) == (name == "self")
@@ -385,3 +388,79 @@ def test_a_killed_run_goes_on_as_the_undisturbed_one(name: object, tmp_path: Pat
         run(made, tmp_path / stage)
         with open_ledger(tmp_path / stage) as ledger:
             assert ledger.digest() == whole
+
+
+# what people read --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with four strategies in one cycle."""
+    folder = tmp_path_factory.mktemp("mixed") / "small"
+    run(some_right({"contrast": 0.25, "augment": 0.25, "gold": 0.25, "self": 0.25}), folder)
+    return folder
+
+
+def test_report_export_and_lineage_keep_the_strategy(mixed: Path) -> None:
+    with open_ledger(mixed) as ledger:
+        report = build(ledger)
+        exported = list(rows(ledger, Wanted(include_rejected=True)))
+        of_draft = {draft.hash: draft for draft in ledger.all(Draft)}
+        written = Counter(draft.strategy for draft in of_draft.values())
+        assert {one.strategy: one.drafts for one in report.strategies} == written
+        assert sum(one.trained for one in report.strategies) == report.funnel.trained
+        for one in report.strategies:
+            assert one.fixed is not None
+            assert 0 <= one.fixed <= one.mistakes <= one.drafts
+            assert one.mistakes or one.strategy == "self"  # a question that it answers rightly may be no mistake
+        assert Counter(row.strategy for row in exported) == written
+        for row in exported:
+            assert row.example, "each of these goes back to one train question"
+            draft, story = of_draft[row.draft], read_story(ledger, row.task, "train", row.example)
+            told = read_draft_story(ledger, row.draft)
+            assert story is not None
+            assert told is not None
+            assert told.strategy == draft.strategy
+            below = {line.hash for line in story.drafts}
+            assert (row.draft in below) == (draft.strategy != "contrast") == (told.source is not None)
+        taught = [row.completion for row in exported if row.strategy == "self" and row.outcome == "sample"]
+        assert taught
+        assert all(completion.count("Answer:") == 1 for completion in taught), "it is the target's own, and whole"
+    for shown in (render(report), report_text(report, plain_text=True), render_html(report)):
+        for name, drafts in written.items():
+            assert re.search(rf"\b{name}\b\D+{drafts}\b", shown), name
+
+
+def test_the_book_leads_from_a_restated_sample_to_its_question_and_back(mixed: Path) -> None:
+    with open_ledger(mixed) as ledger:
+        drafts = {draft.strategy: draft for draft in ledger.all(Draft)}
+    with serving(mixed.parent) as address:
+        for name, said in {
+            "gold": "the solution is that of the data",
+            "self": "own right response",
+            "augment": "varies this one",
+        }.items():
+            page = WEB.get(f"{address}/runs/small/samples/{drafts[name].hash}").text
+            assert said in page
+            assert f"· {name} ·" in page
+            link = f"/runs/small/book/arithmetic/train/{drafts[name].example}"
+            assert link in page
+            assert drafts[name].hash in WEB.get(address + link).text
+
+
+def test_an_edit_of_a_gold_sample_is_checked_like_any_other(mixed: Path) -> None:
+    with open_ledger(mixed) as ledger:
+        draft = next(one for one in ledger.all(Draft) if one.strategy == "gold")
+        dev = next(one for one in ledger.all(Example) if (one.task, one.split) == ("arithmetic", "dev"))
+        other = next(
+            one
+            for one in ledger.all(Example)
+            if (one.task, one.split) == ("arithmetic", "train") and one.id != draft.example
+        )
+        kept = replace(draft, solution=f"{draft.solution}\nThat is all.")
+
+        assert refuse_edit(ledger, kept, draft.hash) is None
+        for question, reason in ((dev.question, "contaminated"), (other.question, "duplicate")):
+            refusal = refuse_edit(ledger, replace(kept, question=question), draft.hash)
+            assert refusal is not None
+            assert refusal.reason == reason

@@ -266,15 +266,16 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(make_table("Questions", ["task", "role", "train", "dev", "test"], rows, 2))
     votes = f", {plan.votes} of them blind answers to drafts" if plan.votes else ""
     facts: list[list[object]] = [
+        ["strategy", plan.strategy],
         ["responses of the target", f"at most {plan.responses}"],
         ["tokens it generates", f"roughly {plan.generated_tokens}, at most {plan.generated_tokens_at_most}"],
         ["instructor calls", f"at most {plan.calls}{votes}"],
         ["drafts", f"at most {plan.drafts}"],
     ]
     if plan.read_tokens:
-        facts.insert(1, ["tokens it reads", f"at most {plan.read_tokens}"])
+        facts.insert(2, ["tokens it reads", f"at most {plan.read_tokens}"])
     if plan.own_answers:
-        facts.insert(1, ["answers it writes in training", f"at most {plan.own_answers}"])
+        facts.insert(2, ["answers it writes in training", f"at most {plan.own_answers}"])
     if plan.training_bytes is not None:
         facts.append(["memory of a training", f"{plan.training_bytes / 2**30:.1f} GiB with one lesson at a time"])
     if plan.input_tokens is not None:

@@ -105,11 +105,15 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """One question: every answer to it in the order of the checkpoints, and every study of a wrong one."""
+    """One question: every answer to it in the order of the checkpoints, and every study of a wrong one.
+
+    `drafts` are those that vary a train question or keep its wording.
+    """
 
     example: Example
     answers: tuple[CheckpointAnswer, ...]
     studies: tuple[Study, ...]
+    drafts: tuple[DraftLine, ...] = ()
 
     @property
     def kept(self) -> tuple[CheckpointAnswer, ...]:
@@ -159,7 +163,8 @@ def read_story(ledger: Ledger, task: str, split: str, example: str) -> Story | N
         return None
     answers = _answers(ledger, found)
     studies = [study for answer in answers for study in _studies(ledger, answer)]
-    return Story(example=found, answers=answers, studies=tuple(studies))
+    drafts = tuple(read_draft_line(ledger, draft, cycle) for cycle, draft in find_children(ledger, Draft, found.hash))
+    return Story(example=found, answers=answers, studies=tuple(studies), drafts=drafts)
 
 
 def read_draft_story(ledger: Ledger, hash: str) -> DraftStory | None:

@@ -70,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     cycles: int
+    strategy: str
     tasks: tuple[TaskPlan, ...]
     responses: int
     generated_tokens: int
@@ -139,6 +140,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     return Plan(
         name=config.run.name,
         cycles=config.run.cycles,
+        strategy=config.strategy.describe(),
         tasks=tasks,
         responses=sum(responses.values()),
         generated_tokens=at_most // 2,
@@ -158,6 +160,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
         dev_effective=effective,
         warnings=(
             *(note for course in courses for note in course.notes),
+            *_say_unused(config),
             *_say_shared(learnt),
             *_warnings(tasks, rule, detectable, config),
             *_money_warnings(instructor, price.usd, config),
@@ -301,6 +304,17 @@ def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -
             " lower train, samples_per_error or rounds."
         )
     return found
+
+
+def _say_unused(config: Config) -> list[str]:
+    """That a list of strategies is longer than the run."""
+    name, cycles = config.strategy.name, config.run.cycles
+    if not isinstance(name, tuple) or len(name) <= cycles:
+        return []
+    return [
+        f"strategy.name lists {len(name)} cycles, and the run has {cycles}; set cycles = {len(name)} in [run] to reach"
+        " the last of them."
+    ]
 
 
 def _say_shared(learnt: Sequence[_Course]) -> list[str]:

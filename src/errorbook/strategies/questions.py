@@ -160,6 +160,13 @@ def has_solution(example: Example) -> bool:
     return bool(example.solution.strip() or (example.answer.strip() and (example.choices or example.tests)))
 
 
+def find_parent(assignment: Assignment) -> str:
+    """What a draft comes from: its diagnosis, or the train question that it goes by; an undirected one from neither."""
+    if assignment.diagnosis is not None:
+        return assignment.diagnosis.hash
+    return "" if assignment.writes == "question" else assignment.exemplars[0].hash
+
+
 def complete(assignment: Assignment, draft: Draft) -> Draft:
     """A written draft with its strategy, what its question comes after, and the train question that it goes by."""
     by_default = assignment.mistake.strategy if assignment.mistake else "undirected"

@@ -17,7 +17,7 @@ from errorbook.interfaces import Concise, Instructor
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, Taught
-from errorbook.strategies.questions import complete
+from errorbook.strategies.questions import complete, find_parent
 
 Written = Sequence[Draft] | Taught | Failure
 Answered = tuple[Assignment, Written, Call]
@@ -69,7 +69,8 @@ def list_entries(assignment: Assignment, result: Written, call: Call) -> list[En
         analysed.append(Entry(result.diagnosis, named, response))
         analysed += [Entry(list_neighbours(mistake), named, response)] if mistake.contrasts else []
     written = [complete(assignment, one) for one in (result.drafts if isinstance(result, Taught) else result)]
-    drafts = [Entry(draft, keys.draft(assignment.hash, draft.index), parent) for draft in written]
+    source = parent or find_parent(assignment)
+    drafts = [Entry(draft, keys.draft(assignment.hash, draft.index), source) for draft in written]
     return [Entry(call, key, parent), *analysed, *drafts]
 
 

@@ -22,7 +22,7 @@ from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Example, Failure, Sample, Vote
 from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
-from errorbook.strategies.questions import Stock, restate, take
+from errorbook.strategies.questions import Stock, find_parent, restate, take
 from errorbook.supply.one_call import Answered, add_diagnosis, ask, list_entries
 from errorbook.verify import Evidence, hide_answer, verify
 
@@ -95,7 +95,7 @@ def _restate(ledger: Ledger, cycle: int, assignments: Sequence[Assignment]) -> N
     """Record the drafts that keep a question with an answer that is on hand."""
     known = ledger.keys(Draft, cycle) if assignments else set()
     keyed = [(keys.draft(item.hash, 0), item) for item in assignments]
-    ledger.extend((Entry(restate(item), key) for key, item in keyed if key not in known), cycle)
+    ledger.extend((Entry(restate(item), key, find_parent(item)) for key, item in keyed if key not in known), cycle)
 
 
 def _ask_instructor(this: Run, cycle: int, assignments: Sequence[Assignment]) -> None:
