@@ -197,6 +197,15 @@ def test_an_inspect_sample_with_tools_is_read_by_its_questions(tmp_path: Path) -
     assert entry.before == ()
 
 
+def test_keys_in_a_log_are_not_kept(tmp_path: Path) -> None:
+    key = "sk-" + "abcDEF123456" * 3
+    told = {"model": "m", "messages": [{"role": "system", "content": f"Use {key}."}, {"role": "user", "content": key}]}
+    [entry] = read(tmp_path, {"request": told, "response": f"I used {key}."})
+
+    assert key not in f"{entry.question} {entry.text} {entry.before}"
+    assert entry.text == "I used [key]."
+
+
 # From the book to a run --------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,19 @@ def test_a_plan_renders_with_the_models_own_template() -> None:
     assert "<|im_start|>system\nBe brief.<|im_end|>" in task.prompt
     assert task.prompt.endswith("<|im_start|>assistant\n")
     assert 100 < task.prompt_tokens < 400
+
+
+@pytest.mark.skipif("ERRORBOOK_DATA" not in os.environ, reason="ERRORBOOK_DATA does not name the reference data")
+def test_bbh_is_asked_after_three_dev_questions() -> None:
+    text = (
+        RUN.format(keys="", seed=5, instructor="tutor")
+        + '[[tasks]]\nname = "bbh"\nrole = "guard"\ntrain = 0\nshots = 3\n'
+    )
+    section = parse(text).guards()[0]
+    task = create_task(section)
+    sound = select_sound(section, task, create_scorer(task.scorer, {}), 5)
+
+    assert len(sound.shots) == 3
+    assert {shot.split for shot in sound.shots} == {"dev"}
+    assert len(sound.examples["dev"]) == len(sound.examples["test"]) == 200
+    assert {len(example.before) for example in asked(sound)} == {6}

@@ -15,6 +15,7 @@ from errorbook.errors import DataError
 from errorbook.files import Row
 from errorbook.importing.logs import inspect_ai, lm_eval, log_file, plain, published, traces
 from errorbook.importing.logs.entry import Logged
+from errorbook.redact import mask_shapes
 
 
 class Format(Protocol):
@@ -72,12 +73,22 @@ def read_log(path: Path) -> Log:
                 f"The columns {_list_columns(row.values)} on {row.place} are not those of the first row, which is of"
                 f" {form.NAME}; keep one format in a file."
             )
-    entries = form.read(rows, path.stem)
+    entries = [_mask(entry) for entry in form.read(rows, path.stem)]
     if not entries:
         raise DataError(f"'{path}' holds no response; give a log with at least one.")
     left_out = traces.count_left_out(rows, entries) if form is traces else 0
     note = f"{left_out} of {len(rows)} exchanges are left out, because they are not all text (tools, images)."
     return Log(form.NAME, _make_ids_unique(entries), note if left_out else "")
+
+
+def _mask(entry: Logged) -> Logged:
+    """The entry without what has the shape of a key: logs of production hold some, and a book is shown and sent on."""
+    return replace(
+        entry,
+        question=mask_shapes(entry.question),
+        text=mask_shapes(entry.text),
+        before=tuple(replace(message, content=mask_shapes(message.content)) for message in entry.before),
+    )
 
 
 def _make_ids_unique(entries: Sequence[Logged]) -> list[Logged]:
