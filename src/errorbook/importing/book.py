@@ -127,7 +127,7 @@ def rescore(
             raise DataError(f"There is no gold answer on {entry.place}; add it as 'answer', or leave --rescore out.")
     for start in range(0, len(entries), BLOCK):
         block = entries[start : start + BLOCK]
-        pairs = [(_example(entry, task), entry.text) for entry in block]
+        pairs = [(_example(entry, task), entry.said) for entry in block]
         scores = require_verdicts(score_pairs(scorer, pairs), f"responses of '{task}'")
         yield from (
             Judged(entry, example, score) for entry, (example, _), score in zip(block, pairs, scores, strict=True)
@@ -269,7 +269,7 @@ def _known_responses(ledger: Ledger, checkpoint: str, scorer: str) -> dict[str, 
 
 def _response(item: Judged) -> Response:
     """The response before its evaluation is known."""
-    told = tell_apart(item.entry.text)
+    told = tell_apart(item.entry.said)
     return Response(
         evaluation="",
         example=item.example.id,

@@ -12,7 +12,7 @@ import pytest
 from template_kit import TEMPLATES, tokenizer_of
 
 from errorbook.adapters.targets import conversation
-from errorbook.adapters.targets.conversation import Thinking, Turn, end_of_turn, frame_answer, render, write_lesson
+from errorbook.adapters.targets.conversation import Thinking, Turn, end_of_turn, frame_answer, render, write_exchange
 from errorbook.adapters.targets.transformers import completion_of
 from errorbook.adapters.trainers.batches import encode_row
 from errorbook.checks.thoughts import find_opening, tell_apart
@@ -53,6 +53,14 @@ THINKING = """\
 <think>
 {% endif -%}
 """
+
+
+def write_lesson(
+    tokenizer: Any, prompt: str, completion: str, thinking: Thinking = "off", before: tuple[Turn, ...] = ()
+) -> str:
+    asked, lesson = write_exchange(tokenizer, prompt, completion, thinking, before)
+    assert asked == render(tokenizer, prompt, thinking, before)
+    return lesson
 
 
 def written(tokenizer: Any, turns: list[dict[str, str]], thinking: Thinking, **options: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from places import KITS
 from reasoning_kit import reasoning_server
 
 from errorbook.adapters.targets.openai import OpenAITarget
@@ -211,3 +213,33 @@ def test_anthropics_thinking_blocks_are_told_apart() -> None:
     reply = Anthropic("m", base_url="http://h").read(msgspec.json.encode({"content": content}))
 
     assert (reply.text, reply.thought) == ("18", "Is it 17?")
+
+
+@pytest.mark.parametrize("thinking", ["off", "on"])
+def test_vllm_is_told_whether_to_think_and_knows_what_its_prompts_open(
+    thinking: Any, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from errorbook.adapters.targets.vllm import VLLMTarget
+
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    template = model / "chat_template.jinja"
+    opens = "{% if enable_thinking %}<think>\n{% endif %}"
+    template.write_text(template.read_text(encoding="utf-8") + opens, encoding="utf-8")
+    log = tmp_path / "log.jsonl"
+    monkeypatch.setenv("STAND_IN_LOG", str(log))
+    command = (sys.executable, str(KITS / "stand_in_vllm.py"), "healthy")
+    target = VLLMTarget(str(model), command=command, start_seconds=20.0, thinking=thinking)
+    try:
+        [cut] = target.generate(["a"], Generation(max_new_tokens=3))
+        [whole] = target.generate(["a"], Generation(max_new_tokens=50))
+    finally:
+        target.close()
+
+    asked = [msgspec.json.decode(line) for line in log.read_bytes().splitlines()]
+    told = next(item["chat_template_kwargs"] for item in asked if "chat_template_kwargs" in item)
+    assert told["enable_thinking"] is told["thinking"] is (thinking == "on")
+    assert cut.text.startswith("<think>\n") is (thinking == "on")
+    assert "Answer:" in whole.text
+    assert not whole.text.startswith("<think>")
+    assert target.fingerprint != VLLMTarget(str(model), thinking="auto").fingerprint

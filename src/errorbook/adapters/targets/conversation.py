@@ -79,23 +79,23 @@ def render(tokenizer: Any, prompt: str, thinking: Thinking = "off", before: Sequ
     return _leave_out_thought(tokenizer, turns, text) if thinking == "off" else text
 
 
-def write_lesson(
+def write_exchange(
     tokenizer: Any, prompt: str, completion: str, thinking: Thinking = "off", before: Sequence[Turn] = ()
-) -> str:
-    """What the template writes behind `render` of the prompt if the assistant answers so: all of it is one turn.
+) -> tuple[str, str]:
+    """`render` of the prompt, and the lesson: what the template writes behind it if the assistant answers so.
 
-    It begins with the close of a thought that the prompt opened, and ends with the token that ends a turn. What the
-    template writes behind that token, such as a line break, is left out: no model writes on when its turn is over.
+    The lesson begins with the close of a thought that the prompt opened, and ends with the token that ends a turn. What
+    the template writes behind that token, such as a line break, is left out: no model writes on when its turn is over.
     """
+    asked = render(tokenizer, prompt, thinking, before)
     if not tokenizer.chat_template:
-        return f"{completion}{tokenizer.eos_token}"
+        return asked, f"{completion}{tokenizer.eos_token}"
     frame = frame_answer(tokenizer, thinking)
     if frame.direct:
-        asked = render(tokenizer, prompt, thinking, before)
         whole = write_turns(tokenizer, [*before, *turns_of(prompt), ("assistant", completion)], thinking)
         if whole.startswith(asked) and whole.endswith(f"{frame.tail}{frame.rest}"):
-            return whole[len(asked) :].removesuffix(frame.rest)
-    return f"{frame.lead}{completion}{frame.tail}"
+            return asked, whole[len(asked) :].removesuffix(frame.rest)
+    return asked, f"{frame.lead}{completion}{frame.tail}"
 
 
 def turns_of(prompt: str) -> list[Turn]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from errorbook.adapters.targets.conversation import Thinking, render, write_lesson
+from errorbook.adapters.targets.conversation import Thinking, write_exchange
 from errorbook.adapters.targets.loading import prompt_ids
 from errorbook.errors import StageError
 from errorbook.records import Lesson, Recipe
@@ -72,8 +72,7 @@ def encode_row(tokenizer: Any, prompt: str, completion: str, thinking: Thinking 
     The lesson has the tokens that it has behind the prompt; if they run into those of the prompt, it is tokenised
     apart, because that is how the target's own tokens come about.
     """
-    asked = render(tokenizer, prompt, thinking)
-    taught = write_lesson(tokenizer, prompt, completion, thinking)
+    asked, taught = write_exchange(tokenizer, prompt, completion, thinking)
     start = prompt_ids(tokenizer, asked)
     whole = prompt_ids(tokenizer, asked + taught)
     if whole[: len(start)] != start:

@@ -24,7 +24,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """One response as a log holds it. `model` is empty if the log names none; `tokens` is 0 if unknown.
 
     `accepted` are other answers that are as right as `answer`. `before` is what the model was told before the question,
-    as far as the log says it.
+    as far as the log says it, `thought` what the log has told apart as the model's reasoning.
     """
 
     id: str
@@ -42,6 +42,14 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
     truncated: bool = False
     before: tuple[Message, ...] = ()
+    thought: str = ""
+
+    @property
+    def said(self) -> str:
+        """The response as the model wrote it: the thought with its marks, and the text behind it."""
+        if not self.thought:
+            return self.text
+        return f"<think>{self.thought}</think>\n{self.text}" if self.text.strip() else f"<think>{self.thought}"
 
 
 def read_label(value: object) -> Label | None:

@@ -41,6 +41,7 @@ class Part(msgspec.Struct, frozen=True):
 
     type: str = "text"
     text: str = ""
+    reasoning: str = ""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -207,6 +208,7 @@ def _entry(sample: Sample, place: str, model: str) -> Logged:
         tokens=sample.output.usage.output_tokens if sample.output.usage else 0,
         truncated=last is not None and last.stop_reason in {"max_tokens", "model_length"},
         before=before,
+        thought=_thought(last.message.content) if last else "",
     )
 
 
@@ -230,6 +232,11 @@ def _text(content: str | list[Part], attachments: Mapping[str, str]) -> str:
     """The text of a message; long texts lie apart, under the name that the message gives."""
     texts = [content] if isinstance(content, str) else [part.text for part in content if part.type == "text"]
     return "\n".join(attachments.get(text.removeprefix("attachment://"), text) for text in texts)
+
+
+def _thought(content: str | list[Part]) -> str:
+    """What a message holds as the model's reasoning, apart from its text."""
+    return "" if isinstance(content, str) else "\n".join(part.reasoning for part in content if part.reasoning)
 
 
 def _label(sample: Sample) -> Label:

@@ -82,6 +82,7 @@ def _entry(row: Row, stem: str) -> Logged:
         tokens=_count_tokens(columns, reply),
         truncated=_is_cut(columns, reply),
         before=talk.before,
+        thought=_read_thought(reply),
     )
 
 
@@ -153,6 +154,18 @@ def _read_reply(reply: Any, talk: Talk) -> str:
     if isinstance(message, Mapping) and {"content", "text", "tool_calls"} & message.keys():
         return read_talk([{"role": "user", "content": "?"}, {**message, "role": "assistant"}]).answer or ""
     return ""
+
+
+def _read_thought(reply: Any) -> str:
+    """What the response holds as the model's reasoning, beside its text or as parts of it."""
+    message = _find_message(reply) if isinstance(reply, Mapping) else None
+    if not isinstance(message, Mapping):
+        return ""
+    beside = next((text for name in ("reasoning_content", "reasoning") if (text := _plain(message.get(name)))), "")
+    content = message.get("content")
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    told = [_plain(part.get(name)) for part in parts for name in ("thinking", "reasoning") if part.get("type") == name]
+    return "\n".join(text for text in (beside, *told) if text)
 
 
 def _find_message(body: Mapping[str, Any]) -> Any:
