@@ -11,10 +11,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from errorbook.adapters.targets.batching import (
+    Batch,
+    advance,
+    begin,
+    count_shared,
+    go_on,
+    inputs_of,
+    read_once,
+    split,
+)
+from errorbook.adapters.targets.ways import find_way
+
 if TYPE_CHECKING:
     import torch
-
-_COMPACT = 0.25  # share of finished rows at which copying the cache costs less than computing on
 
 
 @dataclass(frozen=True)
@@ -31,18 +41,6 @@ class RowLimits:
     over: Callable[[Sequence[int]], bool] | None = None
 
 
-@dataclass
-class _Batch:
-    """The rows still being written: their numbers, tokens so far, cache and next inputs."""
-
-    rows: torch.Tensor
-    inputs: torch.Tensor
-    mask: torch.Tensor
-    positions: torch.Tensor
-    done: torch.Tensor
-    cache: Any = None
-
-
 def decode(
     model: Any, prompts: Sequence[Sequence[int]], seeds: Sequence[int], limits: RowLimits
 ) -> Iterator[tuple[int, list[int]]]:
@@ -50,23 +48,24 @@ def decode(
 
     `seeds` gives each row its own random numbers, so that a sampled row does not depend on its neighbours.
     """
+    way = find_way(model)
+    for group in split([len(prompt) for prompt in prompts], way):
+        batch = begin(model, [prompts[row] for row in group], limits.pad, way)
+        for place, tokens in _write(model, batch, [seeds[row] for row in group], limits):
+            yield group[place], tokens
+
+
+def _write(model: Any, batch: Batch, seeds: Sequence[int], limits: RowLimits) -> Iterator[tuple[int, list[int]]]:
+    """Continue every row of a batch that has begun; yields as `decode` does."""
     import torch
 
-    written: list[list[int]] = [[] for _ in prompts]
-    batch = _start(model, prompts, limits.pad)
+    written: list[list[int]] = [[] for _ in seeds]
     noise = _noise(seeds, limits).to(batch.inputs.device)
     ends = torch.tensor(sorted(limits.ends), device=batch.inputs.device)
     for step in range(limits.max_new_tokens):
-        with torch.inference_mode(), _last_place_only(model):
-            output = model(
-                input_ids=batch.inputs,
-                attention_mask=batch.mask,
-                position_ids=batch.positions,
-                past_key_values=batch.cache,
-                use_cache=True,
-            )
-            chosen = _choose(output.logits[:, -1], noise[batch.rows, step : step + 1], limits.temperature)
-        batch.cache = output.past_key_values
+        logits = go_on(model, batch)
+        with torch.inference_mode():
+            chosen = _choose(logits, noise[batch.rows, step : step + 1], limits.temperature)
         finished = torch.isin(chosen, ends)
         for row, token, over in zip(batch.rows.tolist(), chosen.tolist(), batch.done.tolist(), strict=True):
             if not over:
@@ -78,7 +77,7 @@ def decode(
         batch.done |= finished
         if bool(batch.done.all()):
             return
-        _advance(batch, chosen)
+        advance(batch, chosen)
     for row in batch.rows[~batch.done].tolist():
         yield row, written[row]
 
@@ -95,79 +94,41 @@ def score_options(
     """The summed log-probability, in nats, of each prompt's options (token ids) as its continuation.
 
     What the prompts share is computed once, then all rows (prompt and option) in one forward pass, padded on the
-    right; the head sees the places before option tokens alone.
+    right; the head sees the places before option tokens alone. A model that is not asked so is asked in groups.
     """
+    way = find_way(model)
+    rows = [(number, ids) for number, group in enumerate(options) for ids in group]
+    sums = [0.0] * len(rows)
+    for group in split([len(prompts[number]) + len(ids) for number, ids in rows], way):
+        asked = dict.fromkeys(rows[row][0] for row in group)
+        shared = count_shared([prompts[number] for number in asked]) if way.shared else 0
+        found = _weigh(model, [(prompts[number], ids) for number, ids in (rows[row] for row in group)], shared, pad)
+        for row, likely in zip(group, found, strict=True):
+            sums[row] = likely
+    remaining = iter(sums)
+    return [[next(remaining) for _ in group] for group in options]
+
+
+def _weigh(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], shared: int, pad: int) -> list[float]:
+    """The summed log-probability of each continuation behind its prompt; all begin with so many `shared` tokens."""
     import torch
 
-    device, shared = model.device, _shared(prompts)
-    rows = [(list(prompt[shared:]), list(ids)) for prompt, group in zip(prompts, options, strict=True) for ids in group]
+    device = model.device
+    rows = [(list(prompt[shared:]), list(ids)) for prompt, ids in pairs]
     width = max(len(rest) + len(ids) for rest, ids in rows)
     inputs = torch.tensor([rest + ids + [pad] * (width - len(rest) - len(ids)) for rest, ids in rows], device=device)
     places = [(row, len(rest) + at - 1) for row, (rest, ids) in enumerate(rows) for at in range(len(ids))]
     row, column = (torch.tensor(part, device=device) for part in zip(*places, strict=True))
     wanted = torch.tensor([token for _, ids in rows for token in ids], device=device)
-    with torch.inference_mode():
-        cache = None
-        if shared:
-            beginning = torch.tensor([list(prompts[0][:shared])], device=device)
-            with _last_place_only(model):
-                cache = model(input_ids=beginning, use_cache=True).past_key_values
-            cache.batch_repeat_interleave(len(rows))
-        # No mask: the padding stands behind every token that counts, where causal attention cannot see it.
-        with _places_only(model, row, column):
-            logits = model(input_ids=inputs, past_key_values=cache, use_cache=shared > 0).logits[0]
-        likely = logits.float().log_softmax(dim=-1).gather(1, wanted[:, None])[:, 0]
-        sums = torch.zeros(len(rows), device=device).index_add_(0, row, likely).tolist()
-    remaining = iter(sums)
-    return [[next(remaining) for _ in group] for group in options]
-
-
-def _start(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> _Batch:
-    """Compute what all prompts begin with once, then pad on the left: every row's next token is in the last column."""
-    import torch
-
-    device, shared = model.device, _shared(prompts)
-    rests = [list(prompt[shared:]) for prompt in prompts]
-    width = max(len(rest) for rest in rests)
-    ids = torch.tensor([[pad] * (width - len(rest)) + rest for rest in rests])
-    mask = torch.tensor([[1] * shared + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests])
-    cache = None
-    if shared:
-        with torch.inference_mode():
-            beginning = torch.tensor([list(prompts[0][:shared])], device=device)
-            cache = model(input_ids=beginning, use_cache=True).past_key_values
-        cache.batch_repeat_interleave(len(prompts))
-    return _Batch(
-        rows=torch.arange(len(prompts), device=device),
-        inputs=ids.to(device),
-        mask=mask.to(device),
-        positions=(mask.cumsum(1) - 1).clamp(min=0)[:, shared:].to(device),
-        done=torch.zeros(len(prompts), dtype=torch.bool, device=device),
-        cache=cache,
-    )
-
-
-def _shared(prompts: Sequence[Sequence[int]]) -> int:
-    """How many tokens all prompts begin with, such as a system message; each keeps at least one of its own.
-
-    Nothing is shared by a single prompt: computing its beginning apart would only round differently.
-    """
-    if len(prompts) == 1:
-        return 0
-    least = min(len(prompt) for prompt in prompts) - 1
-    first = prompts[0]
-    return next((at for at in range(least) if any(prompt[at] != first[at] for prompt in prompts)), least)
-
-
-def _last_place_only(model: Any) -> AbstractContextManager[Any]:
-    """Let the head compute logits for each row's last place alone.
-
-    The copy matters: on a slice, a CPU copies the head's whole weight once for each row of the batch.
-    """
-    handle: AbstractContextManager[Any] = model.get_output_embeddings().register_forward_pre_hook(
-        lambda _, inputs: (inputs[0][:, -1:].contiguous(),)
-    )
-    return handle
+    given = {"past_key_values": read_once(model, pairs[0][0][:shared], len(rows))} if shared else {}
+    if "use_cache" in inputs_of(model):
+        given["use_cache"] = shared > 0
+    # No mask: the padding stands behind every token that counts, which no causal model sees.
+    with torch.inference_mode(), _places_only(model, row, column):
+        logits = model(input_ids=inputs, **given).logits[0]
+    likely = logits.float().log_softmax(dim=-1).gather(1, wanted[:, None])[:, 0]
+    found: list[float] = torch.zeros(len(rows), device=device).index_add_(0, row, likely).tolist()
+    return found
 
 
 def _places_only(model: Any, row: torch.Tensor, column: torch.Tensor) -> AbstractContextManager[Any]:
@@ -176,20 +137,6 @@ def _places_only(model: Any, row: torch.Tensor, column: torch.Tensor) -> Abstrac
         lambda _, inputs: (inputs[0][row, column][None],)
     )
     return handle
-
-
-def _advance(batch: _Batch, chosen: torch.Tensor) -> None:
-    """Make the chosen tokens the next inputs, and drop finished rows once they are many enough."""
-    import torch
-
-    batch.inputs = chosen[:, None]
-    batch.mask = torch.cat([batch.mask, torch.ones_like(batch.mask[:, :1])], dim=1)
-    batch.positions = batch.positions[:, -1:] + 1
-    if float(batch.done.float().mean()) >= _COMPACT:
-        keep = (~batch.done).nonzero()[:, 0]
-        batch.cache.batch_select_indices(keep)
-        for name in ("rows", "inputs", "mask", "positions", "done"):
-            setattr(batch, name, getattr(batch, name)[keep])
 
 
 def _noise(seeds: Sequence[int], limits: RowLimits) -> torch.Tensor:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from errorbook.adapters.targets.ways import sees_all
 from errorbook.adapters.trainers.batches import TokenRow
 
 if TYPE_CHECKING:
     import torch
 
 _NAME = "errorbook_packed"
-_UNLIKE = ("sliding_window", "attn_logit_softcapping", "attention_chunk_size", "kv_lora_rank")
-"""Settings of a model's configuration under which a token does not simply see all before it, in heads of one width."""
+_UNLIKE = ("attn_logit_softcapping", "kv_lora_rank")
+"""Settings of a configuration under which scores are changed, or queries are of another width than values."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ class Packed:
 
 
 def can_pack(model: Any) -> bool:
-    """Whether the model takes an attention of ours, and every token of it sees all tokens before it."""
-    config = model.config
-    takes = getattr(model, "_supports_attention_backend", False)
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    windowed = getattr(config, "use_sliding_window", True)
-    unlike = [name for name in _UNLIKE if getattr(config, name, None) and (windowed or name != "sliding_window")]
-    return bool(takes) and kinds == {"full_attention"} and not unlike
+    """Whether the model takes an attention of ours, and by its configuration has that for which it is made.
+
+    Every token sees all tokens before it, in heads of one width. That a model computes the same so is proven before it
+    is used; see `stepping.quicken`.
+    """
+    settings = model.config.get_text_config(decoder=True)
+    takes = bool(getattr(model, "_supports_attention_backend", False))
+    return takes and sees_all(settings) and not any(getattr(settings, name, None) for name in _UNLIKE)
 
 
 def attend_packed(model: Any) -> None:

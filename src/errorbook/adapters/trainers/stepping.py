@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.ways import canary, spread_apart, tolerance_of
 from errorbook.adapters.trainers.batches import IGNORED, TokenRow, collate
 from errorbook.adapters.trainers.lean_lora import make_lean
 from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
@@ -34,11 +35,36 @@ def quicken(model: Any, device: str) -> None:
         return
     bare = loading.unwrap(model)
     make_lean(model)
-    if can_pack(bare):
+    if can_pack(bare) and _packs_alike(model):
         attend_packed(bare)
     elif device == "cpu":
         # There the fused attention's backward pass takes 1.2 times as long a step as plain matrix products.
         bare.set_attn_implementation("eager")
+
+
+def _packs_alike(model: Any) -> bool:
+    """Whether a few short rows laid end to end get the logits that each gets alone.
+
+    A layer that carries a state from token to token would carry it from one row into the next.
+    """
+    import torch
+
+    bare, training = loading.unwrap(model), model.training
+    own, dtype = bare.config._attn_implementation, str(bare.dtype).removeprefix("torch.")
+    ids = canary(bare.get_input_embeddings().weight.shape[0])
+    rows = [TokenRow(tuple(row), len(row) // 2) for row in ids]
+    model.eval()
+    try:
+        with torch.no_grad():
+            apart = torch.cat([find_logits(model, [row], dtype)[0] for row in rows])
+            attend_packed(bare)
+            together = find_logits(model, rows, dtype)[0]
+    except (TypeError, KeyError, IndexError, AttributeError):  # its attention wants what a layout does not tell
+        return False
+    finally:
+        bare.set_attn_implementation(own)
+        model.train(training)
+    return spread_apart(together, apart) <= tolerance_of(bare)
 
 
 def loss_of(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[torch.Tensor, int]:
