@@ -26,11 +26,17 @@ _ROUTED = {
 }
 _LATENT = {
     **_ROUTED,
-    **{"kv_lora_rank": 8, "q_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8},
+    **{"kv_lora_rank": 8, "q_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 12},
     **{"num_key_value_heads": 4, "head_dim": 4},
 }
-_STATES = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1}
+_STATES = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1, "mamba_chunk_size": 16}
 _IN_TURN = ["full_attention", "sliding_attention"] * 2
+_SEEING = {
+    "vision_config": {
+        **{"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+        **{"image_size": 28, "patch_size": 14},
+    },
+}
 _CONVOLVING = {"layer_types": ["conv", "full_attention"] * 2}
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -44,7 +50,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gemma4_text": {
         **_WINDOW,
         "layer_types": _IN_TURN,
-        **{"vocab_size_per_layer_input": 259, "hidden_size_per_layer_input": 8, "global_head_dim": 8},
+        **{"vocab_size_per_layer_input": 259, "hidden_size_per_layer_input": 8, "global_head_dim": 16},
     },
     "cohere2": {**_WINDOW, "layer_types": _IN_TURN},
     "exaone4": {**_WINDOW, "layer_types": _IN_TURN},
@@ -71,11 +77,16 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "olmo_hybrid": _LINEAR,
     "zamba2": {
         **{"mamba_d_state": 8, "mamba_headdim": 8, "mamba_ngroups": 1, "n_mamba_heads": 8, "mamba_expand": 2},
-        **{"num_mem_blocks": 1, "layers_block_type": ["mamba", "hybrid"] * 2, "num_key_value_heads": 4},
+        **{
+            "chunk_size": 16,
+            "num_mem_blocks": 1,
+            "layers_block_type": ["mamba", "hybrid"] * 2,
+            "num_key_value_heads": 4,
+        },
     },
     "nemotron_h": {
         **{"layers_block_type": ["mamba", "attention", "mamba", "mlp"], "mamba_num_heads": 8, "mamba_head_dim": 8},
-        **{"ssm_state_size": 8, "n_groups": 1},
+        **{"ssm_state_size": 8, "n_groups": 1, "chunk_size": 16},
     },
     "minimax": {"num_local_experts": 2},
     "jamba": {
@@ -88,9 +99,20 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {
         **{"lru_width": 32, "attention_window_size": 16, "block_types": ["recurrent", "attention"]},
     },
-    "rwkv": {"attention_hidden_size": 32, "context_length": 1024},
+    "gemma3": {"text_config": {**_SIZES, **_WINDOW, "layer_types": _IN_TURN}, **_SEEING},
+    "gemma4": {
+        "text_config": {
+            **{**_SIZES, **_WINDOW, "layer_types": _IN_TURN, "vocab_size_per_layer_input": 259},
+            **{"hidden_size_per_layer_input": 8, "global_head_dim": 16},
+        },
+        **_SEEING,
+    },
+    "qwen3_5": {"text_config": {**_SIZES, **_LINEAR}},
 }
 """By `model_type`: what its configuration is given besides the sizes that most know."""
+
+
+_LOUDER = {"bloom": 16, "nemotron_h": 6, "lfm2_moe": 6}
 
 
 def build(name: str, tokens: Path, folder: Path) -> Path | None:
@@ -100,14 +122,18 @@ def build(name: str, tokens: Path, folder: Path) -> Path | None:
 
     if name not in CONFIG_MAPPING:
         return None
-    config = CONFIG_MAPPING[name](**{**_SIZES, **ARCHITECTURES[name]})
+    known = CONFIG_MAPPING[name]
+    own = ARCHITECTURES[name]
+    names = {*known().to_dict(), *known.attribute_map} if "text_config" not in own else set()
+    config = known(**{**{name: size for name, size in _SIZES.items() if name in names}, **own})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        make: Any = AutoModelForCausalLM.from_config
+        model = make(config, dtype=torch.float32)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim > 1:  # untrained weights would repeat one token whatever they read
-                weight.mul_(4)
+                weight.mul_(_LOUDER.get(name, 4))
     model.save_pretrained(folder)
     for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         if (tokens / file).is_file():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets.batching import (
     Batch,
+    Way,
     advance,
     begin,
     count_shared,
@@ -21,7 +22,7 @@ from errorbook.adapters.targets.batching import (
     read_once,
     split,
 )
-from errorbook.adapters.targets.ways import find_way
+from errorbook.adapters.targets.ways import find_way, pads_right
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +100,8 @@ def score_options(
     way = find_way(model)
     rows = [(number, ids) for number, group in enumerate(options) for ids in group]
     sums = [0.0] * len(rows)
-    for group in split([len(prompts[number]) + len(ids) for number, ids in rows], way):
+    lengths = [len(prompts[number]) + len(ids) for number, ids in rows]
+    for group in split(lengths, way._replace(padded=pads_right(model))):
         asked = dict.fromkeys(rows[row][0] for row in group)
         shared = count_shared([prompts[number] for number in asked]) if way.shared else 0
         found = _weigh(model, [(prompts[number], ids) for number, ids in (rows[row] for row in group)], shared, pad)
@@ -123,12 +125,43 @@ def _weigh(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], sha
     given = {"past_key_values": read_once(model, pairs[0][0][:shared], len(rows))} if shared else {}
     if "use_cache" in inputs_of(model):
         given["use_cache"] = shared > 0
-    # No mask: the padding stands behind every token that counts, which no causal model sees.
+    # No mask: the padding, if there is any, stands behind every token that counts.
     with torch.inference_mode(), _places_only(model, row, column):
         logits = model(input_ids=inputs, **given).logits[0]
     likely = logits.float().log_softmax(dim=-1).gather(1, wanted[:, None])[:, 0]
     found: list[float] = torch.zeros(len(rows), device=device).index_add_(0, row, likely).tolist()
     return found
+
+
+def read_states(model: Any, rows: Sequence[Sequence[int]], pad: int) -> list[torch.Tensor]:
+    """The last hidden states of every row's tokens, each of shape (tokens, width), in float32.
+
+    They are what the head is given, whatever a model calls the part that computes them.
+    """
+    import torch
+
+    states: dict[int, torch.Tensor] = {}
+    given = {"use_cache": False} if "use_cache" in inputs_of(model) else {}
+    for group in split([len(row) for row in rows], Way(padded=pads_right(model))):
+        kept: list[torch.Tensor] = []
+        width = max(len(rows[row]) for row in group)
+        padded = [[*rows[row], *[pad] * (width - len(rows[row]))] for row in group]
+        with torch.inference_mode(), _keep_states(model, kept):
+            model(input_ids=torch.tensor(padded, device=model.device), **given)
+        for row, state in zip(group, kept[0], strict=True):
+            states[row] = state[: len(rows[row])].float()
+    return [states[row] for row in range(len(rows))]
+
+
+def _keep_states(model: Any, kept: list[torch.Tensor]) -> AbstractContextManager[Any]:
+    """Keep what the head is given, and let it compute one place of it only."""
+
+    def keep(_: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        kept.append(inputs[0])
+        return (inputs[0][:, -1:].contiguous(),)
+
+    handle: AbstractContextManager[Any] = model.get_output_embeddings().register_forward_pre_hook(keep)
+    return handle
 
 
 def _places_only(model: Any, row: torch.Tensor, column: torch.Tensor) -> AbstractContextManager[Any]:

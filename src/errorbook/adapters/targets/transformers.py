@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking, end_of_turn, hides_marks, render
-from errorbook.adapters.targets.decoding import RowLimits, cut_at_stop, decode, score_options
+from errorbook.adapters.targets.decoding import RowLimits, cut_at_stop, decode, read_states, score_options
 from errorbook.adapters.targets.embedded import resolve
 from errorbook.adapters.targets.weights import Weights, load
 from errorbook.checks.thoughts import find_answer, find_opening
@@ -149,25 +149,21 @@ class TransformersTarget:
         Unit length, float32. A text without tokens is read as the end token; one beyond 1024 tokens is cut there.
         """
         import numpy as np
-        import torch
 
         model, tokenizer = self._ready(), self.tokenizer
-        decoder = model.base_model
         ids = [tokenizer(text, add_special_tokens=False)["input_ids"][:_LONGEST_EMBEDDED] for text in texts]
         ids = [row or [tokenizer.eos_token_id] for row in ids]
         order = sorted(range(len(texts)), key=lambda index: (len(ids[index]), index))
-        vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+        found: dict[int, NDArray[np.float32]] = {}
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
-            width = max(len(ids[index]) for index in batch)
-            # Padded on the right under causal attention: no token of a text can see the padding.
-            padded = [ids[index] + [tokenizer.eos_token_id] * (width - len(ids[index])) for index in batch]
-            with torch.inference_mode():
-                states = decoder(input_ids=torch.tensor(padded, device=model.device)).last_hidden_state.float()
-            for place, index in enumerate(batch):
-                mean = states[place, : len(ids[index])].mean(dim=0)
-                vectors[index] = (mean / mean.norm().clamp(min=1e-12)).cpu().numpy()
-        return vectors
+            states = read_states(model, [ids[index] for index in batch], tokenizer.eos_token_id)
+            for index, state in zip(batch, states, strict=True):
+                mean = state.mean(dim=0)
+                found[index] = (mean / mean.norm().clamp(min=1e-12)).cpu().numpy()
+        if not found:
+            return np.zeros((0, model.config.get_text_config(decoder=True).hidden_size), dtype=np.float32)
+        return np.stack([found[index] for index in range(len(texts))])
 
     def close(self) -> None:
         """Free the model's memory; the next use loads it again."""

@@ -36,6 +36,8 @@ _COARSE = 0.15
 """Of the spread of a row's logits; 16 bits round so differently, and another answer differs by more than half of it."""
 _found: WeakKeyDictionary[Any, Way] = WeakKeyDictionary()
 _of_kind: dict[tuple[object, ...], Way] = {}
+_padded: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_padded_of_kind: dict[tuple[object, ...], bool] = {}
 
 
 def find_way(model: Any) -> Way:
@@ -46,10 +48,42 @@ def find_way(model: Any) -> Way:
     """
     way = _found.get(model)
     if way is None:
-        kind = (type(model), model.config.to_json_string(), str(model.dtype), model.device.type)
+        kind = _kind_of(model)
         way = _of_kind[kind] = _of_kind.get(kind) or _try_ways(model)
         _found[model] = way
     return way
+
+
+def pads_right(model: Any) -> bool:
+    """Whether what stands behind a token changes nothing of it, so that rows may be filled up there without a mask.
+
+    Raises:
+        ModelError: The model computes nothing.
+    """
+    known = _padded.get(model)
+    if known is None:
+        kind = _kind_of(model)
+        if kind not in _padded_of_kind:
+            _padded_of_kind[kind] = _try_padding(model)
+        known = _padded[model] = _padded_of_kind[kind]
+    return known
+
+
+def _try_padding(model: Any) -> bool:
+    import torch
+
+    rows, training = canary(model.get_input_embeddings().weight.shape[0]), model.training
+    width = max(len(row) for row in rows)
+    model.eval()
+    try:
+        alone = [row[-1] for row in _read_alone(model, rows)]
+        filled = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=model.device)
+        with torch.no_grad():
+            together = model(input_ids=filled, **_uncached(model)).logits
+    finally:
+        model.train(training)
+    bound = tolerance_of(model)
+    return all(spread_apart(together[at, len(row) - 2], alone[at]) <= bound for at, row in enumerate(rows))
 
 
 def sees_all(config: Any) -> bool:
@@ -137,10 +171,10 @@ def _read_alone(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]
     """
     import torch
 
-    uncached = {"use_cache": False} if "use_cache" in inputs_of(model) else {}
+    given = _uncached(model)
     try:
-        with torch.inference_mode():
-            read = [model(input_ids=torch.tensor([list(row)], device=model.device), **uncached) for row in rows]
+        with torch.no_grad():
+            read = [model(input_ids=torch.tensor([list(row)], device=model.device), **given) for row in rows]
             logits = [one.logits[0, -_STEPS - 1 : -1] for one in read]
     except MemoryError:
         raise
@@ -184,6 +218,14 @@ def _is_plain(model: Any) -> bool:
         read = model(input_ids=torch.zeros((1, 2), dtype=torch.long, device=model.device))
     layers = list(getattr(getattr(read, "past_key_values", None), "layers", ()))
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+
+
+def _uncached(model: Any) -> dict[str, bool]:
+    return {"use_cache": False} if "use_cache" in inputs_of(model) else {}
+
+
+def _kind_of(model: Any) -> tuple[object, ...]:
+    return (type(model), model.config.to_json_string(), str(model.dtype), model.device.type)
 
 
 def _lacks_memory(error: Exception) -> bool:

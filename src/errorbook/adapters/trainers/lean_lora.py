@@ -45,8 +45,9 @@ def _forward(layer: Any) -> Callable[..., torch.Tensor]:
 
     def forward(inputs: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         fixed = (base.weight, base.bias, layer.scaling[_ADAPTER])
-        result: torch.Tensor = apply(inputs, fixed, down.weight, up.weight)
-        return result
+        flat: torch.Tensor = apply(inputs.reshape(-1, inputs.shape[-1]), fixed, down.weight, up.weight)
+        # Shaped out here: models may add to the result in place, which PyTorch forbids for a view made inside.
+        return flat.view(*inputs.shape[:-1], -1)
 
     return forward
 
@@ -64,23 +65,23 @@ def _function() -> Any:
             ctx: Any, inputs: torch.Tensor, fixed: tuple[Any, Any, float], down: torch.Tensor, up: torch.Tensor
         ) -> torch.Tensor:
             weight, bias, scaling = fixed
-            flat = inputs.reshape(-1, inputs.shape[-1]).to(weight.dtype)
+            flat = inputs.to(weight.dtype)
             down, up = down.to(weight.dtype), up.to(weight.dtype)
             inner = flat @ down.T
             result = flat @ weight.T if bias is None else torch.addmm(bias, flat, weight.T)
             result.addmm_(inner, up.T, alpha=scaling)
             ctx.save_for_backward(flat, inner, down, up)
-            ctx.weight, ctx.scaling, ctx.shape, ctx.dtype = weight, scaling, inputs.shape, inputs.dtype
-            return result.view(*inputs.shape[:-1], -1)
+            ctx.weight, ctx.scaling, ctx.dtype = weight, scaling, inputs.dtype
+            return result
 
         @staticmethod
         def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
             flat, inner, down, up = ctx.saved_tensors
-            gradient = gradients[0].reshape(-1, gradients[0].shape[-1])
+            gradient = gradients[0]
             through = gradient @ up
             back = None
             if ctx.needs_input_grad[0]:
-                back = (gradient @ ctx.weight).addmm_(through, down, alpha=ctx.scaling).view(ctx.shape).to(ctx.dtype)
+                back = (gradient @ ctx.weight).addmm_(through, down, alpha=ctx.scaling).to(ctx.dtype)
             of_down = torch.addmm(down, through.T, flat, beta=0, alpha=ctx.scaling).float()
             of_up = torch.addmm(up, gradient.T, inner, beta=0, alpha=ctx.scaling).float()
             return back, None, of_down, of_up

@@ -77,16 +77,24 @@ class Estimate:
 
 def shape_of(config: Any) -> Shape:
     """The shape of a model with this configuration; a width that it does not name is the usual one."""
-    hidden, heads = config.hidden_size, config.num_attention_heads
-    head = getattr(config, "head_dim", None) or hidden // heads
+    settings = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
+    hidden, heads = settings.hidden_size, _widest(settings, "num_attention_heads") or 1
+    head = _widest(settings, "head_dim") or hidden // heads
     return Shape(
-        layers=config.num_hidden_layers,
+        layers=settings.num_hidden_layers,
         hidden=hidden,
-        feedforward=getattr(config, "intermediate_size", None) or 4 * hidden,
+        feedforward=_widest(settings, "intermediate_size") or 4 * hidden,
         heads=heads,
         queries=heads * head,
-        vocabulary=config.vocab_size,
+        vocabulary=settings.vocab_size,
     )
+
+
+def _widest(config: Any, name: str) -> int:
+    """A number of a configuration, the largest one if the layers have their own; 0 if it has none."""
+    layers = getattr(config, "per_layer_config", None) or [config]
+    found = [getattr(layer, name, None) or 0 for layer in layers]
+    return max(max(one) if isinstance(one, list | tuple) else one for one in found)
 
 
 def estimate_memory(

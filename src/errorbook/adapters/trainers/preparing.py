@@ -18,9 +18,6 @@ Start = tuple[Checkpoint, Path] | None
 
 
 _METHODS = ("lora", "qlora", "full")
-_MAMBA = {"mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"}
-"""Values of `model_type` whose kernels read the weights of the layers in `_READ_DIRECTLY` past an adapter."""
-_READ_DIRECTLY = ["out_proj", "conv1d"]
 
 
 def form_of(recipe: Recipe) -> Form:
@@ -96,7 +93,7 @@ def _add_adapter(model: Any, recipe: Recipe, start: Start) -> Any:
             r=recipe.rank,
             lora_alpha=recipe.alpha,
             target_modules="all-linear",
-            exclude_modules=_READ_DIRECTLY if getattr(model.config, "model_type", "") in _MAMBA else None,
+            exclude_modules=_unfit_layers(model) or None,
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
@@ -112,6 +109,27 @@ def _add_adapter(model: Any, recipe: Recipe, start: Start) -> Any:
             f"and {recipe.alpha}; keep them or set start = 'restart'."
         )
     return adapted
+
+
+def _unfit_layers(model: Any) -> list[str]:
+    """The linear layers that an adapter would break, or that never learn from it.
+
+    Of a state-space layer the fused kernels take the last weights as they are. A layer of a model's own that is linear
+    but gives something else than one matrix product, such as a router, is no place for one. What is not part of the
+    decoder, such as what sees images, reads no text.
+    """
+    import torch
+
+    decoder = {id(module) for module in model.get_decoder().modules()}
+    plain, unfit = torch.nn.Linear.forward, []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            own = type(module).forward is not plain and type(module).__module__.startswith("transformers.")
+            outside = id(module) not in decoder and module is not model.get_output_embeddings()
+            unfit += [name] if own or outside else []
+        if all(hasattr(module, part) for part in ("A_log", "D", "out_proj")):
+            unfit.append(f"{name}.out_proj")
+    return unfit
 
 
 def _load_full(source: str, device: str, start: Start) -> Any:

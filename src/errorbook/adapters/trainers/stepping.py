@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.targets import loading
-from errorbook.adapters.targets.ways import canary, spread_apart, tolerance_of
+from errorbook.adapters.targets.ways import canary, pads_right, spread_apart, tolerance_of
 from errorbook.adapters.trainers.batches import IGNORED, TokenRow, collate
 from errorbook.adapters.trainers.lean_lora import make_lean
 from errorbook.adapters.trainers.packing import attend_packed, can_pack, is_packed, pack
@@ -108,22 +108,34 @@ def find_logits(model: Any, rows: Sequence[TokenRow], dtype: str) -> tuple[torch
     """The logits before every token that carries loss, row after row, its id, and the number of its row.
 
     Shapes are (tokens, vocabulary) and twice (tokens,). Logits are most of the memory, and few places need them: the
-    head sees only those.
+    head sees only those. A model that would see padding behind a row reads each row alone.
     """
     import torch
 
     bare = loading.unwrap(model)
-    inputs: dict[str, Any]
-    if is_packed(bare):
-        packed = pack(rows, bare.device)
-        inputs = {"input_ids": packed.inputs, "position_ids": packed.positions, "layout": packed.layout}
-        labels, owners, places = packed.labels, packed.owners, (torch.zeros_like(packed.places), packed.places)
-    else:  # no mask: padding is on the right, where causal attention lets no token of a lesson see it
-        batch = collate(rows, bare.device)
-        owners, columns = (batch.labels != IGNORED).nonzero(as_tuple=True)
-        places = (owners, columns)
-        inputs, labels = {"input_ids": batch.inputs}, batch.labels[places]
+    if len(rows) > 1 and not is_packed(bare) and not pads_right(bare):
+        apart = [find_logits(model, [row], dtype) for row in rows]
+        numbers = torch.cat([torch.full_like(labels, number) for number, (_, labels, _) in enumerate(apart)])
+        return torch.cat([logits for logits, _, _ in apart]), torch.cat([labels for _, labels, _ in apart]), numbers
+    inputs, labels, owners, places = _lay_out(bare, rows)
     selected = bare.get_output_embeddings().register_forward_pre_hook(lambda _, given: (given[0][places][None],))
     with selected, torch.autocast(bare.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
         logits = bare(**inputs, use_cache=False).logits[0]
     return logits, labels, owners
+
+
+def _lay_out(bare: Any, rows: Sequence[TokenRow]) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor, Any]:
+    """What the model is given, the ids of the tokens that carry loss, their rows' numbers, and the places before them.
+
+    The rows are packed if the model was told so. Else padding is on the right, where no token of a lesson sees it, and
+    there is no mask.
+    """
+    import torch
+
+    if is_packed(bare):
+        packed = pack(rows, bare.device)
+        inputs = {"input_ids": packed.inputs, "position_ids": packed.positions, "layout": packed.layout}
+        return inputs, packed.labels, packed.owners, (torch.zeros_like(packed.places), packed.places)
+    batch = collate(rows, bare.device)
+    owners, columns = (batch.labels != IGNORED).nonzero(as_tuple=True)
+    return {"input_ids": batch.inputs}, batch.labels[owners, columns], owners, (owners, columns)
