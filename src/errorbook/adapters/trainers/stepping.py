@@ -59,8 +59,8 @@ def _packs_alike(model: Any) -> bool:
             apart = torch.cat([find_logits(model, [row], dtype)[0] for row in rows])
             attend_packed(bare)
             together = find_logits(model, rows, dtype)[0]
-    except (TypeError, KeyError, IndexError, AttributeError):  # its attention wants what a layout does not tell
-        return False
+    except (TypeError, KeyError, IndexError, AttributeError, RuntimeError):
+        return False  # its attention wants what a layout does not tell
     finally:
         bare.set_attn_implementation(own)
         model.train(training)
