@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from loop_kit import RUN_FILE, config
 from msgspec.structs import replace
-from server_kit import WEB, serving
+from server_kit import WEB, serving, wait_for
 from teacher_kit import response, teacher
 
 from errorbook.config import Config, InstructorSection, parse
@@ -446,6 +446,10 @@ def test_the_book_leads_from_a_restated_sample_to_its_question_and_back(mixed: P
             link = f"/runs/small/book/arithmetic/train/{drafts[name].example}"
             assert link in page
             assert drafts[name].hash in WEB.get(address + link).text
+        wait_for(lambda: "Nothing is ready yet" not in WEB.get(f"{address}/runs/small/samples?strategy=self").text)
+        listed = WEB.get(f"{address}/runs/small/samples?strategy=self").text
+        assert drafts["self"].hash in listed
+        assert drafts["gold"].hash not in listed
 
 
 def test_an_edit_of_a_gold_sample_is_checked_like_any_other(mixed: Path) -> None:

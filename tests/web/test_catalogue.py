@@ -89,6 +89,7 @@ class Plain:
                         outcome="sample" if draft.hash in samples else "rejected" if rejection else "waiting",
                         reason=rejection.reason if rejection else "",
                         kind=diagnosis.error_kind,
+                        strategy=diagnosis.strategy,
                         cycle=cycle,
                         example=diagnosis.example,
                         trained=draft.hash in samples and cycle in trained,
@@ -170,7 +171,7 @@ class Plain:
 
     def listed_drafts(self, filter: DraftFilter) -> list[DraftRow]:
         """The drafts that a filter lets through, the newest first."""
-        names = ("task", "outcome", "reason", "kind", "cycle")
+        names = ("task", "outcome", "reason", "kind", "strategy", "cycle")
         return [
             row
             for row in self.drafts

@@ -12,7 +12,7 @@ from errorbook.web.catalogue.records import Count, DraftFacets, DraftFilter, Fac
 
 ITEM_QUERY = ("task", "split", "skill", "kind", "fate", "verdict", "cycle", "q", "sort")
 """What makes a list of questions: a question's page keeps it, so that next and previous stay in the list."""
-DRAFT_QUERY = ("task", "outcome", "reason", "kind", "cycle", "q", "sort")
+DRAFT_QUERY = ("task", "outcome", "reason", "kind", "strategy", "cycle", "q", "sort")
 _LONGEST = 200
 _SHOWN = {"reason": 10}  # values that are shown at once; 8 of any other facet
 _MOST = 80

@@ -16,6 +16,7 @@ SORTS = (
     ("newest", "newest"),
     ("oldest", "oldest"),
     ("kind", "kind of mistake"),
+    ("strategy", "strategy"),
     ("outcome", "outcome"),
     ("reason", "reason of rejection"),
     ("cycle", "cycle"),
@@ -31,6 +32,8 @@ def samples_page(request: Request) -> Response:
     page = catalogue.drafts(wanted, sort, request.query_params.get("after", "")[:500])
     facets = catalogue.draft_facets(wanted)
     kept = query(request, DRAFT_QUERY)
+    # A run of one strategy has nothing to choose from.
+    titles = TITLES | ({"strategy": "Strategy"} if len(facets.strategy) > 1 or wanted.strategy else {})
     return show(
         request,
         "web/samples.html.j2",
@@ -43,7 +46,7 @@ def samples_page(request: Request) -> Response:
         sort=sort,
         sorts=SORTS,
         outcomes=facets.outcome,
-        facets=facet_choices(facets, wanted, TITLES),
+        facets=facet_choices(facets, wanted, titles),
         progress=catalogue.progress(),
     )
 

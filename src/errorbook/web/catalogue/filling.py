@@ -14,6 +14,7 @@ import msgspec
 
 from errorbook.ledger import changes, keys
 from errorbook.ledger.changes import BareResponse, NewRecord
+from errorbook.ledger.counts import name_strategy
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Correction, Diagnosis, Draft, Example, Rejection, Split, Verdict
@@ -211,6 +212,9 @@ class Filling:
 
     def _draft(self, record: NewRecord) -> None:
         draft = msgspec.json.decode(record.body, type=Draft)
+        if not draft.strategy:
+            diagnosis = self._ledger.get(Diagnosis, draft.diagnosis) if draft.diagnosis else None
+            draft = msgspec.structs.replace(draft, strategy=name_strategy(draft, diagnosis))
         writing.add_draft(self._sql, record.seq, record.hash, draft, record.cycle)
 
     def _sample(self, record: NewRecord) -> None:

@@ -101,6 +101,7 @@ DRAFTS = Listing(
         "newest": RowOrder(_ALL, *_NEWEST),
         "task": RowOrder(("g.task",), *_NEWEST),
         "kind": RowOrder(("g.kind = ''", "g.kind"), *_NEWEST),
+        "strategy": RowOrder(("g.strategy",), *_NEWEST),
         "outcome": RowOrder((_ranked("outcome", _OUTCOMES),), *_NEWEST),
         "reason": RowOrder(("g.reason = ''", "g.reason"), *_NEWEST),
         "cycle": RowOrder(("g.cycle",), *_NEWEST),
@@ -387,8 +388,8 @@ def _item(values: dict[str, Any]) -> QuestionRow:
 def draft_rows(sql: sqlite3.Connection, ids: Sequence[int]) -> tuple[DraftRow, ...]:
     """Drafts as a list shows them, in this order."""
     rows = sql.execute(
-        "SELECT d.id, d.hash, task, s.question, outcome, reason, kind, cycle, coalesce(i.example, ''), d.checked,"
-        " d.since, coalesce(cycles.trained, 0)"
+        "SELECT d.id, d.hash, task, s.question, outcome, reason, kind, strategy, cycle, coalesce(i.example, ''),"
+        " d.checked, d.since, coalesce(cycles.trained, 0)"
         " FROM drafts AS d JOIN draft_groups USING (grp) JOIN draft_search AS s ON s.rowid = d.id"
         " LEFT JOIN items AS i ON i.id = d.item LEFT JOIN cycles USING (cycle)"
         " WHERE d.id IN (SELECT value FROM json_each(?))",

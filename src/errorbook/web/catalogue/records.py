@@ -35,6 +35,7 @@ class DraftFilter(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = ""
     reason: str = ""
     kind: str = ""
+    strategy: str = ""
     cycle: int = 0
     text: str = ""
 
@@ -75,7 +76,7 @@ class QuestionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DraftRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One draft, by its hash. `example` is the train question whose mistake it is written against, if any.
+    """One draft, by its hash. `example` is the train question that it was written against or goes by, if any.
 
     `trained` says that the training of its cycle was done with it.
     """
@@ -86,6 +87,7 @@ class DraftRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: DraftOutcome
     reason: str
     kind: str
+    strategy: str
     cycle: int
     example: str
     trained: bool
@@ -135,4 +137,5 @@ class DraftFacets(msgspec.Struct, frozen=True, kw_only=True):
     outcome: tuple[Count, ...] = ()
     reason: tuple[Count, ...] = ()
     kind: tuple[Count, ...] = ()
+    strategy: tuple[Count, ...] = ()
     cycle: tuple[Count, ...] = ()

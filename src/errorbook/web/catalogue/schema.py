@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-VERSION = 2
+VERSION = 3
 """Part of the file's name: raise it with any change here or in what is filled in."""
 NEWEST = 1 << 48
 """Drafts are numbered down from here, so that the newest come first."""
@@ -69,9 +69,10 @@ _TABLES = """
         outcome TEXT NOT NULL,
         reason TEXT NOT NULL,
         kind TEXT NOT NULL,
+        strategy TEXT NOT NULL,
         cycle INTEGER NOT NULL,
         n INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (task, outcome, reason, kind, cycle)
+        UNIQUE (task, outcome, reason, kind, strategy, cycle)
     );
     CREATE TABLE drafts (
         id INTEGER PRIMARY KEY,

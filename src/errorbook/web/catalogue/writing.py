@@ -20,11 +20,12 @@ LETTERS: dict[Verdict, str] = {"right": "r", "wrong": "w", "unscorable": "u"}
 VERDICTS: dict[str, Verdict] = {letter: verdict for verdict, letter in LETTERS.items()}
 _FIND_GROUP = {
     "item": "SELECT grp FROM item_groups WHERE place = ? AND skill = ? AND kind = ? AND path = ? AND fate = ?",
-    "draft": "SELECT grp FROM draft_groups WHERE task = ? AND outcome = ? AND reason = ? AND kind = ? AND cycle = ?",
+    "draft": "SELECT grp FROM draft_groups"
+    " WHERE task = ? AND outcome = ? AND reason = ? AND kind = ? AND strategy = ? AND cycle = ?",
 }
 _ADD_GROUP = {
     "item": "INSERT INTO item_groups (place, skill, kind, path, fate) VALUES (?, ?, ?, ?, ?)",
-    "draft": "INSERT INTO draft_groups (task, outcome, reason, kind, cycle) VALUES (?, ?, ?, ?, ?)",
+    "draft": "INSERT INTO draft_groups (task, outcome, reason, kind, strategy, cycle) VALUES (?, ?, ?, ?, ?, ?)",
 }
 
 
@@ -52,6 +53,7 @@ class StoredDraft(NamedTuple):
     task: str
     reason: str
     kind: str
+    strategy: str
     cycle: int
 
 
@@ -138,10 +140,10 @@ def _fate(path: str) -> str:
 
 
 def add_draft(sql: sqlite3.Connection, seq: int, hash: str, draft: Draft, cycle: int) -> None:
-    """A new draft, which counts for the item that it was written for."""
+    """A new draft that says its strategy; it counts for the item that it was written for, or that it goes by."""
     row = sql.execute("SELECT item, kind FROM diagnosed WHERE hash = ?", (draft.diagnosis,)).fetchone()
-    item, kind = row or (None, "")
-    id, group = NEWEST - seq, _group(sql, "draft", (draft.task, "waiting", "", kind, cycle))
+    item, kind = row or (_find_source(sql, draft), "")
+    id, group = NEWEST - seq, _group(sql, "draft", (draft.task, "waiting", "", kind, draft.strategy, cycle))
     row = (id, hash, item, group)
     made = sql.execute("INSERT OR IGNORE INTO drafts (id, hash, item, grp) VALUES (?, ?, ?, ?)", row)
     if not made.rowcount:  # the same draft a second time, under another key
@@ -153,13 +155,22 @@ def add_draft(sql: sqlite3.Connection, seq: int, hash: str, draft: Draft, cycle:
     sql.execute("UPDATE items SET by_drafts = by_drafts - 1 WHERE id = ?", (item,))
 
 
+def _find_source(sql: sqlite3.Connection, draft: Draft) -> int | None:
+    """The train question that a draft varies or keeps the wording of."""
+    row = sql.execute(
+        "SELECT id FROM items JOIN places USING (place) WHERE task = ? AND split = 'train' AND example = ?",
+        (draft.task, draft.example),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def set_check(sql: sqlite3.Connection, hash: str, rejection: Rejection | None) -> None:
     """What verification said of a draft; one that became a sample counts for its item."""
     row = _find_draft(sql, hash)
     if row is None:
         return
     checked, reason = ("sample", "") if rejection is None else ("rejected", rejection.reason)
-    group = _group(sql, "draft", (row.task, row.change or checked, reason, row.kind, row.cycle))
+    group = _group(sql, "draft", (row.task, row.change or checked, reason, row.kind, row.strategy, row.cycle))
     sql.execute("UPDATE OR FAIL drafts SET grp = ?, checked = ? WHERE id = ?", (group, checked, row.id))
     if rejection is None:
         sql.execute("UPDATE items SET samples = samples + 1 WHERE id = ?", (row.item,))
@@ -171,7 +182,7 @@ def correct_draft(sql: sqlite3.Connection, correction: Correction, cycle: int, d
     if row is None:
         return None
     change = {"strike": "struck", "edit": "edited"}.get(correction.kind, "")
-    group = _group(sql, "draft", (row.task, change or row.checked, row.reason, row.kind, row.cycle))
+    group = _group(sql, "draft", (row.task, change or row.checked, row.reason, row.kind, row.strategy, row.cycle))
     sql.execute("UPDATE OR FAIL drafts SET grp = ?, change = ?, since = ? WHERE id = ?", (group, change, cycle, row.id))
     said = [getattr(correction, name) or getattr(draft, name) for name in ("question", "answer", "solution")]
     sql.execute(
@@ -183,8 +194,8 @@ def correct_draft(sql: sqlite3.Connection, correction: Correction, cycle: int, d
 
 def _find_draft(sql: sqlite3.Connection, hash: str) -> StoredDraft | None:
     row = sql.execute(
-        "SELECT id, item, checked, change, task, reason, kind, cycle FROM drafts JOIN draft_groups USING (grp)"
-        " WHERE hash = ?",
+        "SELECT id, item, checked, change, task, reason, kind, strategy, cycle"
+        " FROM drafts JOIN draft_groups USING (grp) WHERE hash = ?",
         (hash,),
     ).fetchone()
     return None if row is None else StoredDraft(*row)
