@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import msgspec
 import pytest
+from template_kit import TEMPLATES, tokenizer_of
 
 from errorbook.adapters.instructors.asking import (
     AskingSettings,
@@ -19,7 +20,7 @@ from errorbook.adapters.instructors.asking import (
     build_write_prompt,
 )
 from errorbook.adapters.targets.answer_cache import AnswerFile
-from errorbook.adapters.targets.conversation import render
+from errorbook.adapters.targets.conversation import render, write_lesson
 from errorbook.adapters.targets.remembered import Remembering
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.trainers.exports import axolotl, llama_factory
@@ -192,8 +193,29 @@ def test_folding_keeps_everything_and_leaves_other_conversations_alone() -> None
     assert fold_system((SYSTEM, *TURNS))[1:] == TURNS[1:]
 
 
-LESSON = Lesson(prompt="Legs?", completion="16", source="s", before=BEFORE, rejected="4")
 RECIPE = TrainSection().recipe(0)
+GREETING = Message(role="assistant", content="Hello, what is it?")
+ALTERNATING = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}" + CHATML
+)
+
+
+def test_a_conversation_may_begin_with_the_assistants_greeting() -> None:
+    greeted = f"<assistant>{GREETING.content}</assistant><user>Legs?</user><assistant>"
+    told = converse((SYSTEM, GREETING), "Legs?")
+
+    assert render(Templated(CHATML), converse((GREETING,), "Legs?")) == greeted
+    assert render(Templated(ALTERNATING), converse((GREETING,), "Legs?")) == f"<user></user>{greeted}"
+    for template in (ALTERNATING, REFUSING, DROPPING):
+        assert render(Templated(template), told).startswith(f"<user>{SYSTEM.content}</user><assistant>Hello")
+    assert [one.role for one in fold_system(messages_of(told))] == ["user", "assistant", "user"]
+    lesson = Lesson(prompt="Legs?", completion="16", source="s", before=(SYSTEM, GREETING))
+    [row] = msgspec.json.decode(llama_factory([lesson], RECIPE, "m")["lessons.json"])
+    assert row["history"] == [["", GREETING.content]]
+
+
+LESSON = Lesson(prompt="Legs?", completion="16", source="s", before=BEFORE, rejected="4")
 
 
 def test_lessons_for_other_trainers_keep_system_and_turns() -> None:
@@ -283,3 +305,15 @@ def test_new_questions_come_after_what_the_mistake_came_after() -> None:
     assert "I have 4 cows.\nNoted: 4 cows.\nHow many legs?" in text
     assert SYSTEM.content in text
     assert isinstance(converse(undirected.before, "x"), Conversation)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_templates_of_real_models_write_whole_conversations(template: Path) -> None:
+    tokenizer = tokenizer_of(template)
+    for before in (BEFORE, (SYSTEM, *SHOT), TURNS, (SYSTEM, GREETING), (GREETING, *TURNS)):
+        prompt = converse(before, "How many legs?")
+        text, lesson = render(tokenizer, prompt), write_lesson(tokenizer, prompt, "Zestien.")
+        assert [one.content for one in before if one.content not in text] == []
+        assert text.rindex("How many legs?") > max(text.rindex(one.content) for one in before if one.role != "system")
+        assert "Zestien." in lesson
+        assert "How many legs?" not in lesson

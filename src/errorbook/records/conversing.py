@@ -77,12 +77,17 @@ def write_text(messages: Sequence[Message]) -> str:
 
 
 def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages with the system message at the beginning of the user's first, for models that take none."""
+    """The messages with the system message at the beginning of the user's first, for models that take none.
+
+    If the assistant begins, it is the user's first.
+    """
     system = "\n\n".join(one.content for one in messages if one.role == "system")
     turns = [one for one in messages if one.role != "system"]
     if not system or not turns:
         return tuple(messages)
-    return (Message(role=turns[0].role, content=f"{system}\n\n{turns[0].content}"), *turns[1:])
+    if turns[0].role != "user":
+        return (Message(role="user", content=system), *turns)
+    return (Message(role="user", content=f"{system}\n\n{turns[0].content}"), *turns[1:])
 
 
 def own_turns(before: Sequence[Message]) -> tuple[Message, ...]:

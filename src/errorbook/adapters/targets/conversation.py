@@ -149,13 +149,25 @@ def write_turns(
         reason = "it leaves out the system message"
     except (TemplateError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-    if turns[0][0] == "system" and len(turns) > 1:
-        first = (turns[1][0], f"{turns[0][1]}\n\n{turns[1][1]}")
-        return write_turns(tokenizer, [first, *turns[2:]], thinking, begin=begin, thought=thought)
+    if mended := _begin_with_user(turns):
+        return write_turns(tokenizer, mended, thinking, begin=begin, thought=thought)
     raise ModelError(
         f"The chat template of '{tokenizer.name_or_path}' cannot write a conversation ({reason}); give the model the "
         "template that it was trained with (chat_template in tokenizer_config.json)."
     )
+
+
+def _begin_with_user(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns for a template that wants the user to begin; none if they do already.
+
+    The user's first message begins with the system message; before a greeting of the assistant it is all of it.
+    """
+    if turns[0][0] == "assistant":
+        return [("user", ""), *turns]
+    if turns[0][0] != "system" or len(turns) == 1:
+        return []
+    told, (role, content), *rest = turns
+    return [("user", f"{told[1]}\n\n{content}"), *rest] if role == "user" else [("user", told[1]), *turns[1:]]
 
 
 def _is_told(system: str, text: str) -> bool:

@@ -79,6 +79,8 @@ def as_alpaca(before: Sequence[Message]) -> dict[str, Any]:
     """What stands before an instruction, in the columns that its form has for that: nothing if nothing does."""
     system = "\n\n".join(one.content for one in before if one.role == "system")
     turns = [one.content for one in before if one.role != "system"]
+    if len(turns) % 2:  # the assistant began, with a greeting
+        turns.insert(0, "")
     history = [list(pair) for pair in zip(turns[::2], turns[1::2], strict=True)]
     return {**({"system": system} if system else {}), **({"history": history} if history else {})}
 
