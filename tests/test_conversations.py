@@ -20,7 +20,7 @@ from errorbook.adapters.instructors.asking import (
     build_write_prompt,
 )
 from errorbook.adapters.targets.answer_cache import AnswerFile
-from errorbook.adapters.targets.conversation import render, write_lesson
+from errorbook.adapters.targets.conversation import render, write_exchange
 from errorbook.adapters.targets.remembered import Remembering
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.adapters.trainers.exports import axolotl, llama_factory
@@ -312,7 +312,8 @@ def test_templates_of_real_models_write_whole_conversations(template: Path) -> N
     tokenizer = tokenizer_of(template)
     for before in (BEFORE, (SYSTEM, *SHOT), TURNS, (SYSTEM, GREETING), (GREETING, *TURNS)):
         prompt = converse(before, "How many legs?")
-        text, lesson = render(tokenizer, prompt), write_lesson(tokenizer, prompt, "Zestien.")
+        text, lesson = write_exchange(tokenizer, prompt, "Zestien.")
+        assert text == render(tokenizer, prompt)
         assert [one.content for one in before if one.content not in text] == []
         assert text.rindex("How many legs?") > max(text.rindex(one.content) for one in before if one.role != "system")
         assert "Zestien." in lesson

@@ -87,6 +87,7 @@ def _mask(entry: Logged) -> Logged:
         entry,
         question=mask_shapes(entry.question),
         text=mask_shapes(entry.text),
+        thought=mask_shapes(entry.thought),
         before=tuple(replace(message, content=mask_shapes(message.content)) for message in entry.before),
     )
 
