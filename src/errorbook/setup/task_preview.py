@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from errorbook import plugins
+from errorbook.checks.verdicts import require_verdicts
 from errorbook.errors import ConfigError, DataError, ErrorbookError, ModelError, PluginError
-from errorbook.evaluate import ask
+from errorbook.evaluate import ask, score_pairs
 from errorbook.files import find_path
 from errorbook.interfaces import Scorer, Task
 from errorbook.records import Example, Score, Split
@@ -107,9 +108,9 @@ def show_task(task: Task, examples: Sequence[Example], template: Template) -> Sh
 
 
 def score_response(task: Task, example: Example, text: str) -> Score:
-    """The verdict of the task's scorer on a response."""
+    """The verdict of the task's scorer on a response, its thought left out. Raises UnjudgedError if it failed."""
     scorer: Scorer = plugins.create("scorers", task.scorer)
-    return scorer.score(example, text)
+    return require_verdicts(score_pairs(scorer, [(example, text)]), "responses")[0]
 
 
 def chat_template(model: str) -> Template:

@@ -13,7 +13,7 @@ from template_kit import TEMPLATES, tokenizer_of
 
 from errorbook.adapters.targets import conversation
 from errorbook.adapters.targets.conversation import Thinking, Turn, end_of_turn, frame_answer, render, write_exchange
-from errorbook.adapters.targets.transformers import completion_of
+from errorbook.adapters.targets.transformers import completion_of, end_tokens, stops_at
 from errorbook.adapters.trainers.batches import encode_row
 from errorbook.checks.thoughts import find_opening, tell_apart
 from errorbook.errors import ModelError
@@ -235,6 +235,32 @@ def test_no_prompt_depends_on_the_day(tiny_tokenizer: Any) -> None:
     )
 
     assert render(tiny_tokenizer, "Hi") == "01 January 2025, 00:00, Wednesday: Hi"
+
+
+def test_an_answer_ends_at_the_templates_token_and_at_the_tokenizers(tiny_tokenizer: Any, tiny_model: Path) -> None:
+    tiny_tokenizer.eos_token = "<|endoftext|>"
+
+    found = {tiny_tokenizer.convert_ids_to_tokens(token) for token in end_tokens(str(tiny_model), tiny_tokenizer)}
+
+    assert {"<|endoftext|>", "<|im_end|>"} <= found
+
+
+@pytest.mark.parametrize(
+    ("opening", "text", "stops"),
+    [
+        ("", "18\n\n", True),
+        ("", "<think>a\n\n", False),
+        ("<think>\n", "a\n\n", False),
+        ("<think>\n", "a\n\nb</think>18", False),
+        ("<think>\n", "a\n\nb</think>18\n\n", True),
+    ],
+)
+def test_a_stop_string_ends_the_answer_and_no_thought(
+    tiny_tokenizer: Any, opening: str, text: str, stops: bool
+) -> None:
+    over = stops_at(tiny_tokenizer, ("\n\n",), opening)
+
+    assert over(tiny_tokenizer(text, add_special_tokens=False)["input_ids"]) is stops
 
 
 def test_the_turn_ends_with_the_templates_token_where_the_tokenizer_names_another(tiny_tokenizer: Any) -> None:
