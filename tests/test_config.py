@@ -139,3 +139,14 @@ def test_data_paths_are_relative_to_the_run_file(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(text)
     (task,) = load(tmp_path / "run.toml").tasks
     assert task.options["path"] == str(tmp_path / "data" / "own.jsonl")
+
+
+@pytest.mark.parametrize(("value", "shown"), [('"maybe"', "'maybe'"), ("true", "True"), ('["on"]', "['on']")])
+def test_an_option_of_few_values_names_them(value: str, shown: str) -> None:
+    text = f'[run]\nname = "x"\n[target]\nengine = "transformers"\nthinking = {value}\n[[tasks]]\nname = "arithmetic"\n'
+
+    with pytest.raises(ConfigError) as raised:
+        parse(text)
+    assert str(raised.value) == (
+        f"The key 'thinking' of the target 'transformers' has a wrong value, {shown}; it takes 'off', 'on', 'auto'."
+    )

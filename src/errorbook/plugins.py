@@ -171,6 +171,9 @@ def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
         return msgspec.convert(value, _with_ranges(hint))
     except msgspec.ValidationError as error:
         said = f"The key '{key}' of the {kind[:-1]} '{name}'"
+        if get_origin(hint) is Literal:
+            takes = ", ".join(f"'{choice}'" for choice in get_args(hint))
+            raise ConfigError(f"{said} has a wrong value, {shorten(value)}; it takes {takes}.") from None
         limits = " and ".join(describe_range(hint))
         if limits and isinstance(value, int | float | str) and not isinstance(value, bool):
             raise ConfigError(f"{said} is {shorten(value)}; it must be a number {limits}.") from None
