@@ -1,6 +1,6 @@
 """Compares learning from solutions with learning from oneself: the same questions, seeds and number of steps.
 
-    python -m benchmarks.on_policy --out runs/on-policy [--seeds 1 2 3] [--questions 120] [--arms sft own unrelated]
+    python -m benchmarks.on_policy --out runs/on-policy [--seeds 1 2 3] [--questions 80] [--arms sft own unrelated]
 
 The embedded model answers train questions of `arithmetic`; the tutor diagnoses its mistakes. Each arm starts from the
 base and learns from those mistakes, without rehearsal:
@@ -255,7 +255,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--questions", type=int, default=120, help="train questions that are asked")
+    parser.add_argument("--questions", type=int, default=80, help="train questions that are asked")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--divergence", default=RECIPE.divergence)
     parser.add_argument("--epochs", type=float, default=RECIPE.epochs)
