@@ -60,7 +60,8 @@ def write_adapter(source: Source, folder: Path, base: str) -> None:
     settings = json.loads((own / "adapter_config.json").read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = base
     settings["target_modules"] = _sorted(settings.get("target_modules"))  # a set: its order changes from run to run
-    _write_json(folder / "adapter_config.json", settings)
+    # Older programs stop at keys that they do not know; those without a value say nothing.
+    _write_json(folder / "adapter_config.json", {key: value for key, value in settings.items() if value is not None})
 
 
 def write_merged(source: Source, folder: Path, shard: str = SHARD) -> None:
@@ -74,7 +75,8 @@ def write_merged(source: Source, folder: Path, shard: str = SHARD) -> None:
 
     base = base_folder(source)
     model = load_whole(source)
-    stored: Any = getattr(AutoConfig.from_pretrained(base, local_files_only=True), "dtype", None) or torch.float32
+    config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    stored: Any = getattr(config, "dtype", None) or torch.float32
     with embedded.quiet_transformers():
         model.to(stored).save_pretrained(folder, max_shard_size=shard)
     for pattern in _TOKENIZER:  # byte for byte: saving a tokenizer anew may change how old tools read it

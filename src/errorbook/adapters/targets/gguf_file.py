@@ -57,7 +57,8 @@ def write(model: Any, tokenizer: Any, path: Path, labels: Labels | None = None) 
         written = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if written is None:
             raise ModelError(f"The weight '{name}' has no name in GGUF; set engine = 'transformers' in [target].")
-        stored = torch.float32 if tensor.ndim == 1 else torch.float16
+        wide = tensor.ndim == 1 or float(tensor.abs().max()) > torch.finfo(torch.float16).max
+        stored = torch.float32 if wide else torch.float16
         array = _as_stored(name, tensor.detach().cpu().to(stored).numpy(), config)
         writer.add_tensor(written, np.ascontiguousarray(array))
     writer.write_header_to_file()
@@ -89,7 +90,10 @@ def _describe(writer: Any, config: Any) -> None:
 def _add_vocabulary(writer: Any, tokenizer: Any, rows: int, labels: Labels) -> None:
     """Tokens in the order of their ids, one for each row of the embeddings, and the merges.
 
-    Raises ModelError if they are not of byte-level BPE.
+    A token beyond the rows is left out: the model cannot read it, and readers refuse the file.
+
+    Raises:
+        ModelError: The tokens are not of byte-level BPE.
     """
     described = json.loads(tokenizer.backend_tokenizer.to_str())
     if described["model"]["type"] != "BPE" or described["model"].get("byte_fallback"):
@@ -99,9 +103,9 @@ def _add_vocabulary(writer: Any, tokenizer: Any, rows: int, labels: Labels) -> N
         )
     vocabulary = dict(described["model"]["vocab"]) | {item["content"]: item["id"] for item in described["added_tokens"]}
     kinds = {item["content"]: _CONTROL if item["special"] else _ADDED for item in described["added_tokens"]}
-    size = max(max(vocabulary.values()) + 1, rows)  # embeddings are often padded to a round number
+    size = rows  # embeddings are often padded to a round number
     tokens, types = [f"<|unused_{number}|>" for number in range(size)], [_UNUSED] * size
-    for token, number in vocabulary.items():
+    for token, number in ((token, number) for token, number in vocabulary.items() if number < rows):
         tokens[number], types[number] = token, kinds.get(token, _NORMAL)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in described["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
@@ -110,9 +114,9 @@ def _add_vocabulary(writer: Any, tokenizer: Any, rows: int, labels: Labels) -> N
     writer.add_token_types(types)
     writer.add_token_merges(merges or [f"{tokens[0]} {tokens[0]}"])  # readers refuse a file without any
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    if tokenizer.bos_token_id is not None:
+    if tokenizer.bos_token_id is not None and tokenizer.bos_token_id < rows:
         writer.add_bos_token_id(tokenizer.bos_token_id)
-    if tokenizer.pad_token_id is not None:
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id < rows:
         writer.add_pad_token_id(tokenizer.pad_token_id)
     writer.add_add_bos_token(labels.starts)
     if tokenizer.chat_template:

@@ -6,7 +6,10 @@ nothing and trains nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.errors import ConfigError, ModelError
 from errorbook.files import cache_root, write_file
 from errorbook.records import Checkpoint, digest
+
+_OF_LIBRARIES = (ImportError, AssertionError, AttributeError, TypeError)
+"""What a package that is missing, or settings that a model class does not know, come out as."""
 
 
 def choose_device(wanted: str) -> str:
@@ -94,7 +100,7 @@ def load_tokenizer(folder: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"The tokenizer in '{folder}' could not be loaded; save it with save_pretrained.") from error
     if tokenizer.eos_token_id is None:
@@ -126,7 +132,23 @@ def check_tokenizer(tokenizer: Any, folder: str) -> None:
 def prompt_ids(tokenizer: Any, rendered: str) -> list[int]:
     """Token ids of a rendered prompt; a chat template writes its own special tokens, plain text gets the default."""
     ids: list[int] = tokenizer(rendered, add_special_tokens=not tokenizer.chat_template)["input_ids"]
+    if not tokenizer.chat_template and ids and ids[-1] == tokenizer.eos_token_id:
+        # Some tokenizers close every text, but an answer begins where its prompt ends.
+        bare: list[int] = tokenizer(rendered, add_special_tokens=False)["input_ids"]
+        return ids if bare and ids[-len(bare) :] == bare else ids[:-1]
     return ids
+
+
+def require_rows(model: Any, tokenizer: Any, rows: Iterable[Sequence[int]]) -> None:
+    """Check that the model has embeddings for all these token ids. Raises ModelError if it lacks some."""
+    known = model.get_input_embeddings().weight.shape[0]
+    beyond = max((max(row, default=0) for row in rows), default=0)
+    if beyond >= known:
+        raise ModelError(
+            f"The tokenizer of '{tokenizer.name_or_path}' writes {tokenizer.convert_ids_to_tokens(beyond)!r} as token "
+            f"{beyond}, but the model has embeddings for {known} tokens; enlarge it with resize_token_embeddings, or "
+            "take the token out of the tokenizer and its chat template."
+        )
 
 
 def apply_adapter(model: Any, folder: Path, scale: float, *, trainable: bool = False) -> Any:
@@ -201,14 +223,40 @@ def _read_model(folder: str, dtype: str, **options: Any) -> Any:
 
     try:
         with quiet_transformers():
-            return AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), local_files_only=True, **options
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, **options
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ModelError(
-            f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
-        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, *_OF_LIBRARIES) as error:
+        raise ModelError(_explain(folder, error)) from error
+    if not options and getattr(model, "is_quantized", False):
+        raise ModelError(_explain(folder, ValueError("quantised")))
+    return model
+
+
+def _explain(folder: str, error: Exception) -> str:
+    """Why the model in a folder cannot be loaded, and what to do: its settings tell more than the library's error."""
+    settings: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        settings = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    kind = settings.get("model_type")
+    if "auto_map" in settings and "code" in str(error):
+        return (
+            f"The model in '{folder}' needs Python code of its own (auto_map in config.json), and foreign code is "
+            "never run here; take a model of a kind that transformers knows, or serve it and set engine = 'openai'."
+        )
+    if settings.get("quantization_config"):
+        method = settings["quantization_config"].get("quant_method", "quantised")
+        return (
+            f"The weights in '{folder}' are quantised ({method}), so that they can be neither trained nor merged; name "
+            "the model that they were made from, with method = 'qlora' in [train] if memory is short."
+        )
+    reason = " ".join(str(error).split())[:160]
+    if "Unrecognized configuration class" in reason:
+        return (
+            f"The model in '{folder}' is of the kind '{kind}', which transformers has as no causal language model; "
+            "serve it and set engine = 'openai', or take its text model."
+        )
+    return f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
 
 
 def _hash_file(path: Path) -> str:

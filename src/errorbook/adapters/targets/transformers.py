@@ -84,6 +84,7 @@ class TransformersTarget:
         model, tokenizer = self._ready(), self.tokenizer
         rendered = [render(tokenizer, prompt, self._thinking) for prompt in prompts]
         ids = [loading.prompt_ids(tokenizer, text) for text in rendered]
+        loading.require_rows(model, tokenizer, ids)
         ends = end_tokens(self._locate(), tokenizer)
         over = stops_at(tokenizer, settings.stop, find_opening(rendered[0])) if settings.stop and rendered else None
         limits = RowLimits(ends, tokenizer.eos_token_id, settings.max_new_tokens, settings.temperature, over)
@@ -126,6 +127,7 @@ class TransformersTarget:
         continued = [
             [tokenizer(option, add_special_tokens=False)["input_ids"] for option in group] for group in options
         ]
+        loading.require_rows(model, tokenizer, [*ids, *(tokens for group in continued for tokens in group)])
         if any(not tokens for group in continued for tokens in group):
             raise ModelError("An option to weigh is empty; take it out of the example's choices.")
         waiting = sorted(
@@ -153,6 +155,7 @@ class TransformersTarget:
         model, tokenizer = self._ready(), self.tokenizer
         ids = [tokenizer(text, add_special_tokens=False)["input_ids"][:_LONGEST_EMBEDDED] for text in texts]
         ids = [row or [tokenizer.eos_token_id] for row in ids]
+        loading.require_rows(model, tokenizer, ids)
         order = sorted(range(len(texts)), key=lambda index: (len(ids[index]), index))
         found: dict[int, NDArray[np.float32]] = {}
         for start in range(0, len(order), self._batch_size):

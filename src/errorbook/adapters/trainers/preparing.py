@@ -65,7 +65,7 @@ def sketch_model(folder: str, dtype: str, recipe: Recipe) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"), quiet_transformers():
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         kind = torch.float32 if recipe.method == "full" else getattr(torch, dtype)
         model = AutoModelForCausalLM.from_config(config, dtype=kind)  # type: ignore[no-untyped-call]
         return model if recipe.method == "full" else _add_adapter(model, recipe, None)

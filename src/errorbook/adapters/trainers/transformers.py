@@ -124,6 +124,7 @@ class TransformersTrainer:
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
             job = self._job(source, parent, recipe, root, lesson_rows)
+            loading.require_rows(loading.unwrap(job.model), tokenizer, lesson_rows.ids())
             job.state = (root / folder).with_suffix(".resume")
             before = state.hash_values(job)
             _run(job, progress if group.leads else _say_nothing)
@@ -213,6 +214,11 @@ class _LessonRows(NamedTuple):
     rejected: list[TokenRow | None]
     kept: list[Lesson]
     own: OwnText | None = None
+
+    def ids(self) -> list[tuple[int, ...]]:
+        """The token ids of all that is read."""
+        read = [*self.own.asked, *self.own.shown] if self.own else []
+        return [row.ids for row in (*self.rows, *self.rejected) if row is not None] + read
 
 
 def _encode(tokenizer: Any, lessons: Sequence[Lesson], recipe: Recipe, source: str, thinking: Thinking) -> _LessonRows:
