@@ -103,7 +103,7 @@ def test_a_plan_counts_effective_questions_and_says_so(config: Config) -> None:
 
     assert (sums.dev, sums.dev_groups, sums.dev_effective) == (120, {4: 30}, 30)
     assert (plan.dev_effective, plan.detectable) == (30, detectable_gain(30, 0.05 / 2))
-    assert any("120 of the 120 dev questions of 'sums' belong together in 30 groups" in text for text in plan.warnings)
+    assert any("120 of the 120 dev questions of 'sums' belong together in 30 groups" in text for text in plan.notes)
 
 
 def test_a_guard_of_too_few_groups_is_told_before_the_run(config: Config) -> None:

@@ -63,7 +63,7 @@ def test_a_few_bad_rows_are_named_and_left_out_of_plan_and_run(tmp_path: Path) -
     plan = make_plan(made)
     parts = assemble(made, tmp_path / "out")
 
-    [note] = [note for note in plan.warnings if "left out" in note]
+    [note] = [note for note in plan.notes if "left out" in note]
     assert note.startswith("1 of 101 examples of 'mine' are left out")
     assert "line 101 of" in note
     assert "The gold answer is not one number" in note
@@ -141,11 +141,11 @@ def test_a_reference_solution_must_pass_its_tests(tmp_path: Path) -> None:
         for n in range(40)
     ]
     made = config(tmp_path, rows, "code", "tests = 'tests'")
-    [note] = [note for note in make_plan(made).warnings if "left out" in note]
+    [note] = [note for note in make_plan(made).notes if "left out" in note]
 
     assert "line 4 of" in note
     assert "does not pass its tests" in note
-    assert [note for note in make_plan(made).warnings if "left out" in note] == [note]
+    assert [note for note in make_plan(made).notes if "left out" in note] == [note]
 
 
 def test_tests_that_fail_by_themselves_are_found_without_a_reference_solution() -> None:

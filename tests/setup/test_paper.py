@@ -27,11 +27,20 @@ from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import OptionTask, Scorer, Task
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.records import Comparison, Decision, Rejection, Sample
+from errorbook.records import Call, Comparison, Decision, Rejection, Sample
 from errorbook.setup.plan import make_plan
 
 LEARNT = ["mmlu", "gsm8k", "mbpp"]
 GUARDS = ["arc", "gsm_plus", "humaneval", "bbh"]
+PAPER = EXAMPLES / "paper"
+RECIPES: dict[str, str | tuple[str, ...]] = {
+    "le": "error",
+    "lec": "contrast",
+    "le-then-lec": ("error", "contrast"),
+    "lec-then-le": ("contrast", "error"),
+    "fine-tuning": "gold",
+    "auggpt": "augment",
+}
 Row = dict[str, Any]
 
 needs_data = pytest.mark.skipif(
@@ -43,15 +52,18 @@ needs_data = pytest.mark.skipif(
 
 
 @needs_data
-@pytest.mark.parametrize(("file", "strategy"), [("paper.toml", "contrast"), ("paper-error.toml", "error")])
-def test_the_papers_setting_can_be_planned_without_a_warning(file: str, strategy: str) -> None:
-    config = load(EXAMPLES / file)
+@pytest.mark.slow
+@pytest.mark.parametrize("file", RECIPES)
+def test_the_papers_recipe_can_be_planned_without_a_warning(file: str) -> None:
+    config = load(PAPER / f"{file}.toml")
     plan = make_plan(config)
 
     assert [task.task for task in plan.tasks] == LEARNT + GUARDS
     assert [task.name for task in config.learn()] == LEARNT
-    assert (config.strategy.name, plan.cycles, config.strategy.max_samples) == (strategy, 3, 3000)
     assert plan.warnings == ()
+    assert plan.usd is not None
+    assert plan.usd < 100
+    assert (plan.calls > 0) == (file != "fine-tuning")
 
 
 @needs_data
@@ -59,7 +71,7 @@ def test_the_papers_setting_can_be_planned_without_a_warning(file: str, strategy
 @pytest.mark.timeout(1500)
 def test_the_small_version_runs_to_its_end_with_a_real_model(tmp_path: Path) -> None:
     program = Path(sys.executable).parent / "errorbook"
-    command = [str(program), "run", str(EXAMPLES / "paper-small.toml"), "--out", str(tmp_path)]
+    command = [str(program), "run", str(PAPER / "small.toml"), "--out", str(tmp_path)]
     reply = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1400)
 
     assert reply.returncode in {0, 1}, reply.stderr
@@ -183,7 +195,7 @@ def _gold(row: Row) -> str:
 def small(invented: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """The small run file on the invented data, with parts that take no time."""
     monkeypatch.setenv("ERRORBOOK_DATA", str(invented))
-    config = load(EXAMPLES / "paper-small.toml")
+    config = load(PAPER / "small.toml")
     return replace(
         config,
         target=TargetSection(
@@ -219,6 +231,78 @@ def test_the_small_version_runs_to_its_end_on_invented_data(
     assert decision.outcome == "accept"
     assert sorted(tested) == sorted(LEARNT + GUARDS)
     assert all(len(sample.choices) == 4 for sample in samples if sample.task == "mmlu")
+
+
+# The six run files -------------------------------------------------------------------------------------------------
+
+
+def test_the_six_run_files_differ_in_their_name_and_strategy_alone() -> None:
+    found = [load(PAPER / f"{file}.toml") for file in RECIPES]
+    assert [config.strategy.name for config in found] == list(RECIPES.values())
+    assert [config.run.name for config in found] == [f"paper-{file}" for file in RECIPES]
+    same = [
+        replace(config, run=replace(config.run, name="x"), strategy=replace(config.strategy, name="x"))
+        for config in found
+    ]
+    assert all(config == same[0] for config in same)
+
+
+def test_the_recipe_is_the_papers() -> None:
+    """Facts of the paper's published code, as docs/paper.md tells them."""
+    config = load(PAPER / "le.toml")
+    strategy, train = config.strategy, config.train
+    assert (config.run.cycles, strategy.k, strategy.max_samples, strategy.max_samples_per) == (3, 3, 3000, "task")
+    assert (strategy.retriever, strategy.encoder) == ("encoder", "google-bert/bert-base-uncased")
+    assert (strategy.show_gold, config.instructor.calls, config.instructor.options["temperature"]) == (
+        False,
+        "one",
+        0.8,
+    )
+    assert (train.method, train.epochs, train.schedule, train.warmup_steps) == ("full", 1.0, "cosine", 100)
+    assert (train.learning_rate, train.max_tokens, train.replay) == (5e-6, 512, 0.0)
+    assert {task.name: task.shots for task in config.tasks} == dict.fromkeys(LEARNT + GUARDS, 0) | {"bbh": 3}
+
+
+def shrink(file: str, invented: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A run file of the recipe on 20 invented questions a task, with parts that take no time and need no network."""
+    monkeypatch.setenv("ERRORBOOK_DATA", str(invented))
+    config = load(PAPER / f"{file}.toml")
+    return replace(
+        config,
+        run=replace(config.run, cycles=2),
+        target=TargetSection(
+            model="scripted", engine="scripted", options={"accuracy": 0.3, "gain": 0.3, "answers": said()}
+        ),
+        instructor=replace(config.instructor, kind="scripted", options={}),
+        tasks=tuple(
+            replace(task, train=20 * (task.role == "learn"), dev=20, test=10, margin=0.3) for task in config.tasks
+        ),
+        strategy=replace(config.strategy, show_gold=True, retriever="scripted"),
+        train=replace(config.train, method="scripted"),
+        compute=replace(config.compute, processes=1, strategy="ddp"),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", RECIPES)
+def test_the_recipe_runs_small_on_invented_data_and_asks_what_its_plan_says(
+    file: str, invented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = shrink(file, invented, monkeypatch)
+    plan = make_plan(config)
+    run(config, tmp_path)
+
+    assert plan.warnings == ()
+    used = {one.name for one in config.strategy.used(2)}
+    with open_ledger(tmp_path) as ledger:
+        decisions, samples = list(ledger.all(Decision)), list(ledger.all(Sample))
+        assert ledger.count(Call) <= plan.calls
+        assert (ledger.count(Call) > 0) == (plan.calls > 0) == (file != "fine-tuning")
+        tested = [item.task for item in ledger.all(Comparison) if item.split == "test"]
+    assert {comparison.task for comparison in decisions[0].comparisons} == {*LEARNT, *GUARDS}
+    assert sorted(tested) == sorted(LEARNT + GUARDS)
+    assert {sample.strategy for sample in samples} <= used
+    assert {sample.task for sample in samples} == set(LEARNT)
 
 
 # Options weighed by likelihood -------------------------------------------------------------------------------------

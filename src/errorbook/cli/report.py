@@ -39,13 +39,16 @@ def status(folder: Path | None, as_json: bool) -> None:
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file, not to stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @click.option("--control", type=click.Path(path_type=Path), help="A run to compare the same mistakes with.")
-def report(folder: Path | None, form: str, output: Path | None, as_json: bool, control: Path | None) -> None:
+@click.option("--against", type=click.Choice(["paper"]), help="Only the test results, beside the paper's.")
+def report(
+    folder: Path | None, form: str, output: Path | None, as_json: bool, control: Path | None, against: str | None
+) -> None:
     """A report to read or to send; by default of the latest run below ./runs."""
     from errorbook.files import write_file
     from errorbook.report.status import find_latest_run
 
-    made = build_report(folder or find_latest_run(Path("runs")), control)
-    text = render_report(made, "json" if as_json else form, to_file=output is not None)
+    made, form = build_report(folder or find_latest_run(Path("runs")), control), "json" if as_json else form
+    text = render_against(made, form) if against else render_report(made, form, to_file=output is not None)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -63,6 +66,18 @@ def build_report(folder: Path, control: Path | None = None) -> Report:
     with ExitStack() as opened:
         ledger = opened.enter_context(open_ledger(folder))
         return build(ledger, opened.enter_context(open_ledger(control)) if control else None)
+
+
+def render_against(made: Report, form: str) -> str:
+    """The run beside the paper, as a table or as JSON."""
+    from errorbook.files import format_json
+    from errorbook.render.against_paper import render
+    from errorbook.report.paper import lay_beside
+
+    if form == "html":
+        raise click.UsageError("--against has no HTML; give --format terminal, md or json.")
+    found = lay_beside(made)
+    return format_json(found) if form == "json" else render(found)
 
 
 def render_report(made: Report, form: str, to_file: bool) -> str:

@@ -111,7 +111,7 @@ def _decisions(report: Report) -> Iterator[str]:
         ]
         columns = ["On dev", "Before", "Candidate", "Fixed", "Broken", "Difference, points", "Noise floor", "Test"]
         if rows:
-            yield from _rows([*columns, "Passed"], rows)
+            yield from list_rows([*columns, "Passed"], rows)
     if not report.cycles:
         yield from ["No cycle is decided yet.", ""]
 
@@ -170,7 +170,7 @@ def _funnel(report: Report) -> Iterator[str]:
     yield from _table(["Stage", "Drafts"], rows, "From drafts to training")
     if len(report.strategies) > 1:
         by_strategy = [sentences.strategy_row(item) for item in report.strategies]
-        yield from ["### By strategy", "", *_rows(sentences.STRATEGY_COLUMNS, by_strategy)]
+        yield from ["### By strategy", "", *list_rows(sentences.STRATEGY_COLUMNS, by_strategy)]
     if report.corrections:
         yield from [_cell(sentences.corrections_text(report.corrections)), ""]
     if report.changes:
@@ -186,7 +186,7 @@ def _cost(report: Report) -> Iterator[str]:
             [f"{sentences.brief(str(kind))} ({task})", *numbers] for task, kind, *numbers in costs
         ]
         yield from ["### Cost of verified samples", ""]
-        yield from _rows(["Against", "Dollars", "Verified", "Each"], rows)
+        yield from list_rows(["Against", "Dollars", "Verified", "Each"], rows)
 
 
 def _cases(report: Report) -> Iterator[str]:
@@ -212,10 +212,11 @@ def _case(case: Case) -> Iterator[str]:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> Iterator[str]:
     yield from [f"## {title}", ""]
-    yield from _rows(columns, rows)
+    yield from list_rows(columns, rows)
 
 
-def _rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+def list_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """A table in Markdown, line by line, and an empty line after it."""
     yield from [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in rows:
         yield f"| {' | '.join(_cell(str(value)) for value in row)} |"

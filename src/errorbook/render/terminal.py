@@ -293,6 +293,8 @@ def show_plan(plan: Plan, console: Console) -> None:
         if item.prompt:
             console.print(Text(f"\nA prompt of '{item.task}', about {item.prompt_tokens} tokens", "bold"))
             console.print(strip_controls(item.prompt), markup=False, highlight=False, soft_wrap=True)
+    for note in plan.notes:
+        console.print(strip_controls(note))
     for warning in plan.warnings:
         console.print(Text.assemble(("! ", "bold"), strip_controls(warning)))
 

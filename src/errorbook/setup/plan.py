@@ -25,6 +25,7 @@ from errorbook.setup.plan_prompts import ReadPrompt, read_prompts
 from errorbook.setup.plan_supply import Supply, count_draws, count_own_answers, count_supply
 from errorbook.setup.possible import require_possible
 from errorbook.stats import detectable_gain, effective_questions, not_worse
+from errorbook.strategies.questions import has_solution
 
 _MANY = 10_000
 """Questions of one task whose making or reading may take more than a few seconds."""
@@ -65,7 +66,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     known. `own_answers` are those that the target writes while it learns from itself (their tokens are among the
     generated ones), and `training_bytes` the memory that this takes at least, if it is known. `detectable` is the
     smallest gain in accuracy that dev shows with a power of 80%; `dev_effective` is as many questions that stand alone
-    as the learnt tasks' dev questions say as much as.
+    as the learnt tasks' dev questions say as much as. `warnings` ask for a change of the run file; `notes` are
+    only good to know.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     detectable: float
     dev_effective: int
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class _Course(NamedTuple):
@@ -99,6 +102,7 @@ class _Course(NamedTuple):
     train: tuple[Example, ...]
     recomputes: bool
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     dev: tuple[Example, ...] = ()
 
 
@@ -159,12 +163,13 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
         detectable=detectable,
         dev_effective=effective,
         warnings=(
-            *(note for course in courses for note in course.notes),
             *_say_unused(config),
+            *(warning for course in courses for warning in course.warnings),
             *_say_shared(learnt),
             *_warnings(tasks, rule, detectable, config),
             *_money_warnings(instructor, price.usd, config),
         ),
+        notes=(*(note for course in courses for note in course.notes), *_say_unsolved(learnt, config)),
     )
 
 
@@ -216,13 +221,14 @@ def _course(section: TaskSection, config: Config) -> _Course:
         prompt_tokens=read.tokens if read else 0,
     )
     tested = any(example.tests for example in train)
-    notes = filter(None, (sound.note, _say_long(section, read, config)))
+    notes = filter(None, (sound.note, _say_groups(plan) if plan.dev_groups else ""))
     return _Course(
         task=task,
         plan=plan,
         train=train,
         recomputes=isinstance(task, Solver) or tested,
         notes=tuple(notes),
+        warnings=tuple(filter(None, (_say_long(section, read, config), _say_few(section, plan, sound.note)))),
         dev=dev,
     )
 
@@ -328,6 +334,24 @@ def _say_shared(learnt: Sequence[_Course]) -> list[str]:
     ]
 
 
+def _say_few(section: TaskSection, plan: TaskPlan, left_out: str) -> str:
+    """That there are fewer questions than asked for, unless those that are left out explain it."""
+    if left_out or (plan.train, plan.dev, plan.test) == (section.train, section.dev, section.test):
+        return ""
+    return f"'{plan.task}' has fewer questions than the run file asks for; all that it has are used."
+
+
+def _say_unsolved(learnt: Sequence[_Course], config: Config) -> list[str]:
+    """Which learnt tasks have nothing for a strategy that teaches what the data come with."""
+    taught = [strategy.name for strategy in config.strategy.used(config.run.cycles) if strategy.author == "data"]
+    lacking = [course.plan.task for course in learnt if not any(map(has_solution, course.train))]
+    return [
+        f"The train questions of '{task}' come with no worked solution, so the strategy '{name}' takes none of them."
+        for name in taught
+        for task in lacking
+    ]
+
+
 def _say_groups(task: TaskPlan) -> str:
     """That dev questions belong together, and how many they count as at the gate."""
     grouped = sum(size * n for size, n in task.dev_groups.items())
@@ -340,7 +364,7 @@ def _say_groups(task: TaskPlan) -> str:
 
 def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config: Config) -> list[str]:
     by_name = {task.task: task for task in tasks}
-    found = [_say_groups(task) for task in tasks if task.dev_groups]
+    found = []
     for name, margin in rule.guards:
         task = by_name[name]
         clusters = [Cluster(size=size, times=times) for size, times in task.dev_groups.items()]
@@ -355,9 +379,4 @@ def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config
             )
     if detectable >= _LARGEST_GAIN:
         found.append("The dev split is too small to show any likely gain; give the learnt tasks more dev questions.")
-    wanted = {section.name: section for section in config.tasks}
-    for task in tasks:
-        section = wanted[task.task]
-        if (task.train, task.dev, task.test) != (section.train, section.dev, section.test):
-            found.append(f"'{task.task}' has fewer questions than the run file asks for; all that it has are used.")
     return found

@@ -30,12 +30,13 @@ def require_possible(config: Config, instructor: Instructor, learnt: Iterable[Le
         ConfigError: One of them cannot be followed.
     """
     tasks = list(learnt)
+    solvable = any(has_solution(example) for _, train in tasks for example in train)
     for strategy in config.strategy.used(config.run.cycles):
         faults = [
             _find_lack(strategy, config.instructor.kind, instructor),
             _find_conflict(strategy, config, instructor),
         ]
-        faults += [_find_missing(strategy, task, train) for task, train in tasks]
+        faults += [_find_missing(strategy, task, train, solvable=solvable) for task, train in tasks]
         if fault := next(filter(None, faults), ""):
             raise ConfigError(fault)
 
@@ -68,10 +69,10 @@ def _find_conflict(strategy: Strategy, config: Config, instructor: Instructor) -
     return ""
 
 
-def _find_missing(strategy: Strategy, task: Task, train: Sequence[Example]) -> str:
-    """What the train questions of a task lack."""
+def _find_missing(strategy: Strategy, task: Task, train: Sequence[Example], *, solvable: bool) -> str:
+    """What the train questions of a task lack; `solvable` says that some learnt task has worked solutions."""
     solved = [example for example in train if has_solution(example)]
-    if strategy.author == "data" and not solved:
+    if strategy.author == "data" and not solved and (strategy.basis == "skills" or not solvable):
         return (
             f"The strategy '{strategy.name}' teaches worked solutions, and the train questions of '{task.name}' come"
             " with none; name the column that holds them as the task's 'solution', or take another strategy.name."

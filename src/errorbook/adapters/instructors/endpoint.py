@@ -2,9 +2,9 @@
 
     [instructor]
     kind = "openai"
-    model = "gpt-4.1"
-    price_input = 2.0           # dollars per million tokens
-    price_output = 8.0
+    model = "gpt-6.1-terra"
+    price_input = 1.0           # dollars per million tokens
+    price_output = 5.0
 
 Everything that can go wrong on the way to a reply is the engine's (`errorbook.llm`): caching, pacing, retries, budget.
 """

@@ -7,11 +7,11 @@
     scorer = "judge"
 
     [tasks.scorer_options]
-    model = "gpt-4.1"
+    model = "gpt-6.1-terra"
     rubric = "Right where the reply answers the customer's question and promises nothing."
     labelled = "labelled.jsonl"     # taken from the run file's folder, as every path
-    price_input = 2.0               # dollars per million tokens; needed for a budget of its own
-    price_output = 8.0
+    price_input = 1.0               # dollars per million tokens; needed for a budget of its own
+    price_output = 5.0
     budget_usd = 5.0
     points = 10                     # if the rubric gives points: the most, and from how many on a response is right
     threshold = 7
