@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import msgspec
 import pytest
+from msgspec.structs import replace
 from template_kit import TEMPLATES, tokenizer_of
 
 from errorbook.adapters.instructors.asking import (
@@ -21,9 +22,13 @@ from errorbook.adapters.instructors.asking import (
 )
 from errorbook.adapters.targets.answer_cache import AnswerFile
 from errorbook.adapters.targets.conversation import render, write_exchange
+from errorbook.adapters.targets.embedded import resolve
+from errorbook.adapters.targets.loading import load_tokenizer
 from errorbook.adapters.targets.remembered import Remembering
 from errorbook.adapters.targets.scripted import ScriptedTarget
+from errorbook.adapters.trainers.distilling import encode_own
 from errorbook.adapters.trainers.exports import axolotl, llama_factory
+from errorbook.adapters.trainers.preference import encode_pairs
 from errorbook.llm.endpoint import Dialect
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.records import Ask
@@ -318,3 +323,17 @@ def test_templates_of_real_models_write_whole_conversations(template: Path) -> N
         assert text.rindex("How many legs?") > max(text.rindex(one.content) for one in before if one.role != "system")
         assert "Zestien." in lesson
         assert "How many legs?" not in lesson
+
+
+def test_lessons_are_trained_after_what_the_question_is_asked_after() -> None:
+    tokenizer = load_tokenizer(resolve("smollm2-135m-instruct"))
+    [row], [rejected], _ = encode_pairs(tokenizer, [LESSON], 512)
+    own, _ = encode_own(tokenizer, [replace(LESSON, context="Known: 16. Legs?")], 512, frozenset({2}))
+
+    asked = render(tokenizer, LESSON.asked)
+    assert rejected is not None
+    for one, answer in ((row, "16"), (rejected, "4")):
+        assert tokenizer.decode(one.ids[: one.prompt]) == asked
+        assert tokenizer.decode(one.ids[one.prompt :]).startswith(answer)
+    assert [tokenizer.decode(ids) for ids in own.asked] == [asked]
+    assert all(message.content in tokenizer.decode(own.shown[0]) for message in BEFORE)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from errorbook.config import Config, parse
+from errorbook.config import Config, TaskSection, parse
 from errorbook.errors import ConfigError, DataError
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.records import Draft, Evaluation, Example, Lesson, Response, Sample, converse, digest, key_of
+from errorbook.records import Draft, Evaluation, Example, Lesson, Response, Sample, Split, converse, digest, key_of
 from errorbook.setup.assemble import create_scorer, create_task, select_sound
 from errorbook.setup.gold import Sound
 from errorbook.setup.plan import make_plan
@@ -225,3 +226,38 @@ def test_bbh_is_asked_after_three_dev_questions() -> None:
     assert {shot.split for shot in sound.shots} == {"dev"}
     assert len(sound.examples["dev"]) == len(sound.examples["test"]) == 200
     assert {len(example.before) for example in asked(sound)} == {6}
+
+
+class Weighing:
+    """A task whose options are weighed by their likelihood."""
+
+    name = "quiz"
+    scorer = "choice"
+    max_new_tokens = 8
+    by_likelihood = True
+
+    def __init__(self, by_likelihood: bool) -> None:
+        self.by_likelihood = by_likelihood
+
+    def examples(self, split: Split, n: int | None, seed: int) -> list[Example]:
+        return [
+            Example(
+                id=f"{split}{n}", task="quiz", split=split, question=f"{split} {n}?", answer="B", choices=("x", "y")
+            )
+            for n in range(4)
+        ][:n]
+
+    def prompt(self, question: str, choices: Sequence[str] = ()) -> str:
+        return question
+
+    def completion(self, solution: str, answer: str) -> str:
+        return f"Answer: {answer}"
+
+
+@pytest.mark.parametrize(("by_likelihood", "shown"), [(True, "B"), (False, "Answer: B")])
+def test_shots_of_weighed_options_show_the_letter_alone(by_likelihood: bool, shown: str) -> None:
+    section = TaskSection(name="quiz", train=3, dev=2, test=2, shots=1)
+    sound = select_sound(section, Weighing(by_likelihood), create_scorer("choice", {}), 0)
+
+    assert {example.before[1].content for example in asked(sound)} == {shown}
+    assert len(sound.examples["train"]) == 3

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from errorbook.checks.tokens import words
 from errorbook.config import TaskSection
 from errorbook.errors import DataError
-from errorbook.interfaces import Task
+from errorbook.interfaces import OptionTask, Task
 from errorbook.records import Example, Message, Split, converse, messages_of, own_turns
 
 
@@ -78,7 +78,10 @@ def _show(task: Task, shot: Example) -> Iterable[Message]:
     """A question with its own earlier turns, and its right answer with the worked solution, if there is one."""
     asked = messages_of(converse(own_turns(shot.before), task.prompt(shot.question, shot.choices)))
     yield from (replace(message, shot=True) for message in asked)
-    yield Message(role="assistant", content=task.completion(shot.solution, shot.answer), shot=True)
+    # A task that weighs its options has the letter alone begin the answer, so that is what is shown.
+    weighed = isinstance(task, OptionTask) and task.by_likelihood
+    said = shot.answer if weighed else task.completion(shot.solution, shot.answer)
+    yield Message(role="assistant", content=said, shot=True)
 
 
 def _place(example: Example, system: str, shots: Sequence[Message]) -> Example:
