@@ -139,9 +139,10 @@ def test_the_power_at_the_detectable_gain_is_exactly_what_is_asked(
 ) -> None:
     gain = stats.detectable_gain(n, alpha, discordant, power)
 
+    assert gain is not None
     assert exact_power(n, alpha, discordant, gain) == pytest.approx(power, abs=1e-6)
-    assert stats.detectable_gain(20000, alpha) < stats.detectable_gain(500, alpha) < stats.detectable_gain(50, alpha)
-    assert math.isclose(stats.detectable_gain(0, alpha), 1.0)
+    gains = [stats.detectable_gain(items, alpha) or 0.0 for items in (20000, 500, 50)]
+    assert 0 < gains[0] < gains[1] < gains[2]
 
 
 @given(st.integers(300, 3000), st.sampled_from([0.01, 0.05]), st.sampled_from([0.3, 0.6]), st.sampled_from([0.8, 0.9]))
@@ -150,6 +151,7 @@ def test_the_exact_gain_is_near_connors_and_never_far_below(
 ) -> None:
     """The normal approximation (Connor 1987) promises a little too much, since the exact test wastes some of alpha."""
     gain = stats.detectable_gain(n, alpha, discordant, power)
+    assert gain is not None
     assume(gain < discordant)
     reach = norm.ppf(1 - alpha) * math.sqrt(discordant) + norm.ppf(power) * math.sqrt(discordant - gain**2)
     normal = reach / math.sqrt(n)
@@ -157,9 +159,25 @@ def test_the_exact_gain_is_near_connors_and_never_far_below(
     assert normal - 0.02 / math.sqrt(n) < gain < normal * 1.25 + 1 / n
 
 
-def test_a_gain_is_capped_at_the_share_that_changes() -> None:
-    assert stats.detectable_gain(5, 0.05, 0.2) == 0.2
-    assert stats.detectable_gain(200, 0.05) == stats.detectable_gain(200, 0.05, 0.3, 0.8) < 0.3
+def test_a_gain_above_the_share_that_changes_needs_more_to_change() -> None:
+    """On 12 questions five fixes and no loss are accepted: p is 1/32. At this gain so many come four times in five."""
+    gain = stats.detectable_gain(12, 0.05)
+
+    assert gain is not None
+    assert gain > 0.3
+    assert binom.sf(4, 12, gain) == pytest.approx(0.8, abs=1e-6)
+    narrow, usual = stats.detectable_gain(12, 0.05, 0.2), stats.detectable_gain(200, 0.05)
+    assert narrow == pytest.approx(gain)
+    assert usual is not None
+    assert usual < 0.3
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "shows"), [(0, 0.05, False), (1, 0.05, False), (4, 0.05, False), (5, 0.05, True)]
+)
+def test_too_few_questions_show_no_gain_at_all(n: int, alpha: float, shows: bool) -> None:
+    """If all of four are fixed and none is broken, p is still 1/16."""
+    assert (stats.detectable_gain(n, alpha) is not None) is shows
 
 
 def test_a_gate_that_accepts_nearly_everything_finds_any_gain() -> None:

@@ -137,7 +137,7 @@ def _erodes(sizes: Sizes, since_base: bool, generator: random.Random) -> bool:
 def _is_seen(sizes: Sizes, generator: random.Random) -> bool:
     """Whether a true gain of the size that the plan calls detectable is accepted; three verdicts in ten change."""
     counts = {size: sizes.count(size) for size in set(sizes) if size > 1}
-    gain = detectable_gain(int(effective_questions(sum(sizes), counts)), ALPHA)
+    gain = detectable_gain(int(effective_questions(sum(sizes), counts)), ALPHA) or 0.0
     better, fixed, broken, clusters = (0.3 + gain) / 2, 0, 0, list[Cluster]()
     for size in sizes:
         drawn = generator.random()

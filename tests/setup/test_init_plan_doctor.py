@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from errorbook.adapters.instructors.forecast import ANSWER, DRAFT, REPLY
 from errorbook.cli.main import cli
 from errorbook.config import Config, InstructorSection, RunSection, TaskSection, load
-from errorbook.errors import ConfigError, DataError
+from errorbook.errors import ConfigError, DataError, UserError
 from errorbook.judge import GateSection
 from errorbook.records import Cluster
 from errorbook.setup import doctor
@@ -48,6 +48,34 @@ def write_questions(path: Path, rows: int = 60, **more: str) -> Path:
 
 def answers(data: Path | None = None) -> scaffold.InitAnswers:
     return scaffold.InitAnswers(data, "smollm2-135m-instruct", "tutor", "contrast", 2, None)
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+def test_init_writes_a_run_file_for_an_instructor_at_an_endpoint(kind: str, tmp_path: Path) -> None:
+    file, data = tmp_path / "own.toml", write_questions(tmp_path / "questions.jsonl")
+    options = ["init", str(file), "--data", str(data), "--instructor", kind, "--yes", "--budget", "5"]
+    refused = CliRunner().invoke(cli, options)
+
+    assert isinstance(refused.exception, UserError)
+    assert "name it with --instructor-model" in str(refused.exception)
+    assert not file.exists()
+
+    reply = CliRunner().invoke(
+        cli, [*options, "--instructor-model", "m-1", "--instructor-url", "http://127.0.0.1:9/v1"]
+    )
+    config = load(file)
+
+    assert reply.exit_code == 0
+    assert config.instructor.kind == kind
+    assert config.instructor.options == {"model": "m-1", "base_url": "http://127.0.0.1:9/v1"}
+    assert config.verify.answers == "recompute", "it can vote blind, so nothing has to be trusted"
+
+
+def test_init_asks_for_the_model_of_an_instructor_at_an_endpoint(tmp_path: Path) -> None:
+    reply = CliRunner().invoke(cli, ["init", str(tmp_path)], input="arithmetic\n\nopenai\nerror\n2\n1\nm-2\n")
+
+    assert reply.exit_code == 0
+    assert load(tmp_path / "run.toml").instructor.options == {"model": "m-2"}
 
 
 def test_the_default_run_file_parses_and_is_commented(tmp_path: Path) -> None:

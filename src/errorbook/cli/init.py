@@ -17,6 +17,8 @@ from errorbook.errors import UserError
 @click.option("--data", help="Your questions as JSON Lines, or 'arithmetic'.")
 @click.option("--model", help="The embedded model, a folder, or a name on the hub.")
 @click.option("--instructor", help="Name of the instructor plugin.")
+@click.option("--instructor-model", help="The model that an instructor at an endpoint asks.")
+@click.option("--instructor-url", help="Where that endpoint is, if not where its provider has it.")
 @click.option("--strategy", type=StrategyName())
 @click.option("--cycles", type=click.IntRange(min=1))
 @click.option("--budget", type=click.FloatRange(min=0), help="Dollar cap for the instructor.")
@@ -49,7 +51,25 @@ def _collect_answers(given: dict[str, Any], yes: bool) -> dict[str, Any]:
             value = default if yes else _prompt(question, default, kind)
         answers[name] = value
     budget, data = answers.pop("budget"), answers.pop("data")
-    return answers | {"budget_usd": budget or None, "data": None if data == "arithmetic" else Path(data)}
+    told = {
+        "budget_usd": budget or None,
+        "data": None if data == "arithmetic" else Path(data),
+        "instructor_model": given["instructor_model"] or _ask_for_model(answers["instructor"], yes),
+        "instructor_url": given["instructor_url"] or "",
+    }
+    return answers | told
+
+
+def _ask_for_model(instructor: str, yes: bool) -> str:
+    """The model of an instructor that cannot be had without one; empty for the others."""
+    from errorbook import plugins
+
+    parameter = plugins.list_options("instructors", instructor).get("model")
+    if parameter is None or parameter.default is not parameter.empty:
+        return ""
+    if yes:
+        raise UserError(f"The instructor '{instructor}' asks a model; name it with --instructor-model.")
+    return str(_prompt(f"Model that '{instructor}' asks", None, str))
 
 
 def _prompt(question: str, default: Any, kind: Any) -> Any:

@@ -280,11 +280,12 @@ def show_plan(plan: Plan, console: Console) -> None:
         facts.append(["memory of a training", f"{plan.training_bytes / 2**30:.1f} GiB with one lesson at a time"])
     if plan.input_tokens is not None:
         facts.append(["instructor tokens", f"about {plan.input_tokens} in, {plan.output_tokens} out"])
+    gain = "none" if plan.detectable is None else f"{100 * plan.detectable:.1f} points"
     facts += [
         ["instructor cost", _forecast_cost(plan)],
         [
             "smallest gain dev shows",
-            f"{100 * plan.detectable:.1f} points (80% power, alpha {plan.alpha_each:.2g}"
+            f"{gain} (80% power, alpha {plan.alpha_each:.2g}"
             f"{f', {plan.dev_effective} questions that stand alone' if any(t.dev_groups for t in plan.tasks) else ''})",
         ],
     ]

@@ -416,11 +416,13 @@ def _nothing_compared(report: Report) -> str:
 
 def _no_gain(report: Report) -> str:
     tried = count(len(report.cycles), "cycle")
+    reach = "This gate has too few dev questions to find any gain reliably"
+    if report.detectable is not None:
+        reach = f"The smallest gain that this gate finds reliably is {100 * report.detectable:.1f} points"
     return (
         f"After {tried} no candidate was shown to be better on dev without making a guard worse, so the model is"
-        f" unchanged and nothing was lost. The smallest gain that this gate finds reliably is"
-        f" {100 * report.detectable:.1f} points; more dev questions, more samples or another instructor are the usual"
-        " next things to try."
+        f" unchanged and nothing was lost. {reach}; more dev questions, more samples or another instructor are the"
+        " usual next things to try."
     )
 
 

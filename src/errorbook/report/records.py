@@ -231,8 +231,9 @@ class TrainingResult(ReportPart, frozen=True, kw_only=True):
 
 
 class Report(ReportPart, frozen=True, kw_only=True):
-    """Everything that a report shows. `seconds` sums the stages that ended; `detectable` is the gate's reach on dev.
+    """Everything that a report shows.
 
+    `seconds` sums the stages that ended; `detectable` is the gate's reach on dev, None if it has none.
     `noise` says for each learnt task how many verdicts changed when the base was asked twice. `strata` says how many
     mistakes there are of each kind and fate, and how many of them are among the `cases`. `corrections` counts what
     people changed, by kind: all other numbers are of what the target answered and the scorer said. `changes` are those
@@ -256,7 +257,7 @@ class Report(ReportPart, frozen=True, kw_only=True):
     spending: Spending
     alpha: float
     alpha_each: float
-    detectable: float
+    detectable: float | None
     cycles: tuple[CycleResult, ...]
     tasks: dict[str, dict[str, TaskResult]]
     skills: tuple[SkillResult, ...]

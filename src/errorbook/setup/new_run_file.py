@@ -30,6 +30,8 @@ class InitAnswers(NamedTuple):
     strategy: str
     cycles: int
     budget_usd: float | None
+    instructor_model: str = ""
+    instructor_url: str = ""
 
 
 class Layout(NamedTuple):
@@ -81,9 +83,14 @@ def render(answers: InitAnswers, folder: Path) -> str:
         budget=budget,
         model=_quoted(answers.model),
         instructor=_quoted(answers.instructor),
+        asked="".join(
+            f"{key} = {_quoted(value)}\n"
+            for key, value in (("model", answers.instructor_model), ("base_url", answers.instructor_url))
+            if value
+        ),
         tasks=tasks.strip(),
         strategy=_quoted(answers.strategy),
-        answers=_TRUST if answers.data else _RECOMPUTE,
+        answers=_say_answers(answers),
         chosen=defaults.strategy,
         train=defaults.train,
         gate=defaults.gate,
@@ -111,6 +118,13 @@ def inspect_data(data: Path) -> Layout:
     answers = [str(row.get(answer, "")) for row in rows]
     scorer = "numeric" if all(_is_number(text) for text in answers) else "exact"
     return Layout(question=question, answer=answer, choices=choices, scorer=scorer)
+
+
+def _say_answers(answers: InitAnswers) -> str:
+    """Whose word a draft's answer is taken on: the task's, that of blind votes, or that of whoever wrote it."""
+    if not answers.data:
+        return _RECOMPUTE
+    return _VOTE if answers.instructor_model else _TRUST  # a model can solve a question that it has not seen
 
 
 def _find_talks(rows: Sequence[Mapping[str, Any]]) -> Layout | None:
@@ -178,6 +192,8 @@ def _quoted(text: str) -> str:
 _RECOMPUTE = 'answers = "recompute"  # every answer is worked out again, independently of the instructor'
 _TRUST = 'answers = "trust"  # your data cannot recompute answers: read some of the samples yourself'
 
+_VOTE = 'answers = "recompute"  # the instructor solves each question blind, and most of its answers must agree'
+
 _OWN = """
 [[tasks]]  # examined, learnt from, and judged by
 name = {name}
@@ -205,7 +221,7 @@ model = {model}  # the embedded model, a folder, or a name on the Hugging Face h
 
 [instructor]
 kind = {instructor}  # "tutor" is built in and knows arithmetic only
-
+{asked}
 {tasks}
 
 [strategy]

@@ -29,7 +29,7 @@ from errorbook.strategies.questions import has_solution
 
 _MANY = 10_000
 """Questions of one task whose making or reading may take more than a few seconds."""
-_LARGEST_GAIN = 0.3  # `detectable_gain` is capped here: more questions would have to change than are expected to
+_LARGEST_GAIN = 0.3  # a larger gain than this is not likely: more questions would have to change than are expected to
 
 
 class TaskPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +65,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     The instructor's `input_tokens` and `output_tokens` are None if it forecasts none, `usd` if the price is not
     known. `own_answers` are those that the target writes while it learns from itself (their tokens are among the
     generated ones), and `training_bytes` the memory that this takes at least, if it is known. `detectable` is the
-    smallest gain in accuracy that dev shows with a power of 80%; `dev_effective` is as many questions that stand alone
-    as the learnt tasks' dev questions say as much as. `warnings` ask for a change of the run file; `notes` are
-    only good to know.
+    smallest gain in accuracy that dev shows with a power of 80%, None if it shows none; `dev_effective` is as many
+    questions that stand alone as the learnt tasks' dev questions say as much as. `warnings` ask for a change of the run
+    file; `notes` are only good to know.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     usd: float | None
     budget_usd: float | None
     alpha_each: float
-    detectable: float
+    detectable: float | None
     dev_effective: int
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -298,9 +298,10 @@ def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -
     found = []
     cap = config.run.budget_usd
     if usd is None and isinstance(instructor, Priced):
+        refused = "" if cap is None else ", and a run is refused while its budget cannot be kept"
         found.append(
-            "What the instructor costs is not known; give price_input and price_output in [instructor], in dollars per"
-            " million tokens (0 for a model of your own)."
+            f"What the instructor costs is not known{refused}; give price_input and price_output in [instructor], in"
+            " dollars per million tokens (0 for a model of your own)."
         )
     if usd != 0.0 and cap is None:
         found.append("No budget is set; add budget_usd to [run] to cap what the instructor may cost.")
@@ -362,7 +363,7 @@ def _say_groups(task: TaskPlan) -> str:
     )
 
 
-def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config: Config) -> list[str]:
+def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float | None, config: Config) -> list[str]:
     by_name = {task.task: task for task in tasks}
     found = []
     for name, margin in rule.guards:
@@ -377,6 +378,8 @@ def _warnings(tasks: tuple[TaskPlan, ...], rule: Rule, detectable: float, config
                 f" {100 * margin:g} points at alpha {rule.alpha_each:.2g}, even if no answer changes; give it {more},"
                 " or a wider margin."
             )
-    if detectable >= _LARGEST_GAIN:
+    if detectable is None:
+        found.append("The dev split is too small to show any gain at all; give the learnt tasks more dev questions.")
+    elif detectable >= _LARGEST_GAIN:
         found.append("The dev split is too small to show any likely gain; give the learnt tasks more dev questions.")
     return found

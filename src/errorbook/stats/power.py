@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_ALL = 1 - 1e-9
+"""All items change: just below 1, which has no logarithm of its complement."""
 _NEGLIGIBLE = 1e-9
 """Of the chance, what numbers of changed items that are left out may add up to."""
 
@@ -28,20 +30,20 @@ def effective_questions(n: int, sizes: Mapping[int, int]) -> float:
     return n * n / squares if squares else 0.0
 
 
-def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float = 0.8) -> float:
+def detectable_gain(n: int, alpha: float, discordant: float = 0.3, power: float = 0.8) -> float | None:
     """Smallest accuracy gain that the one-sided exact McNemar test on `n` items finds with the given power.
 
-    `discordant` is the expected share of items whose verdict changes. The power is exact: over every number of changed
-    items, and the least number of them that must be fixed. Capped at `discordant`: a larger gain needs more items to
-    change.
+    `discordant` is the expected share of items whose verdict changes. A gain above it needs more items to change: then
+    all that change are fixed. The power is exact: over every number of changed items, and the least number of them that
+    must be fixed. None if no gain is found so, not even if every item is fixed.
     """
-    if n == 0:
-        return 1.0
+    if n == 0 or _power(n, alpha, _ALL)(_ALL) < power:
+        return None
     find = _power(n, alpha, discordant)
     if find(0.0) >= power:  # a gate so lenient that it finds a gain in nothing
         return 0.0
     if find(discordant) < power:
-        return discordant
+        return find_root(lambda gain: _power(n, alpha, gain)(gain) - power, discordant, _ALL)
     return find_root(lambda gain: find(gain) - power, 0.0, discordant)
 
 
