@@ -167,7 +167,7 @@ def test_a_lame_tokenizer_is_told(tiny_model: Path) -> None:
 
     assert "leaves out the question" in fail(lambda: loading.check_tokenizer(tokenizer, "here"))
     deaf: Any = lambda text, **_: {"input_ids": [0]}  # noqa: E731
-    deaf.chat_template = ""
+    deaf.chat_template, deaf.eos_token_id = "", 2
     assert "the same tokens of different questions" in fail(lambda: loading.check_tokenizer(deaf, "here"))
 
 

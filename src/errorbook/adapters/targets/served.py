@@ -102,7 +102,9 @@ class Api:
                 reason = fault.reason
             else:
                 if answer.status == 401:
-                    raise ModelError(f"{base} refuses the key; correct the variable that api_key_env names.")
+                    raise ModelError(
+                        f"{base} does not accept the key; set api_key_env to the variable with the right one."
+                    )
                 if answer.status < 500 and answer.status not in {408, 425, 429}:
                     return answer
                 reason = describe_refusal(answer)
