@@ -11,17 +11,20 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from errorbook.errors import DataError
+from errorbook.errors import DataError, UserError
 
 NOT_JSON = (ValueError, RecursionError)
 """What `parse_json` raises; a number of more than 4,300 digits is a ValueError, too."""
 DEEPEST = 32
 """Levels of lists and tables within each other that a run file may have."""
+_RUN = "ledger.sqlite"
+"""What makes a folder a run's."""
+_KEPT = ("checkpoints", "corrections", "sinks.json")
 _LONG = 64
 _DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_LONG}}}")
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -140,6 +143,54 @@ def require_file(path: Path) -> None:
         raise DataError(f"The path {shorten(str(path))} names no file ({error}); correct it.") from None
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise DataError(f"'{path}' is a device or a pipe and not a file; save what it gives as a file.")
+
+
+def _is_foreign(content: bytes) -> bool:
+    del content
+    return False
+
+
+def require_output(
+    path: Path, inputs: Iterable[Path] = (), is_ours: Callable[[bytes], bool] = _is_foreign, made: str = "file"
+) -> None:
+    """Refuse a file that a command must not write: see `require_place`, and one that is there and is not its own.
+
+    Args:
+        path: Where the command is told to write.
+        inputs: Files that the command reads.
+        is_ours: Whether what stands there was written by the same command, and may be replaced.
+        made: What the command writes, for a sentence.
+
+    Raises:
+        UserError: The file may not be written; nothing was touched.
+    """
+    require_place(path)
+    if not path.exists():
+        return
+    if path.is_dir():
+        raise UserError(f"'{path}' is a folder; name a file in it.")
+    require_file(path)
+    if any(item.exists() and item.samefile(path) for item in inputs):
+        raise UserError(f"'{path}' is read by this command and stays as it is; write to another place.")
+    content = path.read_bytes()
+    if content and not is_ours(content):
+        raise UserError(f"'{path}' is no {made} of Errorbook and stays as it is; give a new name.")
+
+
+def require_place(path: Path) -> None:
+    """Refuse a place for an output that is a run's own, or that lies two or more folders below what there is.
+
+    Raises:
+        UserError: It is one; nothing was made.
+    """
+    place = find_path(str(path))
+    if place.name.startswith((_RUN, "ledger.lock")):
+        raise UserError(f"'{path}' is the name of a run's own file; write to another place.")
+    for folder in place.parents:
+        if place.relative_to(folder).parts[0] in _KEPT and (folder / _RUN).exists():
+            raise UserError(f"'{path}' belongs to the run in '{folder}'; write to another place.")
+    if not place.parent.parent.is_dir():
+        raise UserError(f"There is no folder '{place.parent.parent}'; make it first, or correct the path.")
 
 
 def shorten(value: object, most: int = 60) -> str:

@@ -41,7 +41,7 @@ _SECTIONS: dict[Kind, str] = {
     "instructors": "[instructor]",
     "trainers": "[train]",
     "retrievers": "[strategy]",
-    "sinks": "[[sinks]]",
+    "sinks": "[[sinks]] or --option",
 }
 
 

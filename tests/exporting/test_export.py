@@ -341,3 +341,11 @@ def test_options_that_do_not_go_together_are_refused_before_anything_is_written(
 
     assert says in capsys.readouterr().err
     assert not (run / "export").exists()
+
+
+@pytest.mark.parametrize("out", [".", "checkpoints/new", "corrections", "no/such/folder"])
+def test_an_export_never_goes_among_a_runs_own_files(run: Path, out: str) -> None:
+    before = {path for path in run.rglob("*") if "sqlite-" not in path.name}
+    for what in ("samples", "all"):
+        assert run_command(["export", str(run), "--what", what, "--out", str(run / out)]) == 2
+    assert {path for path in run.rglob("*") if "sqlite-" not in path.name} == before

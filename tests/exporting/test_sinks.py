@@ -283,4 +283,32 @@ def test_a_sink_that_fails_by_hand_is_an_error(tmp_path: Path, capsys: pytest.Ca
     assert run_command(["export", str(run), "--to", "nowhere"]) == 2
     assert "There is no sink called 'nowhere'" in capsys.readouterr().err
     assert run_command(["export", str(run), "--to", "jsonl", "--option", f"path={run}"]) == 2
-    assert "The sink 'jsonl' failed" in capsys.readouterr().err
+    assert "is a folder; name a file in it." in capsys.readouterr().err
+
+
+# Where it may write -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite", "questions.jsonl", "notes.txt", "checkpoints/a.jsonl", "a/b/c"])
+def test_a_sink_writes_only_to_what_it_made(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    write_run(run)
+    (run / "questions.jsonl").write_text('{"question": "1 + 1?", "step": 1}\n')
+    (run / "notes.txt").write_text("mine, without a line break")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "sqlite-" not in path.name}
+
+    assert run_command(["export", str(run), "--to", "jsonl", "--option", f"path={run / name}"]) == 2
+
+    said = capsys.readouterr().err
+    assert said.count("errorbook: ") == 1
+    assert not any(word in said for word in ("[[sinks]]", "lost", "failed"))
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (run / "a").exists()
+
+
+def test_a_sink_goes_on_in_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"step": 0, "gain": 0.5}\n{"summary": {"n": 1}}\n{"step": 1, "ga')
+    JsonlSink(path=str(tmp_path / "mine.jsonl")).write({"gain": 1.0}, 2)
+
+    assert steps(tmp_path / "mine.jsonl") == [0, 2]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from errorbook.adapters.scorers.numeric import Numeric
 from errorbook.cli.verify import load_held_out, verify
-from errorbook.errors import DataError
+from errorbook.errors import DataError, UserError
 from errorbook.importing.check_samples import Rules, check_samples
 from errorbook.importing.sample_rows import RecordedTask, read_questions
 from errorbook.records import Sample
@@ -109,3 +109,29 @@ def test_the_recorded_instructor_file() -> None:
     accepted = [outcome.decision.question for outcome in outcomes if isinstance(outcome.decision, Sample)]
     assert len(accepted) == len(set(accepted)) == funnel.accepted
     assert not [question for question in accepted if "WRONG ANSWER" in question or "####" in question]
+
+
+@pytest.mark.parametrize("name", ["accepted.jsonl", "rejected.jsonl"])
+@pytest.mark.parametrize("role", ["file", "--against", "--train"])
+def test_results_never_take_the_place_of_what_is_read(sample_file: Path, name: str, role: str) -> None:
+    out = sample_file.parent / "out"
+    out.mkdir()
+    (out / name).write_bytes(sample_file.read_bytes())
+    arguments = [str(out / name)] if role == "file" else [str(sample_file), role, str(out / name)]
+    result = CliRunner().invoke(verify, [*arguments, "--out", str(out), "--force"])
+
+    assert isinstance(result.exception, UserError)
+    assert (out / name).read_bytes() == sample_file.read_bytes()
+    assert [path.name for path in out.iterdir()] == [name]
+
+
+def test_earlier_results_are_replaced_only_by_force(sample_file: Path) -> None:
+    out = sample_file.parent / "out"
+    arguments = [str(sample_file), "--out", str(out)]
+    assert CliRunner().invoke(verify, arguments).exit_code == 0
+    (out / "accepted.jsonl").write_text("earlier")
+
+    assert isinstance(CliRunner().invoke(verify, arguments).exception, UserError)
+    assert (out / "accepted.jsonl").read_text() == "earlier"
+    assert CliRunner().invoke(verify, [*arguments, "--force"]).exit_code == 0
+    assert (out / "accepted.jsonl").read_text() != "earlier"

@@ -43,10 +43,13 @@ def import_logs(file: Path, out: Path | None, as_json: bool, **given: Any) -> No
     Reads lm-evaluation-harness samples, inspect logs, requests to OpenAI-compatible endpoints with their responses, and
     JSON Lines with a question and a response a row.
     """
+    from errorbook.files import require_place
     from errorbook.importing import book as importing
     from errorbook.importing.logs.formats import read_log
 
     options = ImportOptions(**given)
+    if out is not None:
+        require_place(out)
     log = read_log(file)
     section, scorer_name = _make_section(options)
     click.echo(" ".join(filter(None, (f"Read '{file}' as {log.format}.", log.note))), err=True)

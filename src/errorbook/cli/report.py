@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from errorbook.report.records import Report
 
 FORMATS = ("terminal", "html", "md", "json")
+_MARK = re.compile(  # of a page, JSON, Markdown, a terminal's text, and a run beside the paper
+    rb'<meta name="generator" content="Errorbook">|\A\{\n  "run": .*\n  "(name|method)": '
+    rb"|\n## About this run\n\n- Target: |\nFrom drafts to training|which the paper does not give"
+)
 
 
 @click.command()
@@ -36,7 +41,9 @@ def status(folder: Path | None, as_json: bool) -> None:
 @click.command()
 @FOLDER
 @click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True)
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file, not to stdout.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file to write; it may replace a report."
+)
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @click.option("--control", type=click.Path(path_type=Path), help="A run to compare the same mistakes with.")
 @click.option("--against", type=click.Choice(["paper"]), help="Only the test results, beside the paper's.")
@@ -44,9 +51,11 @@ def report(
     folder: Path | None, form: str, output: Path | None, as_json: bool, control: Path | None, against: str | None
 ) -> None:
     """A report to read or to send; by default of the latest run below ./runs."""
-    from errorbook.files import write_file
+    from errorbook.files import require_output, write_file
     from errorbook.report.status import find_latest_run
 
+    if output is not None:
+        require_output(output, is_ours=is_report, made="report")
     made, form = build_report(folder or find_latest_run(Path("runs")), control), "json" if as_json else form
     text = render_against(made, form) if against else render_report(made, form, to_file=output is not None)
     if output is None:
@@ -54,6 +63,11 @@ def report(
     else:
         write_file(output, text)
         click.echo(f"Wrote {output}", err=True)
+
+
+def is_report(content: bytes) -> bool:
+    """Whether a file holds a report, of whatever run and form, which another report may replace."""
+    return b"\0" not in content and bool(_MARK.search(content))
 
 
 def build_report(folder: Path, control: Path | None = None) -> Report:

@@ -43,10 +43,12 @@ def exam(file: Path, out: Path | None, as_json: bool) -> None:
     """Evaluate only: the error book without training."""
     from errorbook import loop
     from errorbook.config import load
+    from errorbook.files import require_place
     from errorbook.render.terminal import show_progress
 
     config = load(file)
     folder = out or _default_out(file, config)
+    require_place(folder)
     with show_progress(config.run.cycles) as watch:
         loop.exam(config, folder, watch, file.read_text(encoding="utf-8"))
     _conclude(folder, as_json)
@@ -107,8 +109,10 @@ def _demo_name(config: Config, options: DemoOptions) -> str:
 def _run(config: Config, folder: Path, text: str, as_json: bool) -> int:
     from errorbook import loop
     from errorbook.exporting.trackers.feeding import NamedSink, feed_sinks
+    from errorbook.files import require_place
     from errorbook.render.terminal import show_progress
 
+    require_place(folder)
     sinks = [NamedSink(sink.kind, sink.options) for sink in config.sinks]
     with show_progress(config.run.cycles) as watch, feed_sinks(sinks, folder, watch, complain) as told:
         loop.run(config, folder, told, text)

@@ -11,6 +11,8 @@ import click
 from errorbook.cli.options import JSON, complain, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from errorbook.importing.check_samples import FileFunnel, ShownReject
     from errorbook.interfaces import Scorer, Task
     from errorbook.records import Example
@@ -33,6 +35,7 @@ _FOUND_BESIDES = {
     "--near", type=click.FloatRange(0.3, 1.0), default=0.8, show_default=True, help="Similarity of near duplicates."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for accepted and rejected.jsonl.")
+@click.option("--force", is_flag=True, help="Replace accepted and rejected.jsonl in that folder.")
 @JSON
 def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
     file: Path,
@@ -43,14 +46,17 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ngram: int,
     near: float,
     out: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Check a file of training samples: leaks, arithmetic, duplicates, overlap with benchmarks.
 
     Without --against, the benchmark files below $ERRORBOOK_DATA are protected.
     """
-    from errorbook.importing.check_samples import Rules, check_samples
+    from errorbook.importing.check_samples import Rules, check_samples, require_results
 
+    if out is not None:
+        require_results(out, [file, *_list_files(*against, *train)], force)
     start = time.perf_counter()
     task, scorer = _create_judges(task_name, scorer_name)
     held, known = load_held_out(*against), [example for name in train for example in _load_questions(name)]
@@ -129,6 +135,12 @@ def _load_questions(name: str) -> list[Example]:
         return list(read_questions(path, _name_benchmark(path)))
     task: Task = plugins.create("tasks", name)
     return [*task.examples("dev", None, 0), *task.examples("test", None, 0)]
+
+
+def _list_files(*given: str) -> Iterator[Path]:
+    """The files that are read for what was named; a task's are its own."""
+    for path in map(Path, given):
+        yield from _list_benchmarks(path) if path.is_dir() else [path]
 
 
 def _name_benchmark(file: Path) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from errorbook.errors import UserError
 from errorbook.exporting import card, gguf, samples, weights
 from errorbook.exporting.chosen import Chosen, choose
-from errorbook.exporting.folder import Manifest, fill_folder
+from errorbook.exporting.folder import Manifest, fill_folder, require_export
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import read_config
 from errorbook.report.build import build
@@ -55,6 +55,7 @@ def export(ledger: Ledger, order: ExportRequest, told: Told) -> list[Made]:
     Raises:
         UserError: What is ordered is not there, cannot be written in this form, or its folder holds something else.
     """
+    require_export(order.out)
     report = build(ledger)
     if order.what != "all":
         return [_part(ledger, report, order, order.what, order.out)]

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from errorbook.errors import UserError
-from errorbook.files import format_json
+from errorbook.files import format_json, require_place
+from errorbook.ledger.schema import LEDGER
 
 MANIFEST = "export.json"
 """The file that says what an export is and which files belong to it."""
@@ -60,7 +61,19 @@ def fill_folder(folder: Path, manifest: Manifest, *, force: bool) -> Iterator[Pa
         shutil.rmtree(making, ignore_errors=True)
 
 
+def require_export(folder: Path) -> None:
+    """Refuse a folder for exports that is a run's own, or where none can be made.
+
+    Raises:
+        UserError: It is one.
+    """
+    require_place(folder)
+    if (folder / LEDGER).exists():
+        raise UserError(f"'{folder}' is a run's own folder; give --out a folder below it, or another one.")
+
+
 def _check(folder: Path, *, force: bool) -> None:
+    require_export(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file; give another --out folder.")
     if _earlier(folder) and not force:

@@ -18,13 +18,15 @@ from errorbook.checks.hashes import hash_text
 from errorbook.checks.ngram_overlap import Overlaps
 from errorbook.checks.taken import Protected, Taken
 from errorbook.checks.tokens import words
-from errorbook.files import replace_file
+from errorbook.errors import UserError
+from errorbook.files import replace_file, require_output
 from errorbook.importing.logs.columns import MESSAGES, QUESTION, find_columns
 from errorbook.importing.sample_rows import SampleRow, read_samples
 from errorbook.interfaces import Scorer, Solver, Task
 from errorbook.records import Example, Message, Rejection, Sample, context_of, read_messages
 from errorbook.verify import REASONS, Evidence, Known, find_faults, verify
 
+RESULTS = ("accepted.jsonl", "rejected.jsonl")
 _BLOCK = 5_000
 _MOST_SHOWN = 3
 
@@ -72,6 +74,19 @@ class SampleOutcome(NamedTuple):
     decision: Sample | Rejection
 
 
+def require_results(out: Path, inputs: Sequence[Path], force: bool) -> None:
+    """Refuse a folder for the two files if they would take the place of an input, or of earlier files without `force`.
+
+    Raises:
+        UserError: They would.
+    """
+    for name in RESULTS:
+        path = out / name
+        require_output(path, inputs, lambda _: True)
+        if path.exists() and not force:
+            raise UserError(f"'{path}' is there already; give --force to replace it, or another --out folder.")
+
+
 def check_samples(
     path: Path, rules: Rules, out: Path | None = None, keep: bool = False
 ) -> tuple[FileFunnel, list[SampleOutcome]]:
@@ -87,7 +102,7 @@ def check_samples(
             tally.add(outcome)
             kept += [outcome] if keep else []
         return tally.funnel(), kept
-    with replace_file(out / "accepted.jsonl") as accepted, replace_file(out / "rejected.jsonl") as rejected:
+    with replace_file(out / RESULTS[0]) as accepted, replace_file(out / RESULTS[1]) as rejected:
         for outcome in _decide(path, rules):
             tally.add(outcome)
             kept += [outcome] if keep else []

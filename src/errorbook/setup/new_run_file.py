@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from errorbook.config import Config, RunSection, parse
 from errorbook.errors import ConfigError, DataError
-from errorbook.files import find_path, read_json_lines, write_file
+from errorbook.files import find_path, parse_toml, read_json_lines, require_output, write_file
 from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, MESSAGES, QUESTION, RESPONSE, find_columns
 from errorbook.records import looks_like_messages
 
@@ -53,9 +53,23 @@ def choose_path(target: Path) -> Path:
 
 
 def require_free(path: Path, force: bool) -> None:
-    """Raise ConfigError if the file exists and `force` is not set."""
+    """Refuse a run file's place.
+
+    Raises:
+        ConfigError: The file exists and `force` is not set.
+        UserError: It is no run file, or may not be written.
+    """
     if path.exists() and not force:
         raise ConfigError(f"'{path}' exists already; give another name, or --force to overwrite it.")
+    require_output(path, is_ours=_is_run_file, made="run file")
+
+
+def _is_run_file(content: bytes) -> bool:
+    """Whether it may be one: TOML with a table [run], or what was meant to be and cannot be read."""
+    try:
+        return isinstance(parse_toml(content.decode("utf-8-sig")).get("run"), dict)
+    except ValueError:
+        return True
 
 
 def write_run_file(path: Path, answers: InitAnswers, force: bool = False) -> None:

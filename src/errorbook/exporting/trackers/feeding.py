@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from errorbook import plugins
-from errorbook.errors import LedgerError
+from errorbook.errors import LedgerError, UserError
 from errorbook.exporting.trackers.points import list_points, summarise
 from errorbook.files import format_json, write_file
 from errorbook.ledger.events import Event, Watch
@@ -98,12 +98,13 @@ class Feed:
         try:
             yield
         except Exception as error:  # a tracker's library may raise anything, and a run is worth more than its curves
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            own = isinstance(error, UserError)  # a sentence with its fix already
+            reason = " ".join((str(error) if own else f"{type(error).__name__}: {error}").split())[:400]
+            self.failures.append(reason if own else f"The sink '{item.kind}' failed ({reason}); give it again later.")
             sentence = (
-                f"The sink '{item.kind}' failed ({reason}); nothing is lost: "
+                f"The sink '{item.kind}' failed ({reason.rstrip('.')}); nothing is lost: "
                 f"'errorbook export {self._folder} --to {item.kind}' tells it later."
             )
-            self.failures.append(sentence)
             if self._say is not None and item.place not in self._complained:
                 self._complained.add(item.place)
                 self._say(sentence)
