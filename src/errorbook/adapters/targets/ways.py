@@ -33,7 +33,7 @@ _SHARED = 3
 _STEPS = 3
 _TOLERANCE = {"float32": 1e-3, "float64": 1e-3}
 _COARSE = 0.4
-"""Of the spread of a row's logits: 16 bits round by up to 0.2 of it on such rows (the embedded model, on a CPU)."""
+"""Of the spread of a row's logits: 16 bits round by up to 0.24 of it on such rows (the embedded model, on a CPU)."""
 _found: WeakKeyDictionary[Any, Way] = WeakKeyDictionary()
 _of_kind: dict[tuple[object, ...], Way] = {}
 _padded: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
