@@ -305,6 +305,40 @@ def test_the_recipe_runs_small_on_invented_data_and_asks_what_its_plan_says(
     assert {sample.task for sample in samples} == set(LEARNT)
 
 
+@needs_data
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("file", RECIPES)
+def test_the_recipe_runs_small_with_a_real_model(file: str, tmp_path: Path) -> None:
+    """All weights, one epoch, a cosine: the trainer's part of the recipe as it is, on the embedded model."""
+    config = load(PAPER / f"{file}.toml")
+    tokens = {"mmlu": 16, "arc": 16, "bbh": 16}
+    config = replace(
+        config,
+        run=replace(config.run, cycles=1),
+        target=TargetSection(),
+        instructor=replace(config.instructor, kind="scripted", options={}),
+        tasks=tuple(
+            replace(
+                task,
+                train=6 * (task.role == "learn"),
+                dev=6,
+                test=4,
+                margin=0.9,
+                shots=min(task.shots, 1),
+                options={"max_new_tokens": tokens.get(task.name, 32)},
+            )
+            for task in config.tasks
+        ),
+        strategy=replace(config.strategy, show_gold=True, retriever="hidden"),
+        compute=replace(config.compute, processes=1, strategy="ddp"),
+    )
+    run(config, tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        assert [decision.cycle for decision in ledger.all(Decision)] == [1]
+        assert ledger.count(Comparison) >= len(LEARNT + GUARDS)
+
+
 # Options weighed by likelihood -------------------------------------------------------------------------------------
 
 RUN = '[run]\nname = "weighed"\n[[tasks]]\nname = "{name}"\n{line}'
