@@ -1,13 +1,14 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from annotated_types import Interval
 
 from errorbook.config import Config, dump, load, parse
 from errorbook.errors import ConfigError, PluginError, UserError
+from errorbook.plugins import Share, describe_type
 
 GOOD = """
 [run]
@@ -73,7 +74,7 @@ def test_every_number_of_every_section_has_a_range() -> None:
     [
         (GOOD.replace("cycles", "cycels"), "did you mean 'cycles'"),
         (GOOD.replace("[run]", "[runn]"), "did you mean 'run'"),
-        (GOOD.replace("cycles = 2", 'cycles = "two"'), "'run.cycles' must be of type int, not str"),
+        (GOOD.replace("cycles = 2", 'cycles = "two"'), "'run.cycles' is 'two'; it must be a whole number at least 1"),
         (GOOD.replace('name = "mine"', ""), "'run.name' is missing"),
         (GOOD.replace("cycles = 2", "cycles = 0"), "must be at least 1"),
         (GOOD + "rolle = 'learn'", "did you mean 'role'"),
@@ -95,13 +96,13 @@ def test_every_number_of_every_section_has_a_range() -> None:
         (GOOD + "[train]\nlearning_rate = inf", "'train.learning_rate' is inf; it must be a finite number"),
         (GOOD + "[train]\nlearning_rate = -1.0", "'train.learning_rate' is -1.0; it must be above 0 and at most 10"),
         (GOOD + "[train]\nscales = [1.0, 0.0]", "'train.scales' is 0.0; it must be above 0"),
-        (GOOD + "[train]\nbatch_size = 2.5", "'train.batch_size' must be of type int"),
+        (GOOD + "[train]\nbatch_size = 2.5", "'train.batch_size' is 2.5; it must be a whole number"),
         (GOOD + "[train]\nreplay = 1.0", "at least 0 and below 1"),
-        (GOOD + "[strategy]\nk = true", "'strategy.k' must be of type int, not bool"),
+        (GOOD + "[strategy]\nk = true", "'strategy.k' is True; it must be a whole number"),
         (GOOD + "[verify]\nvotes = -1", "'verify.votes' is -1; it must be at least 0"),
         (GOOD + "[compute]\nworkers = 9999999", "at most"),
         (GOOD + "[compute]\nworkers = -1", "'compute.workers' is -1; it must be at least 0"),
-        (GOOD + "[verify]\nagainst = 'mmlu'", "'verify.against' must be of type list, not str"),
+        (GOOD + "[verify]\nagainst = 'mmlu'", "'verify.against' is 'mmlu'; it must be a list of texts"),
         (GOOD + "stop = ['']", "'tasks.stop' of 'arithmetic' is empty"),
         (GOOD.replace("cycles = 2", "seed = -1"), "'run.seed' is -1"),
         ("gate = 3\n" + GOOD, "'gate' is a section; write it as [gate]"),
@@ -150,3 +151,22 @@ def test_an_option_of_few_values_names_them(value: str, shown: str) -> None:
     assert str(raised.value) == (
         f"The key 'thinking' of the target 'transformers' has a wrong value, {shown}; it takes 'off', 'on', 'auto'."
     )
+
+
+@pytest.mark.parametrize(
+    ("hint", "words"),
+    [
+        (bool | None, "true or false"),
+        (Literal["any", "all"] | None, "'any' or 'all'"),
+        (list[str], "a list of texts"),
+        (tuple[int, ...], "a list of whole numbers"),
+        (Mapping[str, float], "a table of numbers"),
+        (str | list[str | int], "text or a list"),
+        (dict[str, Any], "a table"),
+        (Share | None, "a number at least 0 and at most 1"),
+        (Path | str, ""),
+        (Any, ""),
+    ],
+)
+def test_what_a_key_takes_is_said_in_words(hint: Any, words: str) -> None:
+    assert describe_type(hint) == words

@@ -20,7 +20,7 @@ from annotated_types import Interval, MinLen
 
 from errorbook import plugins
 from errorbook.errors import ConfigError
-from errorbook.files import find_path, find_unfit, parse_toml, require_file
+from errorbook.files import find_path, find_unfit, parse_toml, require_file, shorten
 from errorbook.judge import GateSection
 from errorbook.records import Role, Rule, without_defaults
 from errorbook.redact import find_misplaced
@@ -299,11 +299,11 @@ def _explain(problem: ErrorDetails, name: str, section: type[msgspec.Struct], bl
         return f"{place} is {given}; it must be a finite number."
     if kind.endswith("too_short"):
         return f"{place} is empty; give it a value or leave it out."
-    if kind.endswith("_type"):
-        wanted = {"string": "str", "tuple": "list"}.get(word := kind.removesuffix("_type"), word)
-        return f"{place} must be of type {wanted}, not {type(given).__name__}; correct its value."
-    limits = list(dict.fromkeys(plugins.describe_range(get_type_hints(section, include_extras=True)[key])))
-    return f"{place} is {given}; it must be {' and '.join(limits)}." if limits else f"{place}: {problem['msg']}."
+    hint = get_type_hints(section, include_extras=True)[key]
+    limits, wanted = list(dict.fromkeys(plugins.describe_range(hint))), plugins.describe_type(hint)
+    if limits and not kind.endswith("_type"):
+        return f"{place} is {given}; it must be {' and '.join(limits)}."
+    return f"{place} is {shorten(block.get(key))}; it must be {wanted}." if wanted else f"{place}: {problem['msg']}."
 
 
 def _check(config: Config) -> None:

@@ -271,6 +271,15 @@ def parse_json(text: str | bytes, *, spelt: bool = True) -> Any:
     return _mend(value) if _HALF.search(text) else value
 
 
+def explain_json(error: Exception) -> str:
+    """Why a text is not JSON, after one of NOT_JSON, for a sentence."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if "digits" in str(error):  # Python advises to change its own settings
+        return "a number has more than 4,300 digits"
+    return str(error)
+
+
 def mend_text(text: str) -> str:
     """The text with U+FFFD for each half of a character, which no file, ledger or request can hold."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -353,7 +362,11 @@ def _object(line: str, number: int, path: Path, spelt: bool) -> dict[str, Any]:
     try:
         value = parse_json(line, spelt=spelt)
     except NOT_JSON as error:
-        raise DataError(f"Line {number} of '{path}' is not JSON ({error}); write one object a line.") from error
+        if path.suffix.lower() in {".csv", ".tsv", ".parquet"}:
+            raise DataError(f"'{path}' holds no JSON; save it as JSON Lines, one object a line.") from error
+        raise DataError(
+            f"Line {number} of '{path}' is not JSON ({explain_json(error)}); write one object a line."
+        ) from error
     if not isinstance(value, dict):
         raise DataError(f"Line {number} of '{path}' is not a JSON object; write one {{...}} a line.")
     return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, reduce
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from operator import or_
@@ -177,9 +177,36 @@ def _convert(kind: Kind, name: str, key: str, value: Any) -> Any:
         limits = " and ".join(describe_range(hint))
         if limits and isinstance(value, int | float | str) and not isinstance(value, bool):
             raise ConfigError(f"{said} is {shorten(value)}; it must be a number {limits}.") from None
-        raise ConfigError(f"{said} has a wrong value: {error}.") from None
+        wanted = describe_type(hint)
+        takes = f", {shorten(value)}; it must be {wanted}." if wanted else f": {error}."
+        raise ConfigError(f"{said} has a wrong value{takes}") from None
     except (TypeError, NameError):  # an annotation that msgspec cannot check, such as a protocol
         return value
+
+
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_MANY = {"text": "texts", "a whole number": "whole numbers", "a number": "numbers"}
+"""The same of several."""
+
+
+def describe_type(hint: Any) -> str:
+    """What an annotation takes, in the words of a run file; empty if it takes anything, or has no such words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return " ".join(filter(None, (describe_type(arguments[0]), " and ".join(describe_range(hint)))))
+    if origin is Literal:
+        return " or ".join(f"'{choice}'" for choice in arguments)
+    if origin in {Union, UnionType}:
+        kinds = [describe_type(part) for part in arguments if part is not type(None)]
+        return " or ".join(dict.fromkeys(kinds)) if all(kinds) else ""
+    if (shape := origin or hint) in {list, tuple, dict, Sequence, Mapping}:
+        inner = describe_type(arguments[shape in {dict, Mapping}]) if arguments else ""
+        whole = "a table" if shape in {dict, Mapping} else "a list"
+        one = next(
+            (word for word in _MANY if inner == word or (inner.startswith(f"{word} ") and " or " not in inner)), ""
+        )
+        return f"{whole} of {_MANY[one]}{inner.removeprefix(one)}" if one else whole
+    return _WORDS.get(hint, "") if isinstance(hint, type) else ""
 
 
 def describe_range(hint: Any) -> Iterator[str]:

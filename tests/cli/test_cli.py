@@ -103,7 +103,7 @@ def test_a_missing_run_file_is_one_sentence(tmp_path: Path, command: str) -> Non
     ("old", "new", "expected"),
     [
         ("cycles = 1", "cicles = 1", "did you mean 'cycles'?"),
-        ("cycles = 1", 'cycles = "many"', "'run.cycles' must be of type int"),
+        ("cycles = 1", 'cycles = "many"', "'run.cycles' is 'many'; it must be a whole number"),
         ("cycles = 1", "cycles = ", "not valid TOML"),
         ('name = "arithmetic"', 'name = "arithmetics"', "Did you mean 'arithmetic'?"),
         ('kind = "scripted"', 'kind = "guru"', "There is no instructor called 'guru'"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,41 @@ def test_earlier_results_are_replaced_only_by_force(sample_file: Path) -> None:
     assert (out / "accepted.jsonl").read_text() == "earlier"
     assert CliRunner().invoke(verify, [*arguments, "--force"]).exit_code == 0
     assert (out / "accepted.jsonl").read_text() != "earlier"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--train", "nope"], "There is no file 'nope'"),
+        (["--train", "gsm8k"], "There is no file 'gsm8k'"),
+        (["--against", "nope"], "There is no file, folder or task 'nope'"),
+    ],
+)
+def test_a_mistyped_file_is_no_task(sample_file: Path, arguments: list[str], sentence: str) -> None:
+    error = CliRunner().invoke(verify, [str(sample_file), *arguments]).exception
+
+    assert isinstance(error, DataError)
+    assert sentence in str(error)
+    assert "known" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.jsonl", "{", "Line 1 of .* is not JSON"),
+        ("a.jsonl", '{"question": ' + "9" * 5000 + "}", "a number has more than 4,300 digits"),
+        ("a.jsonl", '{"question": ' + "[" * 100_000 + "}", "it is nested too deeply"),
+        ("a.csv", "question,answer\n1 + 1?,2\n", "holds no JSON; save it as JSON Lines"),
+    ],
+)
+def test_a_bad_file_is_one_sentence(
+    name: str, text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ERRORBOOK_DATA", raising=False)
+    (tmp_path / name).write_text(text)
+    result = CliRunner().invoke(verify, [str(tmp_path / name)])
+
+    assert result.output == ""
+    assert isinstance(result.exception, DataError)
+    assert re.search(sentence, str(result.exception))
+    assert "sys." not in str(result.exception)

@@ -309,3 +309,9 @@ def test_a_book_without_recorded_groups_is_searched_for_them(tmp_path: Path) -> 
 
     assert (row.n, row.groups, row.fixed) == (10, 7, 8)
     assert row.p_value == mcnemar(5, 0)  # four single ones and the group of four: all five up
+
+
+def test_an_unknown_task_is_named_with_the_known_ones(tmp_path: Path) -> None:
+    side = parse_side(str(write_run(tmp_path / "run")))
+    with pytest.raises(DataError, match=r"has no task 'nope'; it has \w+"):
+        compare(side, side, "nope")

@@ -104,6 +104,47 @@ def test_own_questions_are_found_by_their_columns(tmp_path: Path) -> None:
     assert sum(plan.train + plan.dev + plan.test for plan in make_plan(config).tasks if plan.role == "learn") == 60
 
 
+@pytest.mark.parametrize(("ending", "kind"), [("csv", "csv"), ("tsv", "csv"), ("CSV", "csv"), ("parquet", "parquet")])
+def test_own_questions_may_lie_in_any_file_that_a_task_reads(ending: str, kind: str, tmp_path: Path) -> None:
+    data, rows = tmp_path / f"own.{ending}", [(f"What is {n} + 1?", str(n + 1)) for n in range(60)]
+    if kind == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.table({"prompt": [row[0] for row in rows], "label": [row[1] for row in rows]})
+        pytest.importorskip("pyarrow.parquet").write_table(table, data)
+    else:
+        mark = "\t" if ending == "tsv" else ","
+        data.write_text("\n".join(mark.join(row) for row in [("prompt", "label"), *rows]) + "\n")
+    scaffold.write_run_file(tmp_path / "run.toml", answers(data))
+    config = load(tmp_path / "run.toml")
+    (task,) = config.learn()
+
+    assert (task.plugin, task.options["question"], task.options["answer"]) == (kind, "prompt", "label")
+    assert sum(plan.train + plan.dev + plan.test for plan in make_plan(config).tasks if plan.role == "learn") == 60
+
+
+@pytest.mark.parametrize(("group", "said"), [("source", "correct the column 'source'"), ("", "name a column")])
+def test_what_to_do_about_groups_depends_on_the_run_file(group: str, said: str, tmp_path: Path) -> None:
+    data = tmp_path / "own.jsonl"
+    rows = [
+        {
+            "question": f"Of the long text about {n % 2}: what is {n} and {n * n}?",
+            "answer": "1",
+            "split": split,
+            "source": "a",
+        }
+        for split, start in (("train", 0), ("dev", 100))
+        for n in range(start, start + 20)
+    ]
+    rows += [{**row, "question": f"{row['question']} Really?"} for row in rows if row["split"] == "dev"]
+    data.write_text("".join(json.dumps({**row, "source": row["split"]}) + "\n" for row in rows))
+    options = {"path": str(data), "scorer": "exact", **({"group": group} if group else {})}
+    task = TaskSection(name="own", kind="jsonl", train=20, dev=40, test=0, options=options)
+    [note] = [note for note in make_plan(replace(PLANNED, tasks=(task,))).notes if "belong together" in note]
+
+    assert said in note
+    assert " 1 groups" not in note
+
+
 def test_answers_in_words_are_compared_exactly(tmp_path: Path) -> None:
     (tmp_path / "words.jsonl").write_text('{"question": "Capital of France?", "answer": "Paris"}\n')
 

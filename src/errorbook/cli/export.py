@@ -70,7 +70,7 @@ def export(folder: Path | None, as_json: bool, **given: Any) -> None:
         print_json({"exports": made, **({"hub": address} if address else {})})
         return
     for item in made:
-        click.echo(f"{item.folder}  {len(item.files)} files, {_size(item.bytes)}")
+        click.echo(f"{item.folder}  {_several(len(item.files), 'file')}, {_size(item.bytes)}")
     if address:
         click.echo(address)
 
@@ -143,7 +143,11 @@ def _send(ledger: Ledger, kind: str, settings: tuple[str, ...]) -> None:
     feed.finish(ledger)
     if feed.failures:
         raise UserError(feed.failures[-1])
-    click.echo(f"Told {kind} of {feed.told[kind]} steps.", err=True)
+    click.echo(f"Told {kind} of {_several(feed.told[kind], 'step')}.", err=True)
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _size(number: int) -> str:

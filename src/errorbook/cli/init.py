@@ -14,7 +14,7 @@ from errorbook.errors import UserError
 
 @click.command()
 @click.argument("target", metavar="[DIR or FILE]", type=click.Path(path_type=Path), default=".")
-@click.option("--data", help="Your questions as JSON Lines, or 'arithmetic'.")
+@click.option("--data", help="Your questions (JSON Lines, CSV or Parquet), or 'arithmetic'.")
 @click.option("--model", help="The embedded model, a folder, or a name on the hub.")
 @click.option("--instructor", help="Name of the instructor plugin.")
 @click.option("--instructor-model", help="The model that an instructor at an endpoint asks.")
@@ -37,7 +37,7 @@ def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
 def _collect_answers(given: dict[str, Any], yes: bool) -> dict[str, Any]:
     """The answers of `init`: those given as options, the others from the keyboard or, with --yes, the defaults."""
     questions: list[tuple[str, str, Any, Any]] = [
-        ("data", "Your questions (a JSON Lines file), or 'arithmetic'", "arithmetic", str),
+        ("data", "Your questions (a JSON Lines, CSV or Parquet file), or 'arithmetic'", "arithmetic", str),
         ("model", "Model to improve", "smollm2-135m-instruct", str),
         ("instructor", "Instructor", "tutor", str),
         ("strategy", "Strategy", "contrast", StrategyName()),

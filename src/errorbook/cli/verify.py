@@ -59,10 +59,10 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
         require_results(out, [file, *_list_files(*against, *train)], force)
     start = time.perf_counter()
     task, scorer = _create_judges(task_name, scorer_name)
-    held, known = load_held_out(*against), [example for name in train for example in _load_questions(name)]
-    if not held:
-        complain("no held-out questions are known, so overlap is not checked; give --against.")
+    held, known = load_held_out(*against), [example for name in train for example in _read_file(Path(name))]
     funnel, _ = check_samples(file, Rules(task, scorer, held, known, ngram, near), out)
+    if not held:  # said last, so that a bad file is one sentence
+        complain("no held-out questions are known, so overlap is not checked; give --against.")
     seconds = time.perf_counter() - start
     if as_json:
         print_json(funnel)
@@ -123,18 +123,25 @@ def _load_questions(name: str) -> list[Example]:
     """The questions of a file, of a folder's benchmark files, or of a task's dev and test splits."""
     from errorbook import plugins
     from errorbook.errors import DataError
-    from errorbook.importing.sample_rows import read_questions
 
     path = Path(name)
     if path.is_dir():
         files = _list_benchmarks(path)
         if not files:
             raise DataError(f"There is no benchmark (*.jsonl, not train) in {path}; give --against a file.")
-        return [example for file in files for example in read_questions(file, _name_benchmark(file))]
-    if path.is_file() or path.suffix:
-        return list(read_questions(path, _name_benchmark(path)))
+        return [example for file in files for example in _read_file(file)]
+    if path.exists() or path.suffix:
+        return _read_file(path)
+    if name not in plugins.names("tasks"):
+        raise DataError(f"There is no file, folder or task '{name}'; check the path (now in {Path.cwd()}).")
     task: Task = plugins.create("tasks", name)
     return [*task.examples("dev", None, 0), *task.examples("test", None, 0)]
+
+
+def _read_file(file: Path) -> list[Example]:
+    from errorbook.importing.sample_rows import read_questions
+
+    return list(read_questions(file, _name_benchmark(file)))
 
 
 def _list_files(*given: str) -> Iterator[Path]:

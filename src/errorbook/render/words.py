@@ -310,7 +310,8 @@ def list_result_remarks(report: Report) -> list[str]:
 
 def groups_text(n: int, groups: int) -> str:
     """That questions belong together, and what follows for the numbers."""
-    return f"{n} questions in {groups} groups that belong together or stand alone; intervals and p are over groups."
+    some = "1 group" if groups == 1 else f"{groups} groups"
+    return f"{n} questions in {some} that belong together or stand alone; intervals and p are over groups."
 
 
 def shared_text(shared: int) -> str:

@@ -202,9 +202,18 @@ def compare(a: Side, b: Side, task: str = "", split: str = "") -> Compared:
             key = before.task, before.split
             row = _paired(a, b, (before, after), _find_together((first, second), before))
             rows.append(replace(row, role=roles[before.task], noise=noise.get(key)))
+        if not rows and task:
+            _require_known(task, first, second)
     if not rows:
         raise DataError(unlike[0] if unlike else _NOTHING)
     return Compared(a=a, b=b, tasks=_with_holm(rows), unlike=tuple(unlike))
+
+
+def _require_known(task: str, *ledgers: Ledger) -> None:
+    for ledger in ledgers:
+        known = [section.name for section in read_config(ledger).tasks]
+        if task not in known:
+            raise DataError(f"The run '{ledger.root}' has no task '{task}'; it has {', '.join(known)}.")
 
 
 def _find_together(ledgers: tuple[Ledger, Ledger], before: Evaluation) -> Sequence[Sequence[str]]:

@@ -64,8 +64,8 @@ def _choose_shots(section: TaskSection, asked: Mapping[Split, Sequence[Example]]
     ]
     if len(fit) < section.shots:
         raise DataError(
-            f"'{section.name}' has {len(fit)} {shown} questions with an answer that can be shown, and shots ="
-            f" {section.shots}; set fewer shots, or give it more {shown} questions."
+            f"'{section.name}' has {len(fit)} {shown} question{'s' * (len(fit) != 1)} with an answer that can be shown,"
+            f" and shots = {section.shots}; set fewer shots, or give it more {shown} questions."
         )
     return tuple(fit[-section.shots :])
 

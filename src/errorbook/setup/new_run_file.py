@@ -10,9 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from errorbook.adapters.tasks.file_table import READERS, choose_kind
 from errorbook.config import Config, RunSection, parse
 from errorbook.errors import ConfigError, DataError
-from errorbook.files import find_path, parse_toml, read_json_lines, require_output, write_file
+from errorbook.files import find_path, parse_toml, require_output, write_file
 from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, MESSAGES, QUESTION, RESPONSE, find_columns
 from errorbook.records import looks_like_messages
 
@@ -35,7 +36,7 @@ class InitAnswers(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Which columns of a JSON Lines file hold what, and how its answers are compared.
+    """Which columns of a file hold what, and how its answers are compared.
 
     `messages` is the one with a conversation in place of a question; it may hold the answer as well.
     """
@@ -77,7 +78,7 @@ def write_run_file(path: Path, answers: InitAnswers, force: bool = False) -> Non
 
     Raises:
         ConfigError: The file exists and `force` is not set, or the answers contradict each other.
-        DataError: The data file is missing, empty or not JSON Lines.
+        DataError: The data file is missing, empty, or none that a task can read.
     """
     require_free(path, force)
     text = render(answers, path.parent)
@@ -113,12 +114,12 @@ def render(answers: InitAnswers, folder: Path) -> str:
 
 
 def inspect_data(data: Path) -> Layout:
-    """Guess the columns of a JSON Lines file from its names and first lines.
+    """Guess the columns of a JSON Lines, CSV or Parquet file from its names and first lines.
 
     Raises:
-        DataError: The file is missing, empty, not JSON Lines, or has no column that looks like question or answer.
+        DataError: The file is missing, empty, none of these, or has no column that looks like question or answer.
     """
-    rows = [row.values for row in itertools.islice(read_json_lines(data), _SAMPLED_LINES)]
+    rows = [row.values for row in itertools.islice(READERS[choose_kind(data)](data), _SAMPLED_LINES)]
     question, answer, choices = (
         next(iter(find_columns(rows[0], names)), "") for names in (QUESTION, (*ANSWER_OR_LABEL, *RESPONSE), CHOICES)
     )
@@ -156,6 +157,7 @@ def _own_task(data: Path, name: str, folder: Path) -> str:
     choices = f"\nchoices = {_quoted(layout.choices)}" if layout.choices else ""
     return _OWN.format(
         name=_quoted(name),
+        kind=_quoted(choose_kind(data)),
         path=_quoted(path),
         columns="\n".join(
             f"{name} = {_quoted(column)}"
@@ -211,7 +213,7 @@ _VOTE = 'answers = "recompute"  # the instructor solves each question blind, and
 _OWN = """
 [[tasks]]  # examined, learnt from, and judged by
 name = {name}
-kind = "jsonl"
+kind = {kind}
 path = {path}
 {columns}{choices}
 scorer = {scorer}  # or "numeric", "exact", "contains"

@@ -221,7 +221,7 @@ def _course(section: TaskSection, config: Config) -> _Course:
         prompt_tokens=read.tokens if read else 0,
     )
     tested = any(example.tests for example in train)
-    notes = filter(None, (sound.note, _say_groups(plan) if plan.dev_groups else ""))
+    notes = filter(None, (sound.note, _say_groups(plan, section) if plan.dev_groups else ""))
     return _Course(
         task=task,
         plan=plan,
@@ -353,13 +353,18 @@ def _say_unsolved(learnt: Sequence[_Course], config: Config) -> list[str]:
     ]
 
 
-def _say_groups(task: TaskPlan) -> str:
+def _say_groups(task: TaskPlan, section: TaskSection) -> str:
     """That dev questions belong together, and how many they count as at the gate."""
     grouped = sum(size * n for size, n in task.dev_groups.items())
+    named, groups = section.options.get("group"), sum(task.dev_groups.values())
+    advice = ""
+    if named:
+        advice = f"; if that is wrong, correct the column '{named}', which the task's 'group' names"
+    elif "group" in plugins.list_options("tasks", section.plugin):
+        advice = "; if that is wrong, name a column of your data as the task's 'group'"
     return (
         f"{grouped} of the {task.dev} dev questions of '{task.task}' belong together in"
-        f" {sum(task.dev_groups.values())} groups, so all of them count as {task.dev_effective} at least; if that is"
-        " wrong, name a column of your data as the task's 'group'."
+        f" {groups} group{'s' * (groups != 1)}, so all of them count as {task.dev_effective} at least{advice}."
     )
 
 

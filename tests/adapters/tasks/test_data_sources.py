@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,16 @@ class TestHubSplits:
         assert "\n" not in str(caught.value)
         with pytest.raises(DataError, match="cannot be loaded"):
             Hub(str(folder / "nowhere")).examples("train", 1, 0)
+
+    def test_a_hub_that_cannot_be_reached_is_said_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+        before, start = constants.HF_HUB_OFFLINE, time.monotonic()
+        with pytest.raises(DataError, match=r"'nobody/nothing' cannot be loaded \(the hub cannot be reached"):
+            Hub("nobody/nothing").examples("train", 1, 0)
+        assert time.monotonic() - start < 30
+        assert before == constants.HF_HUB_OFFLINE
 
     def test_ids_that_start_again_in_each_split_are_refused(self, folder: Path) -> None:
         task = Hub(str(folder), dev_split="validation", id="answer")

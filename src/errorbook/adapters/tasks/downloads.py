@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from errorbook.files import Row, find_path
 from errorbook.records import digest
 
 _SHA = 40
+_PATIENCE = 10.0
 
 
 class Fetched(NamedTuple):
@@ -50,14 +52,47 @@ def _load(dataset: str, subset: str, split: str, revision: str) -> Any:
             "Datasets of the Hugging Face hub need the library 'datasets'; run: pip install 'errorbook[data]', or give"
             " local files."
         ) from error
+    place = _located(dataset)
+    reached = place != dataset or _reaches_hub()
     try:
-        return load_dataset(_located(dataset), subset or None, split=split, revision=revision or None)
+        with nullcontext() if reached else _stay_offline():
+            return load_dataset(place, subset or None, split=split, revision=revision or None)
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:200].rstrip(".")
+        if not reached:
+            reason = "the hub cannot be reached, and no copy of it is on this machine"
         raise DataError(
             f"The dataset '{dataset}' cannot be loaded ({reason}); check its name, subset and split and the network, or"
             " give local files."
         ) from error
+
+
+def _reaches_hub() -> bool:
+    """Whether the hub answers, asked once: the library would try for more than a minute before it says so."""
+    import httpx
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        httpx.head(constants.ENDPOINT, timeout=_PATIENCE)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+@contextmanager
+def _stay_offline() -> Iterator[None]:
+    """Let both libraries take what is on this machine; they read the environment only once."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    before = config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 def _located(dataset: str) -> str:

@@ -17,11 +17,17 @@ from errorbook.adapters.tasks.splits import SPLITS
 from errorbook.adapters.tasks.table import Columns, SourceRows, column_split, make_table
 from errorbook.files import Row, read_json_lines
 
-_READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
+READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "jsonl": read_json_lines,
     "csv": read_csv,
     "parquet": read_parquet,
 }
+
+
+def choose_kind(path: Path) -> str:
+    """Which of `READERS` reads a file, by its ending."""
+    ending = path.suffix.lower()
+    return {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}.get(ending, "jsonl")
 
 
 class FileTable(Collection):
@@ -44,6 +50,6 @@ class FileTable(Collection):
         super().__init__(*make_table(layout, lambda: self._rows(Path(path))))
 
     def _rows(self, path: Path) -> SourceRows:
-        rows = _READERS[self.kind](path)
+        rows = READERS[self.kind](path)
         marked = [(row, column_split(row)) for row in rows]
         return SourceRows(marked, frozenset(SPLITS), str(path), f"{path.name} {file_hash(path)}")
