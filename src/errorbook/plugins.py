@@ -23,6 +23,8 @@ from errorbook.files import find_unfit, shorten
 
 Tokens = Annotated[int, Interval(ge=1, le=10_000_000)]
 """An option that caps a text."""
+Seconds = Annotated[float, Interval(ge=0.001, le=604_800)]
+"""An option that limits a wait."""
 AtOnce = Annotated[int, Interval(ge=1, le=100_000)]
 """An option that says how many are asked or held at once."""
 Count = Annotated[int, Interval(ge=0, le=10_000_000)]

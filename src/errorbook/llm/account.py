@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from errorbook.errors import ModelError
-from errorbook.llm.endpoint import web_address
+from errorbook.llm.endpoint import Dialect, web_address
 from errorbook.redact import note_secret
 
 
@@ -24,7 +24,7 @@ class Account:
     `api_key_env` names the environment variable with the key; it defaults to the provider's usual one for the provider
     itself and to none elsewhere, so that no key goes where it was not meant to. A value in `headers` that starts with
     `$` is read from the environment, too. `sampling` (top_p, seed, reasoning_effort, ...) is added to every request as
-    it is.
+    it is. `dialect` says by the names of `Dialect` what the server accepts, for whoever knows it beforehand.
     """
 
     protocol: ClassVar[str]
@@ -40,6 +40,7 @@ class Account:
         api_key_env: str | None = None,
         headers: Mapping[str, str] | None = None,
         sampling: Mapping[str, Any] | None = None,
+        dialect: Mapping[str, Any] | None = None,
     ) -> None:
         self._model = model
         address = self.official if base_url is None else base_url
@@ -49,6 +50,7 @@ class Account:
         self._api_key_env = api_key_env
         self._headers = dict(headers or {})
         self._sampling = dict(sampling or {})
+        self.dialect = read_dialect(dialect or {})
         settings = msgspec.json.encode(self._sampling, order="sorted").decode()
         self._identity = f"{self.protocol} {self._base_url} {model} {settings}"
 
@@ -102,3 +104,21 @@ class Account:
                 " alone."
             )
         return found
+
+
+def read_dialect(given: Mapping[str, Any]) -> dict[str, object]:
+    """The switches of a run file. Raises ModelError for one that a dialect does not have."""
+    try:
+        known = msgspec.structs.asdict(msgspec.convert(dict(given), Dialect))
+    except msgspec.ValidationError as error:
+        raise ModelError(f"dialect cannot be read ({error}); {_SWITCHES}.") from None
+    for name in given:
+        if name not in known:
+            raise ModelError(f"dialect has no switch '{name}'; {_SWITCHES}.")
+    return {name: known[name] for name in given}
+
+
+_SWITCHES = (
+    "give mode ('schema', 'json' or 'text'), cap ('max_tokens' or 'max_completion_tokens'), stream ('off', 'on' or "
+    "'unsaid'), most (a number of tokens), and temperature, system, seed, strict or usage as true or false"
+)

@@ -9,6 +9,7 @@ import msgspec
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import AnthropicBatches
 from errorbook.llm.endpoint import Dialect, Reply, Request, read_count
+from errorbook.llm.envelopes import read_ending
 from errorbook.llm.faults import Garbled, decode, read_message, read_object
 from errorbook.llm.openai_chat import add_instruction
 from errorbook.llm.records import Ask
@@ -82,7 +83,8 @@ class Anthropic(Account):
         asked = [read_count(usage.get(f"{cache}input_tokens") or 0) for cache in ("", "cache_read_", "cache_creation_")]
         tokens_in = None if "input_tokens" not in usage or None in asked else sum(count or 0 for count in asked)
         written = read_count(usage.get("output_tokens"))
-        return Reply(text, tokens_in, written, reply.stop_reason == "max_tokens", thought)
+        ended = read_ending(reply.stop_reason, refused=False, called=False)
+        return Reply(text, tokens_in, written, reply.stop_reason == "max_tokens", thought, ended)
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""

@@ -26,6 +26,14 @@ SHOWN = 20_000
 """Characters of an invalid reply that the model gets to see again."""
 
 
+_ENDED = {
+    "filter": "A filter of the endpoint took the reply away; see to its settings, or leave the question out.",
+    "refusal": "The model refuses to reply: {text}",
+    "tool": "The reply came as a call of a tool, and none was offered. {fault}",
+}
+"""What is said of a reply by what the server says of its end."""
+
+
 class Buyer(Protocol):
     """Where replies come from."""
 
@@ -155,12 +163,16 @@ class Asking(Generic[K, T]):
         """The result of a reply, or None if it is asked for again."""
         # Counted before it is checked: a reply that is refused costs as much as one that is accepted.
         work.add(bought)
-        text = bought.reply.text
+        reply = bought.reply
+        text = reply.text or reply.thought if work.ask.schema else reply.text
         try:
-            return Accepted(work.key, self._check(work.key, bought.reply), text, work.usage, work.ask)
+            whole = structured.take_answer(reply) if work.ask.schema else reply
+            return Accepted(work.key, self._check(work.key, whole), text, work.usage, work.ask)
         except InvalidReply as fault:
-            reason = str(fault)
-        if bought.reply.truncated:
+            reason = _ENDED.get(reply.ended, "{fault}").format(fault=fault, text=" ".join(text.split())[:200])
+        if reply.ended in {"filter", "refusal"}:  # it was paid for, and would be again
+            return Rejected(work.key, reason, text, work.usage, work.ask)
+        if reply.truncated:
             reason += f" The reply was cut off at {work.ask.max_tokens} tokens: be briefer."
         if work.usage.attempts >= self._tries:
             return Rejected(work.key, reason, text, work.usage, work.ask)

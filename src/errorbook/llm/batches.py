@@ -8,6 +8,9 @@ and submits nothing twice. What expired or failed in a batch, and only that, is 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
+import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -34,7 +37,12 @@ DISCOUNT = 0.5
 ROUNDS = 3
 """How often a request is submitted before it is given up."""
 CALLS = 6
-"""Attempts for one call to the batch API."""
+"""Attempts at least for one call to the batch API, and as many more as `Terms.patience` allows."""
+A_DAY = 86400.0
+"""Seconds."""
+_FOR_NOW = re.compile(r"token_limit_exceeded|enqueued|rate.?limit|too many|quota.{0,20}batch|try again", re.IGNORECASE)
+"""A batch that is refused because of others that are not finished."""
+_log = logging.getLogger("errorbook.llm")
 
 
 class BatchDesk:
@@ -57,6 +65,7 @@ class BatchDesk:
         self._written: dict[str, Dialect] = {}
         self._secrets: tuple[bytes, ...] = ()
         self._overrun: BudgetError | None = None
+        self._full_since = 0.0
         self._runner: asyncio.Runner | None = None
         self._open: dict[str, dict[str, Amount]] = {
             batch: store.in_batch(batch) for batch in store.batches(self._name, "open")
@@ -192,8 +201,13 @@ class BatchDesk:
             if line.key in held:
                 bought.append((line.key, self._landed(line, held.pop(line.key))))
         reason = f"the batch was refused ({ended.problem})" if ended.problem else "it was not worked on in time"
+        waits = bool(held) and _FOR_NOW.search(ended.problem) is not None
         for key, reserved in held.items():
-            bought.append((key, self._again(key, reserved, reason)))
+            bought.append((key, self._again(key, reserved, reason, counts=not waits)))
+        if waits:
+            self._wait(reason)
+        else:
+            self._full_since = 0.0
         self._store.batch(batch, self._name, "done")
         self._store.flush()
         for key, outcome in bought:
@@ -221,19 +235,38 @@ class BatchDesk:
         return self._again(line.key, reserved, reason)
 
     def _bought(self, key: str, body: bytes, reply: Reply, reserved: Amount) -> Outcome:
+        if key in self._written:
+            self._dialects.landed(self._written[key])
         spent = compute_spent(reserved, reply, self._price, DISCOUNT)
         self._back(key, reserved, spent)
         self._store.keep(key, body, spent)
         self._overrun = self._overrun or self._purse.overrun(reserved, spent, self._endpoint.base_url)
         return Bought(reply, spent.nano, cached=False)
 
-    def _again(self, key: str, reserved: Amount, reason: str, spent: Amount = NOTHING) -> Outcome:
+    def _wait(self, reason: str) -> None:
+        """The provider has too much of ours in its queue: it is tried again, as long as a batch may take at all.
+
+        Raises:
+            ModelError: It has been full for a day.
+        """
+        now = time.monotonic()
+        self._full_since = self._full_since or now
+        if now - self._full_since > A_DAY:
+            raise ModelError(
+                f"The batch API of {self._endpoint.base_url} has taken nothing for a day ({reason}); run again later."
+            )
+        _log.warning("%s: %s; submitted again in %g s.", self._endpoint.base_url, reason, self._terms.poll)
+        time.sleep(self._terms.poll)
+
+    def _again(
+        self, key: str, reserved: Amount, reason: str, spent: Amount = NOTHING, *, counts: bool = True
+    ) -> Outcome:
         """Nothing was bought: collect it again, if somebody waits for it and it has not failed too often."""
         self._settle(key, reserved, spent)
         orders = self._orders.get(key, [])
         if not orders:
             return _LATER
-        orders[0].failures += 1
+        orders[0].failures += counts
         if orders[0].failures >= ROUNDS:
             return Unbought(f"No reply in {ROUNDS} batches; in the last one {reason}.")
         self._fresh[key] = orders[0]
@@ -262,20 +295,29 @@ class BatchDesk:
             self._runner.run(self._open_http(headers))
 
     async def _open_http(self, headers: Mapping[str, str]) -> None:
-        self._http = Http(headers, HttpLimits(seconds=600.0, max_bytes=1_000_000_000), 4)
+        self._http = Http(
+            headers,
+            HttpLimits(seconds=600.0, max_bytes=1_000_000_000),
+            4,
+            proxies=self._terms.proxies,
+            authorities=self._terms.authorities,
+        )
 
     def _call(self, make: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """One call to the batch API, sent again while the server is away or busy. Raises ModelError."""
         assert self._runner is not None  # noqa: S101 - waiting() has connected
-        for attempt in range(1, CALLS + 1):
+        started = time.monotonic()
+        for attempt in itertools.count(1):
             try:
                 return self._runner.run(make())
             except Refused as fault:
                 raise ModelError(f"{self._endpoint.base_url} has no batches for this: {fault.reason}.") from None
             except Fault as fault:
                 reason, wait = fault.reason, getattr(fault, "wait", None)
-            if attempt < CALLS:
-                time.sleep(compute_backoff(attempt, wait, self._terms.first_wait))
+            pause = compute_backoff(attempt, wait, self._terms.first_wait)
+            if attempt >= CALLS and time.monotonic() + pause - started > self._terms.patience:
+                break
+            time.sleep(pause)
         raise ModelError(
             f"The batch API of {self._endpoint.base_url} does not work now: {reason}; run again later, batches under "
             "way are not lost."

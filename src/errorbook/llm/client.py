@@ -14,6 +14,7 @@ from errorbook.errors import ConfigError
 from errorbook.llm.budget import Budget, Price, Purse
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.engine import Engine
+from errorbook.llm.http import HttpLimits
 from errorbook.llm.orders import PATIENCE, Terms
 from errorbook.llm.records import Ask, Result
 
@@ -28,7 +29,7 @@ BATCH_SHARE = 0.5
 class Client:
     """An endpoint with its price and budget; each stage opens an engine on it, and all share one budget.
 
-    `patience` is how many seconds of nothing but failures are borne; it may be set before the first engine.
+    `terms` is how hard to try; it may be set before the first engine.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Client:
         self._budget: Budget | Purse = budget or Budget()
         self._store = store
         self._concurrency = concurrency
-        self.patience = PATIENCE
+        self.terms = Terms()
         if store is not None:  # a real run: better now than after an hour of examining
             Purse(budget or Budget()).require(price, endpoint.model)
             endpoint.headers()
@@ -63,7 +64,7 @@ class Client:
             budget=self._budget,
             price=self.price,
             batch=self.batch,
-            terms=Terms(patience=self.patience),
+            terms=self.terms,
         )
         self._budget = engine.purse
         return engine
@@ -78,6 +79,16 @@ def read_price(price_input: float | None, price_output: float | None) -> Price |
     if min(price_input, price_output) < 0:
         raise ConfigError("price_input and price_output must not be negative; give dollars per million tokens.")
     return Price(input=price_input, output=price_output)
+
+
+def set_terms(
+    *, timeout: float, stream: bool, proxies: bool, certificates: str, patience: float = PATIENCE, batch: bool = False
+) -> Terms:
+    """How hard to try, from the keys of a run file. Raises ConfigError if two of them do not go together."""
+    if stream and batch:
+        raise ConfigError("stream and batch do not go together: a batch sends files; set one of them to false.")
+    limits = HttpLimits(seconds=timeout, between=stream)
+    return Terms(patience=patience, limits=limits, proxies=proxies, authorities=certificates)
 
 
 def store_path(workspace: str | None) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from errorbook.llm.endpoint import Dialect, Endpoint
+from errorbook.llm.faults import is_unlucky
 from errorbook.llm.records import Ask
 from errorbook.llm.store import Store
 from errorbook.records import digest
@@ -18,17 +19,34 @@ class Dialects:
         self._store = store
         self._name = f"dialect {digest(endpoint.identity)}"
         known = store.fact(self._name)
-        self.current = msgspec.json.decode(known, type=Dialect) if known else Dialect()
+        learnt = msgspec.json.decode(known, type=Dialect) if known else Dialect()
+        self.current = self._proved = msgspec.structs.replace(learnt, **endpoint.dialect)
+        self._answered = False
+        self._doubted: set[str] = set()
+
+    def landed(self, used: Dialect) -> None:
+        """A reply came to a request in this dialect: it is remembered."""
+        self._answered = True
+        if used == self.current != self._proved:
+            self._proved = used
+            self._store.remember(self._name, msgspec.json.encode(used).decode())
 
     def refused(self, used: Dialect, body: bytes, ask: Ask) -> bool:
-        """After a refusal that `concerns_form`: whether another dialect may help; it is the current one then."""
+        """After a refusal that `concerns_form`: whether to send again, in the dialect that is current then.
+
+        One that has worked is doubted only if it is refused twice for the same request, and one that did not help is
+        taken back.
+        """
         if used != self.current:
             return True
         other = self._endpoint.adapt(used, body, ask)
         if other is None:
+            self.current = self._proved
             return False
+        if self._answered and used == self._proved and ask.hash not in self._doubted:
+            self._doubted.add(ask.hash)
+            return True
         self.current = other
-        self._store.remember(self._name, msgspec.json.encode(other).decode())
         return True
 
 
@@ -37,4 +55,6 @@ def concerns_form(status: int, body: bytes) -> bool:
 
     A server that fails with a chat template's own refusal (llama.cpp's does) calls it an error of the server.
     """
+    if is_unlucky(status, body):
+        return False
     return status in {400, 422} or (status == 500 and b"system" in body.lower() and b"role" in body.lower())

@@ -7,6 +7,7 @@ understand (a JSON schema, the name of a parameter) is a `Dialect` that the engi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -18,14 +19,26 @@ from errorbook.records import Record
 Mode = Literal["schema", "json", "text"]
 """How a reply is held to its schema: by the server, to JSON of any shape, or by the prompt alone."""
 
+Ending = Literal["", "filter", "refusal", "tool"]
+"""Why there is no reply: a filter took it, the model refuses, or it called a tool that nobody offered."""
+
 
 class Dialect(Record, frozen=True, kw_only=True):
-    """What one server accepts, found out from its refusals and remembered in the store."""
+    """What one server accepts, found out from its refusals and remembered in the store.
+
+    `most` is the most tokens that a reply may be allowed (0: not known). `stream` is whether the field says "on" or
+    "off" or is left out, and `usage` whether a stream may be asked to count its tokens.
+    """
 
     mode: Mode = "schema"
     cap: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     temperature: bool = True
     system: bool = True
+    seed: bool = True
+    strict: bool = True
+    stream: Literal["off", "on", "unsaid"] = "off"
+    usage: bool = True
+    most: int = 0
 
 
 class Request(NamedTuple):
@@ -42,7 +55,8 @@ MOST_TOKENS = 100_000_000
 class Reply(NamedTuple):
     """A reply out of its envelope. Token counts are None if the server gives none that can be believed.
 
-    `thought` is what the server has told apart as the model's reasoning; its tokens count as output.
+    `thought` is what the server has told apart as the model's reasoning; its tokens count as output. `ended` says why
+    there is no reply, if the server does.
     """
 
     text: str
@@ -50,6 +64,7 @@ class Reply(NamedTuple):
     output_tokens: int | None
     truncated: bool
     thought: str = ""
+    ended: Ending = ""
 
     @property
     def is_counted(self) -> bool:
@@ -58,7 +73,9 @@ class Reply(NamedTuple):
 
 
 def read_count(value: object) -> int | None:
-    """The tokens that a server has counted; None if it is no number of tokens, such as a negative one."""
+    """The tokens that a server has counted, as a number or its digits; None if it is none, such as a negative one."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", value.strip(), re.ASCII):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
         return None
     return math.ceil(value)
@@ -98,6 +115,11 @@ class Endpoint(Protocol):
     @property
     def model(self) -> str:
         """The model's name, for messages to the user."""
+        ...
+
+    @property
+    def dialect(self) -> Mapping[str, object]:
+        """What the user says of the server's dialect, by the names of `Dialect`."""
         ...
 
     def headers(self) -> Mapping[str, str]:

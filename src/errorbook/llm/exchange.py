@@ -20,7 +20,7 @@ from errorbook.llm import faults
 from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
 from errorbook.llm.dialects import Dialects, concerns_form
 from errorbook.llm.endpoint import Endpoint, Reply
-from errorbook.llm.http import Http, ServerAnswer
+from errorbook.llm.http import Http, ServerAnswer, advise_on
 from errorbook.llm.orders import Bought, Order, Outcome, Stopped, Terms, Unbought
 from errorbook.llm.pace import Pace, compute_backoff
 from errorbook.llm.redact import collect_secrets, redact
@@ -109,7 +109,9 @@ class Exchange:
         self._secrets = collect_secrets(self.endpoint)
         self.loop = loop
         self._terms = terms
-        self._http = Http(headers, terms.limits, self._pace.ceiling, proxies=terms.proxies)
+        self._http = Http(
+            headers, terms.limits, self._pace.ceiling, proxies=terms.proxies, authorities=terms.authorities
+        )
 
     async def close(self) -> None:
         """Cut everything in the air and close the connections."""
@@ -257,6 +259,7 @@ class Exchange:
         So whenever the process dies, no more replies are lost than requests were allowed in the air.
         """
         self._failed_in_a_row = 0
+        self._dialects.landed(order.dialect)
         self._good, self._good_at = True, self.loop.time()
         self._alone_until = 0.0
         wait = faults.read_exhausted(answer.headers)
@@ -297,13 +300,12 @@ class Exchange:
         now = self.loop.time()
         order.alone += self._good_at > order.failed_at > 0
         order.failures, order.failed_at = order.failures + 1, now
-        order.first_failed_at = order.first_failed_at or now
         if (error := self._is_down(fault, now)) is not None:
             self._deliver(order, Stopped(error))
             self._stop_all(error)
         elif order.unwanted:
             self._deliver(order, _stopped())
-        elif self._is_at_fault(order, fault, now):
+        elif self._is_at_fault(order, fault):
             self._deliver(order, Unbought(f"No reply after {order.failures} attempts; at last {fault.reason}."))
         else:
             wait = fault.wait if isinstance(fault, faults.Busy) else None
@@ -311,11 +313,9 @@ class Exchange:
             self._tell(fault, due - now)
             heapq.heappush(self._later, (due, next(self._number), order))
 
-    def _is_at_fault(self, order: Order, fault: faults.Fault, now: float) -> bool:
-        """Whether it is this request that does not get through, while others do."""
-        if order.alone < self._terms.attempts - 1:
-            return False
-        return not isinstance(fault, faults.Busy) or now - order.first_failed_at > self._terms.patience
+    def _is_at_fault(self, order: Order, fault: faults.Fault) -> bool:
+        """Whether it is this request alone that does not get through. That a server is busy is no request's fault."""
+        return order.alone >= self._terms.attempts - 1 and not isinstance(fault, faults.Busy)
 
     def _is_down(self, fault: faults.Fault, now: float) -> ModelError | None:
         """The circuit breaker: an error if the endpoint as a whole does not work, or asks for too much patience."""
@@ -325,6 +325,9 @@ class Exchange:
         self._failed_in_a_row += 1
         if not self._good and self._failed_in_a_row >= DOWN_AT_ONCE:
             if isinstance(fault, faults.Away):
+                advice = advise_on(fault.reason, base, proxies=self._terms.proxies)
+                if advice:
+                    return ModelError(f"Nothing answers at {base} ({fault.reason}); {advice}.")
                 return ModelError(f"Nothing answers at {base} ({fault.reason}); start the server or correct base_url.")
             if isinstance(fault, faults.Garbled):
                 return ModelError(

@@ -34,7 +34,17 @@ LONGEST_WAIT = 120.0
 LONGEST_RETRY = 7 * 86400.0
 """Seconds; more than this is no time to come back."""
 
-_BUSY = {408, 425, 429, 503, 529}
+BUSY = frozenset({408, 425, 429, 503, 529})
+"""Statuses that ask for patience."""
+_TOO_LARGE = re.compile(rb"request too large|requested tokens exceed|reduce the length of", re.IGNORECASE)
+"""A limit by the minute that a single request exceeds: no waiting helps."""
+_UNLUCKY = re.compile(
+    rb"json_validate_failed|failed_generation|tool_use_failed|output_parse_failed"
+    rb"|(?:failed to (?:generate|parse|validate)|(?:model|generated|produced|returned).{0,40}(?:invalid|malformed)) "
+    rb"(?:json|output|content|tool)",
+    re.IGNORECASE,
+)
+"""A refusal that is about what the model wrote this time, not about the request."""
 _REFUSED = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431}
 
 
@@ -85,14 +95,21 @@ def classify_refusal(
     said = f"status {status}" + (f": {words}" if words else "")
     if status == 402 or (status == 429 and "insufficient_quota" in body[:2000].decode("utf-8", "replace")):
         return ModelError(f"{endpoint.base_url} wants its bill paid ({said}); add credit there and run again.")
-    if status in _BUSY:
+    if status in BUSY and not _TOO_LARGE.search(body[:2000]):
         told = read_retry_after(headers)
         return Busy(f"the server is busy ({said})", read_retry_info(body) if told is None else told)
+    if is_unlucky(status, body):
+        return Broken(f"the server could not use what the model wrote ({said})")
     if status >= 500:
         return Broken(f"the server failed ({said})")
-    if status in _REFUSED or (status in {403, 404} and known_good):
+    if status in _REFUSED or status in BUSY or (status in {403, 404} and known_good):
         return Refused(f"the server refuses the request ({said})")
     return ModelError(_no_use(endpoint, status, said))
+
+
+def is_unlucky(status: int, body: bytes) -> bool:
+    """Whether a refusal is about one generation: the same request may work when it is sent again."""
+    return status in {400, 422} and _UNLUCKY.search(body[:4000]) is not None
 
 
 def _no_use(endpoint: Endpoint, status: int, said: str) -> str:

@@ -6,6 +6,7 @@ key elsewhere), and nothing is sent again here: whether that is safe is decided 
 
 from __future__ import annotations
 
+import os
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -22,11 +23,15 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class HttpLimits(NamedTuple):
-    """`seconds` for a whole request, `connect_seconds` of them for the connection; `max_bytes` of one reply."""
+    """`seconds` for a whole request, `connect_seconds` of them for the connection; `max_bytes` of one reply.
+
+    `between`: the seconds are for each silence in a reply that comes in pieces, however long the whole takes.
+    """
 
     seconds: float = 300.0
     connect_seconds: float = 15.0
     max_bytes: int = 8_000_000
+    between: bool = False
 
 
 class ServerAnswer(NamedTuple):
@@ -41,15 +46,26 @@ class Http:
     """A pool of connections. Use it within one event loop, and close it there."""
 
     def __init__(
-        self, headers: Mapping[str, str], limits: HttpLimits, connections: int, *, proxies: bool = False
+        self,
+        headers: Mapping[str, str],
+        limits: HttpLimits,
+        connections: int,
+        *,
+        proxies: bool = False,
+        authorities: str = "",
     ) -> None:
+        """Raises ModelError if the file of `authorities` (certificates to trust) cannot be read."""
         import aiohttp
 
         self._limits = limits
         self._session = aiohttp.ClientSession(
             headers={"Accept-Encoding": "identity", **headers},
-            connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300),
-            timeout=aiohttp.ClientTimeout(total=limits.seconds, sock_connect=limits.connect_seconds),
+            connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, ssl=_trust(authorities)),
+            timeout=aiohttp.ClientTimeout(
+                total=None if limits.between else limits.seconds,
+                sock_connect=limits.connect_seconds,
+                sock_read=limits.seconds if limits.between else None,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=proxies,
             auto_decompress=False,
@@ -74,7 +90,8 @@ class Http:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError) as error:
             raise Away(_plain(error)) from None
         except TimeoutError:
-            raise Lost(f"no whole reply came within {self._limits.seconds:g} s") from None
+            what = "nothing more of the reply" if self._limits.between else "no whole reply"
+            raise Lost(f"{what} came within timeout = {self._limits.seconds:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Lost(f"the connection was cut ({_plain(error)})") from None
 
@@ -104,6 +121,30 @@ class Http:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _trust(authorities: str) -> ssl.SSLContext | bool:
+    """What a server's certificate is held against: a file of the user's, else what this machine trusts."""
+    file = authorities or ("" if "SSL_CERT_FILE" in os.environ else os.environ.get("REQUESTS_CA_BUNDLE", ""))
+    if not file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=None if os.path.isdir(file) else file, capath=file)  # noqa: PTH112
+    except OSError as error:
+        raise ModelError(f"The certificates in '{file}' cannot be read ({error}); correct certificates.") from None
+
+
+def advise_on(reason: str, base_url: str, *, proxies: bool) -> str:
+    """What to do if no connection is made and the reason tells, as half a sentence; else empty."""
+    if "certificate" in reason.lower():
+        return (
+            "if the server is yours, set certificates = 'FILE' in the run file, or SSL_CERT_FILE, to the file with the "
+            "authority that signed for it"
+        )
+    name = f"{base_url.partition(':')[0].upper()}_PROXY"
+    if not proxies and (os.environ.get(name) or os.environ.get(name.lower())):
+        return f"{name} is set and not used, so set proxies = true if it leads there; else start the server"
+    return ""
 
 
 def _unpack(body: bytes, headers: Mapping[str, str], most: int) -> bytes:

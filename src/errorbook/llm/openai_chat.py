@@ -10,7 +10,8 @@ import msgspec
 from errorbook.llm import structured
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
-from errorbook.llm.endpoint import Dialect, Mode, Reply, Request, read_count
+from errorbook.llm.endpoint import Dialect, Mode, Reply, Request
+from errorbook.llm.envelopes import count_tokens, gather_stream, raise_told, read_ending
 from errorbook.llm.faults import Garbled, decode, read_message, read_object
 from errorbook.llm.records import Ask
 from errorbook.records import Message, fold_system
@@ -27,18 +28,21 @@ _SOFTER: dict[Mode, Mode] = {"schema": "json", "json": "text"}
 
 class _Text(msgspec.Struct):
     content: str | list[dict[str, Any]] | None = None
-    refusal: str | None = None
+    refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
+    tool_calls: Any = None
 
 
 class _Choice(msgspec.Struct):
-    message: _Text
-    finish_reason: str | None = None
+    message: _Text | None = None
+    finish_reason: Any = None
+    error: Any = None
 
 
 class _Completion(msgspec.Struct):
-    choices: list[_Choice]
+    choices: list[_Choice] | None = None
+    error: Any = None
     usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -63,11 +67,16 @@ class OpenAIChat(Account):
 
     def build(self, ask: Ask, dialect: Dialect) -> Request:
         """See `Endpoint`."""
-        body: dict[str, Any] = {"model": self._model, "messages": ask.messages, dialect.cap: ask.max_tokens}
+        body: dict[str, Any] = {"model": self._model, "messages": ask.messages, dialect.cap: _limit(ask, dialect)}
+        if dialect.stream != "unsaid":
+            body["stream"] = dialect.stream == "on"
+        if dialect.stream == "on" and dialect.usage:
+            body["stream_options"] = {"include_usage": True}
         if dialect.temperature:
             body["temperature"] = ask.temperature
         if ask.schema and dialect.mode == "schema":
-            schema = {"name": ask.name, "strict": True, "schema": msgspec.Raw(ask.schema.encode())}
+            strict = {"strict": True} if dialect.strict else {}
+            schema = {"name": ask.name, **strict, "schema": msgspec.Raw(ask.schema.encode())}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif ask.schema:
             body["messages"] = add_instruction(ask)
@@ -75,32 +84,100 @@ class OpenAIChat(Account):
                 body["response_format"] = {"type": "json_object"}
         if not dialect.system:
             body["messages"] = fold_system(body["messages"])
-        return Request(f"{self._base_url}/chat/completions", msgspec.json.encode({**body, **self._sampling}))
+        body.update(self._sampling)
+        if not dialect.seed:
+            body.pop("seed", None)
+        return Request(f"{self._base_url}/chat/completions", msgspec.json.encode(body))
 
     def read(self, body: bytes) -> Reply:
         """See `Endpoint`."""
-        try:
-            completion = decode(_READ, body)
-            choice = completion.choices[0]
-        except (msgspec.DecodeError, UnicodeDecodeError, IndexError, RecursionError):
-            raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
-        content, thought = _tell_apart(choice.message)
-        asked, written = _count(read_object(completion.usage))
-        text = content or choice.message.refusal or ""
-        return Reply(text, asked, written, choice.finish_reason == "length", thought)
+        choice, usage = _open(body)
+        message = choice.message or _Text()
+        content, thought = _tell_apart(message)
+        asked, written = count_tokens(usage)
+        refusal, called = _flatten(message.refusal), "" if content else _read_call(message.tool_calls)
+        ended = read_ending(choice.finish_reason, refused=bool(refusal and not content), called=bool(called))
+        cut = choice.finish_reason == "length"
+        return Reply(content or refusal or called, asked, written, cut, thought, ended)
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""
         said = body[:4000].decode("utf-8", "replace").lower()
-        if "max_completion_tokens" in said and dialect.cap == "max_tokens":
-            return msgspec.structs.replace(dialect, cap="max_completion_tokens")
-        if "temperature" in said and dialect.temperature:
-            return msgspec.structs.replace(dialect, temperature=False)
-        if dialect.system and any(turn.role == "system" for turn in ask.messages) and _NO_SYSTEM.search(said):
-            return msgspec.structs.replace(dialect, system=False)
-        if ask.schema and dialect.mode in _SOFTER and any(word in said for word in _FORM):
-            return msgspec.structs.replace(dialect, mode=_SOFTER[dialect.mode])
-        return None
+        most = _read_most(said, ask, dialect)
+        held = ask.schema and dialect.mode == "schema"
+        changes: tuple[tuple[object, dict[str, Any]], ...] = (
+            (most, {"most": most}),
+            ("max_completion_tokens" in said and dialect.cap == "max_tokens", {"cap": "max_completion_tokens"}),
+            ("temperature" in said and dialect.temperature, {"temperature": False}),
+            (dialect.seed and "seed" in self._sampling and _names("seed", said), {"seed": False}),
+            (dialect.stream == "on" and dialect.usage and "stream_options" in said, {"usage": False}),
+            (dialect.stream != "on" and _MUST_STREAM.search(said), {"stream": "on"}),
+            (dialect.stream == "off" and _names("stream", said), {"stream": "unsaid"}),
+            (dialect.system and _has_system(ask) and _NO_SYSTEM.search(said), {"system": False}),
+            (held and dialect.strict and _names("strict", said), {"strict": False}),
+            (
+                ask.schema and dialect.mode in _SOFTER and any(word in said for word in _FORM),
+                {"mode": _SOFTER.get(dialect.mode)},
+            ),
+        )
+        change = next((change for holds, change in changes if holds), None)
+        return None if change is None else msgspec.structs.replace(dialect, **change)
+
+
+_MUST_STREAM = re.compile(
+    r"non-?stream|(?:only|must|required).{0,60}\bstream|\bstream(?:ing)?\b.{0,60}(?:must|only|required)|not stream\b"
+)
+"""A refusal by a server, or of a way of thinking, that answers in streams alone."""
+_MOST = re.compile(
+    r"(?:at most|maximum|less than or equal to|<=|up to|limit of|no more than|between 1 and|\[1, ?)"
+    r"\D{0,40}?(\d{2,7})"
+)
+"""A limit on the tokens of a reply that a refusal tells."""
+
+
+def _limit(ask: Ask, dialect: Dialect) -> int:
+    """The tokens that a reply may take. An exam's limit is never lowered unsaid: it is a part of what is measured."""
+    return min(ask.max_tokens, dialect.most) if dialect.most and ask.schema else ask.max_tokens
+
+
+def _read_most(said: str, ask: Ask, dialect: Dialect) -> int:
+    """The lower limit on a reply's tokens that a refusal tells; 0 if it tells none."""
+    if not ask.schema or not re.search(r"max_(?:completion_)?tokens|completion tokens|output tokens", said):
+        return 0
+    told = [int(number) for number in _MOST.findall(said)]
+    return next((number for number in told if number < _limit(ask, dialect)), 0)
+
+
+def _names(field: str, said: str) -> bool:
+    return re.search(rf"\b{field}\b", said) is not None
+
+
+def _has_system(ask: Ask) -> bool:
+    return any(turn.role == "system" for turn in ask.messages)
+
+
+def _open(body: bytes) -> tuple[_Choice, dict[str, Any]]:
+    """The first choice of a completion and what it took. Raises Lost, Busy, or Garbled if it is none."""
+    try:
+        completion = decode(_READ, gather_stream(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
+    choice = completion.choices[0] if completion.choices else _Choice(error=completion.error)
+    if choice.error or choice.finish_reason == "error":
+        raise_told(choice.error or "finish_reason is 'error'")
+    if choice.message is None:
+        raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})")
+    return choice, read_object(completion.usage)
+
+
+def _read_call(calls: Any) -> str:
+    """What a tool was called with: a server that looks for such calls may take a reply in JSON for one."""
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        told = function.get("arguments") if isinstance(function, dict) else None
+        if told:
+            return told if isinstance(told, str) else msgspec.json.encode(told).decode()
+    return ""
 
 
 def _tell_apart(message: _Text) -> tuple[str, str]:
@@ -125,16 +202,6 @@ def _flatten(value: Any) -> str:
             (_flatten(value[name]) for name in ("text", "thinking", "reasoning", "summary") if name in value), ""
         )
     return value if isinstance(value, str) else ""
-
-
-def _count(usage: dict[str, Any]) -> tuple[int | None, int | None]:
-    """Tokens in and out. Some servers count a thought in the total alone, which is what they bill."""
-    asked, written, total = (
-        read_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
-    )
-    if asked is None or written is None or total is None:
-        return asked, written
-    return asked, max(written, total - asked)
 
 
 def add_instruction(ask: Ask) -> tuple[Message, ...]:

@@ -21,7 +21,8 @@ class Terms(NamedTuple):
 
     `attempts` are for a request that fails while others are answered; after `patience` seconds of nothing but failures
     the endpoint is given up. `first_wait` is the back-off after one failure, in seconds; it doubles each time.
-    `proxies` uses those of the environment. `poll` is the seconds between two looks at batches under way.
+    `proxies` uses those of the environment, `authorities` is a file of certificates to trust. `poll` is the seconds
+    between two looks at batches under way.
     """
 
     attempts: int = 8
@@ -29,6 +30,7 @@ class Terms(NamedTuple):
     first_wait: float = 0.25
     limits: HttpLimits = HttpLimits()
     proxies: bool = False
+    authorities: str = ""
     poll: float = 30.0
 
 
@@ -76,7 +78,6 @@ class Order:
         self.failures = 0
         self.alone = 0
         self.failed_at = 0.0
-        self.first_failed_at = 0.0
         self.request = Request("", b"")
         self.dialect = Dialect()
         self.refused = False

@@ -6,6 +6,7 @@ sentence the model gets to see. Beyond types and their constraints nothing is ch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -66,6 +67,30 @@ def make_reader(kind: type[T]) -> Callable[[str], T]:
             return _search(text, kind)
 
     return read
+
+
+def take_answer(reply: Reply) -> Reply:
+    """The reply without a thought before it; one that a server took for a thought as a whole is the reply.
+
+    Raises:
+        InvalidReply: It was cut off. A draft in a thought, or before the reply, is not what is meant then.
+    """
+    text = reply.text
+    if not text.lstrip().startswith(("{", "[{")):
+        text = _THOUGHT.sub("", text)
+    if not text.strip() and not reply.truncated and reply.thought.rstrip("` \n").endswith(("}", "]")):
+        text = reply.thought
+    if reply.truncated and text.strip() and not text.rstrip("` \n").endswith(("}", "]")):
+        raise InvalidReply("The reply holds no complete JSON object; write one that follows the schema.")
+    return reply._replace(text=text)
+
+
+_NAMES = r"(?:seed:)?(?:think|thinking|thought|reasoning)"
+_THOUGHT = re.compile(
+    rf"^.*(?:</{_NAMES}>|\[/THINK\]|<\|channel\|>final<\|message\|>)|^\s*(?:<{_NAMES}>|\[THINK\]).*",
+    re.DOTALL | re.IGNORECASE,
+)
+"""All up to the last mark that ends a thought, or all if one is opened and never ends."""
 
 
 def check_form(kind: type[T]) -> Callable[[object, Reply], T]:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-MOST_STARTS = 200
-"""Places at which a value is looked for; a text with more brackets than this is no reply."""
+MOST_STARTS = 20_000
+"""Places at which a value is looked for: a mathematical thought before the reply is full of brackets."""
 MOST_CHARACTERS = 400_000
 MOST_READ = 2 * MOST_CHARACTERS
 """Characters read in vain after which no more values are looked for: each start may be read to the end of the text."""

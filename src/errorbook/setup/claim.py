@@ -15,14 +15,16 @@ import msgspec
 from msgspec.structs import replace
 
 from errorbook import plugins
-from errorbook.config import SCORER_FILES, ComputeSection, Config, InstructorSection, TaskSection
+from errorbook.config import SCORER_FILES, ComputeSection, Config, InstructorSection, TargetSection, TaskSection
 from errorbook.errors import ConfigError, LedgerError, PluginError
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Change, budget, find_rule, note_budget, note_change, note_config, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Example, Groups, Rule
 
-_FREE = ("run.name", "run.cycles", "gate.alpha", "instructor.", "compute.")
+_WAYS = ("timeout", "stream", "proxies", "certificates", "concurrency", "dialect")
+"""Options of a target behind a server that say how it is reached, not what answers there."""
+_FREE = ("run.name", "run.cycles", "gate.alpha", "instructor.", "compute.", *(f"target.options.{way}" for way in _WAYS))
 """What is shown if it was changed; the rest of what may change (paths, sinks) changes nothing that is measured."""
 _PRIVATE = ("header", "key", "token", "secret", "password")
 
@@ -56,6 +58,11 @@ def claim(ledger: Ledger, config: Config) -> None:
     note_budget(ledger, config.run.budget_usd)
 
 
+def _target_options(target: TargetSection) -> dict[str, Any]:
+    told = {name: value for name, value in target.options.items() if target.engine != "openai" or name not in _WAYS}
+    return _telling("targets", target.engine, told)
+
+
 def identify(config: Config) -> Config:
     """The configuration without all that may change, and without what says nothing that a default does not say."""
     target = config.target
@@ -63,7 +70,7 @@ def identify(config: Config) -> Config:
     return replace(
         config,
         run=replace(config.run, name="", cycles=1, budget_usd=None),
-        target=replace(target, model=model, options=_telling("targets", target.engine, target.options)),
+        target=replace(target, model=model, options=_target_options(target)),
         instructor=InstructorSection(),
         tasks=tuple(map(_identify_task, config.tasks)),
         train=replace(config.train, options=_telling("trainers", config.train.method, config.train.options)),

@@ -96,6 +96,7 @@ def test_settings_reach_the_server() -> None:
         "temperature": 0.3,
         "top_p": 0.5,
         "seed": 11,
+        "stream": False,
     }
 
 

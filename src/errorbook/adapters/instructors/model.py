@@ -129,7 +129,7 @@ class ModelInstructor:
 
         def check(key: tuple[T, Prompt], reply: Reply) -> Any:
             subject, prompt = key
-            return accept(subject, make_reader(prompt.reply)(reply.text))
+            return accept(subject, replies.restore(make_reader(prompt.reply)(reply.text)))
 
         def asks() -> Iterator[tuple[tuple[T, Prompt], Ask]]:
             for subject, prompt in asked:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -17,6 +17,7 @@ import msgspec
 
 from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.tasks.wording import LETTERS
+from errorbook.checks.eaten_backslashes import find_doubtful, find_eaten, restore_commands
 from errorbook.errors import UnjudgedError
 from errorbook.llm.records import InvalidReply
 from errorbook.records import Example
@@ -137,6 +138,42 @@ def combine(analysis: type[Analysis], drafts: type[Reply]) -> type[Combined]:
     name = f"{analysis.__name__}And{drafts.__name__}"
     combined: type[Any] = msgspec.defstruct(name, fields, bases=(Combined,), frozen=True, kw_only=True)
     return combined
+
+
+def restore(reply: T) -> T:
+    """The reply with the commands of LaTeX whose backslash was read as a part of an escape in JSON.
+
+    Raises:
+        InvalidReply: It holds control characters that may stand for something else.
+    """
+    told = msgspec.json.encode(reply)
+    if b"\\" not in told:  # JSON spells every control character with a backslash
+        return reply
+    mended = _map_texts(restore_commands, msgspec.to_builtins(reply))
+    texts = list(_list_texts(mended))
+    find = find_eaten if mended == msgspec.to_builtins(reply) else find_doubtful
+    found = next(filter(None, map(find, texts)), "")
+    if found:
+        raise InvalidReply(
+            f"A control character stands in the text ({found}); within JSON write each backslash of a command twice."
+        )
+    return msgspec.convert(mended, type(reply))
+
+
+def _map_texts(change: Callable[[str], str], value: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _map_texts(change, part) for name, part in value.items()}
+    return [_map_texts(change, part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _list_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _list_texts(part)
 
 
 def check_analysis(reply: Analysis, response: str) -> Analysis:

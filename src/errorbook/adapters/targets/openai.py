@@ -22,8 +22,9 @@ from annotated_types import Interval
 from errorbook.adapters.targets.conversation import SWITCHES, Thinking
 from errorbook.adapters.targets.served import Afresh, Api, Chat, PromptPlace, describe_refusal, refuse, served_model
 from errorbook.errors import ConfigError, ModelError
+from errorbook.llm.client import set_terms
 from errorbook.llm.openai_chat import OpenAIChat
-from errorbook.plugins import AtOnce
+from errorbook.plugins import AtOnce, Seconds
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ class OpenAITarget:
     `api_key_env` names the environment variable with the key (OPENAI_API_KEY for OpenAI's own address); `headers` and
     `sampling` are added to every request, `concurrency` is how many requests are in the air at most. `max_context` is
     the server's limit on prompt and answer together, in tokens. `embedding_model` embeds if the model itself does
-    not. `thinking` "on" and "off" are told to the server's chat template; "auto" tells nothing. `workspace` is the
-    folder that keeps the answers; the run gives its own.
+    not. `thinking` "on" and "off" are told to the server's chat template; "auto" tells nothing. `timeout` is the
+    seconds that an answer may take or, with `stream`, be silent; `proxies` uses those of the environment,
+    `certificates` is a file of authorities to trust, and `dialect` says what the server does not accept, such as
+    `{seed = false}`. `workspace` is the folder that keeps the answers; the run gives its own.
     """
 
     is_script: ClassVar[bool] = False
@@ -66,6 +69,11 @@ class OpenAITarget:
         max_context: Annotated[int, Interval(ge=0, le=10**9)] = 0,
         embedding_model: str = "",
         thinking: Thinking = "auto",
+        timeout: Seconds = 600.0,
+        stream: bool = False,
+        proxies: bool = False,
+        certificates: str = "",
+        dialect: dict[str, Any] | None = None,
         workspace: str | None = None,
     ) -> None:
         if concurrency < 1:
@@ -78,9 +86,11 @@ class OpenAITarget:
             told = self._sampling.get("chat_template_kwargs", {})
             self._sampling["chat_template_kwargs"] = {**SWITCHES[thinking], **told}
         self._account = (base_url, api_key_env, headers)
-        self._api = Api(self._chat(model, self._sampling))
+        self._dialect = {**({"stream": "on"} if stream else {}), **(dialect or {})}
+        terms = set_terms(timeout=timeout, stream=stream, proxies=proxies, certificates=certificates)
+        self._api = Api(self._chat(model, self._sampling), terms=terms)
         store = Path(workspace) / "answers.sqlite" if workspace else None
-        self._answers = Chat(concurrency, store, max_context)
+        self._answers = Chat(concurrency, store, max_context, terms)
         self._answers.opening = "<think>\n" if thinking == "on" else ""
         self._fingerprint = ""
 
@@ -165,7 +175,7 @@ class OpenAITarget:
         self._answers.close()
 
     def _chat(self, model: str, sampling: dict[str, Any]) -> OpenAIChat:
-        return OpenAIChat(model, *self._account, sampling)
+        return OpenAIChat(model, *self._account, sampling, self._dialect)
 
     def _endpoint(self, settings: Generation) -> OpenAIChat:
         """The endpoint of the model in use; answers of a server that describes itself otherwise are not taken up."""

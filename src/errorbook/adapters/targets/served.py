@@ -67,9 +67,10 @@ def served_model(folder: Path) -> str:
 class Api:
     """Small questions to a server, outside the engine: nothing of them is kept. May be called from any thread."""
 
-    def __init__(self, endpoint: Endpoint, limits: HttpLimits | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, limits: HttpLimits | None = None, terms: Terms | None = None) -> None:
         self._endpoint = endpoint
         self._limits = limits or HttpLimits(seconds=60.0)
+        self._terms = terms or Terms()
 
     def send(self, method: str, url: str, value: object = None) -> ServerAnswer:
         """One attempt. Raises faults.Fault if no answer came, ModelError if the key is missing."""
@@ -77,7 +78,8 @@ class Api:
         body = None if value is None else msgspec.json.encode(value)
 
         async def attempt() -> ServerAnswer:
-            http = Http(headers, self._limits, connections=1)
+            terms = self._terms
+            http = Http(headers, self._limits, 1, proxies=terms.proxies, authorities=terms.authorities)
             try:
                 return await http.send(method, url, body)
             finally:
@@ -156,7 +158,10 @@ class Chat:
     that the server's prompts open, if they do: then a text that is cut off before the thought ends has no mark at all.
     """
 
-    def __init__(self, concurrency: int, store: Path | None = None, max_context: int = 0) -> None:
+    def __init__(
+        self, concurrency: int, store: Path | None = None, max_context: int = 0, terms: Terms | None = None
+    ) -> None:
+        self._terms = terms or Terms(limits=HttpLimits(seconds=600.0))
         self._concurrency = concurrency
         self._store = store
         self._max_context = max_context
@@ -233,8 +238,8 @@ class Chat:
         """The engine for this endpoint: one at a time, since only one model answers at a time."""
         if self._engine is None or self._identity != endpoint.identity or not kept:
             self.close()
-            store, terms = self._store if kept else None, Terms(limits=HttpLimits(seconds=600.0))
-            self._engine = Engine(endpoint, store=store, concurrency=self._concurrency, terms=terms)
+            store = self._store if kept else None
+            self._engine = Engine(endpoint, store=store, concurrency=self._concurrency, terms=self._terms)
             self._identity = endpoint.identity
         return self._engine
 
