@@ -16,9 +16,10 @@ from synthetic_run import Scribe, write_exam, write_run
 from errorbook import plugins
 from errorbook.cli.main import run_command
 from errorbook.config import parse
-from errorbook.errors import ConfigError, PluginError
+from errorbook.errors import ConfigError, PluginError, UserError
 from errorbook.exporting.trackers.feeding import MEMORY, Feed, NamedSink, feed_sinks
 from errorbook.exporting.trackers.jsonl import FILE, JsonlSink
+from errorbook.exporting.trackers.mlflow import MlflowSink
 from errorbook.exporting.trackers.points import TrackedPoint, list_points, summarise
 from errorbook.ledger.events import Event, quiet
 from errorbook.ledger.file import open_ledger
@@ -312,3 +313,10 @@ def test_a_sink_goes_on_in_its_own_file(tmp_path: Path) -> None:
     JsonlSink(path=str(tmp_path / "mine.jsonl")).write({"gain": 1.0}, 2)
 
     assert steps(tmp_path / "mine.jsonl") == [0, 2]
+
+
+@pytest.mark.parametrize("form", ["sqlite:///{}/ledger.sqlite", "{}/checkpoints/store"])
+def test_a_store_is_never_made_in_what_a_run_keeps(form: str, tmp_path: Path) -> None:
+    write_run(tmp_path)
+    with pytest.raises(UserError, match="write to another place"):
+        MlflowSink(uri=form.format(tmp_path))

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from errorbook.report.records import Report
 
 FORMATS = ("terminal", "html", "md", "json")
-_MARK = re.compile(  # of a page, JSON, Markdown, a terminal's text, and a run beside the paper
-    rb'<meta name="generator" content="Errorbook">|\A\{\n  "run": .*\n  "(name|method)": '
+_MARK = re.compile(  # of a page, now and earlier, JSON, Markdown, a terminal's text, and a run beside the paper
+    rb'<meta name="generator" content="Errorbook">|The paper, ink and type of the report'
+    rb'|\A\{\n  "run": .*\n  "(name|method)": '
     rb"|\n## About this run\n\n- Target: |\nFrom drafts to training|which the paper does not give"
 )
 
