@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from retriever_kit import save_small_bert
 
 from errorbook import plugins
 from errorbook.adapters.retrievers.hidden import Hidden
@@ -43,6 +45,7 @@ test = 13
 [strategy]
 name = "{strategy}"
 retriever = "{retriever}"
+encoder = {encoder}
 
 [train]
 method = "scripted"
@@ -56,9 +59,19 @@ PAIRS = [("contrast", name) for name in RETRIEVERS] + [
 ]
 
 
-def run_small(folder: Path, strategy: str, retriever: str, compute: str, instructor: str = "tutor") -> str:
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The encoder of all runs, in a folder: the default one has to be fetched."""
+    return save_small_bert(tmp_path_factory.mktemp("bert"), ["What is 12 + 7? Answer: 19"])
+
+
+def run_small(
+    folder: Path, encoder: str, strategy: str, retriever: str, compute: str = "local", instructor: str = "tutor"
+) -> str:
     """Plan it, run it, and return what the ledger holds as one word."""
-    text = RUN_FILE.format(strategy=strategy, retriever=retriever, compute=compute, instructor=instructor)
+    text = RUN_FILE.format(
+        strategy=strategy, retriever=retriever, compute=compute, instructor=instructor, encoder=json.dumps(encoder)
+    )
     config = parse(text)
     assert make_plan(config).responses > 0
     run(config, folder)
@@ -72,8 +85,10 @@ def run_small(folder: Path, strategy: str, retriever: str, compute: str, instruc
 @pytest.mark.slow
 @pytest.mark.parametrize("instructor", ["tutor", "noise", "scripted"])
 @pytest.mark.parametrize(("strategy", "retriever"), PAIRS)
-def test_every_combination_runs_here(strategy: str, retriever: str, instructor: str, tmp_path: Path) -> None:
-    run_small(tmp_path, strategy, retriever, "local", instructor)
+def test_every_combination_runs_here(
+    strategy: str, retriever: str, instructor: str, encoder: str, tmp_path: Path
+) -> None:
+    run_small(tmp_path, encoder, strategy, retriever, instructor=instructor)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +106,11 @@ def cluster() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(("strategy", "retriever"), PAIRS)
-def test_every_combination_runs_on_ray_and_gives_the_same(strategy: str, retriever: str, tmp_path: Path) -> None:
-    there = run_small(tmp_path / "ray", strategy, retriever, "ray")
-    assert there == run_small(tmp_path / "local", strategy, retriever, "local")
+def test_every_combination_runs_on_ray_and_gives_the_same(
+    strategy: str, retriever: str, encoder: str, tmp_path: Path
+) -> None:
+    there = run_small(tmp_path / "ray", encoder, strategy, retriever, "ray")
+    assert there == run_small(tmp_path / "local", encoder, strategy, retriever)
 
 
 class _ReadOnlyTarget(ScriptedTarget):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from retriever_kit import EXAMPLES, QUESTIONS, example
+from retriever_kit import EXAMPLES, QUESTIONS, example, save_small_bert
 
 from errorbook import plugins
 from errorbook.adapters.retrievers import encoder as encoding
@@ -21,29 +20,8 @@ from errorbook.interfaces import Retriever
 
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A small BERT with random weights, whose words are those of the questions."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizer
-
-    folder = tmp_path_factory.mktemp("bert")
-    words = sorted({word for question in QUESTIONS for word in re.findall(r"\w+|\W", question.lower())} - {" "})
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    wrap: Any = BertTokenizer
-    wrap(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-    config: Any = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=24,
-        initializer_range=0.4,  # else all texts are nearly the same to it
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        BertModel(config).save_pretrained(folder)
-    return str(folder)
+    """A small BERT whose words are those of the questions."""
+    return save_small_bert(tmp_path_factory.mktemp("bert"), QUESTIONS)
 
 
 def test_a_vector_is_the_mean_of_the_last_hidden_states_and_does_not_depend_on_its_batch(
