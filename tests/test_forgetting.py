@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recipe_kit import recipe_of
+from recipe_kit import child_of, recipe_of
 
 from errorbook.adapters.scorers.contains import Contains
 from errorbook.adapters.targets.transformers import TransformersTarget
@@ -46,15 +46,7 @@ def test_an_over_trained_checkpoint_fails_retention_and_is_vetoed(tmp_path: Path
     before = answered(target, base, tmp_path)
     target.close()
     training = TransformersTrainer(MODEL).train(base, lessons, recipe, tmp_path, lambda done, total: None)
-    trained = Checkpoint(
-        base=base.base,
-        base_fingerprint=base.base_fingerprint,
-        parent=base.hash,
-        method="lora",
-        form="adapter",
-        folder=training.folder,
-        weights_hash=training.weights_hash,
-    )
+    trained = child_of(base, training)
     guard = compare(before, answered(target, trained, tmp_path), "guard", margin=0.12)
     assert guard.right_before >= 0.6 * ITEMS
     assert guard.high < 0, f"forgetting went unnoticed: {guard}"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from recipe_kit import recipe_of
+from recipe_kit import child_of, recipe_of
 from shape_kit import SHAPES, write_model
 from template_kit import TEMPLATES, tokenizer_of
 
@@ -58,15 +58,7 @@ def test_a_model_of_this_shape_goes_the_whole_way(template: Path, tmp_path: Path
     before = ask(target, start, tmp_path)
     trainer = TransformersTrainer(str(base), "cpu", "float32", thinking=thinking)
     training = trainer.train(start, LESSONS, recipe, tmp_path, lambda done, total: None)
-    better = Checkpoint(
-        base=str(base),
-        base_fingerprint=target.fingerprint,
-        parent=start.hash,
-        method="lora",
-        form="adapter",
-        folder=training.folder,
-        weights_hash=training.weights_hash,
-    )
+    better = child_of(start, training)
     after = ask(target, better, tmp_path)
 
     assert len(before) == len(after) == 1

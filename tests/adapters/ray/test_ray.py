@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from places import EXAMPLES
-from recipe_kit import recipe_of
+from recipe_kit import child_of, recipe_of
 
 from errorbook.adapters.ray.parcels import pack, unpack
 from errorbook.adapters.ray.ray_cluster import Compute, connect, disconnect
@@ -390,15 +390,7 @@ def test_a_result_that_the_driver_cannot_see_is_sent_to_it(tmp_path: Path, monke
 
         here = ScriptedTrainer().train(parent, LESSONS, recipe_of(), calm, lambda done, total: None)
         assert training == here
-        parent = Checkpoint(
-            base="scripted",
-            base_fingerprint="f",
-            parent=parent.hash,
-            method="lora",
-            form="adapter",
-            folder=here.folder,
-            weights_hash=here.weights_hash,
-        )
+        parent = child_of(parent, here)
     assert sorted(path.name for path in (driver / "checkpoints").iterdir()) == sorted(
         path.name for path in (calm / "checkpoints").iterdir()
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from architecture_kit import ARCHITECTURES, build
-from recipe_kit import recipe_of
+from recipe_kit import child_of, recipe_of
 
 from errorbook.adapters.targets import loading, ways
 from errorbook.adapters.targets.batching import Way
@@ -102,15 +102,7 @@ def train(folder: Path, root: Path) -> Checkpoint:
         BASE, lessons, recipe, root, lambda done, total: None
     )
     assert training.losses[-1] < training.losses[0]
-    return Checkpoint(
-        base="tiny",
-        base_fingerprint="f",
-        parent=BASE.hash,
-        method="lora",
-        form="adapter",
-        folder=training.folder,
-        weights_hash=training.weights_hash,
-    )
+    return child_of(BASE, training)
 
 
 ROWS = [[5, 6, 7, 20], [5, 6, 7, 20, 30, 40, 50], [5, 6, 9, 8, 7, 6, 5, 4, 3, 9, 8], [5, 6, 7, 21]]

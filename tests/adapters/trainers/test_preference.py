@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipe_kit import recipe_of
+from recipe_kit import Interruption, recipe_of
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.trainers.batches import encode, encode_row
@@ -128,10 +128,6 @@ def test_supervised_training_does_not_look_at_rejected_responses(tiny_model: Pat
     )
 
 
-class InterruptedError(Exception):
-    """What stops a training here, as a kill would: nothing is written after the last saved step."""
-
-
 def test_an_interrupted_training_goes_on_with_the_same_reference(tiny_model: Path, tmp_path: Path) -> None:
     trainer = TransformersTrainer(str(tiny_model), "cpu", "float32")
     recipe = msgspec.structs.replace(RECIPE, epochs=8.0)
@@ -140,9 +136,9 @@ def test_an_interrupted_training_goes_on_with_the_same_reference(tiny_model: Pat
 
     def interrupt(done: int, total: int) -> None:
         if done == 22:
-            raise InterruptedError
+            raise Interruption
 
-    with pytest.raises(InterruptedError):
+    with pytest.raises(Interruption):
         trainer.train(BASE, lessons, recipe, tmp_path / "interrupted", interrupt)
     resumed = trainer.train(BASE, lessons, recipe, tmp_path / "interrupted", lambda done, total: steps.append(done))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from loop_kit import RUN_FILE
 from msgspec.structs import replace
 from places import ROOT
-from recipe_kit import recipe_of
+from recipe_kit import Interruption, child_of, recipe_of
 
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import render
@@ -153,7 +153,7 @@ def test_a_lesson_without_context_teaches_nothing_at_the_start(tiny_model: Path,
 def test_the_teacher_is_the_parent_whatever_the_student_starts_from(tiny_model: Path, tmp_path: Path) -> None:
     trainer = TransformersTrainer(str(tiny_model), "cpu", "float32")
     first = trainer.train(BASE, LESSONS, RECIPE, tmp_path, silent)
-    parent = child(first)
+    parent = child_of(BASE, first)
     anchors = [replace(lesson, context="") for lesson in LESSONS]
 
     again = trainer.train(parent, anchors, replace(RECIPE, start="restart", epochs=1.0), tmp_path, silent)
@@ -165,22 +165,6 @@ def test_the_teacher_is_the_parent_whatever_the_student_starts_from(tiny_model: 
     assert any(bool(weight.any()) for name, weight in model.named_parameters() if ".lora_B." in name)
 
 
-def child(training: Training) -> Checkpoint:
-    return Checkpoint(
-        base="tiny",
-        base_fingerprint="f",
-        parent=BASE.hash,
-        method="lora",
-        form="adapter",
-        folder=training.folder,
-        weights_hash=training.weights_hash,
-    )
-
-
-class InterruptedError(Exception):
-    """What stops a training here, as a kill would: nothing is written after the last saved step."""
-
-
 def test_an_interrupted_training_goes_on_with_the_same_texts(tiny_model: Path, tmp_path: Path) -> None:
     trainer = TransformersTrainer(str(tiny_model), "cpu", "float32")
     recipe, lessons = replace(RECIPE, epochs=8.0), [*LESSONS, ANCHOR]
@@ -190,9 +174,9 @@ def test_an_interrupted_training_goes_on_with_the_same_texts(tiny_model: Path, t
 
     def interrupt(done: int, total: int) -> None:
         if done == 22:
-            raise InterruptedError
+            raise Interruption
 
-    with pytest.raises(InterruptedError):
+    with pytest.raises(Interruption):
         trainer.train(BASE, lessons, recipe, tmp_path / "interrupted", interrupt)
     resumed = trainer.train(BASE, lessons, recipe, tmp_path / "interrupted", lambda done, total: steps.append(done))
 
