@@ -312,6 +312,26 @@ def test_new_questions_come_after_what_the_mistake_came_after() -> None:
     assert isinstance(converse(undirected.before, "x"), Conversation)
 
 
+def test_what_exemplars_share_ends_where_the_user_can_ask() -> None:
+    asked = Message(role="user", content="I have 4 cows.")
+    other = (SYSTEM, *SHOT, asked, Message(role="assistant", content="Do they give milk?"))
+    twice = (SYSTEM, asked, asked, Message(role="assistant", content="You said so."))
+
+    def shared(*before: tuple[Message, ...]) -> tuple[Message, ...]:
+        found = tuple(example(str(place), one) for place, one in enumerate(before))
+        return Assignment(task="t", index=0, count=1, exemplars=found).before
+
+    assert shared(BEFORE, other) == (SYSTEM, *SHOT)
+    assert shared(TURNS, (asked, other[-1])) == ()
+    assert shared(twice, (SYSTEM, asked, asked)) == (SYSTEM,)
+    assert shared(BEFORE, (*BEFORE, asked, GREETING)) == BEFORE
+    # One question by itself is asked again as it is.
+    assert shared((SYSTEM, asked)) == shared((SYSTEM, asked), (SYSTEM, asked)) == (SYSTEM, asked)
+    assert render(Templated(ALTERNATING), converse(shared(BEFORE, other), "How many?")).endswith(
+        "<assistant>Answer: 2</assistant><user>How many?</user><assistant>"
+    )
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
 def test_templates_of_real_models_write_whole_conversations(template: Path) -> None:
     tokenizer = tokenizer_of(template)

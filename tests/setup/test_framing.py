@@ -14,7 +14,21 @@ from errorbook.config import Config, TaskSection, parse
 from errorbook.errors import ConfigError, DataError
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.records import Draft, Evaluation, Example, Lesson, Response, Sample, Split, converse, digest, key_of
+from errorbook.records import (
+    Draft,
+    Evaluation,
+    Example,
+    Lesson,
+    Message,
+    Response,
+    Sample,
+    Split,
+    context_of,
+    converse,
+    digest,
+    key_of,
+    own_turns,
+)
 from errorbook.setup.assemble import create_scorer, create_task, select_sound
 from errorbook.setup.gold import Sound
 from errorbook.setup.plan import make_plan
@@ -136,6 +150,44 @@ def test_a_question_that_is_asked_elsewhere_is_not_shown(tmp_path: Path) -> None
 
     assert [shot.question for shot in sound.shots] != ["What is 6 + 6?"]
     assert all(shot.group != "one" for shot in sound.shots)
+
+
+GREETED = [
+    {
+        "talk": [
+            {"role": "assistant", "content": f"Counter {n} is open."},
+            {"role": "user", "content": "I buy in pairs."},
+            {"role": "assistant", "content": "Noted."},
+            {"role": "user", "content": line["question"]},
+        ],
+        "answer": line["answer"],
+        "split": line["split"],
+    }
+    for n, line in enumerate(LINES)
+]
+
+
+@pytest.mark.parametrize("system", ["", 'system = "Be brief."\n'])
+def test_a_greeting_after_shots_is_not_a_second_answer_in_a_row(tmp_path: Path, system: str) -> None:
+    keys = 'messages = "talk"\nanswer = "answer"\nscorer = "numeric"\n'
+    plain = {one.id: one for one in asked(chosen(table(tmp_path, keys + system, GREETED)))}
+
+    sound = chosen(table(tmp_path, f"{keys}{system}shots = 3", GREETED))
+
+    for example in asked(sound):
+        roles = [one.role for one in example.before if one.role != "system"]
+        # Only the first greeting has nothing before it, so templates that want a user there are answered at rendering.
+        assert roles == ["assistant", *["user", "assistant"] * 10]
+        assert own_turns(example.before) == own_turns(plain[example.id].before)
+        assert context_of(example.before) == context_of(plain[example.id].before)
+        assert example.before[-4] == Message(role="user", content="", shot=True)
+
+
+def test_without_shots_a_greeting_is_left_as_it_is(tmp_path: Path) -> None:
+    keys = 'messages = "talk"\nanswer = "answer"\nscorer = "numeric"\nsystem = "Be brief."'
+
+    for example in asked(chosen(table(tmp_path, keys, GREETED))):
+        assert [one.role for one in example.before] == ["system", "assistant", "user", "assistant"]
 
 
 def test_a_guard_without_train_questions_shows_dev_questions(tmp_path: Path) -> None:

@@ -77,7 +77,10 @@ class Assignment(Record, frozen=True, kw_only=True):
 
     @property
     def before(self) -> tuple[Message, ...]:
-        """What stands before the questions that are to be written: the mistake's, or what all exemplars share."""
+        """What stands before the questions that are to be written: the mistake's, or what all exemplars share.
+
+        What is shared ends before a user's message whose answers differ: the question would be a second one in a row.
+        """
         if self.mistake is not None:
             return self.mistake.example.before
         shared: list[Message] = []
@@ -85,6 +88,9 @@ class Assignment(Record, frozen=True, kw_only=True):
             if any(message != messages[0] for message in messages):
                 break
             shared.append(messages[0])
+        whole = all(len(one.before) == len(shared) for one in self.exemplars)
+        while shared and shared[-1].role == "user" and not whole:
+            shared.pop()
         return tuple(shared)
 
 

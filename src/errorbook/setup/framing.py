@@ -6,7 +6,7 @@ on the run's seed alone; they are taken out of those that are asked. It renders 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -40,7 +40,9 @@ def frame(section: TaskSection, task: Task, examples: Mapping[Split, Sequence[Ex
         asked[shown] = rest[: section.train if shown == "train" else section.dev]
         if section.role == "learn" and not asked[shown]:
             raise DataError(f"'{section.name}' shows all its {shown} questions as examples; set fewer shots.")
-    told = [message for shot in shots for message in _show(task, shot)]
+    told: list[Message] = []
+    for shot in shots:
+        told += _follow(told, [*_show(task, shot)])
     if not told and not section.system.strip():
         return Framed(asked)
     return Framed(
@@ -88,4 +90,15 @@ def _place(example: Example, system: str, shots: Sequence[Message]) -> Example:
     """The example after the system message, its own if it has one, then the shots, then its own earlier turns."""
     own = [message for message in example.before if message.role == "system"]
     told = own or ([Message(role="system", content=system)] if system else [])
-    return replace(example, before=(*told, *shots, *own_turns(example.before)))
+    return replace(example, before=(*told, *shots, *_follow(shots, own_turns(example.before))))
+
+
+def _follow(shots: Sequence[Message], turns: Sequence[Message]) -> Iterator[Message]:
+    """The turns as they can stand after shots, which end with an answer: templates refuse two of those in a row.
+
+    A greeting of the assistant is then given an empty message that it answers. That is the shots' doing, so it counts
+    as one of them: it is no part of the question when questions are compared.
+    """
+    if shots and turns and turns[0].role == "assistant":
+        yield Message(role="user", content="", shot=True)
+    yield from turns
