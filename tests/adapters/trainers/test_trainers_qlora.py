@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from recipe_kit import recipe_of
 
 from errorbook.adapters.targets import loading
+from errorbook.adapters.targets.ways import find_way, pads_right
 from errorbook.adapters.trainers.batches import encode
 from errorbook.adapters.trainers.preparing import prepare_model
-from errorbook.adapters.trainers.stepping import loss_of
+from errorbook.adapters.trainers.stepping import loss_of, quicken
 from errorbook.adapters.trainers.transformers import TransformersTrainer
 from errorbook.errors import ConfigError
 from errorbook.records import Checkpoint, Lesson
@@ -56,6 +58,50 @@ def test_the_adapter_serves_the_base_in_16_bits(tiny_model: Path, tmp_path: Path
         before, _ = loss_of(model, rows, "bfloat16")
         after, _ = loss_of(loading.apply_adapter(model, tmp_path / training.folder, 1.0), rows, "bfloat16")
     assert after < 0.8 * before
+
+
+def read_between(model: Any, reading: str) -> None:
+    """One of the ways in which a model is read outside of training before, or while, it is trained."""
+    import torch
+
+    if reading == "quicken":
+        quicken(model, "cpu")
+    model.eval()
+    with torch.inference_mode():
+        if reading == "way":
+            find_way(loading.unwrap(model))
+        elif reading == "padding":
+            pads_right(loading.unwrap(model))
+        elif reading == "teacher":
+            model(input_ids=torch.tensor([[5, 9, 200, 31]]))
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("reading", ["quicken", "way", "padding", "teacher"])
+def test_gradients_are_the_same_after_a_reading_outside_of_training(tiny_model: Path, dtype: str, reading: str) -> None:
+    import torch
+
+    model = prepare_model(str(tiny_model), "cpu", dtype, RECIPE, None)
+    torch.manual_seed(3)
+    updates = [(name, weight) for name, weight in model.named_parameters() if "lora_" in name]
+    for name, weight in updates:
+        if ".lora_B." in name:  # with none of an effect, no gradient would reach the other half
+            torch.nn.init.normal_(weight, std=0.05)
+    rows, _ = encode(loading.load_tokenizer(str(tiny_model)), LESSONS[:1], 512)
+
+    def find_gradients() -> torch.Tensor:
+        model.train().zero_grad()
+        loss, tokens = loss_of(model, rows, dtype)
+        torch.autograd.backward([loss / tokens])
+        return torch.cat([weight.grad.flatten().float() for _, weight in updates])
+
+    before = find_gradients()
+    read_between(model, reading)
+    after = find_gradients()
+
+    assert before.norm() > 0
+    assert (after - before).norm() < (1e-4 if dtype == "float32" else 0.05) * before.norm()
 
 
 @needs_bitsandbytes

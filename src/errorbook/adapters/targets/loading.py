@@ -92,7 +92,13 @@ def load_in_4_bits(folder: str, device: str, dtype: str) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, dtype),
     )
-    return _read_model(folder, dtype, quantization_config=four_bits, device_map={"": device}).eval()
+    model = _read_model(folder, dtype, quantization_config=four_bits, device_map={"": device}).eval()
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            # On a CPU with bfloat16 the first reading outside of training would pack the weights anew, for a product
+            # through which no gradient comes back.
+            layer.support_avx512bf16_for_cpu = False
+    return model
 
 
 def load_tokenizer(folder: str) -> Any:

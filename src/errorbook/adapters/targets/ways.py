@@ -72,9 +72,6 @@ def pads_right(model: Any) -> bool:
 def _try_padding(model: Any) -> bool:
     import torch
 
-    if hasattr(model.config, "quantization_config"):
-        # bitsandbytes packs 4-bit weights anew on some CPUs as soon as they are read outside of training.
-        return sees_all(model.config)
     rows, training = canary(model.get_input_embeddings().weight.shape[0]), model.training
     width = max(len(row) for row in rows)
     model.eval()
