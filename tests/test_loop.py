@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -97,6 +98,50 @@ def test_preferences_are_against_the_targets_own_wrong_responses_on_train(tmp_pa
                 assert source in wrong
         assert not any(lesson.rejected for lesson in lessons if lesson.replay)
         assert practice[0].n == len(answers) == len(samples)
+
+
+def test_a_response_that_the_data_accept_is_never_the_worse_one_of_a_pair(tmp_path: Path) -> None:
+    lines = [
+        {"q": f"Which port has number {n}?", "a": "Danzig", "also": ["Gdansk"], "why": "It lies on the Baltic."}
+        for n in range(80)
+    ]
+    (tmp_path / "ports.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = ", ".join(f'"{line["q"]}" = "Gdansk"' for line in lines)
+    made = parse(
+        f"""
+[run]
+name = "ports"
+cycles = 1
+[target]
+engine = "scripted"
+accuracy = 0.5
+answers = {{ {said} }}
+[[tasks]]
+name = "ports"
+kind = "jsonl"
+path = "{tmp_path}/ports.jsonl"
+question = "q"
+answer = "a"
+accepted = "also"
+solution = "why"
+scorer = "exact"
+train = 40
+dev = 20
+test = 20
+[strategy]
+name = "gold"
+[train]
+method = "scripted"
+objective = "dpo"
+"""
+    )
+
+    run(made, tmp_path / "run")
+
+    with open_ledger(tmp_path / "run") as ledger:
+        lessons = [lesson for lesson in ledger.all(Lesson, 1) if not lesson.replay]
+        assert {"Danzig", "Gdansk"} <= {word for item in ledger.all(Sample) for word in (item.answer, *item.accepted)}
+        assert {lesson.rejected for lesson in lessons} == {"", "Answer: not Gdansk"}
 
 
 @pytest.mark.parametrize("context", ["own", "unrelated"])

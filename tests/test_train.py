@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from msgspec.structs import replace
 
+from errorbook.adapters.scorers.exact import Exact
 from errorbook.adapters.tasks.arithmetic import Arithmetic
 from errorbook.errors import StageError
 from errorbook.interfaces import Task
@@ -17,6 +19,7 @@ from errorbook.records import (
     Example,
     Lesson,
     Marked,
+    Message,
     Response,
     Sample,
     Score,
@@ -199,6 +202,14 @@ def test_a_sample_becomes_a_question_from_train() -> None:
     )
 
 
+def test_a_sample_as_a_question_is_right_by_every_answer_that_it_accepts() -> None:
+    sample = replace(SAMPLES[2], answer="Danzig", accepted=("Gdansk",), choices=())
+
+    said = [Exact().score(make_question(sample), f"Answer: {city}").verdict for city in ("Danzig", "Gdansk", "Sopot")]
+
+    assert said == ["right", "right", "wrong"]
+
+
 def test_a_set_of_lessons_is_its_lessons_in_their_order() -> None:
     assert training_set_hash(PLAIN) == digest(*(lesson.hash for lesson in PLAIN))
     assert len({training_set_hash(lessons) for lessons in (PLAIN, PLAIN[::-1], PLAIN[:3], [])}) == 4
@@ -282,6 +293,22 @@ def test_every_question_that_is_not_answered_right_is_one_to_learn_from_oneself(
     assert make_own_lessons(pairs, TASKS, again) == lessons[1:]
 
 
+def after(*said: str) -> tuple[Message, ...]:
+    roles: tuple[Literal["user", "assistant"], ...] = ("user", "assistant")
+    return tuple(Message(role=roles[place % 2], content=text) for place, text in enumerate(said))
+
+
+HIRED, SOLD = after("I hired 3 bikes.", "For how long?"), after("I sold 3 bikes.", "At what price?")
+
+
+def test_the_same_words_after_another_conversation_are_another_question_to_learn() -> None:
+    [hired] = make_own_lessons([answered(question="And then?", before=HIRED)], TASKS)
+
+    pairs = [answered(question="And then?", before=before) for before in (SOLD, (), HIRED)]
+
+    assert [lesson.before for lesson in make_own_lessons(pairs, TASKS, [hired])] == [SOLD, ()]
+
+
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_only_train_is_learnt_from_oneself(split: Split) -> None:
     with pytest.raises(StageError, match=f"is from {split}"):
@@ -341,3 +368,20 @@ def test_the_control_shows_the_solution_of_another_question() -> None:
     assert shown != show_teacher([*PLAIN, twice], known_of | {"again": Known(40)}, "unrelated", 2)
     with pytest.raises(StageError, match="set context = 'own'"):
         show_teacher([PLAIN[0], twice], known_of | {"again": Known(40)}, "unrelated", 1)
+
+
+def test_the_control_may_show_the_same_words_of_another_conversation_with_its_turns() -> None:
+    system = (Message(role="system", content="Be brief."),)
+    hired = Lesson(prompt="And then?", completion="Answer: 9", source="h", before=(*system, *HIRED))
+    sold = Lesson(prompt="And then?", completion="Answer: 7", source="s", before=(*system, *SOLD))
+    known_of = {"h": Known(40), "s": Known(40)}
+
+    for lesson, other in zip(show_teacher([hired, sold], known_of, "unrelated", 3), (sold, hired), strict=True):
+        turns = "User:\n{}\n\nAssistant:\n{}".format(*(message.content for message in other.before[1:]))
+        assert f"{turns}\n\nUser:\nAnd then?\n\nAssistant:\n\n{other.completion}" in lesson.context
+        assert not any(message.content in lesson.context for message in lesson.before)
+    # What stands before the lesson itself is read anyway.
+    for lesson in show_teacher([hired, sold], known_of, "own", 3):
+        assert f"checked:\n\nAnd then?\n\n{lesson.completion}" in lesson.context
+    with pytest.raises(StageError, match="set context = 'own'"):
+        show_teacher([hired, replace(hired, source="s")], known_of, "unrelated", 3)

@@ -28,7 +28,10 @@ from errorbook.records import (
     Sample,
     Schedule,
     Start,
+    converse,
     digest,
+    key_of,
+    own_turns,
 )
 
 Context = Literal["own", "unrelated"]
@@ -151,12 +154,13 @@ def make_own_lessons(
 ) -> list[Lesson]:
     """One lesson for each train question that the target does not answer right: its prompt and its gold solution.
 
-    A question that is `taught` already (strategies that restate train questions) makes none.
+    A question that is `taught` already (strategies that restate train questions) makes none. The same words after
+    another conversation are another question.
 
     Raises:
         StageError: A question or a response is not from train.
     """
-    lessons, known = [], {lesson.prompt for lesson in taught if not lesson.replay}
+    lessons, known = [], {key_of(lesson.asked) for lesson in taught if not lesson.replay}
     for example, answer in answered:
         if example.split != "train" or answer.response.split != "train":
             raise StageError(
@@ -165,9 +169,9 @@ def make_own_lessons(
         task = tasks[example.task]
         solution = task.completion(example.solution, example.answer) if example.solution or example.answer else ""
         prompt = task.prompt(example.question, example.choices)
-        if answer.verdict != "right" and solution.strip() and prompt not in known:
-            source = answer.response.hash
-            lessons.append(Lesson(prompt=prompt, completion=solution, source=source, before=example.before))
+        lesson = Lesson(prompt=prompt, completion=solution, source=answer.response.hash, before=example.before)
+        if answer.verdict != "right" and solution.strip() and key_of(lesson.asked) not in known:
+            lessons.append(lesson)
     return lessons
 
 
@@ -213,7 +217,9 @@ def show_teacher(lessons: Sequence[Lesson], known: Mapping[str, Known], context:
 
 
 def _describe(shown: Lesson, diagnosis: Diagnosis | None, asked: Lesson) -> str:
-    parts = ["A question with a worked solution that was checked:", shown.prompt, shown.completion]
+    # What stands before the asked question is read before the context; the turns of another one are not.
+    question = shown.prompt if shown.before == asked.before else converse(own_turns(shown.before), shown.prompt)
+    parts = ["A question with a worked solution that was checked:", question, shown.completion]
     if diagnosis is not None and diagnosis.misconception:
         parts.append(f"A mistake to avoid: {diagnosis.misconception}")
     return "\n\n".join([*parts, "Now answer this:", asked.prompt])
@@ -221,12 +227,12 @@ def _describe(shown: Lesson, diagnosis: Diagnosis | None, asked: Lesson) -> str:
 
 def _draw_others(lessons: Sequence[Lesson], seed: int) -> list[Lesson]:
     """For each lesson another one with another question, each about as often."""
-    order = list(range(len(lessons)))
+    asked, order = [key_of(lesson.asked) for lesson in lessons], list(range(len(lessons)))
     random.Random(seed).shuffle(order)  # noqa: S311 - a seeded draw, not a secret
     found = {}
     for place, number in enumerate(order):
         following = (order[(place + step) % len(order)] for step in range(1, len(order)))
-        other = next((one for one in following if lessons[one].prompt != lessons[number].prompt), None)
+        other = next((one for one in following if asked[one] != asked[number]), None)
         if other is None:
             raise StageError(
                 "There is no other question whose solution could be shown; set context = 'own' in [train]."
@@ -245,6 +251,7 @@ def make_question(sample: Sample) -> Example:
         answer=sample.answer,
         choices=sample.choices,
         before=sample.before,
+        accepted=sample.accepted,
     )
 
 

@@ -143,7 +143,17 @@ def verify(
             strategy=draft.strategy,
             whole=draft.whole,
             before=draft.before,
+            accepted=_list_other_answers(draft, source) if source else (),
         )
+
+
+def _list_other_answers(draft: Draft, source: Example) -> tuple[str, ...]:
+    """What the data accept besides the draft's own answer, to the question whose wording it keeps.
+
+    Programs are told right by their tests.
+    """
+    known = () if draft.tests else (source.answer, *source.accepted)
+    return tuple(answer for answer in known if answer.strip() and answer != draft.answer)
 
 
 def find_faults(draft: Draft, known: Known) -> Iterator[Refusal]:

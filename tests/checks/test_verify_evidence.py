@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from errorbook.checks.taken import Protected, Refusal, Taken
 from errorbook.records import Draft, Example, Rejection, Sample, Score, Split, Verdict
@@ -138,6 +139,27 @@ def test_a_sample_holds_all_that_the_draft_held_and_the_checks_that_it_passed(
         checks=checks,
     )
     assert run([item], Ending(), trust) == run([item], Ending(), Evidence(trust_answers=trust)) == [sample]
+
+
+@pytest.mark.parametrize(
+    ("answer", "others"),
+    [("8", ("eight", "08")), ("eight", ("8", "08"))],
+)
+def test_a_sample_that_keeps_a_train_question_keeps_all_that_its_data_accept(
+    answer: str, others: tuple[str, ...]
+) -> None:
+    kept = draft(answer=answer, writes="solution")
+    source = replace(as_example(kept, "8"), id="q", accepted=("eight", "08"))
+    scorer = Fixed(Answer=RIGHT)
+
+    [found] = run([kept], scorer, Evidence(own={kept.hash: source}))
+
+    assert isinstance(found, Sample)
+    assert found.accepted == others
+    varied = replace(kept, question="How many are 3 pears and 5?")
+    [found] = run([varied], scorer, Evidence(own={varied.hash: source}, votes={varied.hash: [answer]}))
+    assert isinstance(found, Sample)
+    assert found.accepted == ()
 
 
 def test_without_evidence_answers_are_not_trusted() -> None:

@@ -169,6 +169,20 @@ def test_an_edited_sample_says_whose_it_is(book: Path) -> None:
     assert made.checks[0] == "edited by ada"
 
 
+def test_an_edit_of_the_answer_or_the_question_keeps_no_other_right_answers(book: Path) -> None:
+    sample = replace(a_sample(book), accepted=("ninety-nine", "99.0"))
+    solved = edit(sample, sample.question, sample.answer, "Add the tens, then the ones.")
+
+    def others(correction: Correction) -> tuple[str, ...]:
+        made = correct_sample(sample, correction)
+        assert made is not None
+        return made.accepted
+
+    assert others(solved) == sample.accepted
+    assert others(replace(solved, answer="100")) == ()
+    assert others(replace(solved, question="How much is 41 + 58?")) == ()
+
+
 def refusals(folder: Path) -> Iterator[tuple[Correction, str]]:
     sample, other = a_sample(folder), a_sample(folder, 1)
     with open_ledger(folder) as ledger:

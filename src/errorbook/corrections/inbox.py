@@ -258,11 +258,13 @@ def correct_sample(sample: Sample, correction: Correction) -> Sample | None:
         return None
     if correction.kind != "edit":
         return sample
+    same = (correction.question, correction.answer) == (sample.question, sample.answer)
     return replace(
         sample,
         question=correction.question,
         answer=correction.answer,
         solution=correction.solution,
+        accepted=sample.accepted if same else (),  # by another answer or to another question nobody vouches for them
         # The person vouches for the answer; a scorer reads it when a run trains on it.
         checks=(f"edited by {correction.author or 'a person'}", *name_checks("scorer", "answer")),
     )

@@ -153,7 +153,8 @@ class Failure(Record, frozen=True, kw_only=True):
 class Sample(Record, frozen=True, kw_only=True):
     """A draft that passed every check. Only samples (and replayed right responses) are trained on.
 
-    `strategy`, `whole` and `before` are the draft's.
+    `strategy`, `whole` and `before` are the draft's. `accepted` are other answers that are as right: those of the train
+    question whose wording the sample keeps.
     """
 
     draft: str
@@ -168,6 +169,7 @@ class Sample(Record, frozen=True, kw_only=True):
     strategy: str = ""
     whole: bool = False
     before: tuple[Message, ...] = ()
+    accepted: tuple[str, ...] = ()
 
 
 class Rejection(Record, frozen=True, kw_only=True):
