@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from loop_kit import RUN_FILE, config
 from teacher_kit import teacher
 
+from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.adapters.targets.scripted import ScriptedTarget
 from errorbook.config import Config, parse
 from errorbook.errors import ModelError, OutageError, UserError
@@ -24,8 +26,10 @@ from errorbook.records import (
     Decision,
     Diagnosis,
     Evaluation,
+    Example,
     Failure,
     Generation,
+    Sample,
     Training,
 )
 from errorbook.setup.outages import Stage, sift
@@ -227,6 +231,130 @@ def test_a_long_stage_is_not_gone_on_with_if_nothing_succeeds() -> None:
 
     with pytest.raises(OutageError, match="20 of 1000"):
         told.sift(many)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {f"{n}": "unread" for n in (*range(3, 200, 9), *range(194, 200))},
+        {f"{n}": "item" if n % 2 else "unread" for n in range(0, 200, 4)} | {f"{n}": "unread" for n in range(190, 200)},
+        {"70": "item", "71": "unanswered"} | {f"{n}": "unread" for n in range(195, 200)},
+        {f"{n}": "unread" for n in range(150, 200)},
+    ],
+)
+@pytest.mark.parametrize("killed_at", [0, 40, 180])
+def test_a_stage_with_lasting_failures_stops_once_at_most(bad: dict[str, str], killed_at: int) -> None:
+    """Whatever was held back is asked first when the run goes on, and fails again."""
+    left, stops = {f"{n}": None for n in range(200)}, 0
+    for item, good in told_until(killed_at, bad).items():
+        if good:
+            left.pop(item)
+    proven = len(left) < 200
+    for _ in range(4):
+        found: dict[str, bool] = {}
+        told = Told(bad, bad)
+        try:
+            for item, result, _ in sift(told, Stage("diagnose", 200, proven), told.ask, list(left)):  # type: ignore[arg-type]
+                found[item] = not isinstance(result, Failure)
+            break
+        except OutageError:
+            stops += 1
+            left = {item: None for item in left if not found.get(item)}
+            proven = True
+
+    assert stops <= 1
+    assert {item for item, good in found.items() if not good} == set(bad)
+
+
+def told_until(count: int, bad: dict[str, str]) -> dict[str, bool]:
+    """What the first `count` items give before a kill: the failures among them are lost."""
+    return {f"{n}": True for n in range(count) if f"{n}" not in bad}
+
+
+def test_votes_that_are_known_already_are_no_sign_that_the_instructor_works_again() -> None:
+    """A question is asked for all its votes if one of them is missing; the last two have one of their eight."""
+
+    def vote(questions: Sequence[str]) -> Iterator[tuple[str, str | Failure, Call]]:
+        for subject in (f"{question}:{number}" for question in questions for number in range(4)):
+            failure = Failure(subject=subject, stage="verify", reason="not JSON", cause="unread")
+            good = subject.partition(":")[0] not in {"q8", "q9"} or subject == "q8:0"
+            yield subject.partition(":")[0], "7" if good else failure, call(subject)
+
+    questions = [f"q{number}" for number in range(10)]
+    with pytest.raises(OutageError, match="7 of 40"):
+        list(sift(Told(), Stage("vote", 40, False), vote, questions))  # type: ignore[arg-type]
+    stage = Stage("vote", 40, True, known={f"{question}:0" for question in questions})
+    found = list(sift(Told(), stage, vote, questions[8:]))  # type: ignore[arg-type]
+
+    assert sum(isinstance(result, Failure) for _, result, _ in found) == 7
+
+
+def test_votes_that_failed_for_good_are_not_asked_for_again_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def vote(
+        self: ScriptedInstructor, questions: Iterable[Example], votes: int
+    ) -> Iterator[tuple[Example, str | Failure, Call]]:
+        for question in questions:
+            asked.append(question.id)
+            for number in range(votes):
+                one = Call(instructor="scripted", purpose="verify", subject=f"{question.id}:{number}")
+                failure = Failure(subject=one.subject, stage="verify", reason="not JSON", cause="unread")
+                yield question, failure if question.question.startswith(("Practice 4:", "Practice 9:")) else "1", one
+
+    def stop(event: Event) -> None:
+        if event.stage == "verify" and event.done == event.total:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ScriptedInstructor, "vote", vote, raising=False)
+    rows = [{"question": f"Which number comes {n} places after {7 * n}?", "answer": str(8 * n)} for n in range(2, 62)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    made = config(cycles="1", accuracy="0.0", gain="0.0")
+    text = f'[run]\nname = "x"\n[[tasks]]\nname = "mine"\nkind = "jsonl"\npath = "{tmp_path}/rows.jsonl"\n'
+    made = msgspec.structs.replace(
+        made,
+        tasks=parse(f"{text}train = 20\ndev = 20\ntest = 0\n").tasks,
+        target=msgspec.structs.replace(
+            made.target, options=made.target.options | {"answers": {row["question"]: row["answer"] for row in rows}}
+        ),
+        strategy=msgspec.structs.replace(made.strategy, name="error", rounds=1),
+        instructor=msgspec.structs.replace(made.instructor, kind="scripted"),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(made, tmp_path / "run", stop)
+    before = list(asked)
+    run(made, tmp_path / "run")
+
+    assert len(before) == 40
+    assert asked == before
+
+
+def test_what_failed_for_good_may_fail_again_in_a_later_round_alone(tmp_path: Path) -> None:
+    """With one call each, the second round asks for the seven that failed, and nothing else is left to ask."""
+    made = config(cycles="1", accuracy="0.0", gain="0.0")
+    run(made, tmp_path / "seen")
+    with open_ledger(tmp_path / "seen") as ledger:
+        train = [one for one in ledger.all(Example) if (one.task, one.split) == ("arithmetic", "train")]
+    script = {
+        one.id: [[f"What is {n} + 1000?", f"{n + 1000}", f"{n} + 1000 = {n + 1000}"]] for n, one in enumerate(train)
+    }
+    options = {"script": script, "fail": [one.id for one in train[4:11]]}
+    some = msgspec.structs.replace(made.instructor, kind="scripted", calls="one", options=options)
+    strategy = msgspec.structs.replace(made.strategy, name="error", rounds=2, samples_per_error=1)
+    run(msgspec.structs.replace(made, instructor=some, strategy=strategy), tmp_path / "run")
+
+    with open_ledger(tmp_path / "run") as ledger:
+        assert ledger.count(Failure) == 14
+        assert ledger.count(Sample) == 32
+
+
+def test_an_instructor_that_fails_at_all_of_a_later_round_is_still_an_outage() -> None:
+    bad = dict.fromkeys(LETTERS, "item")
+
+    assert told_off(Told(bad), LETTERS, proven=True, failed=5)
+    assert not told_off(Told(bad), LETTERS, proven=True, failed=6), "four others are few"
 
 
 def told_off(told: Told, items: Sequence[str], **stage: Any) -> bool:

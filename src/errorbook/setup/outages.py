@@ -8,7 +8,7 @@ many, none of them is recorded, the run stops with the first reason, and the sam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from errorbook.checks.answers import Given, doubt_answers, find_parrot
@@ -24,7 +24,7 @@ FEW = 5
 LAST = 5
 """So many unusable replies at the end of a stage, with none of use after them, may be the beginning of an outage."""
 EARLY = 20
-"""Failures without any success from the start after which a stage is not gone on with."""
+"""Failures from the start of a stage that never gave anything, after which it is not gone on with."""
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -40,12 +40,16 @@ _DOING = {
 class Stage(NamedTuple):
     """One stage of asking: how many results it has in all, those known from before included.
 
-    `proven` says that the instructor gave something usable in this stage before, in whichever cycle.
+    `proven` says that the instructor gave something usable in this stage before, in whichever cycle. `known` are the
+    subjects of results that are recorded and come again nevertheless, since their item is asked as a whole. `failed` is
+    how many items have failed for good in an earlier round: that they fail again says nothing of the instructor.
     """
 
     name: Literal["diagnose", "write", "vote"]
     total: int
     proven: bool
+    known: Collection[str] = ()
+    failed: int = 0
 
 
 def sift(
@@ -54,45 +58,36 @@ def sift(
     """Results as they come, and the failures at the end, if they are few; what got no answer is asked once more.
 
     A vote that finds fault with a question is an answer and no failure. Failures that end a stage stop the run once:
-    whoever asks for nothing but them again has seen to the instructor, and they are recorded if they stay.
+    whoever asks for nothing but them again has seen to the instructor, and they are recorded if they stay. So a stop
+    for the order in which failures came needs that something new succeeded, or that nothing ever did: what was held
+    back is asked first when the run goes on, and would else stop it each time.
 
     Raises:
         OutageError: They are not few, or the stage ends with them; the sentence has the first of the reasons.
     """
     held: list[tuple[S, Failure, Call]] = []
     known: set[str] = set()  # the results that need not come again
-    done = last = 0
+    done = last = new = 0
     found = ask(items)
     for done, (item, result, call) in enumerate(found, 1):
         if not isinstance(result, Failure) or (stage.name == "vote" and result.cause == "item"):
             known.add(call.subject)
-            last = 0
+            if call.subject not in stage.known:
+                last, new = 0, new + 1
             yield item, result, call
             continue
         last += result.cause == "unread"
         held.append((item, result, call))
-        if (len(held) > MOST * stage.total and len(held) >= _few(stage)) or EARLY <= done == len(held):
+        if _is_outage(stage, len(held), done):
             if isinstance(found, Generator):
                 found.close()  # cuts what is still in the air
             _stop(instructor, stage, [failure for _, failure, _ in held])
     if items and not done:
         nothing = Failure(subject="", stage="diagnose", reason="it gave no result at all", cause="unanswered")
         _stop(instructor, stage, [nothing] * len(items))
-    if LAST <= last < done:
+    if last >= LAST and new:
         _stop(instructor, stage, [failure for _, failure, _ in held[-last:]])
-    # One item may stand for several results, a question for its votes: it is asked once, and gives all of them again.
-    missing = [(item, call) for item, failure, call in held if failure.cause == "unanswered"]
-    again = list(dict.fromkeys(item for item, _ in missing))
-    lasting = {call.subject: (item, failure, call) for item, failure, call in held if failure.cause != "unanswered"}
-    known = (known | lasting.keys()) - {call.subject for _, call in missing}
-    for item, result, call in ask(again) if again else ():
-        if call.subject in known:
-            continue  # a vote that was given the first time
-        if isinstance(result, Failure):
-            lasting[call.subject] = (item, result, call)
-        else:
-            yield item, result, call
-    yield from lasting.values()
+    yield from _ask_again(ask, held, known)
 
 
 def are_checked(ledger: Ledger, evaluation: Evaluation) -> bool:
@@ -166,8 +161,31 @@ def _checked(evaluation: Evaluation) -> str:
     return f"answers {evaluation.hash}"
 
 
-def _few(stage: Stage) -> int:
-    return FEW if stage.proven else 1
+def _ask_again(
+    ask: Asked[S, R], held: Sequence[tuple[S, Failure, Call]], known: Collection[str]
+) -> Iterator[tuple[S, R | Failure, Call]]:
+    """The results of what got no answer, asked once more, and then the failures; `known` need not come again."""
+    # One item may stand for several results, a question for its votes: it is asked once, and gives all of them again.
+    missing = [(item, call) for item, failure, call in held if failure.cause == "unanswered"]
+    again = list(dict.fromkeys(item for item, _ in missing))
+    lasting = {call.subject: (item, failure, call) for item, failure, call in held if failure.cause != "unanswered"}
+    known = {*known, *lasting} - {call.subject for _, call in missing}
+    for item, result, call in ask(again) if again else ():
+        if call.subject in known:
+            continue  # a vote that was given the first time
+        if isinstance(result, Failure):
+            lasting[call.subject] = (item, result, call)
+        else:
+            yield item, result, call
+    yield from lasting.values()
+
+
+def _is_outage(stage: Stage, failures: int, done: int) -> bool:
+    """Whether so many failures among the first `done` results are more than the items' own."""
+    if not stage.proven and EARLY <= done == failures:
+        return True
+    few = FEW if stage.proven else 1
+    return failures > MOST * (stage.total + stage.failed) and failures - stage.failed >= few
 
 
 def _stop(instructor: Instructor, stage: Stage, failures: Sequence[Failure]) -> None:

@@ -105,13 +105,25 @@ def _ask_instructor(this: Run, cycle: int, assignments: Sequence[Assignment]) ->
     missing = [item for item in assignments if keys.call("write", item.hash) not in known]
     if missing:
         with record_stage(this, "write", cycle, len(assignments)) as tick:
-            instructor, proven = this.parts.instructor, ledger.count(Draft) > 0
-            stage = Stage("write", len(assignments), proven)
+            instructor, failed = this.parts.instructor, _count_failed(ledger, cycle, assignments)
+            stage = Stage("write", len(assignments), _has_written(ledger), failed=failed)
             answers: Iterator[Answered] = sift(instructor, stage, partial(ask, instructor), missing)
             for done, (assignment, result, call) in enumerate(answers, len(assignments) - len(missing) + 1):
                 ledger.extend(list_entries(assignment, result, call), cycle)
                 tick(done)
                 keep_budget(this)
+
+
+def _has_written(ledger: Ledger) -> bool:
+    """Whether the instructor answered any assignment; drafts alone do not say so, some are restated."""
+    return any(key.startswith(keys.call("write", "")) for key in ledger.keys(Call) - ledger.keys(Failure))
+
+
+def _count_failed(ledger: Ledger, cycle: int, assignments: Sequence[Assignment]) -> int:
+    """How many of a later round's assignments got nothing in the round before, and so are as they were but for it."""
+    failed = ledger.keys(Failure, cycle)
+    before = [replace(item, round=item.round - 1) for item in assignments if item.round]
+    return sum(keys.call("write", item.hash) in failed for item in before)
 
 
 def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:
@@ -121,20 +133,21 @@ def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list
     asked = [draft for draft in drafts if draft.task not in solved and not draft.tests and draft.writes != "solution"]
     if not isinstance(instructor, Checker) or this.config.verify.answers == "trust" or not (k and asked):
         return {}
-    votes = _read_votes(ledger, cycle)
-    missing = [draft for draft in asked if len(votes.get(draft.hash, ())) < k]
+    # A call that gave no vote counts as well: it failed for good, and is not bought again after a kill.
+    missing = [draft for draft in asked if sum(1 for _ in ledger.all(Call, cycle, draft.hash)) < k]
     if missing:
-        with record_stage(this, "vote", cycle, k * len(missing)) as tick:
-            stage = Stage("vote", k * len(missing), ledger.count(Vote) > 0)
+        total, known = k * len(asked), ledger.keys(Vote, cycle)
+        with record_stage(this, "vote", cycle, total) as tick:
+            stage = Stage("vote", total, ledger.count(Vote) > 0, known)
             found = sift(instructor, stage, partial(instructor.vote, votes=k), [hide_answer(one) for one in missing])
-            for done, (question, answer, call) in enumerate(found, 1):
+            for done, (question, answer, call) in enumerate(found, total - k * len(missing) + 1):
                 entries = [Entry(call, keys.call("vote", call.subject), question.id)]
                 if not isinstance(answer, Failure) or answer.cause == "item":  # else nobody has voted
                     given = "" if isinstance(answer, Failure) else answer
                     vote = Vote(draft=question.id, answer=given, call=call.hash)
                     entries.append(Entry(vote, call.subject, question.id))
                 ledger.extend(entries, cycle)
-                tick(min(done, k * len(missing)))
+                tick(min(done, total))
                 keep_budget(this)  # after the record: what was paid for is kept, whatever comes next
     return _read_votes(ledger, cycle)
 
