@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from errorbook.adapters.instructors.asking import (
     build_teach_prompt,
     build_write_prompt,
 )
+from errorbook.adapters.instructors.scripted import ScriptedInstructor
 from errorbook.config import Config, parse
 from errorbook.errors import BudgetError, ConfigError
 from errorbook.ledger.file import open_ledger
 from errorbook.loop import run
-from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake, Neighbours, Sample
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake, Neighbours, Sample, Taught
 from errorbook.report.question_story import read_call_story, read_story
 from errorbook.setup.plan import make_plan
 from errorbook.strategies.section import StrategySection
@@ -69,6 +71,35 @@ def test_a_run_that_was_stopped_in_the_middle_goes_on_as_if_it_had_not_been(tmp_
         with open_ledger(tmp_path / folder) as ledger:
             found.append([one.hash for kind in (Call, Diagnosis, Draft, Sample) for one in ledger.all(kind)])
     assert found[0] == found[1]
+
+
+def test_a_round_that_is_killed_while_it_analyses_what_failed_before_makes_the_same_assignments_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every fifth mistake is analysed in the second round, and every tenth in the third."""
+    teach = ScriptedInstructor.teach
+
+    def fail_first(
+        self: ScriptedInstructor, assignments: Iterable[Assignment]
+    ) -> Iterator[tuple[Assignment, Taught | Failure, Call]]:
+        for item, result, call in teach(self, assignments):
+            failed = Failure(subject=item.hash, stage="instruct", reason="not JSON", cause="unread")
+            yield item, failed if item.index % 5 == 0 and item.round <= (item.index % 10 == 0) else result, call
+
+    monkeypatch.setattr(ScriptedInstructor, "teach", fail_first)
+    made = one_call(rounds=4, name="error", cost_usd=1.0)
+    whole = replace(made, run=replace(made.run, budget_usd=1000.0))
+    run(whole, tmp_path / "whole")
+    with open_ledger(tmp_path / "whole") as ledger:
+        calls, wanted = ledger.count(Call), ledger.digest()
+        assert (ledger.count(Failure), ledger.count(Diagnosis)) == (12, 39)
+    for cap in (42, calls - 5, calls - 2):
+        with pytest.raises(BudgetError):
+            run(replace(made, run=replace(made.run, budget_usd=float(cap))), tmp_path / "cut")
+    run(whole, tmp_path / "cut")
+
+    with open_ledger(tmp_path / "cut") as ledger:
+        assert (ledger.count(Call), ledger.digest()) == (calls, wanted)
 
 
 def test_a_later_round_or_cycle_writes_against_the_diagnosis_that_it_has(tmp_path: Path) -> None:

@@ -34,13 +34,22 @@ def recall_diagnoses(ledger: Ledger, cycle: int, mistakes: Sequence[Mistake]) ->
 
 
 def add_diagnosis(ledger: Ledger, assignment: Assignment) -> Assignment:
-    """The assignment of a later round with the diagnosis that its mistake got in an earlier one, if it got any."""
+    """The assignment of a later round with the diagnosis that its mistake got in an earlier one, if it got any.
+
+    What this round itself has found already does not count: a resumed run would else make another assignment of it.
+    """
     mistake = assignment.mistake
-    if mistake is None or assignment.diagnosis is not None:
+    if mistake is None or assignment.diagnosis is not None or has_failed(ledger, assignment):
         return assignment
     return replace(
         assignment, diagnosis=ledger.find(Diagnosis, keys.diagnosis(mistake.response.hash, mistake.strategy))
     )
+
+
+def has_failed(ledger: Ledger, assignment: Assignment) -> bool:
+    """Whether the round before asked for just this and got nothing."""
+    before = replace(assignment, round=assignment.round - 1)
+    return ledger.find(Failure, keys.call("write", before.hash)) is not None
 
 
 def ask(instructor: Instructor, assignments: Sequence[Assignment]) -> Iterator[Answered]:

@@ -23,7 +23,7 @@ from errorbook.records import Assignment, Call, Draft, Example, Failure, Sample,
 from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
 from errorbook.strategies.questions import Stock, find_parent, restate, take
-from errorbook.supply.one_call import Answered, add_diagnosis, ask, list_entries
+from errorbook.supply.one_call import Answered, add_diagnosis, ask, has_failed, list_entries
 from errorbook.verify import Evidence, hide_answer, verify
 
 
@@ -105,7 +105,7 @@ def _ask_instructor(this: Run, cycle: int, assignments: Sequence[Assignment]) ->
     missing = [item for item in assignments if keys.call("write", item.hash) not in known]
     if missing:
         with record_stage(this, "write", cycle, len(assignments)) as tick:
-            instructor, failed = this.parts.instructor, _count_failed(ledger, cycle, assignments)
+            instructor, failed = this.parts.instructor, sum(has_failed(ledger, item) for item in assignments)
             stage = Stage("write", len(assignments), _has_written(ledger), failed=failed)
             answers: Iterator[Answered] = sift(instructor, stage, partial(ask, instructor), missing)
             for done, (assignment, result, call) in enumerate(answers, len(assignments) - len(missing) + 1):
@@ -117,13 +117,6 @@ def _ask_instructor(this: Run, cycle: int, assignments: Sequence[Assignment]) ->
 def _has_written(ledger: Ledger) -> bool:
     """Whether the instructor answered any assignment; drafts alone do not say so, some are restated."""
     return any(key.startswith(keys.call("write", "")) for key in ledger.keys(Call) - ledger.keys(Failure))
-
-
-def _count_failed(ledger: Ledger, cycle: int, assignments: Sequence[Assignment]) -> int:
-    """How many of a later round's assignments got nothing in the round before, and so are as they were but for it."""
-    failed = ledger.keys(Failure, cycle)
-    before = [replace(item, round=item.round - 1) for item in assignments if item.round]
-    return sum(keys.call("write", item.hash) in failed for item in before)
 
 
 def _collect_votes(this: Run, cycle: int, drafts: list[Draft]) -> dict[str, list[str]]:
