@@ -195,6 +195,31 @@ def test_fewer_mistakes_than_strategies_are_shared() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("shares", "sizes", "counts"),
+    [
+        ({"error": 0.7, "contrast": 0.3}, [1] * 20, [14, 6]),
+        ({"error": 0.4, "contrast": 0.3, "cluster": 0.3}, [2, 0, 1, 2, 2, 3, 0], [4, 3, 3]),
+        ({"error": 0.5, "contrast": 0.5}, [3, 5, 7, 1], [8, 8]),
+        ({"error": 0.02, "contrast": 0.9, "cluster": 0.08}, [4, 6], [1, 8, 1]),
+        ({"error": 0.8, "gold": 0.2}, [1, 4], [5]),
+    ],
+)
+def test_all_mistakes_together_are_divided_by_the_shares(
+    shares: dict[str, float], sizes: list[int], counts: list[int]
+) -> None:
+    mistakes = {f"task {n}": [f"{n}.{place}" for place in range(size)] for n, size in enumerate(sizes)}
+
+    parts = divide([(find(name), share) for name, share in shares.items()], 100, mistakes, str)
+    dealt = [[one for own in part.mistakes.values() for one in own] for part in parts if part.strategy.diagnoses]
+
+    assert [len(part) for part in dealt] == counts
+    assert sorted(one for part in dealt for one in part) == sorted(one for own in mistakes.values() for one in own)
+    for part, count in zip(parts, counts, strict=False):
+        for task, own in part.mistakes.items():
+            assert abs(len(own) - len(mistakes[task]) * count / sum(sizes)) < 1.5, "of each task nearly its share"
+
+
 # what is taught ----------------------------------------------------------------------------------------------------
 
 

@@ -21,10 +21,11 @@ class Part(NamedTuple, Generic[T]):
 
 
 def divide(mix: Mix, quota: int, mistakes: Mapping[str, Sequence[T]], draw: Callable[[T], str]) -> list[Part[T]]:
-    """Divide `quota` samples by the shares, and each task's mistakes among the strategies that analyse mistakes.
+    """Divide `quota` samples by the shares, and the mistakes among the strategies that analyse mistakes.
 
-    A mistake goes to one strategy, since what it costs is its analysis. Only if there are fewer mistakes than such
-    strategies do these share them: each must have something to write against.
+    All mistakes together are divided by the shares, and those of each task as nearly as that allows. A mistake goes to
+    one strategy, since what it costs is its analysis, and each has one at least: it must have something to write
+    against. Only if there are fewer mistakes than such strategies do these share them.
 
     Args:
         mix: The strategies with their shares.
@@ -35,11 +36,12 @@ def divide(mix: Mix, quota: int, mistakes: Mapping[str, Sequence[T]], draw: Call
     quotas = apportion(quota, [share for _, share in mix])
     busy = [place for place, (strategy, _) in enumerate(mix) if strategy.diagnoses and quotas[place]]
     dealt: dict[int, dict[str, Sequence[T]]] = {place: {} for place in busy}
-    shares = [mix[place][1] for place in busy]
-    for task, own in mistakes.items():
-        for place, part in zip(busy, _deal(own, shares, draw), strict=True):
-            dealt[place][task] = part
     everything = [(task, item) for task, own in mistakes.items() for item in own]
+    due = _count_mistakes(len(everything), [mix[place][1] for place in busy])
+    for task, own in mistakes.items():
+        parts = _deal(own, due, draw)
+        dealt = {place: {**dealt[place], task: part} for place, part in zip(busy, parts, strict=True)}
+        due = [count - len(part) for count, part in zip(due, parts, strict=True)]
     for turn, place in enumerate(busy):
         if everything and not any(dealt[place].values()):
             task, item = everything[turn % len(everything)]
@@ -61,13 +63,22 @@ def apportion(whole: int, shares: Sequence[float]) -> list[int]:
     return given
 
 
-def _deal(items: Sequence[T], shares: Sequence[float], draw: Callable[[T], str]) -> list[list[T]]:
-    """The items in parts by the shares: drawn, but each part in the order that the items have."""
-    if len(shares) < 2:
-        return [list(items)] * len(shares)
+def _count_mistakes(whole: int, shares: Sequence[float]) -> list[int]:
+    """How many mistakes each strategy gets by its share: one at least, if there are enough of them."""
+    counts = apportion(whole, shares)
+    while whole >= len(counts) and 0 in counts:
+        counts[counts.index(max(counts))] -= 1
+        counts[counts.index(0)] = 1
+    return counts
+
+
+def _deal(items: Sequence[T], due: Sequence[int], draw: Callable[[T], str]) -> list[list[T]]:
+    """The items in parts by what is still due, and none has more than that: drawn, but each part in their order."""
+    if not items:
+        return [[] for _ in due]
     drawn = sorted(range(len(items)), key=lambda place: draw(items[place]))
     parts = []
-    for size in apportion(len(items), shares):
+    for size in apportion(len(items), due):
         parts.append([items[place] for place in sorted(drawn[:size])])
         drawn = drawn[size:]
     return parts
