@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import shutil
+import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +75,100 @@ def test_a_decoder_without_a_padding_token_encodes_too(tiny_model: Path) -> None
 
 
 def test_an_encoder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"cannot be loaded .* as encoder in"):
+    with pytest.raises(ModelError, match=r"has no config\.json; give the folder"):
         Encoder(str(tmp_path)).nearest(EXAMPLES, EXAMPLES, 2)
+    with pytest.raises(ModelError, match=r"check the path in \[strategy\] encoder"):
+        Encoder(str(tmp_path / "missing")).nearest(EXAMPLES, EXAMPLES, 2)
+
+
+def test_a_name_that_cannot_be_fetched_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[object] = []
+
+    def refuse(*address: object, **_: object) -> None:
+        looked_up.append(address)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.raises(ModelError, match=r"could not be fetched .* local folder in \[strategy\] encoder"):
+        Encoder("nobody/such-an-encoder").nearest(EXAMPLES, EXAMPLES, 2)
+    assert len(looked_up) <= 2  # the library's own loading asks a dozen times, for most of a minute
+
+
+def spoil_weight(folder: Path) -> None:
+    import torch
+    from transformers import BertModel
+
+    model: Any = BertModel.from_pretrained(folder)
+    with torch.no_grad():
+        model.encoder.layer[1].output.dense.weight[3, 5] = float("inf")
+    model.save_pretrained(folder)
+
+
+def drop_rows(folder: Path) -> None:
+    from transformers import BertModel
+
+    model = BertModel.from_pretrained(folder)
+    model.resize_token_embeddings(9)
+    model.save_pretrained(folder)
+
+
+def write_one_with_a_decoder(folder: Path) -> None:
+    from transformers import BartConfig, BartModel
+
+    small: dict[str, Any] = {
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+    }
+    config: Any = BartConfig(vocab_size=60, d_model=16, encoder_ffn_dim=16, decoder_ffn_dim=16, **small)
+    BartModel(config).save_pretrained(folder)
+
+
+def write_one_of_pictures(folder: Path) -> None:
+    from transformers import ViTConfig, ViTModel
+
+    config: Any = ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    ViTModel(config).save_pretrained(folder)
+
+
+def bring_code(folder: Path) -> None:
+    (folder / "mine.py").write_text("raise SystemExit('it ran')")
+    settings = json.loads((folder / "config.json").read_text())
+    mine = {"AutoConfig": "mine.Settings", "AutoModel": "mine.Mine", "AutoTokenizer": ["mine.T", None]}
+    (folder / "config.json").write_text(json.dumps({**settings, "model_type": "mine", "auto_map": mine}))
+
+
+def quantise(folder: Path) -> None:
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "quantization_config": {"quant_method": "hqq"}}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (spoil_weight, r"no finite numbers \(encoder\.layer\.1\.output\.dense\.weight\); download"),
+        (drop_rows, r"but the model has embeddings for 9 tokens; enlarge it"),
+        (write_one_with_a_decoder, r"\(bart\) is an encoder with a decoder.*; give another as encoder in"),
+        (write_one_of_pictures, r"\(vit\) is no encoder of texts alone; give another as encoder in"),
+        (bring_code, r"needs Python code of its own.*; give another as encoder in"),
+        (quantise, r"quantised \(hqq\).*; give another as encoder in"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_an_encoder_that_makes_no_vectors_is_one_sentence(
+    bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    def answer(*_: object) -> str:
+        raise AssertionError("somebody was asked")
+
+    monkeypatch.setattr("builtins.input", answer)
+    folder = Path(shutil.copytree(bert, tmp_path / "spoilt"))
+    spoil(folder)
+    with pytest.raises(ModelError, match=sentence) as caught:
+        Encoder(str(folder)).nearest(EXAMPLES, EXAMPLES, 2)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_relative_folder_is_taken_from_the_run_files_own(tmp_path: Path) -> None:

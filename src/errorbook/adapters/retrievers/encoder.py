@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from errorbook.adapters.retrievers.hidden import find_others
 from errorbook.adapters.retrievers.searching import find_nearest
-from errorbook.adapters.targets.embedded import quiet_transformers
-from errorbook.adapters.targets.loading import choose_device
+from errorbook.adapters.targets.embedded import resolve
+from errorbook.adapters.targets.loading import choose_device, load_encoder, require_rows
 from errorbook.errors import ModelError
 from errorbook.records import Example
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
 _TOKENS = 16_384
@@ -42,7 +43,7 @@ class Encoder:
         """By cosine similarity of the questions; a query that is itself a candidate is not its own neighbour.
 
         Raises:
-            ModelError: The encoder cannot be loaded.
+            ModelError: The encoder cannot be loaded, or cannot read the questions.
         """
         import numpy as np
 
@@ -59,21 +60,38 @@ class Encoder:
 
 def _encode(name: str, texts: Sequence[str]) -> list[NDArray[np.float32]]:
     """One vector of unit length for each text; one without tokens is near to nothing."""
-    import torch
-
-    tokenizer, model = _load(name)
+    tokenizer, model = load_encoder(resolve(name, "[strategy] encoder"), choose_device("auto"))
     longest = min(_LONGEST, tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _LONGEST))
     rows = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
+    require_rows(model, tokenizer, rows)
     found: dict[int, NDArray[np.float32]] = {}
     for batch in _list_batches([len(row) for row in rows]):
         padded = tokenizer.pad({"input_ids": [rows[place] for place in batch]}, return_tensors="pt").to(model.device)
-        with torch.inference_mode():
-            states = model(input_ids=padded["input_ids"], attention_mask=padded["attention_mask"]).last_hidden_state
-        mask = padded["attention_mask"].unsqueeze(-1)
-        mean = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        unit = torch.nn.functional.normalize(mean.float(), dim=1).nan_to_num()
-        found.update(zip(batch, unit.cpu().numpy(), strict=True))
+        found.update(zip(batch, _average(name, model, padded["input_ids"], padded["attention_mask"]), strict=True))
     return [found[place] for place in range(len(texts))]
+
+
+def _average(name: str, model: Any, ids: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float32]:
+    import torch
+
+    try:
+        with torch.inference_mode():
+            states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise ModelError(
+            f"The encoder '{name}' cannot read the questions ({reason}); give one that reads texts, or a smaller one,"
+            " as encoder in [strategy]."
+        ) from error
+    # Of a row without tokens there may be no states that are numbers.
+    states = states.float().where(mask.bool().unsqueeze(-1), 0.0)
+    unit = torch.nn.functional.normalize(states.sum(dim=1), dim=1)
+    if not bool(torch.isfinite(unit).all()):
+        raise ModelError(
+            f"What the encoder '{name}' makes of the questions are no finite numbers; download it again, or give "
+            "another as encoder in [strategy]."
+        )
+    return unit.cpu().numpy()
 
 
 def _list_batches(lengths: Sequence[int]) -> list[list[int]]:
@@ -85,21 +103,3 @@ def _list_batches(lengths: Sequence[int]) -> list[list[int]]:
         else:
             batches.append([place])
     return batches
-
-
-def _load(name: str) -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
-
-    device = choose_device("auto")
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(name)
-            model = AutoModel.from_pretrained(name)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"The encoder '{name}' cannot be loaded ({type(error).__name__}); give a folder that save_pretrained wrote"
-            " or a name on the hub as encoder in [strategy]."
-        ) from error
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    return tokenizer, model.float().to(device).eval()

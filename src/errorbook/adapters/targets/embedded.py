@@ -36,13 +36,15 @@ EMBEDDED = {
     )
 }
 _CONVERSION = "1"  # part of the cached folder's name: raise it when `_convert` changes what it writes
-_HUB_FILES = ["*.json", "model*.safetensors", "*.jinja", "tokenizer.model", "merges.txt"]
+_HUB_FILES = ["*.json", "model*.safetensors", "*.jinja", "merges.txt", "vocab.txt"]
+_HUB_FILES += ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"]
 
 
-def resolve(model: str) -> str:
+def resolve(model: str, key: str = "[target] model") -> str:
     """The folder that holds a model's configuration, tokenizer and safetensors weights.
 
-    `model` is an embedded name, a folder, or a name on the hub (downloaded, or taken from its cache when offline).
+    `model` is an embedded name, a folder, or a name on the hub (downloaded, or taken from its cache when offline);
+    `key` is the place of the run file that names it.
 
     Raises:
         ModelError: It is none of these, or the folder is incomplete.
@@ -50,15 +52,15 @@ def resolve(model: str) -> str:
     if model in EMBEDDED:
         spec = find_spec(EMBEDDED[model].package)
         if spec is None or spec.origin is None:
-            return _download(EMBEDDED[model].hub)
+            return _download(EMBEDDED[model].hub, key)
         return str(_embedded_folder(model, Path(spec.origin).parent / EMBEDDED[model].file))
     folder = Path(model).expanduser()
     if folder.is_dir():
         _require_complete(folder)
         return str(folder)
     if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
-        raise ModelError(f"There is no model folder at '{model}'; check the path in [target] model.")
-    return _download(model)
+        raise ModelError(f"There is no model folder at '{model}'; check the path in {key}.")
+    return _download(model, key)
 
 
 def find_here(model: str) -> Path | None:
@@ -91,16 +93,17 @@ def _require_complete(folder: Path) -> None:
         raise ModelError(f"The model folder '{folder}' has no .safetensors weights; save them with save_pretrained.")
 
 
-def _download(name: str) -> str:
+def _download(name: str, key: str) -> str:
+    import httpx
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    hint = "check the spelling and the connection, or give a local folder in [target] model"
+    hint = f"check the spelling and the connection, or give a local folder in {key}"
     try:
         folder = Path(snapshot_download(name, allow_patterns=_HUB_FILES))
     except HFValidationError:
         raise ModelError(f"'{name}' is neither a folder nor a model name such as 'owner/name'; {hint}.") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx.HTTPError, OSError) as error:
         reason = type(error).__name__
         raise ModelError(f"The model '{name}' could not be fetched from the hub ({reason}); {hint}.") from None
     _require_complete(folder)
@@ -141,8 +144,9 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     # The progress of the dequantising heeds no setting, so it is caught where it is written.
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
-        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        given: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
+        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **given)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **given)
         # Marked as quantised, the model would refuse to be saved, and later to be trained.
         model.hf_quantizer = None
         if hasattr(model.config, "quantization_config"):

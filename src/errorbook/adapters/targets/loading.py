@@ -22,6 +22,8 @@ from errorbook.records import Checkpoint, digest
 
 _OF_LIBRARIES = (ImportError, AssertionError, AttributeError, TypeError)
 """What a package that is missing, or settings that a model class does not know, come out as."""
+_CAUSAL = "AutoModelForCausalLM"
+_OTHER_ENCODER = "give another as encoder in [strategy], such as 'google-bert/bert-base-uncased'"
 
 
 def choose_device(wanted: str) -> str:
@@ -57,6 +59,26 @@ def choose_dtype(wanted: str, device: str) -> str:
 def load_model(folder: str, device: str, dtype: str) -> Any:
     """The causal language model in evaluation mode. Raises ModelError if the files cannot be read."""
     return require_numbers(_read_model(folder, dtype), folder).to(device).eval()
+
+
+def load_encoder(folder: str, device: str) -> tuple[Any, Any]:
+    """An encoder of texts in float32 and evaluation mode, without a head, and its tokenizer, which can fill rows up.
+
+    Raises:
+        ModelError: The files cannot be read, or what they hold has no states of a text alone.
+    """
+    model = _read_model(folder, "float32", "AutoModel")
+    kind = model.config.model_type
+    if model.config.is_encoder_decoder:
+        raise ModelError(f"The model in '{folder}' ({kind}) is an encoder with a decoder; {_OTHER_ENCODER}.")
+    if not _reads_tokens(model):
+        raise ModelError(f"The model in '{folder}' ({kind}) is no encoder of texts alone; {_OTHER_ENCODER}.")
+    tokenizer = _read_tokenizer(folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token is None:
+        raise ModelError(f"The tokenizer in '{folder}' has no token to fill rows up with; give it a pad_token.")
+    return tokenizer, require_numbers(model, folder).to(device).eval()
 
 
 def require_numbers(model: Any, what: str) -> Any:
@@ -103,12 +125,7 @@ def load_in_4_bits(folder: str, device: str, dtype: str) -> Any:
 
 def load_tokenizer(folder: str) -> Any:
     """The model's own tokenizer. Raises ModelError if the files cannot be read or no end token is known."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"The tokenizer in '{folder}' could not be loaded; save it with save_pretrained.") from error
+    tokenizer = _read_tokenizer(folder)
     if tokenizer.eos_token_id is None:
         raise ModelError(f"The tokenizer in '{folder}' names no eos_token; add it to its tokenizer_config.json.")
     check_tokenizer(tokenizer, folder)
@@ -222,47 +239,64 @@ def cached_weights_hash(folder: Path) -> str:
     return made
 
 
-def _read_model(folder: str, dtype: str, **options: Any) -> Any:
+def _read_tokenizer(folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, *_OF_LIBRARIES) as error:
+        raise ModelError(f"The tokenizer in '{folder}' could not be loaded; save it with save_pretrained.") from error
+
+
+def _read_model(folder: str, dtype: str, auto: str = _CAUSAL, **options: Any) -> Any:
     import torch
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
 
     try:
         with quiet_transformers():
-            model = AutoModelForCausalLM.from_pretrained(
+            model = getattr(transformers, auto).from_pretrained(
                 folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, **options
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, *_OF_LIBRARIES) as error:
-        raise ModelError(_explain(folder, error)) from error
+        raise ModelError(_explain(folder, error, auto)) from error
     if not options and getattr(model, "is_quantized", False):
-        raise ModelError(_explain(folder, ValueError("quantised")))
+        raise ModelError(_explain(folder, ValueError("quantised"), auto))
     return model
 
 
-def _explain(folder: str, error: Exception) -> str:
+def _reads_tokens(model: Any) -> bool:
+    with contextlib.suppress(NotImplementedError, AttributeError):
+        return hasattr(model.get_input_embeddings(), "weight")
+    return False
+
+
+def _explain(folder: str, error: Exception, auto: str) -> str:
     """Why the model in a folder cannot be loaded, and what to do: its settings tell more than the library's error."""
-    settings: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        settings = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    kind = settings.get("model_type")
+    settings = _read_settings(folder)
+    kind, reason = settings.get("model_type"), " ".join(str(error).split())[:160]
+    served = "serve it and set engine = 'openai'"
     if "auto_map" in settings and "code" in str(error):
-        return (
-            f"The model in '{folder}' needs Python code of its own (auto_map in config.json), and foreign code is "
-            "never run here; take a model of a kind that transformers knows, or serve it and set engine = 'openai'."
-        )
-    if settings.get("quantization_config"):
-        method = settings["quantization_config"].get("quant_method", "quantised")
-        return (
-            f"The weights in '{folder}' are quantised ({method}), so that they can be neither trained nor merged; name "
-            "the model that they were made from, with method = 'qlora' in [train] if memory is short."
-        )
-    reason = " ".join(str(error).split())[:160]
-    if "Unrecognized configuration class" in reason:
-        return (
-            f"The model in '{folder}' is of the kind '{kind}', which transformers has as no causal language model; "
-            "serve it and set engine = 'openai', or take its text model."
-        )
-    return f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
+        fault = "needs Python code of its own (auto_map in config.json), and foreign code is never run here"
+        mend = f"take a model of a kind that transformers knows, or {served}"
+    elif quantised := settings.get("quantization_config"):
+        method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else "unknown"
+        fault = f"has weights that are quantised ({method}), so that they can be neither trained nor merged"
+        mend = "name the model that they were made from, with method = 'qlora' in [train] if memory is short"
+    elif "Unrecognized configuration class" in reason:
+        use = "causal language model" if auto == _CAUSAL else "encoder"
+        fault = f"is of the kind '{kind}', which transformers has as no {use}"
+        mend = f"{served}, or take its text model"
+    else:
+        return f"The model in '{folder}' could not be loaded ({reason}); download or save it again."
+    return f"The model in '{folder}' {fault}; {mend if auto == _CAUSAL else _OTHER_ENCODER}."
+
+
+def _read_settings(folder: str) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        read = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        return read if isinstance(read, dict) else {}
+    return {}
 
 
 def _hash_file(path: Path) -> str:
