@@ -39,7 +39,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "corrections supply rewards",
         "report",
         "loop render",
-        "exporting web",
+        "exporting web experiment",
         "cli",
         "__main__",
     )
@@ -170,7 +170,7 @@ def test_the_house_is_small_enough_to_hold_in_mind() -> None:
 
     assert len(files) <= 20
     assert len(rooms) <= 40
-    assert len(arrows()) <= 188
+    assert len(arrows()) <= 199
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from annotated_types import Interval, MinLen
@@ -31,6 +31,8 @@ from errorbook.verify import VerifySection
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 IMPORTED = "imported"
 """The engine of a book that was made from logs: the model that wrote them cannot be asked again."""
@@ -174,26 +176,41 @@ def load(path: Path) -> Config:
         ConfigError: The file is missing, not TOML, or wrong in any key.
         PluginError: It names a plugin that is not installed.
     """
+    return parse(read_text(path), source=str(path), folder=path.parent)
+
+
+def read_text(path: Path, kind: str = "run file") -> str:
+    """The text of a run file, or of another `kind` of file that is written by hand. Raises ConfigError."""
     require_file(path)
     try:
         if path.stat().st_size > LARGEST:
-            raise ConfigError(f"'{path}' is larger than {LARGEST:,} bytes, as no run file is; check the path.")
-        text = path.read_text(encoding="utf-8-sig")
+            raise ConfigError(f"'{path}' is larger than {LARGEST:,} bytes, as no {kind} is; check the path.")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"There is no run file '{path}'; 'errorbook init' writes one.") from None
+        hint = "'errorbook init' writes one" if kind == "run file" else "correct the path"
+        raise ConfigError(f"There is no {kind} '{path}'; {hint}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The run file '{path}' cannot be read ({error}).") from None
-    return parse(text, source=str(path), folder=path.parent)
+        raise ConfigError(f"The {kind} '{path}' cannot be read ({error}).") from None
 
 
 def parse(text: str, source: str = "run file", folder: Path | None = None) -> Config:
     """Check a run file's text; see `load`."""
+    return interpret(read_tables(text, source), source, folder)
+
+
+def read_tables(text: str, source: str) -> dict[str, Any]:
+    """The tables of a TOML text, which may be a run file's or another's. Raises ConfigError."""
     try:
         data = parse_toml(text)
     except ValueError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}.") from None
     if fault := find_misplaced(data) or find_unfit(data):
         raise ConfigError(f"{source}: {fault}")
+    return data
+
+
+def interpret(data: Mapping[str, Any], source: str = "run file", folder: Path | None = None) -> Config:
+    """Check the tables of a run file; see `load`."""
     hints = get_type_hints(Config)
     for key in data:
         if key not in hints:
@@ -210,6 +227,16 @@ def parse(text: str, source: str = "run file", folder: Path | None = None) -> Co
     return config
 
 
+def read_section(name: str, section: type[S], keys: Mapping[str, Any]) -> S:
+    """The keys of one section, checked as those of a run file are. Raises ConfigError."""
+    try:
+        read: Any = _read_block(name, section, dict(keys))
+    except _WrongError as error:
+        raise ConfigError(str(error)) from None
+    found: S = read
+    return found
+
+
 def read_task(keys: Mapping[str, Any]) -> TaskSection:
     """One block of `[[tasks]]`, of which these are the keys; paths are taken as they are.
 
@@ -217,12 +244,8 @@ def read_task(keys: Mapping[str, Any]) -> TaskSection:
         ConfigError: A key is wrong.
         PluginError: It names a plugin that is not installed.
     """
-    try:
-        task: Any = _read_block("tasks", TaskSection, dict(keys))
-    except _WrongError as error:
-        raise ConfigError(str(error)) from None
-    plugins.check("tasks", task.plugin, task.options, also=TaskSection.__struct_fields__)
-    section: TaskSection = task
+    section = read_section("tasks", TaskSection, keys)
+    plugins.check("tasks", section.plugin, section.options, also=TaskSection.__struct_fields__)
     return section
 
 

@@ -7,7 +7,8 @@
     |   +-- PluginError      a plugin that is unknown, doubled or broken
     |   +-- ModelError       a model folder or name, or a missing runtime
     |   +-- OutageError      a stage without usable answers: no result, and the same command asks again
-    |   +-- LedgerError      a ledger that is not this run's, is busy, or cannot be written
+    |   +-- LedgerError      a ledger that is not this run's, or cannot be written
+    |   |   `-- BusyError    a ledger that another process is writing to
     |   |-- BudgetError      a cap that would be overshot, or a price that is not known
     |   `-- UnjudgedError    what judges responses failed, which says nothing about the responses
     `-- StageError           a stage broke its contract (empty training set, unchanged adapter): exit code 2 as well
@@ -53,6 +54,10 @@ class OutageError(UserError):
 
 class LedgerError(UserError):
     """The ledger belongs to another run, is in use, or cannot be written."""
+
+
+class BusyError(LedgerError):
+    """Another process is writing to the ledger."""
 
 
 class BudgetError(UserError):

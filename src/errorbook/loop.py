@@ -24,7 +24,7 @@ from errorbook.judge import Judgement, best, compare, judge, require_same_prompt
 from errorbook.ledger import keys
 from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
-from errorbook.ledger.run_view import find_rule
+from errorbook.ledger.run_view import find_rule, is_complete, list_candidates, note_examined
 from errorbook.noise_floor import measure_noise_floor
 from errorbook.records import (
     Checkpoint,
@@ -43,7 +43,7 @@ from errorbook.records import (
     Split,
     Training,
 )
-from errorbook.setup.assemble import Course
+from errorbook.setup.assemble import EXAMINED, Course
 from errorbook.setup.outages import are_checked, explain_sameness, require_answers, require_training
 from errorbook.setup.session import Run, open_run, record_stage
 from errorbook.supply.orders import Seen, list_orders
@@ -97,6 +97,21 @@ def exam(config: Config, folder: Path, watch: Watch = quiet, run_file: str = "")
         for course in this.parts.courses:
             for split in ("train", "dev"):
                 _evaluate(this, course, split, this.base, cycle=0)
+
+
+def examine(config: Config, folder: Path, watch: Watch = quiet, run_file: str = "") -> None:
+    """Ask the base and every candidate of a run the test questions, whatever the gate said: to compare trainings.
+
+    It comes after the run, decides nothing, and is recorded apart from the final exam. What that has asked already is
+    not asked again.
+    """
+    with open_run(config, folder, watch, run_file) as this:
+        tested = [course for course in this.parts.courses if course.examples["test"]]
+        for checkpoint in (this.base, *list_candidates(this.ledger)):
+            for course in tested:
+                if not is_complete(this.ledger, course.evaluation(this.parts.target, checkpoint, "test")):
+                    _evaluate(this, course.examining(), "test", checkpoint, config.run.cycles + 1)
+        note_examined(this.ledger)
 
 
 def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
@@ -173,7 +188,8 @@ def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, c
                 ledger.append_responses(block)
                 answered.update(response.example for response in block)
                 tick(len(answered))
-    judged = split == "dev" and checkpoint.hash != this.base.hash  # a candidate may be as bad as it likes
+    # A candidate may be as bad as it likes.
+    judged = checkpoint.hash != this.base.hash and (split == "dev" or course.purpose == EXAMINED)
     # A kill may have come between the last answer and the check, so the next process looks whether it was made.
     if not judged and (incomplete or not are_checked(ledger, evaluation)):
         require_answers(this.parts.target, course.role, ledger, evaluation, examples)

@@ -64,6 +64,8 @@ def names(kind: Kind) -> list[str]:
 def find(kind: Kind, name: str) -> EntryPoint:
     """The one entry point called `name`. Raises PluginError if there is none, or more than one."""
     entries = [entry for entry in _entries(kind, tuple(sys.path)) if entry.name == name]
+    if len(entries) == 1:  # reading a distribution's name takes milliseconds, and this is asked a hundred times a run
+        return entries[0]
     found = {(entry.value, _distribution(entry)): entry for entry in entries}
     if not found:
         known = names(kind)

@@ -16,6 +16,7 @@ import click
 
 from errorbook.cli.compare import compare
 from errorbook.cli.doctor import doctor
+from errorbook.cli.experiment import experiment
 from errorbook.cli.export import export
 from errorbook.cli.import_logs import import_logs
 from errorbook.cli.init import init
@@ -30,7 +31,10 @@ from errorbook.cli.verify import verify
 from errorbook.errors import ErrorbookError
 from errorbook.version import __version__
 
-_COMMANDS = [compare, demo, doctor, exam, export, import_logs, init, plan, report, run, status, tasks, ui, verify]
+_COMMANDS = [
+    *(compare, demo, doctor, exam, experiment, export, import_logs, init, plan, report, run, status, tasks, ui),
+    verify,
+]
 _QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
 
 FAULT = 70

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
-from errorbook.errors import LedgerError
+from errorbook.errors import BusyError, LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event
 from errorbook.ledger.health import SEAL
@@ -442,7 +442,7 @@ def open_ledger(path: Path | str, mode: Literal["read", "write"] = "read") -> It
         with FileLock(path.with_suffix(".lock"), timeout=0), opened(path, readonly=False) as connection:
             yield Ledger(connection, path)
     except Timeout:
-        raise LedgerError(f"Another process is writing to '{path}'; wait for it or stop it.") from None
+        raise BusyError(f"Another process is writing to '{path}'; wait for it or stop it.") from None
     except OSError as error:
         if error.filename and Path(error.filename).parent == path.parent:
             raise LedgerError(f"The folder '{path.parent}' cannot be written ({error.strerror}).") from None

@@ -99,6 +99,32 @@ def budget(ledger: Ledger) -> float | None:
     return float(caps[-1]) if caps and caps[-1] else None
 
 
+def list_candidates(ledger: Ledger) -> list[Checkpoint]:
+    """Every checkpoint that was trained, in the order in which they were made."""
+    base = ledger.find(Checkpoint, keys.BASE)
+    return [item for item in ledger.all(Checkpoint) if base is None or item.hash != base.hash]
+
+
+def is_complete(ledger: Ledger, evaluation: Evaluation) -> bool:
+    """Whether the evaluation was begun, and every question of it is answered."""
+    begun = ledger.find(Evaluation, evaluation.hash) is not None
+    return begun and ledger.tally(evaluation).n == evaluation.n
+
+
+def note_examined(ledger: Ledger) -> None:
+    """Record that the base and all candidates that there are so far were asked the test questions."""
+    ledger.state(_examined(ledger), "test")
+
+
+def is_examined(ledger: Ledger) -> bool:
+    """Whether they were; a run that got more cycles since was not."""
+    return ledger.fact(_examined(ledger)) is not None
+
+
+def _examined(ledger: Ledger) -> str:
+    return f"examined after {ledger.count(Decision)} cycles"
+
+
 def _budgets(ledger: Ledger) -> list[str]:
     return _numbered(ledger, "budget", 1)
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from errorbook.adapters.ray.ray_cluster import Compute
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+EXAMINED = "experiment"
+"""The purpose of evaluations that compare trainings, and not the run's models."""
 
 
 class Course(NamedTuple):
@@ -75,6 +77,10 @@ class Course(NamedTuple):
     def drawing(self, temperature: float, number: int) -> Course:
         """The same task answered at a temperature, for the so-many-th time; its evaluations stand apart, too."""
         return self._replace(purpose=f"draw {number}", temperature=temperature, draw=number)
+
+    def examining(self) -> Course:
+        """The same task as an experiment asks candidates; no report of the run takes these evaluations for its own."""
+        return self._replace(purpose=EXAMINED)
 
     def evaluation(self, target: Target, checkpoint: Checkpoint, split: Split) -> Evaluation:
         """The identity of this checkpoint's evaluation on one split."""

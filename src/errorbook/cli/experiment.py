@@ -1,0 +1,42 @@
+"""The command `experiment`: arms x seeds at equal budget. Parses, calls, renders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from errorbook.cli.options import FILE, JSON, complain, print_json
+
+
+@click.command()
+@FILE
+@click.option("--out", type=click.Path(path_type=Path), help="The experiment's folder; each run is a folder in it.")
+@click.option("--results", type=click.Path(path_type=Path), help="Write the result file here as well, to commit it.")
+@JSON
+def experiment(file: Path, out: Path | None, results: Path | None, as_json: bool) -> int:
+    """Compare arms x seeds at equal budget; Ctrl-C and kill -9 are both safe.
+
+    FILE names a base run file, arms as changes to it, and seeds. Every arm and seed is a run of its own, and the same
+    command goes on; a second one beside it takes the runs that are left. Exits with 1 if another process still works on
+    some of them.
+    """
+    from errorbook.experiment.file import load
+    from errorbook.experiment.results import is_results, write_results
+    from errorbook.experiment.runner import run_experiment
+    from errorbook.files import require_output, require_place
+    from errorbook.render.terminal import show_progress
+
+    asked = load(file)
+    folder = out or file.parent / "runs" / asked.name
+    require_place(folder)
+    if results is not None:
+        require_output(results, [file], is_results, "result file")
+    found = run_experiment(asked, folder, complain, show_progress)
+    if results is not None:
+        write_results(results, found)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"{len(found.runs)} runs are finished; the results are in {folder / 'results.json'}.")
+    return 1 if found.missing else 0
