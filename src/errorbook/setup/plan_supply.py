@@ -1,7 +1,8 @@
 """What step 3 of every cycle asks of the instructor and the target, at most, task by task and strategy by strategy.
 
 Bounds from above: every train question is taken to be a mistake, and every draft to be rejected in every round. The
-samples are divided by the same functions as in a run.
+samples are divided by the same functions as in a run. Which tasks the mistakes will be of is not known, so blind
+answers are counted as if the drafts were for the tasks that need most of them.
 """
 
 from __future__ import annotations
@@ -38,11 +39,12 @@ class Supply(NamedTuple):
 
 
 class _Share(NamedTuple):
-    """One task's part of one round: the calls that write, and the drafts that come of them."""
+    """One task's part of one round: the calls that write, the drafts that come of them, and the blind answers."""
 
     diagnoses: int
     writes: int
     drafts: int
+    votes: int = 0
 
 
 def count_supply(train: Train, config: Config, votes: Mapping[str, int]) -> list[Supply]:
@@ -50,12 +52,13 @@ def count_supply(train: Train, config: Config, votes: Mapping[str, int]) -> list
     section, found = config.strategy, Counter[tuple[str, Strategy, str]]()
     turns = Counter(section.mix(cycle) for cycle in range(1, config.run.cycles + 1))
     for mix, cycles in turns.items():
-        for task, strategy, share in _list_shares(mix, train, config):
+        for task, strategy, share in _list_shares(mix, train, config, votes):
             together = config.instructor.calls == "one" and strategy.diagnoses
             found[task, strategy, "diagnoses"] += 0 if together else cycles * share.diagnoses
             found[task, strategy, "together"] += cycles * share.writes if together else 0
             found[task, strategy, "writes"] += cycles * section.rounds * share.writes
             found[task, strategy, "drafts"] += cycles * section.rounds * share.drafts
+            found[task, strategy, "votes"] += cycles * section.rounds * share.votes
     counted = dict.fromkeys((task, strategy) for task, strategy, _ in found)
     return [
         Supply(
@@ -64,7 +67,7 @@ def count_supply(train: Train, config: Config, votes: Mapping[str, int]) -> list
             diagnoses=found[task, strategy, "diagnoses"],
             writes=found[task, strategy, "writes"],
             drafts=found[task, strategy, "drafts"],
-            votes=0 if strategy.restates else found[task, strategy, "drafts"] * votes[task],
+            votes=found[task, strategy, "votes"],
             together=found[task, strategy, "together"],
         )
         for task, strategy in counted
@@ -97,12 +100,51 @@ def count_own_answers(train: Train, config: Config) -> int:
     return found
 
 
-def _list_shares(mix: Mix, train: Train, config: Config) -> Iterator[tuple[str, Strategy, _Share]]:
+def _list_shares(
+    mix: Mix, train: Train, config: Config, votes: Mapping[str, int]
+) -> Iterator[tuple[str, Strategy, _Share]]:
     """One cycle's work, at most, for each task and strategy."""
-    for tasks, quota in config.strategy.pools({task: len(examples) for task, examples in train.items()}):
+    section = config.strategy
+    alone = sum(strategy.diagnoses for strategy, _ in mix) == 1
+    for tasks, quota in section.pools({task: len(examples) for task, examples in train.items()}):
         own = {task: train[task] for task in tasks}
         for part in divide(mix, quota, own, lambda example: example.id):
             yield from ((task, part.strategy, share) for task, share in _share_out(part, own))
+            if not part.strategy.restates:
+                # Of several strategies, one may have few mistakes for its share; so may a group of like ones.
+                even = alone and part.strategy.beside != "alike"
+                most = _most_drafts(part, own, section.samples_per_error if even else part.quota)
+                for task, drafts in _prefer(most, part.quota, votes):
+                    yield task, part.strategy, _Share(0, 0, 0, votes=drafts * votes[task])
+
+
+def _most_drafts(part: Part[Example], train: Train, each: int) -> dict[str, int]:
+    """How many of a part's drafts may be for each task, whatever is answered wrong; at most `each` by one mistake."""
+    strategy, quota = part.strategy, part.quota
+    if strategy.diagnoses:
+        return {task: min(quota, each * len(examples)) for task, examples in train.items()}
+    if strategy.basis == "questions":
+        order = [example.task for example in draw_order(train, 0)]  # the tasks' turns are the same for every seed
+        every, rest = divmod(quota, len(order))
+        return {task: every * len(examples) + _most_in_a_row(order, task, rest) for task, examples in train.items()}
+    return dict(zip(train, share_evenly(quota, len(train)), strict=True))
+
+
+def _most_in_a_row(order: Sequence[str], task: str, length: int) -> int:
+    """How many of so many turns are a task's, at most, wherever they begin; after the last comes the first."""
+    own = most = order[:length].count(task)
+    for place, gone in enumerate(order):
+        own += (order[(place + length) % len(order)] == task) - (gone == task)
+        most = max(most, own)
+    return most
+
+
+def _prefer(most: Mapping[str, int], quota: int, votes: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """`quota` drafts, at most so many of each task, for the tasks whose drafts are voted on most."""
+    for task in sorted(most, key=lambda one: -votes[one]):
+        drafts = min(quota, most[task])
+        quota -= drafts
+        yield task, drafts
 
 
 def _share_out(part: Part[Example], train: Train) -> Iterator[tuple[str, _Share]]:
