@@ -28,6 +28,7 @@ from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
 from errorbook.records import Draft, Example, Rejection, Sample, Score
 
 _OWN = "the solution"
+_BY_DATA = "the solution, by the data"
 _FUNCTION = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 LONGEST = 100_000
@@ -274,12 +275,17 @@ def _check_answer(draft: Draft, known: Known) -> Refusal | None:
 
 def _check_kept(draft: Draft, source: Example, known: Known) -> Refusal | None:
     """The answer to a train question is known; one that is written otherwise is for the scorer to compare."""
-    if draft.answer == source.answer:
+    if not _is_doubted(draft, source, known.evidence):
         return None
     task, scorer = known.judges(draft)
-    found = scorer.score(source, _completion(draft, task))
+    found = known.scores.get((draft.hash, _BY_DATA)) or scorer.score(source, _completion(draft, task))
     said = f"'{found.extracted}' is stated, the data say '{source.answer}'"
     return None if found.verdict == "right" else Refusal("wrong_answer", said)
+
+
+def _is_doubted(draft: Draft, source: Example, evidence: Evidence) -> bool:
+    """Whether a scorer has to say that the answer is that of the data."""
+    return draft.answer != source.answer and not evidence.trust_answers
 
 
 def _check_votes(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]) -> Refusal | None:
@@ -304,10 +310,13 @@ def _score_batches(
             asked: dict[tuple[str, str], tuple[Example, str]] = {}
             for draft in drafts:
                 if draft.task == name and (draft.solution.strip() or evidence.source(draft)):
-                    texts = {_OWN: _completion(draft, task)}
-                    texts |= _opponents(draft, task, evidence) if draft.tests else {}
-                    example = _judged_as(draft, evidence)
-                    asked.update({(draft.hash, kind): (example, text) for kind, text in texts.items()})
+                    own, example = _completion(draft, task), _judged_as(draft, evidence)
+                    asked[draft.hash, _OWN] = example, own
+                    if draft.tests:
+                        opponents = _opponents(draft, task, evidence).items()
+                        asked.update({(draft.hash, kind): (example, text) for kind, text in opponents})
+                    elif (source := evidence.source(draft)) and _is_doubted(draft, source, evidence):
+                        asked[draft.hash, _BY_DATA] = source, own
             found = require_verdicts(scorer.score_all(list(asked.values())), f"programs of drafts for '{name}'")
             scores.update(zip(asked, found, strict=True))
     return scores

@@ -333,6 +333,38 @@ def test_texts_are_scored_in_one_batch_a_task_and_only_once() -> None:
     assert [type(item) for item in found] == [Sample, Rejection, Rejection, Sample]
 
 
+def test_an_answer_that_is_written_otherwise_than_in_the_data_is_compared_in_the_batch() -> None:
+    otherwise, same = (draft(answer=answer, writes="solution") for answer in ("8", "9"))
+    wrong = draft(answer="10", writes="solution", index=1)
+    source = as_example(same, "9")
+    own = {item.hash: source for item in (otherwise, same, wrong)}
+
+    class Near(Together):
+        """Takes one less for right, too."""
+
+        def _judge(self, example: Example, text: str) -> Score:
+            given = int(text.rpartition("Answer: ")[2])
+            return Score(verdict="right" if 0 <= int(example.answer) - given <= 1 else "wrong", extracted=str(given))
+
+    scorer = Near()
+    found = run([otherwise, same, wrong], scorer, Evidence(own=own))
+
+    assert [type(item) for item in found] == [Sample, Sample, Rejection]
+    assert (found[2].reason, found[2].detail) == ("wrong_answer", "'10' is stated, the data say '9'")  # type: ignore[union-attr]
+    assert scorer.asked == []
+    first, last = (f"3 + 5 = 8|Answer: {answer}" for answer in ("8", "10"))
+    assert scorer.batches[0] == [
+        (as_example(otherwise, "8"), first),
+        (source, first),
+        (source, "3 + 5 = 8|Answer: 9"),
+        (as_example(wrong, "10"), last),
+        (source, last),
+    ]
+    scorer = Near()
+    assert isinstance(run([wrong], scorer, Evidence(own=own, trust_answers=True))[0], Sample)
+    assert scorer.batches[0] == [(as_example(wrong, "10"), last)]
+
+
 def test_a_batch_needs_one_score_a_text() -> None:
     class Short(Together):
         def score_all(self, pairs: Sequence[tuple[Example, str]]) -> Sequence[Score]:
