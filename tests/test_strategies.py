@@ -43,6 +43,7 @@ from errorbook.report.question_story import read_draft_story, read_story
 from errorbook.setup.plan import make_plan
 from errorbook.setup.possible import require_possible
 from errorbook.strategies.questions import Item, Stock, stock_answers, stock_by_skill, take
+from errorbook.strategies.section import StrategySection
 from errorbook.strategies.shares import apportion, divide
 from errorbook.strategies.table import NAMES, find
 from errorbook.testing import server
@@ -131,6 +132,17 @@ def test_a_list_has_one_for_each_cycle_and_the_last_goes_on(tmp_path: Path) -> N
         report = build(ledger)
     assert report.strategy == "error, then gold"
     assert [one.strategy for one in report.strategies] == ["error", "gold"]
+
+
+def test_a_run_is_described_by_the_strategies_that_it_comes_to() -> None:
+    section = StrategySection(name=("gold", {"error": 0.25, "cluster": 0.75}, "self"))
+
+    assert [section.describe(cycles) for cycles in (1, 2, 3, 7)] == [
+        "gold",
+        "gold, then 25% error + 75% cluster",
+        *["gold, then 25% error + 75% cluster, then self"] * 2,
+    ]
+    assert make_plan(all_wrong(("gold", "self"))).strategy == "gold"
 
 
 SHARES: list[tuple[dict[str, float], dict[str, int]]] = [

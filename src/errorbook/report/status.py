@@ -110,7 +110,7 @@ def read_status_quickly(ledger: Ledger) -> Status:
         kind=kind,
         model=config.target.model,
         instructor=config.instructor.kind,
-        strategy=config.strategy.describe(),
+        strategy=config.strategy.describe(config.run.cycles),
         finished=finished,
         cycle=0 if not started else len(points.decisions) + (not over),
         planned_cycles=config.run.cycles,

@@ -144,7 +144,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     return Plan(
         name=config.run.name,
         cycles=config.run.cycles,
-        strategy=config.strategy.describe(),
+        strategy=config.strategy.describe(config.run.cycles),
         tasks=tasks,
         responses=sum(responses.values()),
         generated_tokens=at_most // 2,

@@ -56,9 +56,9 @@ class StrategySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         named = {one.name for cycle in range(1, cycles + 1) for one, _ in self.mix(cycle)}
         return tuple(find(name) for name in NAMES if name in named)
 
-    def describe(self) -> str:
-        """The strategies in words: "error", "error, then contrast", "50% error + 50% contrast"."""
-        return ", then ".join(_say(turn) for turn in self._turns())
+    def describe(self, cycles: int) -> str:
+        """The strategies that a run of so many cycles comes to, in words: "error, then 50% error + 50% contrast"."""
+        return ", then ".join(_say(turn) for turn in self._turns()[:cycles])
 
     def find_fault(self) -> str:
         """What is wrong with `name`, as a sentence; empty if nothing is."""
