@@ -104,6 +104,17 @@ def test_own_questions_are_found_by_their_columns(tmp_path: Path) -> None:
     assert sum(plan.train + plan.dev + plan.test for plan in make_plan(config).tasks if plan.role == "learn") == 60
 
 
+def test_what_looks_like_a_comment_in_a_name_stays_as_it_is(tmp_path: Path) -> None:
+    data = write_questions(tmp_path / 'new "b"  # 2.jsonl')
+    scaffold.write_run_file(tmp_path / "run.toml", answers(data)._replace(model='of  # "mine"', budget_usd=None))
+    config, lines = load(tmp_path / "run.toml"), (tmp_path / "run.toml").read_text().splitlines()
+
+    assert (config.learn()[0].options["path"], config.target.model) == (str(data), 'of  # "mine"')
+    model = r'model = "of  # \"mine\""          # the embedded model, a folder, or a name on the Hugging Face hub'
+    assert model in lines
+    assert "# budget_usd = 10.0               # the most that the instructor may cost, in dollars" in lines
+
+
 @pytest.mark.parametrize(("ending", "kind"), [("csv", "csv"), ("tsv", "csv"), ("CSV", "csv"), ("parquet", "parquet")])
 def test_own_questions_may_lie_in_any_file_that_a_task_reads(ending: str, kind: str, tmp_path: Path) -> None:
     data, rows = tmp_path / f"own.{ending}", [(f"What is {n} + 1?", str(n + 1)) for n in range(60)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -20,6 +21,8 @@ from errorbook.records import looks_like_messages
 DEFAULT_NAME = "run.toml"
 _SAMPLED_LINES = 200
 _COMMENT_COLUMN = 34
+_COMMENTED = re.compile(r'(?P<value>(?:# )?(?=\S)(?:[^"#]|"(?:[^"\\]|\\.)*")*?)  # (?P<comment>.*)')
+"""A line with a comment behind its value; what stands in a string is no comment."""
 
 
 class InitAnswers(NamedTuple):
@@ -197,8 +200,8 @@ def _slug(text: str) -> str:
 
 def _aligned(line: str) -> str:
     """A line whose comment begins in the same column as the others'."""
-    value, mark, comment = line.rpartition("  # ")
-    return f"{value.rstrip().ljust(_COMMENT_COLUMN)}# {comment}" if mark and value.strip() else line
+    found = _COMMENTED.fullmatch(line)
+    return f"{found['value'].rstrip().ljust(_COMMENT_COLUMN)}# {found['comment']}" if found else line
 
 
 def _quoted(text: str) -> str:
