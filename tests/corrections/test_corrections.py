@@ -24,10 +24,10 @@ from errorbook.corrections.inbox import (
     collect,
     correct_sample,
     correct_samples,
-    count_left_out,
     find_first_use,
     find_newest,
     list_corrections,
+    list_left_out,
     list_waiting,
     mark_responses,
     submit,
@@ -53,6 +53,7 @@ from errorbook.records import (
     Split,
     Training,
 )
+from errorbook.report.build import build
 from errorbook.verify import CHECKS, Check, name_checks
 
 RUN_FILE = """
@@ -442,7 +443,28 @@ def test_a_sample_struck_out_while_the_run_writes_is_not_trained_on(tmp_path: Pa
         training = ledger.find(Training, "training:1")
         assert training is not None
         assert training.lessons - training.replayed == ledger.count(Sample, 1) - 1
-        assert (count_left_out(ledger, 1), count_left_out(ledger, 2)) == (1, 0)
+        assert (list_left_out(ledger, 1), list_left_out(ledger, 2)) == ({sample.draft}, set())
+
+
+def test_the_report_counts_no_struck_sample_as_trained_on(tmp_path: Path) -> None:
+    def act() -> None:
+        for place in (0, 3, 4):
+            submit(tmp_path, strike(a_sample(tmp_path, place)))
+        submit(tmp_path, edit(a_sample(tmp_path, 1), "What is 4200 + 5700?", "9900", "4200 + 5700 = 9900."))
+
+    made = replace(CONFIG, run=replace(CONFIG.run, cycles=1))
+    run(
+        replace(made, strategy=replace(made.strategy, name={"error": 0.5, "contrast": 0.5})),
+        tmp_path,
+        at("dev", 1, act),
+    )
+
+    with open_ledger(tmp_path) as ledger:
+        report, trained = build(ledger), ledger.count(Sample) - 3
+        assert report.cycles[0].decision == "accept"
+        for counted in (report.strategies, report.error_kinds):
+            assert sum(one.trained for one in counted) == sum(one.kept for one in counted) == trained
+        assert (report.funnel.trained, report.funnel.kept) == (trained, trained)
 
 
 def test_an_edit_is_what_the_training_sees(tmp_path: Path) -> None:
@@ -488,7 +510,7 @@ def test_an_edit_that_only_the_run_can_refuse_is_recorded_and_left_out(tmp_path:
         original = ledger.find(Sample, copied[0].subject)
         assert original is not None
         assert correct_samples(ledger, None, [original]) == []
-        assert count_left_out(ledger, 1) == 1
+        assert list_left_out(ledger, 1) == {original.draft}
     assert not any("stadium" in prompt or original.question in prompt for prompt in taught(folder, 1))
 
 

@@ -270,11 +270,11 @@ def correct_sample(sample: Sample, correction: Correction) -> Sample | None:
     )
 
 
-def count_left_out(ledger: Ledger, cycle: int) -> int:
-    """How many of a cycle's own samples its training left out: struck out, or edited into what was refused."""
-    gone = 0
+def list_left_out(ledger: Ledger, cycle: int) -> set[str]:
+    """The drafts of a cycle's own samples that its training left out: struck out, or edited into what was refused."""
+    gone = set()
     for subject, item in find_newest(ledger, cycle).items():
         unfit = item.correction.kind == "strike" or ledger.find(Rejection, item.key) is not None
         if unfit and next(ledger.all(Sample, cycle, subject), None) is not None:
-            gone += 1
+            gone.add(subject)
     return gone

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from errorbook.config import Config, TaskSection
-from errorbook.corrections.inbox import count_left_out
+from errorbook.corrections.inbox import list_left_out
 from errorbook.ledger import keys
 from errorbook.ledger.counts import (
     Letters,
@@ -80,7 +80,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         version=ledger.fact("version") or "",
         model=config.target.model,
         instructor=config.instructor.kind,
-        strategy=config.strategy.describe(),
+        strategy=config.strategy.describe(config.run.cycles),
         directed=any(one.diagnoses for one in config.strategy.used(config.run.cycles)),
         strategies=count_strategies(ledger, config, points),
         planned_cycles=config.run.cycles,
@@ -256,7 +256,7 @@ def _cycle_funnels(ledger: Ledger, config: Config, points: Checkpoints) -> Itera
     for cycle in range(1, config.run.cycles + 1):
         drafts, samples, turned_down = written[cycle], outcomes[cycle], reasons.get(cycle, {})
         training = ledger.find(Training, keys.training(cycle))
-        gone = count_left_out(ledger, cycle) if training else samples
+        gone = len(list_left_out(ledger, cycle)) if training else samples
         yield CycleFunnel(
             cycle=cycle,
             mistakes=points.mistakes(config, cycle),

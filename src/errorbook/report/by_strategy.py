@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from errorbook.config import Config
+from errorbook.corrections.inbox import list_left_out
 from errorbook.ledger import keys
 from errorbook.ledger.counts import read_draft_sources
 from errorbook.ledger.file import Ledger
@@ -22,6 +23,7 @@ def count_strategies(ledger: Ledger, config: Config, points: Checkpoints) -> tup
     about: dict[str, str] = {one.name: one.about for one in config.strategy.used(config.run.cycles)}
     verified = ledger.keys(Sample)
     trained = {cycle for cycle in range(1, len(points.decisions) + 2) if ledger.find(Training, keys.training(cycle))}
+    left_out = {draft for cycle in trained for draft in list_left_out(ledger, cycle)}
     accepted = {decision.cycle for decision in points.decisions if decision.outcome == "accept"}
     counts: dict[str, Counter[str]] = {}
     worked_on: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -30,8 +32,8 @@ def count_strategies(ledger: Ledger, config: Config, points: Checkpoints) -> tup
         own = counts.setdefault(draft.strategy, Counter())
         passed = draft.hash in verified
         own.update(drafts=1, samples=passed)
-        own.update(trained=passed and draft.cycle in trained)
-        own.update(kept=passed and draft.cycle in trained & accepted)
+        used = passed and draft.cycle in trained and draft.hash not in left_out
+        own.update(trained=used, kept=used and draft.cycle in accepted)
         if draft.example and starts.verdict(draft.cycle, draft.task, draft.example) == "wrong":
             worked_on[draft.strategy].add((draft.task, draft.example))
     return tuple(

@@ -14,12 +14,13 @@ from itertools import repeat
 from msgspec.structs import replace
 
 from errorbook.config import Config
+from errorbook.corrections.inbox import list_left_out
 from errorbook.errors import LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.counts import VERDICT, Diagnosed, Letters, read_sample_origins, read_skills
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Checkpoints, read_config
-from errorbook.records import Checkpoint, Evaluation, Training, Verdict
+from errorbook.records import Checkpoint, Draft, Evaluation, Training, Verdict
 from errorbook.report.records import Control, ErrorKind, Versus, difference_of
 from errorbook.report.supply_records import KindCost
 from errorbook.stats import mcnemar, pair
@@ -87,10 +88,13 @@ def _spent(ledger: Ledger, points: Checkpoints, kinds: Mapping[str, Kind]) -> tu
     kept: Counter[Kind] = Counter()
     done = {cycle for cycle in range(1, len(points.decisions) + 2) if ledger.find(Training, keys.training(cycle))}
     accepted = {decision.cycle for decision in points.decisions if decision.outcome == "accept"}
-    for cycle, diagnosis in read_sample_origins(ledger):
-        if cycle in done and diagnosis in kinds:
-            trained[kinds[diagnosis]] += 1
-            kept[kinds[diagnosis]] += cycle in accepted
+    used = Counter(origin for origin in read_sample_origins(ledger) if origin[0] in done)
+    left_out = ((cycle, ledger.get(Draft, hash)) for cycle in done for hash in list_left_out(ledger, cycle))
+    used.subtract((cycle, draft.diagnosis) for cycle, draft in left_out if draft is not None)
+    for (cycle, diagnosis), n in used.items():
+        if diagnosis in kinds:
+            trained[kinds[diagnosis]] += n
+            kept[kinds[diagnosis]] += n * (cycle in accepted)
     return trained, kept
 
 
@@ -150,7 +154,7 @@ def _described(control: Ledger, config: Config, others: Checkpoints, whole: Vers
     return Control(
         run=str(control.root),
         name=config.run.name,
-        strategy=config.strategy.describe(),
+        strategy=config.strategy.describe(config.run.cycles),
         final_is_base=others.final_is_base,
         whole=whole,
     )
