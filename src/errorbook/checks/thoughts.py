@@ -82,6 +82,11 @@ def is_closed(prompt: str) -> bool:
     return any(not prompt[mark.end() :].strip() for mark in _CLOSES.finditer(prompt))
 
 
+def find_closings(text: str) -> list[tuple[int, int]]:
+    """Where each closing mark begins and ends, in order, those included that are only talked about."""
+    return [mark.span() for mark in _marks(text, closing=True)] if _HINT.search(text) else []
+
+
 def closing_of(opening: str) -> str:
     """What closes a thought that was opened by this mark and left empty, up to where the answer begins."""
     mark = opening.strip()

@@ -14,11 +14,10 @@ from typing import Generic, Protocol
 import msgspec
 
 from errorbook.llm import structured
-from errorbook.llm.budget import NANO
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.orders import Bought, Order, OrderGroup, Outcome, Unbought
 from errorbook.llm.records import Accepted, Ask, Failed, InvalidReply, K, Rejected, Result, T, Usage
-from errorbook.records import Message
+from errorbook.records import NANO, Message
 
 TRIES = 3
 """Replies to one ask before it is rejected."""

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from errorbook.llm.endpoint import Endpoint, Request
-from errorbook.llm.faults import Garbled, classify_refusal, read_message
+from errorbook.llm.faults import Garbled, classify_refusal
 from errorbook.llm.http import Http, ServerAnswer
+from errorbook.llm.refusals import read_message
 
 T = TypeVar("T")
 

@@ -17,16 +17,18 @@ from functools import partial
 from typing import Any, TypeVar
 
 from errorbook.errors import BudgetError, ErrorbookError, ModelError
+from errorbook.llm.arrival import take_in
 from errorbook.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchApi, BatchReply, FinishedBatch
 from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
 from errorbook.llm.dialects import Dialects
 from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
-from errorbook.llm.faults import Fault, Lost, Refused, read_message
+from errorbook.llm.faults import Fault, Lost, Refused
 from errorbook.llm.http import Http, HttpLimits
 from errorbook.llm.orders import Bought, Order, OrderGroup, Outcome, Stopped, Terms, Unbought, read_outcome
 from errorbook.llm.pace import compute_backoff
 from errorbook.llm.records import Ask
-from errorbook.llm.redact import collect_secrets, redact
+from errorbook.llm.redact import collect_secrets
+from errorbook.llm.refusals import read_message
 from errorbook.llm.store import Store
 from errorbook.records import digest
 
@@ -217,21 +219,24 @@ class BatchDesk:
             raise self._overrun
 
     def _landed(self, line: BatchReply, reserved: Amount) -> Outcome:
-        body = redact(line.body, self._secrets)
         orders = self._orders.get(line.key, [])
-        if line.status == 200:
+        try:
+            status, body = take_in(self._endpoint, line.status, line.body, self._secrets)
+        except Fault as fault:
+            return self._again(line.key, reserved, fault.reason, reserved.assume())
+        if status == 200:
             try:
                 reply = self._endpoint.read(body)
             except Fault as fault:
                 return self._again(line.key, reserved, fault.reason, reserved.assume())
             return self._bought(line.key, body, reply, reserved)
-        if line.status in {400, 422}:
+        if status in {400, 422}:
             used = self._written.get(line.key, self._dialects.current)
             if not orders or self._dialects.refused(used, body, orders[0].ask):
                 return self._again(line.key, reserved, "the server speaks another dialect")
             self._settle(line.key, reserved)
             return Unbought(f"The server refuses the request ({read_message(body)}).", lasting=True)
-        reason = f"it failed with status {line.status}" if line.status else "it was not worked on in time"
+        reason = f"it failed with status {status}" if status else "it was not worked on in time"
         return self._again(line.key, reserved, reason)
 
     def _bought(self, key: str, body: bytes, reply: Reply, reserved: Amount) -> Outcome:

@@ -14,9 +14,8 @@ from typing import NamedTuple
 from errorbook.errors import BudgetError
 from errorbook.llm.endpoint import Reply, Request
 from errorbook.llm.records import Ask
-from errorbook.records import Record
+from errorbook.records import NANO, Record
 
-NANO = 1_000_000_000
 TEMPLATE_TOKENS = 128
 """Tokens that a server may add to a prompt by itself: chat template, its own system prompt."""
 

@@ -7,6 +7,7 @@ import msgspec
 from errorbook.llm.endpoint import Dialect, Endpoint
 from errorbook.llm.faults import is_unlucky
 from errorbook.llm.records import Ask
+from errorbook.llm.refusals import is_unpaid, read_complaint
 from errorbook.llm.store import Store
 from errorbook.records import digest
 
@@ -19,8 +20,8 @@ class Dialects:
         self._store = store
         self._name = f"dialect {digest(endpoint.identity)}"
         known = store.fact(self._name)
-        learnt = msgspec.json.decode(known, type=Dialect) if known else Dialect()
-        self.current = self._proved = msgspec.structs.replace(learnt, **endpoint.dialect)
+        self._learnt = msgspec.json.decode(known, type=Dialect) if known else Dialect()
+        self.current = self._proved = msgspec.structs.replace(self._learnt, **endpoint.dialect)
         self._answered = False
         self._doubted: set[str] = set()
 
@@ -29,7 +30,10 @@ class Dialects:
         self._answered = True
         if used == self.current != self._proved:
             self._proved = used
-            self._store.remember(self._name, msgspec.json.encode(used).decode())
+            # What the user says is no lesson: a switch that is taken out of the run file is out again.
+            told = {name: getattr(self._learnt, name) for name in self._endpoint.dialect}
+            self._learnt = msgspec.structs.replace(used, **told)
+            self._store.remember(self._name, msgspec.json.encode(self._learnt).decode())
 
     def refused(self, used: Dialect, body: bytes, ask: Ask) -> bool:
         """After a refusal that `concerns_form`: whether to send again, in the dialect that is current then.
@@ -55,6 +59,6 @@ def concerns_form(status: int, body: bytes) -> bool:
 
     A server that fails with a chat template's own refusal (llama.cpp's does) calls it an error of the server.
     """
-    if is_unlucky(status, body):
+    if is_unlucky(status, body) or is_unpaid(read_complaint(body)):
         return False
     return status in {400, 422} or (status == 500 and b"system" in body.lower() and b"role" in body.lower())

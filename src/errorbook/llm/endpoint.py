@@ -134,6 +134,10 @@ class Endpoint(Protocol):
         """The request for `ask` in a dialect."""
         ...
 
+    def gather(self, body: bytes) -> bytes:
+        """The envelope that a stream of events adds up to; any other body as it is. Raises faults.Lost."""
+        ...
+
     def read(self, body: bytes) -> Reply:
         """The reply in a body that came with status 200. Raises faults.Lost if it is not a whole envelope."""
         ...

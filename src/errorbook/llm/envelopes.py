@@ -1,100 +1,109 @@
-"""What stands around the text of a reply: event streams, errors inside a reply, counts of tokens, why it ended."""
+"""What stands around the text of a reply: parts of it, counts of tokens, why it ended, errors in its place."""
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any, NoReturn
 
 import msgspec
 
-from errorbook.files import mend_text
 from errorbook.llm.endpoint import Ending, read_count
-from errorbook.llm.faults import BUSY, Busy, Lost, read_message
+from errorbook.llm.faults import Lost
+from errorbook.llm.refusals import read_message
 
-_STREAMED = re.compile(rb"\s*(?:data|event|id|retry)?:")
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-_FILTERED = ("content_filter", "safety", "prohibited", "recitation", "blocklist", "sensitive", "spii")
+_FILTERED = ("content_filter", "contentfilter", "safety", "prohibited", "recitation", "blocklist", "sensitive", "spii")
+_CUT = {
+    *("length", "max_tokens", "max_output_tokens", "max_length", "max_new_tokens", "model_length", "token_limit"),
+    *("model_context_window_exceeded", "context_length_exceeded", "context_window_exceeded", "incomplete"),
+}
+"""What servers call an end that a limit on tokens made."""
+_THOUGHT = ("thinking", "reasoning", "redacted_thinking", "thought")
+"""How the kinds of parts begin that are no answer."""
+_TEXTS = ("text", "content", "thinking", "reasoning", "summary")
+_ASKED = ("prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount")
+_WRITTEN = ("completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount")
+_TOTAL = ("total_tokens", "totalTokenCount")
 
 
-def gather_stream(body: bytes) -> bytes:
-    """The chat completion that a stream of events adds up to; a body that is no stream is returned as it is.
+def tell_parts_apart(content: Any) -> tuple[str, str]:
+    """The answer and the thought in a message's content: a text, a part, or a list of parts and texts.
 
-    Raises:
-        Lost: The stream broke off before its end.
+    An object that is no part is the answer itself, which the server has read as JSON.
     """
-    if not _STREAMED.match(body):
-        return body
-    message: dict[str, Any] = dict.fromkeys(_TEXTS, "")
-    calls: dict[Any, dict[str, Any]] = {}
-    whole: dict[str, Any] = {}
-    for event in _read_events(body):
-        whole.update({name: event[name] for name in ("usage", "error") if event.get(name) is not None})
-        choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-        whole.update({name: choice[name] for name in ("finish_reason", "error") if choice.get(name) is not None})
-        _add(message, calls, choice.get("delta") or choice.get("message") or {})
-    if "error" not in whole and "finish_reason" not in whole and b"[DONE]" not in body[-200:]:
-        raise Lost("the stream of the reply broke off")
-    said: dict[str, Any] = {name: mend_text(text) or None for name, text in message.items()}
-    said["tool_calls"] = [{"function": {"arguments": mend_text(call["arguments"])}} for call in calls.values()]
-    choice = {"message": said, "finish_reason": whole.get("finish_reason"), "error": whole.get("error")}
-    return json.dumps({"choices": [choice], "usage": whole.get("usage")}).encode()
+    if isinstance(content, str):
+        return content, ""
+    parts = content if isinstance(content, list) else [content]
+    if any(isinstance(part, dict) and not _is_part(part) for part in parts):
+        return msgspec.json.encode(content).decode(), ""
+    said = thought = ""
+    for part in parts:
+        if isinstance(part, dict) and (str(part.get("type") or "").startswith(_THOUGHT) or part.get("thought") is True):
+            thought += flatten(part)
+        else:
+            said += flatten(part)
+    return said, thought
 
 
-def _read_events(body: bytes) -> list[dict[str, Any]]:
-    """The objects of a stream. Raises Lost if one is broken."""
-    found = []
-    for line in body.decode("utf-8", "replace").splitlines():
-        text = line.removeprefix("data:").strip() if line.startswith("data:") else ""
-        if not text or text == "[DONE]":
-            continue
-        try:
-            # The standard library's reader keeps half a character, whose other half may come with the next event.
-            event = json.loads(text)
-        except (ValueError, RecursionError):
-            raise Lost("the stream of the reply broke off") from None
-        if isinstance(event, dict):
-            found.append(event)
-    return found
+def _is_part(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("type"), str) or value.keys() <= {*_TEXTS, "thought", "signature", "annotations"}
 
 
-def _add(message: dict[str, Any], calls: dict[Any, dict[str, Any]], delta: dict[str, Any]) -> None:
-    """Add the pieces of one event."""
-    for name in _TEXTS:
-        if isinstance(delta.get(name), str):
-            message[name] += delta[name]
-    for call in delta.get("tool_calls") or ():
-        piece = (call.get("function") or {}).get("arguments")
-        kept = calls.setdefault(call.get("index"), {"arguments": ""})
-        kept["arguments"] += piece if isinstance(piece, str) else ""
+def flatten(value: Any) -> str:
+    """The text of a part, of a list of parts, or the text itself."""
+    if isinstance(value, list):
+        return "".join(map(flatten, value))
+    if isinstance(value, dict):
+        return next((flatten(value[name]) for name in _TEXTS if value.get(name)), "")
+    return value if isinstance(value, str) else ""
 
 
 def raise_told(error: object) -> NoReturn:
-    """Raise the fault that an error inside a reply stands for: the server is busy, or failed after it had begun."""
-    words = read_message(msgspec.json.encode({"error": error}))
-    code = read_count(error.get("code") or error.get("status")) if isinstance(error, dict) else None
-    if code in BUSY:
-        raise Busy(f"the server is busy (status {code}: {words})")
-    raise Lost(f"the server failed within a reply ({words})")
+    """Raise the fault that an error inside a reply stands for: the server failed after it had begun.
 
-
-def count_tokens(usage: dict[str, Any]) -> tuple[int | None, int | None]:
-    """Tokens in and out, as they are billed.
-
-    Some servers count a thought in the total alone; some in a field of its own, which then may exceed the answer.
+    One that tells a status of its own, as a busy server does, is told from a reply before that is read.
     """
-    asked, written, total = (
-        read_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
-    )
+    raise Lost(f"the server failed within a reply ({read_message(msgspec.json.encode({'error': error}))})")
+
+
+def find_usage(reply: dict[str, Any]) -> dict[str, Any]:
+    """The counts of tokens in a reply or in a piece of one, wherever its server puts them; empty if there are none."""
+    choices = reply.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = reply.get("message")
+    holders = [reply, reply.get("x_groq"), first, message, reply.get("response")]
+    for holder in holders:
+        for name in ("usage", "usageMetadata", "usage_metadata"):
+            usage = holder.get(name) if isinstance(holder, dict) else None
+            if isinstance(usage, dict) and any(map(read_count, map(usage.get, (*_ASKED, *_WRITTEN, *_TOTAL)))):
+                return usage
+    return reply if any(read_count(reply.get(name)) for name in ("prompt_eval_count", "eval_count")) else {}
+
+
+def count_tokens(usage: dict[str, Any], *, said: bool) -> tuple[int | None, int | None]:
+    """Tokens in and out, as they are billed; None for one that is not counted.
+
+    Some servers count a thought in the total alone; some in a field of its own, which then may exceed the answer. None
+    of a prompt, or of a reply in which something was `said`, is no count.
+    """
+    asked, written, total = (_first_count(usage, names) for names in (_ASKED, _WRITTEN, _TOTAL))
+    asked = asked or None
+    written = None if said and not written else written
     if asked is None or written is None:
         return asked, written
-    details = usage.get("completion_tokens_details")
+    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
     told = details.get("reasoning_tokens") if isinstance(details, dict) else usage.get("reasoning_tokens")
-    thought = read_count(told) or 0
+    thought = read_count(told) or read_count(usage.get("thoughtsTokenCount")) or 0
     if thought > written:
         written += thought
     return asked, written if total is None else max(written, total - asked)
+
+
+def _first_count(usage: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    return next((read_count(usage[name]) for name in names if usage.get(name) is not None), None)
+
+
+def is_cut(finish: object) -> bool:
+    """Whether a limit on tokens has ended a reply."""
+    return str(finish or "").lower() in _CUT
 
 
 def read_ending(finish: object, *, refused: bool, called: bool) -> Ending:

@@ -17,14 +17,16 @@ from functools import partial
 
 from errorbook.errors import ErrorbookError, LedgerError, ModelError
 from errorbook.llm import faults
+from errorbook.llm.arrival import take_in
 from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
 from errorbook.llm.dialects import Dialects, concerns_form
 from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.http import Http, ServerAnswer, advise_on
 from errorbook.llm.orders import Bought, Order, Outcome, Stopped, Terms, Unbought
 from errorbook.llm.pace import Pace, compute_backoff
-from errorbook.llm.redact import collect_secrets, redact
+from errorbook.llm.redact import collect_secrets
 from errorbook.llm.store import Store, Ticket
+from errorbook.llm.waits import read_exhausted
 
 DOWN_AT_ONCE = 5
 """Connections refused in a row after which an endpoint that has never answered is called down."""
@@ -226,9 +228,9 @@ class Exchange:
         order.refused = order.landed = False
         started = self.loop.time()
         try:
-            answer = await self._http.post(order.request.url, order.request.body)
-            # A server may tell the key that it was shown: what is kept from here on does not hold it.
-            answer = answer._replace(body=redact(answer.body, self._secrets))
+            sent = await self._http.post(order.request.url, order.request.body)
+            status, body = take_in(self.endpoint, sent.status, sent.body, self._secrets)
+            answer = sent._replace(status=status, body=body)
             if answer.status != 200:
                 raise self._judge(order, answer)
             self._landed(order, answer, self.endpoint.read(answer.body))
@@ -248,7 +250,7 @@ class Exchange:
         if concerns_form(answer.status, body) and self._dialects.refused(order.dialect, body, order.ask):
             return _OtherDialect("the server speaks another dialect")
         fault = faults.classify_refusal(self.endpoint, answer.status, answer.headers, body, known_good=self._good)
-        wait = faults.read_exhausted(answer.headers)
+        wait = read_exhausted(answer.headers)
         if wait is not None and isinstance(fault, faults.Busy):
             self._pace.hold(self.loop.time() + wait)
         return fault
@@ -262,7 +264,7 @@ class Exchange:
         self._dialects.landed(order.dialect)
         self._good, self._good_at = True, self.loop.time()
         self._alone_until = 0.0
-        wait = faults.read_exhausted(answer.headers)
+        wait = read_exhausted(answer.headers)
         if wait is None:
             self._pace.resume()
         else:

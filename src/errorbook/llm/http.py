@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from errorbook.errors import ModelError
 from errorbook.llm.faults import Away, Lost
+from errorbook.llm.streams import is_stream
 
 if TYPE_CHECKING:
     import aiohttp
 
 
+STREAMED = 25
+"""How many times as large a reply may be that comes in pieces: each piece of a word has an envelope of its own."""
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -83,7 +86,7 @@ class Http:
             async with self._session.request(
                 method, url, data=data, headers=_JSON if isinstance(data, bytes) else None, allow_redirects=False
             ) as response:
-                body = _unpack(await self._read(response), response.headers, self._limits.max_bytes)
+                body = await self._read(response)
                 return ServerAnswer(response.status, response.headers, body)
         except aiohttp.InvalidURL:
             raise ModelError(f"'{url}' is no web address; correct base_url.") from None
@@ -105,18 +108,21 @@ class Http:
         return await self.send("POST", url, form)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        most = self._limits.max_bytes
-        length = response.content_length
+        most, length = self._limits.max_bytes, response.content_length
+        if response.content_type == "text/event-stream":
+            most *= STREAMED
         if length is not None and length <= most:
-            return await response.read()
-        parts, size = [], 0
+            return _unpack(await response.read(), response.headers, most)
+        parts, size = list[bytes](), 0
         async for part in response.content.iter_any():
+            parts.append(part)
             size += len(part)
+            if most == self._limits.max_bytes < size and is_stream(parts[0]):  # whatever type the server calls it
+                most *= STREAMED
             if size > most:
                 response.close()
                 raise Lost(f"the reply is larger than {most:,} bytes")
-            parts.append(part)
-        return b"".join(parts)
+        return _unpack(b"".join(parts), response.headers, most)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,9 +12,20 @@ from errorbook.llm import structured
 from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
 from errorbook.llm.endpoint import Dialect, Mode, Reply, Request
-from errorbook.llm.envelopes import count_tokens, gather_stream, raise_told, read_ending
-from errorbook.llm.faults import Garbled, decode, read_message, read_object
+from errorbook.llm.envelopes import (
+    count_tokens,
+    find_usage,
+    flatten,
+    is_cut,
+    raise_told,
+    read_ending,
+    tell_parts_apart,
+)
+from errorbook.llm.faults import Garbled
 from errorbook.llm.records import Ask
+from errorbook.llm.refusals import Complaint, read_complaint, read_message, read_object
+from errorbook.llm.streams import gather_chat
+from errorbook.llm.token_limits import read_most
 from errorbook.records import Message, fold_system
 
 _FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
@@ -24,29 +36,6 @@ _NO_SYSTEM = re.compile(
 )
 """A refusal by a model's chat template that takes no system message, or by a server that knows none."""
 _SOFTER: dict[Mode, Mode] = {"schema": "json", "json": "text"}
-
-
-class _Text(msgspec.Struct):
-    content: str | list[dict[str, Any]] | None = None
-    refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    tool_calls: Any = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Text | None = None
-    finish_reason: Any = None
-    error: Any = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    error: Any = None
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_READ = msgspec.json.Decoder(_Completion)
 
 
 class OpenAIChat(Account):
@@ -67,7 +56,7 @@ class OpenAIChat(Account):
 
     def build(self, ask: Ask, dialect: Dialect) -> Request:
         """See `Endpoint`."""
-        body: dict[str, Any] = {"model": self._model, "messages": ask.messages, dialect.cap: _limit(ask, dialect)}
+        body: dict[str, Any] = {"model": self._model, "messages": ask.messages, dialect.cap: limit_reply(ask, dialect)}
         if dialect.stream != "unsaid":
             body["stream"] = dialect.stream == "on"
         if dialect.stream == "on" and dialect.usage:
@@ -89,32 +78,38 @@ class OpenAIChat(Account):
             body.pop("seed", None)
         return Request(f"{self._base_url}/chat/completions", msgspec.json.encode(body))
 
+    def gather(self, body: bytes) -> bytes:
+        """See `Endpoint`."""
+        return gather_chat(body)
+
     def read(self, body: bytes) -> Reply:
         """See `Endpoint`."""
-        choice, usage = _open(body)
-        message = choice.message or _Text()
-        content, thought = _tell_apart(message)
-        asked, written = count_tokens(usage)
-        refusal, called = _flatten(message.refusal), "" if content else _read_call(message.tool_calls)
-        ended = read_ending(choice.finish_reason, refused=bool(refusal and not content), called=bool(called))
-        cut = choice.finish_reason == "length"
-        return Reply(content or refusal or called, asked, written, cut, thought, ended)
+        completion = read_object(gather_chat(body))
+        choice = _open(completion, body)
+        content, thought, refusal, called = _read_message(choice)
+        asked, written = count_tokens(find_usage(completion), said=bool(content or thought or refusal or called))
+        finish = choice.get("finish_reason")
+        ended = read_ending(finish, refused=bool(refusal and not content), called=bool(called))
+        return Reply(content or refusal or called, asked, written, is_cut(finish), thought, ended)
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""
-        said = body[:4000].decode("utf-8", "replace").lower()
-        most = _read_most(said, ask, dialect)
+        complaint = read_complaint(body)
+        said = complaint.words.lower()
+        most = _read_most(complaint, ask, dialect)
         held = ask.schema and dialect.mode == "schema"
+        names = partial(complaint.names, among=_KNOWN)
         changes: tuple[tuple[object, dict[str, Any]], ...] = (
             (most, {"most": most}),
             ("max_completion_tokens" in said and dialect.cap == "max_tokens", {"cap": "max_completion_tokens"}),
-            ("temperature" in said and dialect.temperature, {"temperature": False}),
-            (dialect.seed and "seed" in self._sampling and _names("seed", said), {"seed": False}),
-            (dialect.stream == "on" and dialect.usage and "stream_options" in said, {"usage": False}),
+            (_names_form(complaint) and ask.schema and dialect.mode in _SOFTER, {"mode": _SOFTER.get(dialect.mode)}),
+            (dialect.temperature and names("temperature"), {"temperature": False}),
+            (dialect.seed and "seed" in self._sampling and names("seed"), {"seed": False}),
+            (dialect.stream == "on" and dialect.usage and names("stream_options"), {"usage": False}),
             (dialect.stream != "on" and _MUST_STREAM.search(said), {"stream": "on"}),
-            (dialect.stream == "off" and _names("stream", said), {"stream": "unsaid"}),
+            (dialect.stream == "off" and names("stream"), {"stream": "unsaid"}),
             (dialect.system and _has_system(ask) and _NO_SYSTEM.search(said), {"system": False}),
-            (held and dialect.strict and _names("strict", said), {"strict": False}),
+            (held and dialect.strict and names("strict"), {"strict": False}),
             (
                 ask.schema and dialect.mode in _SOFTER and any(word in said for word in _FORM),
                 {"mode": _SOFTER.get(dialect.mode)},
@@ -124,50 +119,57 @@ class OpenAIChat(Account):
         return None if change is None else msgspec.structs.replace(dialect, **change)
 
 
+_KNOWN = ("temperature", "seed", "stream", "stream_options", "strict", "response_format", "max_tokens", "messages")
+"""Fields of a request: a refusal that names one of them as such is about that one."""
+
+
+def _names_form(complaint: Complaint) -> bool:
+    """Whether a refusal names the form of the reply as its field, and not a part of it that can be left out."""
+    return bool(complaint.fields & {"response_format", "json_schema"}) and "strict" not in complaint.fields
+
+
 _MUST_STREAM = re.compile(
     r"non-?stream|(?:only|must|required).{0,60}\bstream|\bstream(?:ing)?\b.{0,60}(?:must|only|required)|not stream\b"
 )
 """A refusal by a server, or of a way of thinking, that answers in streams alone."""
-_MOST = re.compile(
-    r"(?:at most|maximum|less than or equal to|<=|up to|limit of|no more than|between 1 and|\[1, ?)"
-    r"\D{0,40}?(\d{2,7})"
-)
-"""A limit on the tokens of a reply that a refusal tells."""
 
 
-def _limit(ask: Ask, dialect: Dialect) -> int:
+def limit_reply(ask: Ask, dialect: Dialect) -> int:
     """The tokens that a reply may take. An exam's limit is never lowered unsaid: it is a part of what is measured."""
     return min(ask.max_tokens, dialect.most) if dialect.most and ask.schema else ask.max_tokens
 
 
-def _read_most(said: str, ask: Ask, dialect: Dialect) -> int:
+def _read_most(complaint: Complaint, ask: Ask, dialect: Dialect) -> int:
     """The lower limit on a reply's tokens that a refusal tells; 0 if it tells none."""
-    if not ask.schema or not re.search(r"max_(?:completion_)?tokens|completion tokens|output tokens", said):
-        return 0
-    told = [int(number) for number in _MOST.findall(said)]
-    return next((number for number in told if number < _limit(ask, dialect)), 0)
-
-
-def _names(field: str, said: str) -> bool:
-    return re.search(rf"\b{field}\b", said) is not None
+    read = sum(len(turn.content.encode()) for turn in ask.messages) + len(ask.schema)
+    return read_most(complaint, limit_reply(ask, dialect), read) if ask.schema else 0
 
 
 def _has_system(ask: Ask) -> bool:
     return any(turn.role == "system" for turn in ask.messages)
 
 
-def _open(body: bytes) -> tuple[_Choice, dict[str, Any]]:
-    """The first choice of a completion and what it took. Raises Lost, Busy, or Garbled if it is none."""
-    try:
-        completion = decode(_READ, gather_stream(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})") from None
-    choice = completion.choices[0] if completion.choices else _Choice(error=completion.error)
-    if choice.error or choice.finish_reason == "error":
-        raise_told(choice.error or "finish_reason is 'error'")
-    if choice.message is None:
+def _open(completion: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """The first choice of a completion. Raises Lost for an error in its place, or Garbled if there is none."""
+    choices = completion.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else {"error": completion.get("error")}
+    choice = first if isinstance(first, dict) else {}
+    if choice.get("error") or choice.get("finish_reason") == "error":
+        raise_told(choice.get("error") or "finish_reason is 'error'")
+    if not isinstance(choice.get("message"), dict):
         raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})")
-    return choice, read_object(completion.usage)
+    return choice
+
+
+def _read_message(choice: dict[str, Any]) -> tuple[str, str, str, str]:
+    """A message's answer, what the server calls its reasoning, a refusal, and what a tool was called with.
+
+    The reasoning is in a field of one of two names, or in parts of the content.
+    """
+    message = choice["message"]
+    content, thought = tell_parts_apart(message.get("content"))
+    thought = (flatten(message.get("reasoning_content")) or flatten(message.get("reasoning"))) + thought
+    return content, thought, flatten(message.get("refusal")), "" if content else _read_call(message.get("tool_calls"))
 
 
 def _read_call(calls: Any) -> str:
@@ -178,30 +180,6 @@ def _read_call(calls: Any) -> str:
         if told:
             return told if isinstance(told, str) else msgspec.json.encode(told).decode()
     return ""
-
-
-def _tell_apart(message: _Text) -> tuple[str, str]:
-    """A message's answer and what the server calls its reasoning: in a field of one of two names, or as parts."""
-    thought = _flatten(message.reasoning_content) or _flatten(message.reasoning)
-    if not isinstance(message.content, list):
-        return message.content or "", thought
-    parts = [(str(part.get("type") or "text"), part) for part in message.content]
-    said = "".join(_flatten(part) for kind, part in parts if not kind.startswith(_THOUGHT))
-    return said, thought + "".join(_flatten(part) for kind, part in parts if kind.startswith(_THOUGHT))
-
-
-_THOUGHT = ("thinking", "reasoning", "redacted_thinking")
-
-
-def _flatten(value: Any) -> str:
-    """The text of a part, of a list of parts, or the text itself."""
-    if isinstance(value, list):
-        return "".join(map(_flatten, value))
-    if isinstance(value, dict):
-        return next(
-            (_flatten(value[name]) for name in ("text", "thinking", "reasoning", "summary") if name in value), ""
-        )
-    return value if isinstance(value, str) else ""
 
 
 def add_instruction(ask: Ask) -> tuple[Message, ...]:

@@ -6,16 +6,16 @@ sentence the model gets to see. Beyond types and their constraints nothing is ch
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
+from errorbook.checks.thoughts import find_closings, tell_apart
 from errorbook.files import mend_text
-from errorbook.llm import tolerant
 from errorbook.llm.endpoint import Reply
 from errorbook.llm.records import InvalidReply
+from errorbook.llm.tolerant import find_around, find_values
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def take_answer(reply: Reply) -> Reply:
     """
     text = reply.text
     if not text.lstrip().startswith(("{", "[{")):
-        text = _THOUGHT.sub("", text)
+        text = tell_apart(_spell_marks(text)).answer
     if not text.strip() and not reply.truncated and reply.thought.rstrip("` \n").endswith(("}", "]")):
         text = reply.thought
     if reply.truncated and text.strip() and not text.rstrip("` \n").endswith(("}", "]")):
@@ -85,12 +85,20 @@ def take_answer(reply: Reply) -> Reply:
     return reply._replace(text=text)
 
 
-_NAMES = r"(?:seed:)?(?:think|thinking|thought|reasoning)"
-_THOUGHT = re.compile(
-    rf"^.*(?:</{_NAMES}>|\[/THINK\]|<\|channel\|>final<\|message\|>)|^\s*(?:<{_NAMES}>|\[THINK\]).*",
-    re.DOTALL | re.IGNORECASE,
-)
-"""All up to the last mark that ends a thought, or all if one is opened and never ends."""
+def _spell_marks(text: str) -> str:
+    """The text with its marks of a thought spelt out where they stand in a value: there they are talked about."""
+    before = len(text)
+    for start, _ in reversed(find_closings(text)):
+        if start >= before or text[start - 1 : start] == "\\":
+            continue
+        around = find_around(text, start)
+        if around is None:
+            break
+        before = around[0]
+        inside = [place + before for place, _ in find_closings(text[before : around[1]])]
+        for place in reversed(inside):
+            text = f"{text[:place]}\\u{ord(text[place]):04x}{text[place + 1 :]}"
+    return text
 
 
 def check_form(kind: type[T]) -> Callable[[object, Reply], T]:
@@ -102,7 +110,7 @@ def check_form(kind: type[T]) -> Callable[[object, Reply], T]:
 def _search(text: str, kind: type[T]) -> T:
     """The last value in the text that is a `kind`: what is thought aloud comes before what is meant."""
     fault, found = "", []
-    for value in tolerant.find_values(text):
+    for value in find_values(text):
         try:
             found.append(msgspec.convert(value, kind))
         except msgspec.ValidationError as error:

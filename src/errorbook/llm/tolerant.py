@@ -17,6 +17,8 @@ MOST_CHARACTERS = 400_000
 MOST_READ = 2 * MOST_CHARACTERS
 """Characters read in vain after which no more values are looked for: each start may be read to the end of the text."""
 DEEPEST = 64
+_MOST_AROUND = 1000
+"""Brackets before a place that are tried."""
 
 _MARK = re.compile(r'["\\]')
 _SPACE = " \t\r\n"
@@ -48,6 +50,24 @@ def find_values(text: str) -> Iterator[Any]:
             place += 1
         else:
             yield value
+
+
+def find_around(text: str, place: int) -> tuple[int, int] | None:
+    """Where the innermost whole object or array around a place begins and ends; None if there is none."""
+    start, read = place, 0
+    for _ in range(_MOST_AROUND):
+        start = max(text.rfind("{", 0, start), text.rfind("[", 0, start))
+        if start < 0 or read > MOST_READ:
+            break
+        try:
+            _, end = _value(text, start, 0)
+        except NotJson as fault:
+            end = fault.at
+        else:
+            if end > place:
+                return start, end
+        read += end - start
+    return None
 
 
 def _first_bracket(text: str, place: int) -> int:

@@ -73,6 +73,7 @@ from errorbook.records.training import (
     Training,
 )
 from errorbook.records.writing import (
+    NANO,
     Assignment,
     Call,
     Cause,
@@ -88,6 +89,7 @@ from errorbook.records.writing import (
 )
 
 __all__ = [
+    "NANO",
     "Against",
     "Assignment",
     "Call",

@@ -8,6 +8,9 @@ from errorbook.records.answering import Example, Mistake, Response, Verdict
 from errorbook.records.base import Record
 from errorbook.records.conversing import Message
 
+NANO = 1_000_000_000
+"""Parts of a dollar in which money is counted, in whole numbers, so that sums are exact."""
+
 
 class Call(Record, frozen=True, kw_only=True):
     """One request to an instructor: what was asked, of whom, and what it cost.

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from errorbook.ledger.counts import read_costs, read_diagnosis_origins, read_draft_origins, read_sample_origins
 from errorbook.ledger.file import Ledger
-from errorbook.llm.budget import NANO
+from errorbook.records import NANO
 from errorbook.report.supply_records import KindCost
 
 _Kind = tuple[str, str]

@@ -18,8 +18,8 @@ from errorbook.adapters.instructors.asking import (
     build_teach_prompt,
     build_write_prompt,
 )
-from errorbook.llm.budget import NANO, Price
-from errorbook.records import Assignment, Contrast, Diagnosis, Example, Mistake, Record, Response, Score, Writing
+from errorbook.llm.budget import Price
+from errorbook.records import NANO, Assignment, Contrast, Diagnosis, Example, Mistake, Record, Response, Score, Writing
 
 REPLY, DRAFT, ANSWER = 160, 260, 180
 """Tokens of a diagnosis, of one draft and of one blind answer, as strong models write them."""

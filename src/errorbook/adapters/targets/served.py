@@ -28,6 +28,7 @@ from errorbook.llm.orders import Terms
 from errorbook.llm.pace import compute_backoff
 from errorbook.llm.records import Accepted, Ask
 from errorbook.llm.redact import collect_secrets, redact
+from errorbook.llm.refusals import read_message
 from errorbook.records import Checkpoint, Completion, Generation, digest, key_of, messages_of
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Api:
 
 def describe_refusal(answer: ServerAnswer) -> str:
     """A refusal in a few words."""
-    words = faults.read_message(answer.body)
+    words = read_message(answer.body)
     return f"status {answer.status}" + (f": {words}" if words else "")
 
 
