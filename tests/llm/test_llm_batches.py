@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from llm_kit import READ, asks, engine, kinds
 
+from benchmarks.torture.provider import Answer, chat, service
 from errorbook.errors import BudgetError, ModelError
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget, Price
@@ -19,6 +21,7 @@ from errorbook.llm.records import Accepted, Failed
 from errorbook.testing import Faults, Server, Settings, server
 
 TERMS = Terms(first_wait=0.02, poll=0.02)
+VERSE = '{"line": "la", "stress": 1}'
 PRICE = Price(input=2.0, output=8.0)
 
 Make = Callable[[Server], OpenAIChat | Anthropic]
@@ -122,3 +125,63 @@ def test_a_server_without_batches_is_named() -> None:
         pytest.raises(ModelError, match="base_url"),
     ):
         list(llm.ask(asks(3), READ))
+
+
+def full_for_now(refuse: Callable[[int, int], bool], at: str) -> Callable[[str, bytes], Answer]:
+    """A batch API that refuses the nth submission of so many requests or not, as it comes or as it is worked on."""
+    files: dict[str, list[dict[str, Any]]] = {}
+    made: list[str] = []
+    full = {"code": "token_limit_exceeded", "message": "Try again once some batches have been completed."}
+
+    def answer(path: str, body: bytes) -> Answer:
+        if path.endswith("/files"):
+            name = f"file-{len(files)}"
+            files[name] = [json.loads(line) for line in body.splitlines() if line.startswith(b'{"custom_id"')]
+            return Answer(json.dumps({"id": name}).encode())
+        if path.endswith("/batches") and body:
+            source = json.loads(body)["input_file_id"]
+            if at == "submission" and refuse(len(made), len(files[source])):
+                made.append("")
+                return Answer(json.dumps({"error": full}).encode(), 400)
+            made.append(source)
+            return Answer(json.dumps({"id": f"batch-{len(made) - 1}"}).encode())
+        if "/batches/" in path:
+            number = int(path.rpartition("-")[2])
+            if at == "work" and refuse(number, len(files[made[number]])):
+                told = {"id": "b", "status": "failed", "errors": {"object": "list", "data": [full]}}
+            else:
+                told = {"id": "b", "status": "completed", "output_file_id": made[number]}
+            return Answer(json.dumps(told).encode())
+        source = path.split("/")[-2]
+        lines = [
+            {"custom_id": one["custom_id"], "response": {"status_code": 200, "body": json.loads(chat(VERSE))}}
+            for one in files[source]
+        ]
+        return Answer("\n".join(map(json.dumps, lines)).encode())
+
+    return answer
+
+
+@pytest.mark.parametrize("at", ["submission", "work"])
+def test_a_queue_that_is_full_for_now_is_waited_for(at: str) -> None:
+    with service(full_for_now(lambda number, _: number < 4, at)) as url, engine(url, batch=True, terms=TERMS) as llm:
+        assert kinds(list(llm.ask(asks(6), READ))) == {"Accepted": 6}
+
+
+def test_a_batch_that_never_fits_is_sent_in_parts() -> None:
+    with service(full_for_now(lambda _, size: size > 3, "work")) as url, engine(url, batch=True, terms=TERMS) as llm:
+        assert kinds(list(llm.ask(asks(8), READ))) == {"Accepted": 8}
+
+
+def test_the_batch_api_may_be_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = full_for_now(lambda _, __: False, "work")
+    seen: list[str] = []
+
+    def answer(path: str, body: bytes) -> Answer:
+        seen.append(path)
+        away = "/batches/" in path and 3 < len(seen) < 20
+        return Answer(b"<html>bad gateway</html>", 502) if away else whole(path, body)
+
+    monkeypatch.setattr("errorbook.llm.batches.compute_backoff", lambda *_: 0.005)
+    with service(answer) as url, engine(url, batch=True, terms=TERMS) as llm:
+        assert kinds(list(llm.ask(asks(3), READ))) == {"Accepted": 3}

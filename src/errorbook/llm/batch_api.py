@@ -9,7 +9,7 @@ import msgspec
 from errorbook.llm.endpoint import Endpoint, Request
 from errorbook.llm.faults import Garbled, classify_refusal
 from errorbook.llm.http import Http, ServerAnswer
-from errorbook.llm.refusals import read_message
+from errorbook.llm.refusals import read_complaint, read_message
 
 T = TypeVar("T")
 
@@ -137,13 +137,18 @@ class OpenAIBatches:
             if file:
                 url = f"{self._endpoint.base_url}/files/{file}/content"
                 lines += [self._line(line) for line in _lines(self._endpoint, await http.send("GET", url), _OpenAILine)]
-        problem = read_message(bytes(told.errors)) if told.status == "failed" else ""
-        return FinishedBatch(lines, problem)
+        return FinishedBatch(lines, _problem(bytes(told.errors)) if told.status == "failed" else "")
 
     def _line(self, line: _OpenAILine) -> BatchReply:
         if line.response is None:
             return BatchReply(line.custom_id, 0, b"")
         return BatchReply(line.custom_id, line.response.status_code, bytes(line.response.body))
+
+
+def _problem(errors: bytes) -> str:
+    complaint = read_complaint(errors)
+    full = "tokenlimitexceeded" in complaint.codes and "limit" not in complaint.words
+    return (read_message(errors) or "no reason is given") + " (token_limit_exceeded)" * full
 
 
 class _Result(msgspec.Struct):

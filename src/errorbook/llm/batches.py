@@ -68,6 +68,7 @@ class BatchDesk:
         self._secrets: tuple[bytes, ...] = ()
         self._overrun: BudgetError | None = None
         self._full_since = 0.0
+        self._at_once = MOST_REQUESTS
         self._runner: asyncio.Runner | None = None
         self._open: dict[str, dict[str, Amount]] = {
             batch: store.in_batch(batch) for batch in store.batches(self._name, "open")
@@ -128,7 +129,7 @@ class BatchDesk:
             request = self._endpoint.build(order.ask, self._dialects.current)
             reserved = estimate_worst_case(order.ask, request, self._price, DISCOUNT)
             size += len(request.body)
-            if len(items) == MOST_REQUESTS or size > MOST_BYTES:
+            if len(items) == self._at_once or size > MOST_BYTES:
                 break
             if not self._purse.reserve(reserved):
                 if not items and not self._open:
@@ -207,9 +208,12 @@ class BatchDesk:
         for key, reserved in held.items():
             bought.append((key, self._again(key, reserved, reason, counts=not waits)))
         if waits:
+            if not self._open:  # nothing else of ours is in its queue: one batch may be more than it ever takes
+                self._at_once = max(1, len(held) // 2)
             self._wait(reason)
         else:
             self._full_since = 0.0
+            self._at_once = min(MOST_REQUESTS, 2 * self._at_once)
         self._store.batch(batch, self._name, "done")
         self._store.flush()
         for key, outcome in bought:
@@ -316,7 +320,10 @@ class BatchDesk:
             try:
                 return self._runner.run(make())
             except Refused as fault:
-                raise ModelError(f"{self._endpoint.base_url} has no batches for this: {fault.reason}.") from None
+                if _FOR_NOW.search(fault.reason) is None:
+                    raise ModelError(f"{self._endpoint.base_url} has no batches for this: {fault.reason}.") from None
+                self._wait(fault.reason)
+                continue
             except Fault as fault:
                 reason, wait = fault.reason, getattr(fault, "wait", None)
             pause = compute_backoff(attempt, wait, self._terms.first_wait)

@@ -90,6 +90,8 @@ class Http:
                 return ServerAnswer(response.status, response.headers, body)
         except aiohttp.InvalidURL:
             raise ModelError(f"'{url}' is no web address; correct base_url.") from None
+        except aiohttp.ClientHttpProxyError as error:
+            raise Away(f"the proxy refuses with status {error.status}: {error.message}") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError) as error:
             raise Away(_plain(error)) from None
         except TimeoutError:
@@ -129,15 +131,21 @@ class Http:
         await self._session.close()
 
 
+_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Environment variables that name what is to be trusted, of OpenSSL itself and of clients that many have set up."""
+
+
 def _trust(authorities: str) -> ssl.SSLContext | bool:
     """What a server's certificate is held against: a file of the user's, else what this machine trusts."""
-    file = authorities or ("" if "SSL_CERT_FILE" in os.environ else os.environ.get("REQUESTS_CA_BUNDLE", ""))
-    if not file:
+    # Read anew for every pool: what libraries keep of it is as old as their import.
+    name = "certificates" if authorities else next((name for name in _AUTHORITIES if os.environ.get(name)), "")
+    if not name:
         return True
+    file = authorities or os.environ[name]
     try:
         return ssl.create_default_context(cafile=None if os.path.isdir(file) else file, capath=file)  # noqa: PTH112
     except OSError as error:
-        raise ModelError(f"The certificates in '{file}' cannot be read ({error}); correct certificates.") from None
+        raise ModelError(f"The certificates in '{file}' cannot be read ({error}); correct {name}.") from None
 
 
 def advise_on(reason: str, base_url: str, *, proxies: bool) -> str:
