@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from errorbook.cli.options import FILE, JSON, complain, print_json
+
+if TYPE_CHECKING:
+    from errorbook.experiment.summary import Summary
 
 
 @click.command()
@@ -23,7 +27,8 @@ def experiment(file: Path, out: Path | None, results: Path | None, as_json: bool
     """
     from errorbook.experiment.file import load
     from errorbook.experiment.results import is_results, write_results
-    from errorbook.experiment.runner import run_experiment
+    from errorbook.experiment.runner import PAGE, RESULTS, run_experiment
+    from errorbook.experiment.summary import summarise
     from errorbook.files import require_output, require_place
     from errorbook.render.terminal import show_progress
 
@@ -35,8 +40,22 @@ def experiment(file: Path, out: Path | None, results: Path | None, as_json: bool
     found = run_experiment(asked, folder, complain, show_progress)
     if results is not None:
         write_results(results, found)
+    made = summarise(found)
     if as_json:
-        print_json(found)
+        print_json(made)
     else:
-        click.echo(f"{len(found.runs)} runs are finished; the results are in {folder / 'results.json'}.")
+        _show(made)
+        click.echo(f"\nThe page is {folder / PAGE}, the result file {folder / RESULTS}. Next:\n  errorbook ui {folder}")
     return 1 if found.missing else 0
+
+
+def _show(summary: Summary) -> None:
+    from errorbook.experiment.tables import make_notes, make_tables
+    from errorbook.render.terminal import make_table, out, strip_controls
+
+    console = out()
+    for table in make_tables(summary, wide=False):
+        if table.rows:
+            console.print(make_table(table.title.replace("`", ""), table.columns, table.rows, table.left))
+    for note in make_notes(summary):
+        console.print(strip_controls(note.replace("`", "")))

@@ -18,13 +18,17 @@ from errorbook.config import Config
 from errorbook.errors import BusyError, DataError, UserError
 from errorbook.experiment.collect import Collected, collect_run
 from errorbook.experiment.file import Arm, Experiment, describe_changes, make_config
+from errorbook.experiment.page import write_page
 from errorbook.experiment.results import ArmResult, Questions, Results, write_results
+from errorbook.files import write_file
 from errorbook.ledger.events import Watch, quiet
 from errorbook.loop import exam, examine, run
 from errorbook.setup.assemble import assemble
 
 RESULTS = "results.json"
 """Name of the result file in the experiment's folder."""
+PAGE = "results.md"
+"""Name of the page beside it."""
 
 
 class Work(NamedTuple):
@@ -77,6 +81,7 @@ def run_experiment(
             write_results(out / RESULTS, collect_results(experiment, work))
     results = collect_results(experiment, work)
     write_results(out / RESULTS, results)
+    write_file(out / PAGE, write_page([results], experiment.name))
     return results
 
 

@@ -23,7 +23,7 @@ from errorbook.ledger.pairs import Pairs, pair_evaluations
 from errorbook.ledger.run_view import Checkpoints, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Example, Groups, Noise, Role, Split, Verdict
 from errorbook.report.records import Difference, Form, difference_of, form_of
-from errorbook.stats import CHANGES, Change, cluster, mcnemar
+from errorbook.stats import CHANGES, Change, cluster, holm, mcnemar
 
 Shown = Literal["regressions", "gains", "all"]
 SHOWN: dict[Shown, tuple[Change, ...]] = {"regressions": ("broken",), "gains": ("fixed",), "all": CHANGES}
@@ -319,10 +319,5 @@ def _paired(a: Side, b: Side, ends: tuple[Evaluation, Evaluation], together: Seq
 
 
 def _with_holm(rows: Sequence[Paired]) -> tuple[Paired, ...]:
-    """Holm's step-down correction: the k-th smallest p of m times m - k + 1, and never below the one before."""
-    adjusted: dict[int, float] = {}
-    reached = 0.0
-    for rank, place in enumerate(sorted(range(len(rows)), key=lambda place: rows[place].p_value)):
-        reached = max(reached, min(1.0, (len(rows) - rank) * rows[place].p_value))
-        adjusted[place] = reached
-    return tuple(replace(row, p_holm=adjusted[place]) for place, row in enumerate(rows))
+    adjusted = holm([row.p_value for row in rows])
+    return tuple(replace(row, p_holm=p_value) for row, p_value in zip(rows, adjusted, strict=True))
