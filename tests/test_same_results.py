@@ -4,14 +4,12 @@
 their sequence. Records' hashes, seconds and paths are left out, since they may change without any result changing.
 A change that means to change results says why and writes the file anew:
 
-    python tests/test_same_results.py
+    PYTHONPATH=tests/kits python tests/test_same_results.py
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_kit import call
 
 from errorbook import open_ledger
 from errorbook.records import Decision, Diagnosis, Draft, Lesson, Rejection, Sample, Training, digest
 
 GOLDEN = Path(__file__).with_name("golden") / "runs.json"
-PROGRAM = str(Path(sys.executable).parent / "errorbook")
 RUN_FILE = """
 [run]
 name = "golden"
@@ -83,7 +81,9 @@ CHANGES = {
 LEFT_OUT = {"run", "checkpoint", "candidate", "before", "after", "seconds", "folder", "version", "started", "ended"}
 LEFT_OUT |= {"evaluation"}  # a hash
 MOST_SHOWN = 20
-HOW_TO_RENEW = "If the change is meant, say why and write the file anew: python tests/test_same_results.py"
+HOW_TO_RENEW = (
+    "If the change is meant, say why and write the file anew: PYTHONPATH=tests/kits python tests/test_same_results.py"
+)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -151,12 +151,9 @@ def make_run(name: str, folder: Path) -> dict[str, Any]:
         text = text.replace(old, new)
     file = folder / "run.toml"
     file.write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [PROGRAM, "run", str(file), "--out", str(folder / "run")], check=False, capture_output=True, timeout=300
-    )
-    assert done.returncode in {0, 1}, done.stderr.decode()
-    command = [PROGRAM, "report", str(folder / "run"), "--format", "json"]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    done = call(folder, "run", file, "--out", "run")
+    assert done.returncode in {0, 1}, done.stderr
+    report = json.loads(call(folder, "report", "run", "--format", "json").stdout)
     found = {**read_run(folder / "run"), "report": numbers_of(report)}
     return json.loads(json.dumps(prune(found)))  # type: ignore[no-any-return]
 

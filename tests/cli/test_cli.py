@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_kit import call
 from synthetic_run import write_exam, write_run
 
 from errorbook.cli.main import cli
@@ -46,18 +47,9 @@ method = "scripted"
 """
 
 
-def errorbook(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the program; a traceback is never acceptable."""
-    reply = subprocess.run(
-        [PROGRAM, *arguments],
-        check=False,
-        cwd=folder,
-        env={**os.environ, "NO_COLOR": "1", **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def errorbook(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command; a traceback is never acceptable."""
+    reply = call(folder, *arguments)
     assert "Traceback" not in reply.stderr or "--debug" in arguments, reply.stderr
     return reply
 
@@ -84,7 +76,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
-    reply = errorbook(tmp_path, "--help")
+    reply = subprocess.run([PROGRAM, "--help"], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     assert reply.returncode == 0
     for command in ("demo", "doctor", "exam", "init", "plan", "report", "run", "status"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from command_kit import call
 from places import KITS
 from reasoning_kit import reasoning_server
 
@@ -85,8 +85,7 @@ CUT_OFF: dict[str, dict[str, Any]] = {
 def exam(folder: Path, base_url: str) -> tuple[dict[str, Any], list[Response]]:
     """What `errorbook exam` prints as JSON, and the recorded responses."""
     (folder / "run.toml").write_text(RUN_FILE.format(base_url=base_url), encoding="utf-8")
-    command = [sys.executable, "-m", "errorbook", "exam", "run.toml", "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = call(folder, "exam", "run.toml", "--json")
     assert done.returncode == 0, done.stderr
     with open_ledger(next(folder.glob("runs/*")), "read") as ledger:
         found = [response for one in ledger.all(Evaluation) for response in ledger.responses(one)]
