@@ -3,11 +3,12 @@
 #   PYTHON        the interpreter that .venv is made from, 3.11 or newer
 #   PIP_FLAGS     added to every `pip install`, such as an index that offers PyTorch for your machine
 #   MINUTES       how long 'make torture' goes on
-#   PYTEST_FLAGS  given to pytest in place of "-n 2" (two tests at a time), such as "-n 8" or "-k ledger"
+#   PYTEST_FLAGS  given to pytest in place of two processes, such as "-n 8" or "-k ledger"
 
 PYTHON ?= python3
 PIP_FLAGS ?=
-PYTEST_FLAGS ?= -n 2
+# A file's tests stay in one process, which makes what they share once, and the files in the order that conftest.py gives them.
+PYTEST_FLAGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 MINUTES ?= 60
 
 BIN := .venv/bin
