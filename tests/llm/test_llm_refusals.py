@@ -332,3 +332,22 @@ def test_a_server_that_failed_and_says_for_how_long_is_busy() -> None:
 
     assert isinstance(found, faults.Busy)
     assert found.wait == 4.0
+
+
+def test_a_request_that_no_form_helps_is_told_in_the_words_about_the_first() -> None:
+    def answer(request: bytes) -> Answer:
+        if json.loads(request)["stream"]:
+            return Answer(error("streams are for members"), 400)
+        return Answer(error("think = off is needed for non-streaming calls"), 400)
+
+    with provider(answer) as url, engine(url) as llm:
+        (result,) = llm.ask([(0, ask("x"))], READ)
+    assert isinstance(result, Failed)
+    assert "streams are for members" in result.reason
+    assert "think = off is needed" in result.reason
+
+
+def test_an_address_that_leads_nowhere_is_named_however_short_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    terms = Terms(patience=0.05, first_wait=0.01)
+    with engine("http://teacher.invalid/v1", terms=terms) as llm, pytest.raises(ModelError, match=r"^Nothing answers"):
+        list(llm.ask(asks(1), READ))

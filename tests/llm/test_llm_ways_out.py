@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from llm_kit import READ, asks, engine, kinds
+from ways_kit import forget_ways, make_certificate, secure
 
 from benchmarks.torture.provider import Answer, chat, service
 from errorbook.errors import ModelError
@@ -25,31 +23,12 @@ TERMS = Terms(limits=HttpLimits(seconds=5.0), patience=0.5, first_wait=0.01)
 
 @pytest.fixture(autouse=True)
 def no_ways_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
+    forget_ways(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that its owner has signed, with its key, for this machine and for a name that no one knows."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make a certificate")
-    path = tmp_path_factory.mktemp("tls") / "own.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=own"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:teacher.invalid"]
-    subprocess.run([*command.split(), *names, "-keyout", f"{path}.key", "-out", path], check=True, capture_output=True)
-    return path
-
-
-@contextmanager
-def secure(certificate: Path) -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, f"{certificate}.key")
-    with service(lambda *_: Answer(chat(VERSE)), context) as url:
-        yield url
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def answered(url: str, terms: Terms = TERMS) -> dict[str, int]:
@@ -60,7 +39,7 @@ def answered(url: str, terms: Terms = TERMS) -> dict[str, int]:
 def test_a_certificate_of_ones_own_is_trusted_once_it_is_named(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with secure(certificate) as url:
+    with secure(certificate, chat(VERSE)) as url:
         with pytest.raises(ModelError, match=r"(?i)certificate.*certificates = 'FILE'.*SSL_CERT_FILE") as told:
             answered(url)
         assert "start the server" not in str(told.value)
@@ -136,7 +115,7 @@ def test_a_tunnel_through_a_proxy_to_a_certificate_of_ones_own(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terms = TERMS._replace(proxies=True, authorities=str(certificate))
-    with secure(certificate) as url, tunnel(int(url.split(":")[2].split("/")[0])) as proxy:
+    with secure(certificate, chat(VERSE)) as url, tunnel(int(url.split(":")[2].split("/")[0])) as proxy:
         monkeypatch.setenv("https_proxy", proxy)
         assert answered("https://teacher.invalid/v1", terms) == {"Accepted": 3}
 

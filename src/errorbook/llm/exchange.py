@@ -25,6 +25,7 @@ from errorbook.llm.http import Http, ServerAnswer, advise_on
 from errorbook.llm.orders import Bought, Order, Outcome, Stopped, Terms, Unbought
 from errorbook.llm.pace import Pace, compute_backoff
 from errorbook.llm.redact import collect_secrets
+from errorbook.llm.refusals import read_message
 from errorbook.llm.store import Store, Ticket
 from errorbook.llm.waits import read_exhausted
 
@@ -248,6 +249,7 @@ class Exchange:
         """What a refusal means; a dialect that the server does not speak is changed and costs no attempt."""
         body = answer.body
         if concerns_form(answer.status, body) and self._dialects.refused(order.dialect, body, order.ask):
+            order.first_refusal = order.first_refusal or read_message(body)
             return _OtherDialect("the server speaks another dialect")
         fault = faults.classify_refusal(self.endpoint, answer.status, answer.headers, body, known_good=self._good)
         wait = read_exhausted(answer.headers)
@@ -295,7 +297,9 @@ class Exchange:
             heapq.heappush(self._later, (0.0, next(self._number), order))
             return
         if isinstance(fault, faults.Refused):
-            self._deliver(order, Unbought(f"{_capital(fault.reason)}.", lasting=True))
+            first = order.first_refusal  # what was said of the request as it was meant
+            before = f"; before it was put otherwise: {first}" if first and first not in fault.reason else ""
+            self._deliver(order, Unbought(f"{_capital(fault.reason)}{before}.", lasting=True))
             return
         # A failure counts against the request only if the server answered others since its last one: an outage is of
         # no request, however long it lasts.
@@ -325,7 +329,8 @@ class Exchange:
         if not self._failed_in_a_row:
             self._failing_since = now
         self._failed_in_a_row += 1
-        if not self._good and self._failed_in_a_row >= DOWN_AT_ONCE:
+        over = self._failed_in_a_row >= DOWN_AFTER and now - self._failing_since > patience
+        if not self._good and (over or self._failed_in_a_row >= DOWN_AT_ONCE):
             if isinstance(fault, faults.Away):
                 advice = advise_on(fault.reason, base, proxies=self._terms.proxies)
                 if advice:
@@ -342,7 +347,7 @@ class Exchange:
                 f"{base} asks to wait for {wait:,.0f} s, which is more than patience = {patience:g} allows"
                 f" ({fault.reason}); give the same command again after {_clock(wait)}, what is done is kept."
             )
-        if self._failed_in_a_row >= DOWN_AFTER and now - self._failing_since > patience:
+        if over:
             return ModelError(
                 f"{base} has only failed for {patience:g} s (at last: {fault.reason}); see to it and run "
                 "again, what is done is kept."

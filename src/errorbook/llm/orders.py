@@ -81,6 +81,7 @@ class Order:
         self.request = Request("", b"")
         self.dialect = Dialect()
         self.refused = False
+        self.first_refusal = ""
         self.landed = False
         self.reserved = NOTHING
 
