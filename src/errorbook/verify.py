@@ -17,7 +17,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from annotated_types import Interval
 
-from errorbook.checks.eaten_backslashes import find_eaten
+from errorbook.checks.eaten_backslashes import find_eaten, find_in_code
 from errorbook.checks.equations import find_wrong_equation
 from errorbook.checks.giveaways import find_leak, take_off_heading
 from errorbook.checks.hedging import find_doubt
@@ -218,8 +218,9 @@ def _check_format(draft: Draft, known: Known) -> Refusal | None:
         if field not in optional and not getattr(draft, field).strip():
             return Refusal("format", f"the {field} is empty")
     own = known.evidence.source(draft) is not None
+    program = {draft.answer} if draft.tests else set()
     for text in (draft.solution, draft.answer, *(() if own else (draft.question, *draft.choices))):
-        if found := find_eaten(text):
+        if found := (find_in_code if text in program else find_eaten)(text):
             return Refusal("format", f"a control character stands in the text, perhaps for a backslash: {found}")
     options = [" ".join(choice.split()).casefold() for choice in draft.choices]
     if len(set(options)) < len(options) or "" in options:

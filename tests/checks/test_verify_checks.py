@@ -120,6 +120,14 @@ def test_programs_need_tests_that_tell_programs_apart(assertion: str, expected: 
 
 
 @needs_sandbox
+def test_tabs_of_a_program_are_no_backslashes() -> None:
+    sound = program("candidate(4) == 8")
+    tabbed = msgspec.structs.replace(sound, answer="def twice(n):\n\tif n == 0: return 0\n\n\tan = n\n\treturn an + n")
+    assert reason(tabbed, Evidence(), Code()) == "sample"
+    assert reason(msgspec.structs.replace(tabbed, solution="Twice is y\tan 2."), Evidence(), Code()) == "format"
+
+
+@needs_sandbox
 def test_tests_that_the_wrong_response_passes_are_weak() -> None:
     item = program("candidate(2) == 4")
     wrong = Evidence(wrong={item.hash: "```python\ndef twice(n):\n    return n * n\n```"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -17,13 +17,15 @@ import msgspec
 
 from errorbook.adapters.scorers.numbers import read_quantity
 from errorbook.adapters.tasks.wording import LETTERS
-from errorbook.checks.eaten_backslashes import find_doubtful, find_eaten, restore_commands
+from errorbook.checks.eaten_backslashes import find_doubtful, find_eaten, find_in_code, restore_commands
 from errorbook.errors import UnjudgedError
 from errorbook.llm.records import InvalidReply
 from errorbook.records import Example
 
 _LETTERED = re.compile(r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s? (?:is )?\(?[A-H]\)?(?![\w'])")
 _LONGEST_KIND = 60
+_CODE = frozenset({"entry_point", "program", "tests"})
+"""Fields that hold Python."""
 T = TypeVar("T")
 
 
@@ -149,10 +151,10 @@ def restore(reply: T) -> T:
     told = msgspec.json.encode(reply)
     if b"\\" not in told:  # JSON spells every control character with a backslash
         return reply
-    mended = _map_texts(restore_commands, msgspec.to_builtins(reply))
-    texts = list(_list_texts(mended))
-    find = find_eaten if mended == msgspec.to_builtins(reply) else find_doubtful
-    found = next(filter(None, map(find, texts)), "")
+    given = msgspec.to_builtins(reply)
+    mended = _mend(given)
+    find = find_eaten if mended == given else find_doubtful
+    found = next((place for text, code in _list_texts(mended) if (place := (find_in_code if code else find)(text))), "")
     if found:
         raise InvalidReply(
             f"A control character stands in the text ({found}); within JSON write each backslash of a command twice."
@@ -160,20 +162,24 @@ def restore(reply: T) -> T:
     return msgspec.convert(mended, type(reply))
 
 
-def _map_texts(change: Callable[[str], str], value: Any) -> Any:
+def _mend(value: Any, name: str = "") -> Any:
     if isinstance(value, str):
-        return change(value)
+        return value if name in _CODE else restore_commands(value)
     if isinstance(value, dict):
-        return {name: _map_texts(change, part) for name, part in value.items()}
-    return [_map_texts(change, part) for part in value] if isinstance(value, list | tuple) else value
+        return {key: _mend(part, key) for key, part in value.items()}
+    return [_mend(part, name) for part in value] if isinstance(value, list | tuple) else value
 
 
-def _list_texts(value: Any) -> Iterator[str]:
+def _list_texts(value: Any, name: str = "") -> Iterator[tuple[str, bool]]:
+    """Every text, and whether it is a program: to that, white space is no matter of taste."""
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _list_texts(part)
+        yield value, name in _CODE
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _list_texts(part, key)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _list_texts(part, name)
 
 
 def check_analysis(reply: Analysis, response: str) -> Analysis:
