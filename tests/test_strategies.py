@@ -22,6 +22,7 @@ from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, open_ledger
 from errorbook.loop import run
 from errorbook.records import (
+    Assignment,
     Call,
     Decision,
     Diagnosis,
@@ -42,7 +43,19 @@ from errorbook.report.build import build
 from errorbook.report.question_story import read_draft_story, read_story
 from errorbook.setup.plan import make_plan
 from errorbook.setup.possible import require_possible
-from errorbook.strategies.questions import Item, Stock, stock_answers, stock_by_skill, take
+from errorbook.strategies.questions import (
+    Item,
+    Key,
+    Stock,
+    assign_by_question,
+    count_taken,
+    replace_failed,
+    restate,
+    stock_answers,
+    stock_by_skill,
+    stock_gold,
+    take,
+)
 from errorbook.strategies.section import StrategySection
 from errorbook.strategies.shares import apportion, divide
 from errorbook.strategies.table import NAMES, find
@@ -263,7 +276,8 @@ def test_the_usually_missed_questions_come_first_and_each_once_before_any_twice(
     def said(n: int, *texts: str) -> tuple[tuple[str, str], list[Response]]:
         return ("sums", str(n)), [response(examples[n], text, "right") for text in texts]
 
-    stock = stock_answers(find("self"), examples, dict([said(0, "a", "b", "c"), said(1, "d"), said(3, "e", "e", "f")]))
+    draws = dict([said(0, "a", "b", "c"), said(1, "d"), said(3, "e", "e", "f")])
+    stock = stock_answers(find("self"), examples, draws, Counter())
 
     assert [item.response.text for item in stock.items if item.response] == ["d", "a", "e", "b", "f", "c"]
 
@@ -276,10 +290,77 @@ def test_reweight_takes_questions_by_the_skills_that_are_missing() -> None:
     ]
     wrong = [*examples[:3], *examples[5:6]]  # three of add, one of divide
 
-    stock = stock_by_skill(find("reweight"), examples, wrong, 12)
+    stock = stock_by_skill(find("reweight"), examples, wrong, 12, Counter())
+    taken = [one.exemplars[0] for one in take(stock, 12, cycle=1)[0]]
 
-    assert Counter(item.example.skill for item in stock.items) == {"add": 9, "divide": 3}
-    assert max(Counter(item.example.id for item in stock.items).values()) == 2
+    assert Counter(example.skill for example in taken) == {"add": 9, "divide": 3}
+    assert max(Counter(example.id for example in taken).values()) == 2
+
+
+def test_a_refused_question_is_replaced_by_one_of_its_skill_while_any_is_left() -> None:
+    examples = [
+        Example(id=f"{skill}{n}", task=task, split="train", question="?", answer="1", solution="1", skill=skill)
+        for task, skill, many in (("t", "add", 6), ("t", "halve", 3), ("u", "add", 4), ("u", "never missed", 4))
+        for n in range(many)
+    ]
+    stock = stock_by_skill(find("reweight"), examples, [*examples[:2], examples[6], examples[9]], 8, Counter())
+
+    taken, stock = take(stock, 8, cycle=1)
+    failed = [one for one in taken if (one.task, one.exemplars[0].skill) != ("t", "add")]
+    others, stock = replace_failed(stock, failed, 1, 1)
+    rest, _ = replace_failed(stock, others[:2], 1, 2)
+
+    def skills(found: list[Assignment]) -> Counter[tuple[str, str]]:
+        return Counter((one.task, one.exemplars[0].skill) for one in found)
+
+    assert skills(taken) == {("t", "add"): 4, ("t", "halve"): 2, ("u", "add"): 2}
+    assert skills(others) == skills(failed)
+    ids = [(one.task, one.exemplars[0].id) for one in [*failed, *others]]
+    assert len(set(ids)) == 7, "the one halving question that was left came twice"
+    assert skills(rest) == {("t", "add"): 2}, "then others, but none that was never missed"
+
+
+@pytest.mark.parametrize("name", ["gold", "self", "reweight", "augment"])
+def test_later_cycles_go_on_after_what_was_taken_whatever_their_quotas(name: str) -> None:
+    examples = [
+        Example(id=str(n), task="t", split="train", question=f"{n}?", answer="1", solution="1", skill="odd"[n % 2 :])
+        for n in range(60)
+    ]
+    says = {("t", one.id): [response(one, f"{turn}", "right") for turn in range(2)] for one in examples}
+
+    def choose(quota: int, cycle: int, taken: Counter[Key]) -> list[Assignment]:
+        strategy = find(name)
+        if strategy.asks_instructor:
+            return assign_by_question(strategy, examples, quota, cycle, taken)
+        if name == "gold":
+            stock = stock_gold(strategy, examples, taken)
+        elif name == "self":
+            stock = stock_answers(strategy, examples, says, taken)
+        else:
+            stock = stock_by_skill(strategy, examples, examples[:6], quota, taken)
+        return take(stock, quota, cycle)[0]
+
+    drafts: list[Draft] = []
+    for cycle, quota in enumerate((44, 12, 30, 7, 50), 1):
+        asked = choose(quota, cycle, count_taken(drafts))
+        drafts += [restate(one) for one in asked for _ in range(one.count)]
+        often = count_taken(drafts)
+        assert sum(often.values()) == len(drafts)
+        assert max(often.values()) - min(often.values()) <= 1
+        assert len(often) == min(120 if name == "self" else 60, len(drafts))
+
+
+@pytest.mark.parametrize("name", ["gold", "self", "reweight", "augment"])
+def test_a_cycle_after_a_rejected_one_teaches_other_samples(name: str, tmp_path: Path) -> None:
+    made = config(cycles="3", accuracy="0.4", gain="0.0")
+    made = replace(made, strategy=replace(made.strategy, name=name, max_samples=5))
+
+    run(made, tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        assert {one.outcome for one in ledger.all(Decision)} == {"reject"}
+        taught = [{(one.question, one.solution) for one in ledger.all(Sample, cycle)} for cycle in (1, 2, 3)]
+    assert all(taught)
+    assert sum(map(len, taught)) == len(set().union(*taught))
 
 
 def test_a_refused_question_is_replaced_by_another() -> None:

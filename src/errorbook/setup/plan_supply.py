@@ -159,7 +159,7 @@ def _share_out(part: Part[Example], train: Train) -> Iterator[tuple[str, _Share]
             writes = _in_groups(drafts, written) if strategy.beside == "alike" else written
             yield task, _Share(len(mistakes), writes, drafts)
     elif strategy.basis == "questions" and strategy.asks_instructor:
-        asked = spread(draw_order(train, 0), quota, 0, batch_of(strategy))
+        asked = spread(draw_order(train, 0), quota, batch_of(strategy))
         calls, drafts_of = Counter(one.task for one, _, _ in asked), Counter[str]()
         for example, _, count in asked:
             drafts_of[example.task] += count

@@ -1,12 +1,12 @@
 """Which train questions a strategy without diagnoses goes by, in which order, and what it asks for or takes from them.
 
-Questions are taken in turn, and again from the first if there are fewer than samples: equal budgets stay equal. A
-question whose sample was rejected is passed over from then on. It asks nobody.
+Questions are taken in turn, and again from the first if there are fewer than samples: equal budgets stay equal. A cycle
+goes on after what earlier ones took. A question whose sample was rejected is passed over from then on. It asks nobody.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import NamedTuple
@@ -21,6 +21,7 @@ VARIATIONS = 5
 """Variations of one train question that are written in one go."""
 
 Key = tuple[str, str, str]
+"""A train question by its task and id, and the text of the target's own response if that is what is taught."""
 
 
 class Item(NamedTuple):
@@ -32,38 +33,37 @@ class Item(NamedTuple):
     @property
     def key(self) -> Key:
         """What tells items apart."""
-        return self.example.task, self.example.id, self.response.hash if self.response else ""
+        return self.example.task, self.example.id, self.response.text.strip() if self.response else ""
 
 
 class Stock(NamedTuple):
-    """What a strategy takes its samples from: items in their order, the next one's place, and those passed over."""
+    """What a strategy takes its samples from: items in their order, and how many samples were taken from it so far."""
 
     strategy: Strategy
     items: tuple[Item, ...]
-    place: int = 0
-    refused: frozenset[Key] = frozenset()
+    taken: int = 0
 
     def without(self, failed: Iterable[Assignment]) -> Stock:
-        """The stock that passes over the items of these assignments."""
-        gone = (Item(one.exemplars[0], one.answers[0] if one.answers else None).key for one in failed)
-        return self._replace(refused=self.refused.union(gone))
+        """The stock without the items of these assignments."""
+        gone = {Item(one.exemplars[0], one.answers[0] if one.answers else None).key for one in failed}
+        return self._replace(items=tuple(item for item in self.items if item.key not in gone))
 
 
 def take(stock: Stock, count: int, cycle: int, round: int = 0) -> tuple[list[Assignment], Stock]:
     """The next `count` samples as assignments that nobody is asked about, and the stock after them.
 
-    There are no assignments if every item was refused.
+    There are no assignments if no item is left.
     """
-    if all(item.key in stock.refused for item in stock.items):
-        return [], stock
-    found: list[Assignment] = []
-    place = stock.place
-    while len(found) < count:
-        item = stock.items[place % len(stock.items)]
-        if item.key not in stock.refused:
-            found.append(replace(_assign(stock.strategy, item, place, cycle), round=round))
-        place += 1
-    return found, stock._replace(place=place)
+    return _take(stock, [None] * count, cycle, round)
+
+
+def replace_failed(
+    stock: Stock, failed: Sequence[Assignment], cycle: int, round: int
+) -> tuple[list[Assignment], Stock]:
+    """As many other samples, and the stock after them; if it goes by skills, of the same ones while any is left."""
+    by_skill = stock.strategy.basis == "skills"
+    wanted = [_skill(one.exemplars[0]) if by_skill else None for one in failed]
+    return _take(stock.without(failed), wanted, cycle, round)
 
 
 def restate(assignment: Assignment) -> Draft:
@@ -82,7 +82,12 @@ def restate(assignment: Assignment) -> Draft:
     return complete(assignment, draft)
 
 
-def spread(order: Sequence[Example], quota: int, start: int, batch: int) -> list[tuple[Example, int, int]]:
+def count_taken(drafts: Iterable[Draft]) -> Counter[Key]:
+    """How often each question, or own response to it, was taken for these drafts."""
+    return Counter((draft.task, draft.example, draft.solution if draft.whole else "") for draft in drafts)
+
+
+def spread(order: Sequence[Example], quota: int, batch: int) -> list[tuple[Example, int, int]]:
     """`quota` samples over train questions in turn, at most `batch` of one question at once.
 
     Returns:
@@ -92,21 +97,24 @@ def spread(order: Sequence[Example], quota: int, start: int, batch: int) -> list
         return []
     every, rest = divmod(quota, len(order))
     found = []
-    for step in range(min(quota, len(order))):
+    for step, example in enumerate(order[:quota]):
         count = every + (step < rest)
-        example = order[(start + step) % len(order)]
         found += [(example, turn, min(batch, count - done)) for turn, done in enumerate(range(0, count, batch))]
     return found
 
 
-def assign_by_question(strategy: Strategy, order: Sequence[Example], quota: int, cycle: int) -> list[Assignment]:
+def assign_by_question(
+    strategy: Strategy, order: Sequence[Example], quota: int, cycle: int, taken: Counter[Key]
+) -> list[Assignment]:
     """Ask the instructor for variations or solutions of train questions, as many as `quota`, without any response.
 
-    A solution is asked for by itself each time, so that several of one question are independent.
+    A solution is asked for by itself each time, so that several of one question are independent. `taken` is what
+    earlier cycles took.
     """
+    rarest = [item.example for item in _sort(map(Item, order), taken)]
     return [
         replace(_assign(strategy, Item(example), turn, cycle), count=count)
-        for example, turn, count in spread(order, quota, (cycle - 1) * quota, batch_of(strategy))
+        for example, turn, count in spread(rarest, quota, batch_of(strategy))
     ]
 
 
@@ -123,36 +131,46 @@ def draw_order(tasks: Mapping[str, Sequence[Example]], seed: int) -> list[Exampl
     return [example for turn in zip_longest(*drawn) for example in turn if example is not None]
 
 
-def stock_gold(strategy: Strategy, order: Sequence[Example], quota: int, cycle: int) -> Stock:
-    """The questions that come with a worked solution; a later cycle goes on with the next ones."""
-    return Stock(strategy, tuple(Item(example) for example in order if has_solution(example)), (cycle - 1) * quota)
+def stock_gold(strategy: Strategy, order: Sequence[Example], taken: Counter[Key]) -> Stock:
+    """The questions that come with a worked solution; `taken` is what earlier cycles took."""
+    return Stock(strategy, _sort((Item(example) for example in order if has_solution(example)), taken))
 
 
 def stock_answers(
-    strategy: Strategy, order: Sequence[Example], draws: Mapping[tuple[str, str], Sequence[Response]]
+    strategy: Strategy,
+    order: Sequence[Example],
+    draws: Mapping[tuple[str, str], Sequence[Response]],
+    taken: Counter[Key],
 ) -> Stock:
     """Right responses, those to questions that have the fewest of them first, and one of each question at a time.
 
-    `draws` has the right ones among the drawn responses, by task and example.
+    `draws` has the right ones among the drawn responses, by task and example; `taken` is what earlier cycles took.
     """
     rarest = sorted(order, key=lambda example: len(draws.get((example.task, example.id), ())))
     each = [_different(example, draws.get((example.task, example.id), ())) for example in rarest]
-    return Stock(strategy, tuple(item for turn in zip_longest(*each) for item in turn if item is not None))
+    return Stock(strategy, _sort((item for turn in zip_longest(*each) for item in turn if item is not None), taken))
 
 
-def stock_by_skill(strategy: Strategy, order: Sequence[Example], wrong: Iterable[Example], quota: int) -> Stock:
+def stock_by_skill(
+    strategy: Strategy, order: Sequence[Example], wrong: Iterable[Example], quota: int, taken: Counter[Key]
+) -> Stock:
     """Questions with worked solutions, each skill as often as its share of the wrong responses says (STAT, 2510.10023).
 
     The skills are those that the data name. Among the questions of one skill it does not matter what was answered.
+    After `quota` items come the other questions of these skills, to stand in for those that are rejected. `taken` is
+    what earlier cycles took.
     """
-    missing = Counter((example.task, example.skill) for example in wrong if example.skill)
-    pools = {skill: [one for one in order if (one.task, one.skill) == skill and has_solution(one)] for skill in missing}
+    missing = Counter(_skill(example) for example in wrong if example.skill)
+    solved = _sort((Item(one) for one in order if has_solution(one)), taken)
+    pools = {skill: [item.example for item in solved if _skill(item.example) == skill] for skill in missing}
     taught = sorted((skill for skill in missing if pools[skill]), key=lambda skill: (-missing[skill], skill))
     if not taught:
         return Stock(strategy, ())
     counts = apportion(quota, [missing[skill] for skill in taught])
-    picked = (spread(pools[skill], count, 0, count or 1) for skill, count in zip(taught, counts, strict=True))
-    return Stock(strategy, tuple(Item(one) for one, _, count in chain.from_iterable(picked) for _ in range(count)))
+    shares = list(zip(taught, counts, strict=True))
+    picked = chain.from_iterable(spread(pools[skill], count, count or 1) for skill, count in shares)
+    first = [Item(one) for one, _, times in picked for _ in range(times)]
+    return Stock(strategy, (*first, *(Item(one) for skill, count in shares for one in pools[skill][count:])))
 
 
 def has_solution(example: Example) -> bool:
@@ -188,6 +206,29 @@ def complete(assignment: Assignment, draft: Draft) -> Draft:
 def _different(example: Example, responses: Sequence[Response]) -> list[Item]:
     """One item for each text."""
     return [Item(example, one) for one in {response.text.strip(): response for response in responses}.values()]
+
+
+def _sort(items: Iterable[Item], taken: Counter[Key]) -> tuple[Item, ...]:
+    """The items in their order, but those first that were taken the fewest times: so a later cycle goes on."""
+    return tuple(sorted(items, key=lambda item: taken[item.key]))
+
+
+def _skill(example: Example) -> tuple[str, str]:
+    return example.task, example.skill
+
+
+def _take(
+    stock: Stock, wanted: Sequence[tuple[str, str] | None], cycle: int, round: int
+) -> tuple[list[Assignment], Stock]:
+    """One sample for each wanted skill, of any skill if it is None or none of it is left; what is taken comes last."""
+    queue = deque(stock.items)
+    found: list[Assignment] = []
+    for index, skill in enumerate(wanted if queue else (), stock.taken):
+        item = next((one for one in queue if skill in (None, _skill(one.example))), queue[0])
+        queue.remove(item)
+        queue.append(item)
+        found.append(replace(_assign(stock.strategy, item, index, cycle), round=round))
+    return found, stock._replace(items=tuple(queue), taken=stock.taken + len(found))
 
 
 def _assign(strategy: Strategy, item: Item, index: int, cycle: int) -> Assignment:

@@ -20,6 +20,7 @@ from errorbook.records import (
     Call,
     Checkpoint,
     Diagnosis,
+    Draft,
     Example,
     Failure,
     Marked,
@@ -32,6 +33,7 @@ from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
 from errorbook.strategies.questions import (
     assign_by_question,
+    count_taken,
     draw_order,
     stock_answers,
     stock_by_skill,
@@ -80,20 +82,22 @@ def _make_order(this: Run, cycle: int, seen: Seen, part: Part[Mistake], tasks: C
     courses = [course for course in this.parts.learnt() if course.name in tasks]
     train = {course.name: course.examples["train"] for course in courses}
     order = draw_order(train, this.config.run.seed)
+    if strategy.basis == "mistakes":
+        return Order(assign(_analyse(this, cycle, _show(this, cycle, seen, part)), quota, cycle))
+    if strategy.basis == "tasks":
+        return Order(assign_undirected(list(train), quota, cycle, exemplars=train))
+    earlier = (draft for past in range(1, cycle) for draft in this.ledger.all(Draft, past))
+    taken = count_taken(draft for draft in earlier if draft.strategy == strategy.name)
+    if strategy.asks_instructor:
+        return Order(assign_by_question(strategy, order, quota, cycle, taken))
     match strategy.basis:
-        case "mistakes":
-            return Order(assign(_analyse(this, cycle, _show(this, cycle, seen, part)), quota, cycle))
-        case "tasks":
-            return Order(assign_undirected(list(train), quota, cycle, exemplars=train))
         case "missed":
-            stock = stock_answers(strategy, order, _draw_answers(this, seen, courses))
+            stock = stock_answers(strategy, order, _draw_answers(this, seen, courses), taken)
         case "skills":
             wrong = [mistake.example for mistake in seen.mistakes if mistake.example.task in tasks]
-            stock = stock_by_skill(strategy, order, wrong, quota)
+            stock = stock_by_skill(strategy, order, wrong, quota, taken)
         case "questions":
-            if strategy.asks_instructor:
-                return Order(assign_by_question(strategy, order, quota, cycle))
-            stock = stock_gold(strategy, order, quota, cycle)
+            stock = stock_gold(strategy, order, taken)
     return Order(*take(stock, quota, cycle))
 
 

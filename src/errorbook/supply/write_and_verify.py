@@ -22,7 +22,7 @@ from errorbook.ledger.file import Entry, Ledger
 from errorbook.records import Assignment, Call, Draft, Example, Failure, Sample, Vote
 from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
-from errorbook.strategies.questions import Stock, find_parent, restate, take
+from errorbook.strategies.questions import Stock, find_parent, replace_failed, restate
 from errorbook.supply.one_call import Answered, add_diagnosis, ask, has_failed, list_entries
 from errorbook.verify import Evidence, hide_answer, verify
 
@@ -46,7 +46,7 @@ class Order(NamedTuple):
         if self.stock is None:
             return Order(retry(self.assignments, missing))
         failed = [item for item in self.assignments if missing[item.hash] > 0]
-        return Order(*take(self.stock.without(failed), len(failed), cycle, round))
+        return Order(*replace_failed(self.stock, failed, cycle, round))
 
     def analysed(self, ledger: Ledger) -> Order:
         """The same with the diagnoses that came with the drafts of an earlier round."""
