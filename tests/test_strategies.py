@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from loop_kit import RUN_FILE, config
@@ -42,7 +43,7 @@ from errorbook.render.terminal import report_text
 from errorbook.report.build import build
 from errorbook.report.question_story import read_draft_story, read_story
 from errorbook.setup.plan import make_plan
-from errorbook.setup.possible import require_possible
+from errorbook.setup.possible import Learnt, require_possible
 from errorbook.strategies.questions import (
     Item,
     Key,
@@ -434,6 +435,26 @@ def test_what_the_data_cannot_give_is_refused_by_plan_and_run(
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         run(made, tmp_path / "run")
     assert not (tmp_path / "run" / "ledger.sqlite").exists()
+
+
+@pytest.mark.parametrize("name", ["gold", {"error": 0.3, "gold": 0.7}, ("gold", "error")])
+def test_a_task_with_samples_of_its_own_needs_its_own_solutions(name: object) -> None:
+    def learnt(task: str, solution: str) -> Learnt:
+        made = [Example(id="1", task=task, split="train", question="1?", answer="one", solution=solution)]
+        return NamedTask(name=task), made  # type: ignore[return-value]
+
+    made, tasks = some_right(name, max_samples_per="cycle"), [learnt("told", "It is one."), learnt("bare", " ")]
+    require_possible(made, NewOnly(), tasks)  # type: ignore[arg-type]
+    own = some_right(name, max_samples_per="task")
+    require_possible(own, NewOnly(), tasks[:1])  # type: ignore[arg-type]
+    with pytest.raises(
+        ConfigError, match="'gold' teaches worked solutions, and the train questions of 'bare' come with"
+    ):
+        require_possible(own, NewOnly(), tasks)  # type: ignore[arg-type]
+
+
+class NamedTask(NamedTuple):
+    name: str
 
 
 class NewOnly:

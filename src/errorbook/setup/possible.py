@@ -30,7 +30,9 @@ def require_possible(config: Config, instructor: Instructor, learnt: Iterable[Le
         ConfigError: One of them cannot be followed.
     """
     tasks = list(learnt)
-    solvable = any(has_solution(example) for _, train in tasks for example in train)
+    # Tasks that share their samples may leave them to one another; with a share of its own each needs what is taught.
+    together = config.strategy.max_samples_per == "cycle"
+    solvable = together and any(has_solution(example) for _, train in tasks for example in train)
     for strategy in config.strategy.used(config.run.cycles):
         faults = [
             _find_lack(strategy, config.instructor.kind, instructor),
@@ -70,7 +72,7 @@ def _find_conflict(strategy: Strategy, config: Config, instructor: Instructor) -
 
 
 def _find_missing(strategy: Strategy, task: Task, train: Sequence[Example], *, solvable: bool) -> str:
-    """What the train questions of a task lack; `solvable` says that some learnt task has worked solutions."""
+    """What the train questions of a task lack; `solvable` says that another may teach its solutions instead."""
     solved = [example for example in train if has_solution(example)]
     if strategy.author == "data" and not solved and (strategy.basis == "skills" or not solvable):
         return (
