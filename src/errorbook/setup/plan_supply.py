@@ -124,19 +124,10 @@ def _most_drafts(part: Part[Example], train: Train, each: int) -> dict[str, int]
     if strategy.diagnoses:
         return {task: min(quota, each * len(examples)) for task, examples in train.items()}
     if strategy.basis == "questions":
-        order = [example.task for example in draw_order(train, 0)]  # the tasks' turns are the same for every seed
-        every, rest = divmod(quota, len(order))
-        return {task: every * len(examples) + _most_in_a_row(order, task, rest) for task, examples in train.items()}
+        every, rest = divmod(quota, sum(map(len, train.values())))
+        # What earlier cycles took and had to ask for again decides whose turn it is: it may be all one task's.
+        return {task: every * len(examples) + min(rest, len(examples)) for task, examples in train.items()}
     return dict(zip(train, share_evenly(quota, len(train)), strict=True))
-
-
-def _most_in_a_row(order: Sequence[str], task: str, length: int) -> int:
-    """How many of so many turns are a task's, at most, wherever they begin; after the last comes the first."""
-    own = most = order[:length].count(task)
-    for place, gone in enumerate(order):
-        own += (order[(place + length) % len(order)] == task) - (gone == task)
-        most = max(most, own)
-    return most
 
 
 def _prefer(most: Mapping[str, int], quota: int, votes: Mapping[str, int]) -> Iterator[tuple[str, int]]:
