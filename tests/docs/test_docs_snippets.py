@@ -20,6 +20,7 @@ FOLLOWED = {
     "scorer.md": "backwards",
     "instructor.md": "the base model stays",
     "trainer.md": "curriculum",
+    "experiment.md": "Gain on test, in points",
 }
 """Pages that need nothing but an empty folder, and something that the last commands must have said."""
 

@@ -2,82 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import re
 from pathlib import Path
 
 import pytest
+from experiment_kit import RESULTS, SEEDS, TASKS, N
 
 from errorbook.errors import DataError
 from errorbook.experiment.page import write_page, write_table
-from errorbook.experiment.results import (
-    ArmResult,
-    Cost,
-    Examined,
-    Questions,
-    Results,
-    RunResult,
-    is_results,
-    read_results,
-    write_results,
-)
+from errorbook.experiment.results import is_results, read_results, write_results
 from errorbook.experiment.summary import Summary, summarise
 from errorbook.experiment.tables import make_notes, make_tables
-
-SEEDS = (1, 2, 3, 4)
-RATES = {"base": 0.5, "undirected": 0.55, "error": 0.75, "gentle": 0.6}
-TASKS = {"sums": "learn", "words": "learn", "facts": "guard"}
-N = 40
-
-
-def letters(source: random.Random, rate: float, n: int = N) -> str:
-    return "".join("r" if source.random() < rate else source.choice("wu") for _ in range(n))
-
-
-def make_run(arm: str, seed: int) -> RunResult:
-    source = random.Random(f"{arm} {seed}")
-    base = random.Random(seed)
-    before = {task: letters(base, 0.5) for task in TASKS}
-    first = Examined(checkpoint="base", cycle=0, outcome="base", verdicts=before)
-    if arm == "base":
-        return RunResult(arm=arm, seed=seed, examined=(first,))
-    after = {task: letters(source, RATES[arm] if role == "learn" else 0.5) for task, role in TASKS.items()}
-    taught = Examined(checkpoint="new", cycle=1, outcome="accept" if seed % 2 else "reject", verdicts=after)
-    return RunResult(
-        arm=arm,
-        seed=seed,
-        examined=(first, taught),
-        outcome=1,
-        kept=seed % 2,
-        cost=Cost(samples=(100 + seed,), lessons=120, tokens=9000, calls=10, usd=0.5, minutes=seed / 2),
-    )
-
-
-def make_results() -> Results:
-    return Results(
-        name="made",
-        control="undirected",
-        seeds=SEEDS,
-        arms=tuple(ArmResult(name=arm, samples=100, changes={"train.replay": 0.5}) for arm in RATES),
-        model="none",
-        version="0",
-        machine="none",
-        questions=tuple(
-            Questions(
-                seed=seed,
-                task=task,
-                role=role,  # type: ignore[arg-type]
-                ids=tuple(f"{seed if task != 'facts' else ''}{task}{number}" for number in range(N)),
-                together=((0, 1, 2),) if task == "sums" else (),
-            )
-            for seed in SEEDS
-            for task, role in TASKS.items()
-        ),
-        runs=tuple(make_run(arm, seed) for seed in SEEDS for arm in RATES),
-    )
-
-
-RESULTS = make_results()
 
 
 @pytest.fixture(scope="module")

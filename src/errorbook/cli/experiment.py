@@ -10,15 +10,20 @@ import click
 from errorbook.cli.options import FILE, JSON, complain, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from errorbook.experiment.file import Experiment
     from errorbook.experiment.summary import Summary
+    from errorbook.experiment.tables import Table
 
 
 @click.command()
 @FILE
 @click.option("--out", type=click.Path(path_type=Path), help="The experiment's folder; each run is a folder in it.")
 @click.option("--results", type=click.Path(path_type=Path), help="Write the result file here as well, to commit it.")
+@click.option("--plan", is_flag=True, help="Run nothing: how many seeds and questions the wanted difference needs.")
 @JSON
-def experiment(file: Path, out: Path | None, results: Path | None, as_json: bool) -> int:
+def experiment(file: Path, out: Path | None, results: Path | None, plan: bool, as_json: bool) -> int:
     """Compare arms x seeds at equal budget; Ctrl-C and kill -9 are both safe.
 
     FILE names a base run file, arms as changes to it, and seeds. Every arm and seed is a run of its own, and the same
@@ -34,6 +39,8 @@ def experiment(file: Path, out: Path | None, results: Path | None, as_json: bool
 
     asked = load(file)
     folder = out or file.parent / "runs" / asked.name
+    if plan:
+        return _plan(asked, folder, as_json)
     require_place(folder)
     if results is not None:
         require_output(results, [file], is_results, "result file")
@@ -49,13 +56,29 @@ def experiment(file: Path, out: Path | None, results: Path | None, as_json: bool
     return 1 if found.missing else 0
 
 
+def _plan(asked: Experiment, folder: Path, as_json: bool) -> int:
+    from errorbook.experiment.plan import make_plan, say_plan, tabulate
+
+    made = make_plan(asked, folder)
+    if as_json:
+        print_json(made)
+    else:
+        _print([tabulate(made)], say_plan(made))
+    return 0
+
+
 def _show(summary: Summary) -> None:
     from errorbook.experiment.tables import make_notes, make_tables
+
+    _print(make_tables(summary, wide=False), make_notes(summary))
+
+
+def _print(tables: Sequence[Table], notes: Sequence[str]) -> None:
     from errorbook.render.terminal import make_table, out, strip_controls
 
     console = out()
-    for table in make_tables(summary, wide=False):
+    for table in tables:
         if table.rows:
             console.print(make_table(table.title.replace("`", ""), table.columns, table.rows, table.left))
-    for note in make_notes(summary):
+    for note in notes:
         console.print(strip_controls(note.replace("`", "")))

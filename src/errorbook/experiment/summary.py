@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """A mean over seeds and questions with its 95% interval, in accuracy; `spread` is the seeds' standard deviation."""
+    """A mean over seeds and questions with its 95% interval, in accuracy.
+
+    `spread` is the standard deviation from seed to seed, and `by_chance` that which one seed's questions alone explain.
+    """
 
     value: float
     low: float
@@ -30,6 +33,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
     seeds: int
     spread: float | None = None
+    by_chance: float = 0.0
 
 
 class Multiple(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,9 +259,14 @@ def _compare(scope: _Scope) -> dict[str, Change]:
 def _estimate(mean: Mean | None) -> Estimate | None:
     if mean is None:
         return None
-    spread = None if mean.between is None else (mean.between * mean.seeds) ** 0.5
     return Estimate(
-        value=mean.value, low=mean.low, high=mean.high, p_value=mean.p_value, seeds=mean.seeds, spread=spread
+        value=mean.value,
+        low=mean.low,
+        high=mean.high,
+        p_value=mean.p_value,
+        seeds=mean.seeds,
+        spread=None if mean.between is None else (mean.between * mean.seeds) ** 0.5,
+        by_chance=(mean.questions * mean.seeds) ** 0.5,
     )
 
 
