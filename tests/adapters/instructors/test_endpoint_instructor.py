@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import msgspec
 import pytest
 from endpoint_kit import ANALYSIS, SUM, asking, one_diagnosis, scripted
 from hypothesis import given
 from hypothesis import strategies as st
-from teacher_kit import INJECTION, blocks, example, mistake, outside, teacher
+from teacher_kit import FENCE, INJECTION, blocks, example, mistake, outside, teacher
 
 from errorbook.adapters.instructors import replies
 from errorbook.adapters.instructors.asking import (
     AskingSettings,
     build_answer_prompt,
     build_diagnose_prompt,
+    build_teach_prompt,
     build_write_prompt,
     kind_of,
 )
@@ -41,7 +43,7 @@ from errorbook.ledger.file import open_ledger
 from errorbook.llm import prompts as prompting
 from errorbook.llm.records import InvalidReply
 from errorbook.loop import run
-from errorbook.records import Assignment, Call, Decision, Diagnosis, Draft, Failure, Mistake, Sample
+from errorbook.records import Assignment, Call, Decision, Diagnosis, Draft, Example, Failure, Mistake, Sample
 from errorbook.testing import Faults, Turn, server
 
 NEAR = example("What is 11 + 12?", "23")
@@ -93,6 +95,39 @@ def test_the_blind_question_shows_no_answer_and_no_solution() -> None:
     assert "How many legs have 12 spiders?" in prompt
     assert "ninety-six" not in prompt
     assert "times eight" not in prompt
+
+
+def test_every_right_answer_is_shown_where_the_right_one_is() -> None:
+    two = msgspec.structs.replace(CITY, answer="Lisboa", accepted=("Lisbon", "Olisipo"))
+    diagnosis = Diagnosis(
+        response="r", example="e", task="sums", strategy="s", error_kind="k", misconception="m", skill="s"
+    )
+
+    def prompts(of: Example, *, show_gold: bool = True) -> list[str]:
+        wrong = msgspec.structs.replace(mistake(of, "Porto"), show_gold=show_gold)
+        work = [
+            Assignment(task="sums", index=0, count=2, mistake=wrong, diagnosis=diagnosis),
+            Assignment(task="sums", index=0, count=2, exemplars=(of,)),
+            Assignment(task="sums", index=0, count=2, exemplars=(of,), writes="variation"),
+            Assignment(task="sums", index=0, count=1, exemplars=(of,), writes="solution"),
+        ]
+        asked = [build_diagnose_prompt(wrong, AskingSettings()), build_teach_prompt(work[0], AskingSettings())]
+        written = [build_write_prompt(one, AskingSettings()) for one in work]
+        asked += [one for one in written if one is not None] + [build_answer_prompt(of, 0, AskingSettings())]
+        return [one.ask.messages[-1].content for one in asked]
+
+    [*open_ones, solve, blind] = prompts(two)
+    for text in open_ones:
+        assert [said for name, _, said in FENCE.findall(text) if name == "answer"] == ["Lisboa", "Lisbon", "Olisipo"]
+        assert text.count("These are other right answers:") == 1
+        assert "\n\n\n" not in text
+    assert not {"Lisboa", "Lisbon"} & set(f"{solve} {blind}".split())
+    one = prompts(msgspec.structs.replace(two, accepted=("Lisbon",)))
+    assert all("This is another right answer:" in text for text in one[:-2])
+    hidden = prompts(two, show_gold=False)
+    assert not any("Lisbon" in hidden[place] for place in (0, 1, 2))
+    none = prompts(msgspec.structs.replace(two, accepted=()))
+    assert not any("other right answer" in text or "Lisbon" in text for text in none)
 
 
 def test_a_prompts_version_changes_with_its_strategy_and_its_schema_but_not_with_the_row() -> None:

@@ -40,7 +40,7 @@ _SOLUTIONS: dict[Kind, type[replies.Reply]] = {
     "code": replies.Programmed,
     "text": replies.Solved,
 }
-_SHOWN = ("shown", "before")
+_SHOWN = ("shown", "accepted", "before")
 """Prompt files that show a question, for the other files to include."""
 _MOST = 8192
 """Tokens for several drafts in one reply: many endpoints refuse requests that allow more."""
@@ -124,7 +124,7 @@ def build_write_prompt(assignment: Assignment, settings: AskingSettings) -> Prom
         settings.temperature,
         _sample(assignment, strategy),
     )
-    files = ["system", name, "before", *(("shown", "drafts") if name == "write" else ())]
+    files = ["system", name, "accepted", "before", *(("shown", "drafts") if name == "write" else ())]
     files += [] if assignment.writes == "solution" else ["rules", f"rules-{kind}"]
     return Prompt(ask, reply, _version(tuple(files), strategy, reply))
 
@@ -145,7 +145,7 @@ def _describe_work(assignment: Assignment, seen: Example) -> tuple[str, str, dic
     about |= {"question": seen.question, "choices": seen.choices, "tests": seen.tests}
     if assignment.writes == "solution":
         return "solve", assignment.strategy, about | {"several": len(seen.answer) > 1}
-    return "vary", assignment.strategy, about | {"answer": seen.answer}
+    return "vary", assignment.strategy, about | {"answer": seen.answer, "accepted": seen.accepted}
 
 
 def build_answer_prompt(question: Example, vote: int, settings: AskingSettings) -> Prompt:
@@ -173,6 +173,7 @@ def _shown(mistake: Mistake) -> dict[str, Any]:
         "show_gold": gold,
         "tests": example.tests if gold else "",
         "answer": example.answer if gold else "",
+        "accepted": example.accepted if gold else (),
         "solution": example.solution if gold else "",
         "response": mistake.response.text,
         **prompting.show_before(example.before),
