@@ -249,23 +249,32 @@ def is_unanswered(item: Unjudged) -> bool:
 
 METHOD = "likelihood"
 """What a score's `method` says of a response that was weighed and not written."""
+TIED = "likelihood, drawn from equals"
+"""The same, if another option was exactly as likely."""
 
 
-def _order(weight: float) -> float:
-    """A weight to compare by; one that is no number is below all."""
-    return -math.inf if math.isnan(weight) else weight
+def _choose(example: Example, weights: Sequence[float]) -> tuple[int | None, str]:
+    """The likeliest option's place and how it was found; no place if no weight is a number.
+
+    Of equally likely ones one is drawn by its text: that favours no place, and is the same for every model.
+    """
+    known = [weight for weight in weights if not math.isnan(weight)]
+    if not known:
+        return None, METHOD
+    equal = [place for place, weight in enumerate(weights) if weight == max(known)]
+    drawn = min(equal, key=lambda place: digest(example.question, example.choices[place]))
+    return drawn, METHOD if len(equal) == 1 else TIED
 
 
 def weigh(
     target: Likelihood, task: Task, scorer: Scorer, examples: Sequence[Example]
 ) -> Iterator[tuple[Example, Completion, Score]]:
-    """For each example the likeliest letter as a completion, and its score; the first of equals is taken."""
+    """For each example the likeliest letter as a completion, and its score."""
     prompts = [ask(task, example) for example in examples]
     letters = [[chr(ord("A") + place) for place in range(len(example.choices))] for example in examples]
     for index, weights in target.log_likelihoods(prompts, letters):
-        best = max(range(len(weights)), key=lambda place: _order(weights[place]))
-        known = not math.isnan(weights[best])
-        letter, shown = letters[index][best] if known else "", zip(letters[index], weights, strict=True)
+        best, method = _choose(examples[index], weights)
+        letter = letters[index][best] if best is not None else ""
         completion = Completion(
             index=index,
             text=letter,
@@ -273,6 +282,6 @@ def weigh(
             truncated=False,
             prompt_hash=digest(key_of(prompts[index]), *letters[index]),
         )
-        evidence = ", ".join(f"{name} {weight:.3f}" for name, weight in shown)
-        score = scorer.score(examples[index], letter) if known else Score(verdict="unscorable")
-        yield examples[index], completion, replace(score, method=METHOD, evidence=evidence)
+        evidence = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(letters[index], weights, strict=True))
+        score = scorer.score(examples[index], letter) if letter else Score(verdict="unscorable")
+        yield examples[index], completion, replace(score, method=method, evidence=evidence)

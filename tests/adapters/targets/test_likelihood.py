@@ -17,7 +17,7 @@ from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.errors import ConfigError, ModelError
 from errorbook.evaluate import evaluate, identify
 from errorbook.interfaces import Likelihood, OptionTask
-from errorbook.records import Completion, Evaluation, Example, Generation, Split, digest, encode
+from errorbook.records import Completion, Evaluation, Example, Generation, Response, Split, digest, encode
 
 PROMPTS = ["Which animal says meow?", "Hi", "", "Name a colour. " * 4, "1 + 1"]
 OPTIONS = [["A", "B", "C"], ["yes", "no"], ["Paris", "a"], ["red", "green", "blue", "B"], ["2", "two"]]
@@ -134,6 +134,48 @@ def test_the_likeliest_letter_is_the_response(tiny_model: Path) -> None:
         shown = [float(part.split()[1]) for part in response.score.evidence.split(", ")]
         assert shown == pytest.approx(likely, abs=2e-3)
         assert not response.truncated
+
+
+class Weights(Speaker):
+    """A target that is told the weights of the options, the same for every question."""
+
+    def __init__(self, *weights: float) -> None:
+        self.weights = list(weights)
+
+    def log_likelihoods(
+        self, prompts: Sequence[str], options: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, list[float]]]:
+        yield from enumerate([self.weights] * len(prompts))
+
+
+def chosen(choices: Sequence[str], *weights: float) -> list[Response]:
+    """The responses to forty questions with these options."""
+    examples = [
+        Example(id=str(n), task="quiz", split="dev", question=f"{n}?", answer="A", choices=tuple(choices))
+        for n in range(40)
+    ]
+    target = Weights(*weights)
+    [responses] = evaluate(target, Quiz(), Choice(), identify(target, "base", Quiz(), "dev", examples), examples)
+    return sorted(responses, key=lambda response: int(response.example))
+
+
+def test_of_equally_likely_options_no_place_is_favoured() -> None:
+    there = chosen(["iron", "cork", "gold"], -2.0, -1.0, -1.0)
+    turned = chosen(["gold", "cork", "iron"], -1.0, -1.0, -2.0)
+
+    assert there == chosen(["iron", "cork", "gold"], -2.0, -1.0, -1.0)
+    assert 10 < sum(one.text == "B" for one in there) < 30
+    assert [{"B": "cork", "C": "gold"}[one.text] for one in there] == [
+        {"B": "cork", "A": "gold"}[one.text] for one in turned
+    ]
+    assert {one.score.method for one in there} == {"likelihood, drawn from equals"}
+    assert {(one.text, one.score.method) for one in chosen(["iron", "cork"], -1.0, -1.5)} == {("A", "likelihood")}
+
+
+def test_a_weight_that_is_no_number_is_no_option() -> None:
+    low, none = -math.inf, math.nan
+    assert {one.text for one in chosen(["iron", "cork", "gold"], none, low, none)} == {"B"}
+    assert {(one.text, one.score.verdict) for one in chosen(["iron", "cork"], none, none)} == {("", "unscorable")}
 
 
 def test_the_two_ways_of_answering_are_two_evaluations() -> None:
