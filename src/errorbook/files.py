@@ -1,10 +1,12 @@
-"""Files outside the ledger: paths, the cache's folder, writing a file or folder as a whole, TOML, JSON, JSON Lines.
+"""Files outside the ledger: paths, the cache's folder, writing a file or folder as a whole, TOML, JSON, CSV.
 
 It knows how files are read and written, and nothing of what stands in them.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
@@ -27,6 +29,9 @@ _RUN = "ledger.sqlite"
 _KEPT = ("checkpoints", "corrections", "sinks.json")
 _LONG = 64
 _DOTTED = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_LONG}}}")
+_HEADER = 100_000
+"""Characters that the header line of a CSV file may have."""
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # an escape of one half of a character; a whole pair is mended to itself
 
@@ -327,6 +332,31 @@ def parse_json_lines(lines: Iterable[str], path: Path, *, spelt: bool = True) ->
         raise DataError(f"'{path}' is empty; give it one JSON object a line.")
 
 
+def read_csv(path: Path) -> list[Row]:
+    """The records of a CSV file with a header line, separated by commas, semicolons or tabs; blank lines are skipped.
+
+    Numbers stay text as they are written, so that 25 digits, or 0.10, never pass through a float.
+
+    Raises:
+        DataError: The file is missing, not UTF-8, empty, or a record does not fit the header.
+    """
+    text = read_text(path)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    reader = csv.reader(io.StringIO(text), delimiter=_separator(text[:_HEADER]), strict=True)
+    rows: list[Row] = []
+    header: list[str] = []
+    try:
+        for record in reader:
+            if header and any(record):
+                rows.append(Row(str(path), reader.line_num, _record(header, record, reader.line_num, path)))
+            header = header or _header(record, path)
+    except csv.Error as error:
+        raise DataError(f"Line {reader.line_num} of {path} is not CSV ({error}); close its quotes.") from error
+    if not rows:
+        raise DataError(f"{path} is empty; give it a header line and one record a line.")
+    return rows
+
+
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, with or without a byte order mark.
 
@@ -370,3 +400,27 @@ def _object(line: str, number: int, path: Path, spelt: bool) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"Line {number} of '{path}' is not a JSON object; write one {{...}} a line.")
     return value
+
+
+def _separator(head: str) -> str:
+    """The separator that the header line uses most outside of quotes; a comma if it holds none."""
+    line = _QUOTED.sub("", head).lstrip("\r\n").partition("\n")[0]
+    return max(",;\t", key=line.count)
+
+
+def _header(record: list[str], path: Path) -> list[str]:
+    """The names of the columns. Raises DataError if two are the same."""
+    names = [name.strip() for name in record]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} has two columns called '{twice}'; give each column a name of its own.")
+    return names
+
+
+def _record(header: list[str], record: list[str], line: int, path: Path) -> dict[str, str]:
+    if len(record) != len(header):
+        raise DataError(
+            f"Line {line} of {path} has {len(record)} fields, its header {len(header)}; quote fields that"
+            " hold the separator."
+        )
+    return dict(zip(header, record, strict=True))

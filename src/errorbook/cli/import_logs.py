@@ -41,7 +41,7 @@ def import_logs(file: Path, out: Path | None, as_json: bool, **given: Any) -> No
     """Build an error book from evaluation logs you already have.
 
     Reads lm-evaluation-harness samples, inspect logs, requests to OpenAI-compatible endpoints with their responses, and
-    JSON Lines with a question and a response a row.
+    JSON Lines or CSV with a question and a response a row.
     """
     from errorbook.files import require_place
     from errorbook.importing import book as importing

@@ -154,7 +154,7 @@ def chosen(choices: Sequence[str], *weights: float) -> list[Response]:
         Example(id=str(n), task="quiz", split="dev", question=f"{n}?", answer="A", choices=tuple(choices))
         for n in range(40)
     ]
-    target = Weights(*weights)
+    target: Any = Weights(*weights)
     [responses] = evaluate(target, Quiz(), Choice(), identify(target, "base", Quiz(), "dev", examples), examples)
     return sorted(responses, key=lambda response: int(response.example))
 

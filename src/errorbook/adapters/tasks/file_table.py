@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from errorbook.adapters.tasks.collection import Collection
-from errorbook.adapters.tasks.rows import file_hash, read_csv, read_parquet
+from errorbook.adapters.tasks.rows import file_hash, read_parquet
 from errorbook.adapters.tasks.splits import SPLITS
 from errorbook.adapters.tasks.table import Columns, SourceRows, column_split, make_table
-from errorbook.files import Row, read_json_lines
+from errorbook.files import Row, read_csv, read_json_lines
 
 READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "jsonl": read_json_lines,

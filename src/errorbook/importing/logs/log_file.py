@@ -1,4 +1,4 @@
-"""A log file -> its JSON objects with their places: JSON Lines, a JSON array, or one JSON object.
+"""A log file -> its objects with their places: JSON Lines, a JSON array, one JSON object, or CSV with a header.
 
 It knows no log format, and reads the whole file into memory.
 """
@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from errorbook.errors import DataError
-from errorbook.files import NOT_JSON, Row, parse_json, parse_json_lines, read_text
+from errorbook.files import NOT_JSON, Row, parse_json, parse_json_lines, read_csv, read_text
+from errorbook.importing.logs.cells import unpack_cells
+
+_SEPARATED = {".csv", ".tsv"}
 
 
 def read_rows(path: Path) -> list[Row]:
     """The objects of a text file, at least one.
 
     Raises:
-        DataError: The file is missing, empty, not text, or not JSON, naming the line.
+        DataError: The file is missing, empty, not text, or neither JSON nor, by its ending, CSV, naming the line.
     """
     text = read_text(path)
+    if path.suffix.lower() in _SEPARATED and not text.lstrip().startswith(("[", "{")):
+        return [unpack_cells(row) for row in read_csv(path)]
     whole = _whole(text)
     if isinstance(whole, list):
         return [_item(item, number, path) for number, item in enumerate(whole, 1)]

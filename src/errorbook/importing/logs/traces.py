@@ -27,6 +27,8 @@ _ABOUT = ("metadata", "meta", "feedback", "scores", "evaluation", "annotation")
 _JUDGED = (*LABEL, "feedback", "rating", "thumbs", "vote", "value")
 _LIKED = {"up", "thumbs_up", "thumbsup", "good", "positive", "like", "liked", "👍", "accepted"}
 _DISLIKED = {"down", "thumbs_down", "thumbsdown", "bad", "negative", "dislike", "disliked", "👎", "rejected"}
+_DOWN = (-1, "-1")
+"""Of two thumbs, this points down."""
 _IDS = ("id", "request_id", "trace_id", "custom_id", "task_id", "question_id")
 _CUT = {"length", "max_tokens", "max_output_tokens", "incomplete"}
 
@@ -201,8 +203,7 @@ def _label(columns: Mapping[str, Any]) -> Label:
             word = value.strip().casefold() if isinstance(value, str) else ""
             if word in _LIKED | _DISLIKED:
                 return "right" if word in _LIKED else "wrong"
-            # Of two thumbs, -1 points down.
-            found = "wrong" if value == -1 and not isinstance(value, bool) else read_label(value)
+            found = "wrong" if value in _DOWN else read_label(value)
             if found:
                 return found
     return ""
