@@ -48,6 +48,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
 """The rooms (folders, and files at the top) from the ground up. A room imports from lower floors."""
 HEAVY = {
     "accelerate",
+    "genai_prices",
     "gguf",
     "latex2mathml",
     "openvino",

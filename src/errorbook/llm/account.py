@@ -79,6 +79,11 @@ class Account:
         """See `Endpoint`."""
         return self._model
 
+    @property
+    def sampling(self) -> Mapping[str, Any]:
+        """See `Endpoint`."""
+        return self._sampling
+
     def secrets(self) -> tuple[str, ...]:
         """See `Endpoint`: the key, and the values of the user's own headers."""
         return tuple(value.removeprefix("Bearer ") for value in (*self._own_headers().values(), self._key()) if value)

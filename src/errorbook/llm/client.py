@@ -16,6 +16,7 @@ from errorbook.llm.endpoint import Endpoint, Reply
 from errorbook.llm.engine import Engine
 from errorbook.llm.http import HttpLimits
 from errorbook.llm.orders import PATIENCE, Terms
+from errorbook.llm.prices import Listing, look_up
 from errorbook.llm.records import Ask, Result
 
 K = TypeVar("K")
@@ -70,15 +71,21 @@ class Client:
         return engine
 
 
-def read_price(price_input: float | None, price_output: float | None) -> Price | None:
-    """The price, or None if it is not given. Raises ConfigError if half of it is."""
+def read_price(price_input: float | None, price_output: float | None, endpoint: Endpoint) -> Price | None:
+    """The price that is given, else the listed one, or None if it is not known. Raises ConfigError if half is given."""
     if price_input is None and price_output is None:
-        return None
+        listing = find_listing(endpoint)
+        return listing.price if listing else None
     if price_input is None or price_output is None:
         raise ConfigError("price_input and price_output belong together; give both, in dollars per million tokens.")
     if min(price_input, price_output) < 0:
         raise ConfigError("price_input and price_output must not be negative; give dollars per million tokens.")
     return Price(input=price_input, output=price_output)
+
+
+def find_listing(endpoint: Endpoint) -> Listing | None:
+    """What the list of prices says of the model behind an endpoint; see `prices`."""
+    return look_up(endpoint.model, endpoint.base_url, endpoint.sampling)
 
 
 def set_terms(

@@ -118,6 +118,11 @@ class Endpoint(Protocol):
         ...
 
     @property
+    def sampling(self) -> Mapping[str, object]:
+        """The user's settings, which every request has."""
+        ...
+
+    @property
     def dialect(self) -> Mapping[str, object]:
         """What the user says of the server's dialect, by the names of `Dialect`."""
         ...

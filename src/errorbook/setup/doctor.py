@@ -25,6 +25,7 @@ _NEEDED = ("torch", "transformers", "peft", "safetensors", "accelerate", "gguf")
 _OPTIONAL = (
     ("scikit-learn", "the tfidf retriever", LOCAL),
     ("openvino-genai", "the engine that answers fastest on a processor", "pip install 'errorbook[openvino]'"),
+    ("genai-prices", "prices of instructors that no run file gives", "pip install genai-prices"),
     ("bitsandbytes", "the training method qlora", "pip install 'errorbook[qlora]'"),
     ("ray", "[compute] engine = 'ray', for several machines", "pip install 'errorbook[ray]'"),
 )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from errorbook import plugins
-from errorbook.adapters.instructors.forecast import Priced, Work
+from errorbook.adapters.instructors.forecast import Listed, Priced, Work
 from errorbook.checks.groups import count_shared, find_groups
 from errorbook.config import Config, TaskSection
 from errorbook.interfaces import Checker, Foresees, Free, Instructor, Solver, Task
@@ -137,6 +137,7 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     own_answers = count_own_answers(train, config)
     at_most = sum(responses[task.task] * task.max_new_tokens for task in tasks)
     at_most += own_answers * max(task.max_new_tokens for task in tasks)
+    listed = instructor if isinstance(instructor, Listed) else None
     rule = config.rule()
     sizes: Counter[int] = sum((Counter(course.plan.dev_groups) for course in learnt), Counter())
     effective = int(effective_questions(sum(course.plan.dev for course in learnt), sizes))
@@ -168,8 +169,13 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
             *_say_shared(learnt),
             *_warnings(tasks, rule, detectable, config),
             *_money_warnings(instructor, price.usd, config),
+            *filter(None, [listed.warn_of_model() if listed else ""]),
         ),
-        notes=(*(note for course in courses for note in course.notes), *_say_unsolved(learnt, config)),
+        notes=(
+            *filter(None, [listed.describe_price() if listed else ""]),
+            *(note for course in courses for note in course.notes),
+            *_say_unsolved(learnt, config),
+        ),
     )
 
 

@@ -9,14 +9,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from errorbook.adapters.instructors.forecast import Listed
 from errorbook.adapters.targets.loading import weights_hash
-from errorbook.errors import LedgerError
+from errorbook.errors import LedgerError, UserError
 from errorbook.files import create_folder
 from errorbook.ledger.file import open_ledger
 from errorbook.ledger.health import check_ledger
+from errorbook.ledger.run_view import read_config
 from errorbook.ledger.salvage import Salvage, salvage
 from errorbook.ledger.schema import LEDGER
 from errorbook.records import Checkpoint
+from errorbook.setup.assemble import create_instructor
 from errorbook.setup.doctor import Finding
 
 _SHOWN = 3
@@ -45,7 +48,7 @@ def examine_run(folder: Path) -> list[Finding]:
         more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         detail = f"{'; '.join(wrong[:_SHOWN])}{more}" if wrong else "as they were written"
         findings.append(Finding(name=name, ok=not wrong, needed=True, detail=detail))
-    return findings if damage else [*findings, _examine_checkpoints(path)]
+    return findings if damage else [*findings, _examine_checkpoints(path), *_examine_instructor(path)]
 
 
 def salvage_run(folder: Path, fresh: Path) -> Salvage:
@@ -77,6 +80,18 @@ def _find_ledger(folder: Path) -> Path:
     if not path.is_file():
         raise LedgerError(f"There is no ledger at '{path}'; give the folder of a run that was started.")
     return path
+
+
+def _examine_instructor(path: Path) -> list[Finding]:
+    """What the list of prices says of an instructor behind an endpoint. One that goes away makes no run less whole."""
+    with open_ledger(path) as ledger:
+        config = read_config(ledger)
+    try:
+        instructor = create_instructor(config)
+    except UserError:  # of a plugin or a key that this machine lacks, say
+        return []
+    told = (instructor.warn_of_model(), instructor.describe_price()) if isinstance(instructor, Listed) else ()
+    return [Finding(name="instructor", ok=True, needed=False, detail=said.rstrip(".")) for said in told if said]
 
 
 def _examine_checkpoints(path: Path) -> Finding:

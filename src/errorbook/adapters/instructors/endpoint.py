@@ -11,6 +11,7 @@ Everything that can go wrong on the way to a reply is the engine's (`errorbook.l
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -22,22 +23,37 @@ from errorbook.adapters.instructors.model import ModelInstructor
 from errorbook.errors import ConfigError
 from errorbook.llm.anthropic import Anthropic
 from errorbook.llm.budget import Budget, Price
-from errorbook.llm.client import BATCH_SHARE, Client, read_price, set_terms, store_path
+from errorbook.llm.client import BATCH_SHARE, Client, find_listing, read_price, set_terms, store_path
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.orders import PATIENCE
 from errorbook.plugins import AtOnce, Dollars, Seconds, Seed, Tokens
+
+_log = logging.getLogger("errorbook.llm")
 
 
 class EndpointInstructor(ModelInstructor):
     """A `ModelInstructor` over an engine; it can also tell its price beforehand (`forecast.Priced`)."""
 
-    def __init__(self, name: str, line: Client, settings: AskingSettings, seed: int = 0) -> None:
+    def __init__(
+        self, name: str, line: Client, settings: AskingSettings, seed: int = 0, *, price_is_given: bool = True
+    ) -> None:
         super().__init__(name, line.open, settings, seed)
         self._line = line
+        self._given = price_is_given
 
     def price(self) -> Price | None:
         """Dollars per million tokens; None if it is not known."""
         return self._line.price
+
+    def describe_price(self) -> str:
+        """See `Listed`."""
+        listing = None if self._given else find_listing(self._line.endpoint)
+        return listing.describe() if listing else ""
+
+    def warn_of_model(self) -> str:
+        """See `Listed`."""
+        listing = find_listing(self._line.endpoint)
+        return listing.warn() if listing else ""
 
     def forecast(self, work: forecast.Work) -> forecast.Forecast:
         """Calls, tokens and dollars for some work."""
@@ -53,7 +69,7 @@ Args:
     api_key_env: The environment variable with the key; the provider's usual one for its own address, else none.
     headers: More headers; a value that starts with `$` is read from the environment.
     sampling: Added to every request as it is, such as `{top_p = 0.9}`.
-    price_input: Dollars per million tokens in; 0 for a model of your own.
+    price_input: Dollars per million tokens in; 0 for a model of your own. Without it, that of genai-prices if known.
     price_output: Dollars per million tokens out.
     concurrency: Requests in the air at most; fewer if the server is loaded.
     temperature: Of drafts and blind answers; diagnoses are asked for at 0.
@@ -102,9 +118,10 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
         workspace: str | None = None,
         seed: Seed = 0,
     ) -> EndpointInstructor:
+        endpoint = provider(model, base_url, api_key_env, headers, sampling, _speak(provider, dialect, stream=stream))
         line = Client(
-            provider(model, base_url, api_key_env, headers, sampling, _speak(provider, dialect, stream=stream)),
-            price=read_price(price_input, price_output),
+            endpoint,
+            price=read_price(price_input, price_output, endpoint),
             budget=Budget(usd=budget_usd, tokens=max_total_tokens, calls=max_calls),
             store=store_path(workspace),
             concurrency=concurrency,
@@ -118,7 +135,12 @@ def _behind(name: str, provider: type[OpenAIChat | Anthropic]) -> Callable[..., 
             patience=patience,
             batch=batch,
         )
-        return EndpointInstructor(name, line, AskingSettings(max_tokens=max_tokens, temperature=temperature), seed)
+        settings = AskingSettings(max_tokens=max_tokens, temperature=temperature)
+        made = EndpointInstructor(name, line, settings, seed, price_is_given=price_input is not None)
+        for sentence in (made.describe_price(), made.warn_of_model()) if workspace else ():
+            if sentence:
+                _log.warning("%s", sentence)
+        return made
 
     instructor.__doc__ = _OPTIONS
     return instructor

@@ -72,6 +72,19 @@ class Priced(Protocol):
         ...
 
 
+@runtime_checkable
+class Listed(Protocol):
+    """An instructor whose model a list of prices may know."""
+
+    def describe_price(self) -> str:
+        """Where the price is from; empty if the run file gives it, or if it is not known."""
+        ...
+
+    def warn_of_model(self) -> str:
+        """That the model is to be withdrawn; empty if nothing is known of that."""
+        ...
+
+
 def forecast(work: Work, settings: AskingSettings, price: Price | None, discount: float = 1.0) -> Forecast:
     """See `Priced`; `discount` is the share of the price that is left to pay."""
     shown = [_mistake(work, example) for example in work.examples[:_MEASURED]]

@@ -149,7 +149,7 @@ class Judge:
         endpoint: Endpoint = kind(model, base_url or None, api_key_env, headers, sampling)
         self._line = Client(
             endpoint,
-            price=read_price(price_input, price_output),
+            price=read_price(price_input, price_output, endpoint),
             budget=Budget(usd=budget_usd),
             store=Path(store) if store else None,
             concurrency=concurrency,
