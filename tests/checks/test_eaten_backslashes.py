@@ -92,7 +92,7 @@ def test_what_begins_no_known_command_is_found(text: str) -> None:
     assert find_eaten(text)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="".join(ESCAPES.values())), max_size=80))
 def test_a_text_without_the_signs_of_escapes_is_left_alone(text: str) -> None:
     assert restore_commands(text) == text
@@ -119,14 +119,14 @@ def test_every_command_of_the_table_is_restored_in_mathematics(text: str) -> Non
         assert not find_doubtful(meant)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(sorted(COMMANDS)), min_size=1, max_size=6), st.sampled_from(["$", "$$"]))
 def test_several_commands_are_restored_together(commands: list[str], mark: str) -> None:
     meant = mark + " + ".join(f"y \\{command} 2" for command in commands) + mark
     assert restore_commands(eat(meant)) == meant
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -147,7 +147,7 @@ def test_programs_are_left_alone() -> None:
         assert not find_eaten(program), path
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from([*ESCAPES.values(), "imes", "abla", "au", "eq", " = 3", "x", '"', "rac"])))
 def test_a_program_in_a_reply_is_never_changed(parts: list[str]) -> None:
     reply = Programmed(solution="It counts.", program="".join(parts))

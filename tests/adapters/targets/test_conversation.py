@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from template_kit import TEMPLATES, tokenizer_of
 
-from errorbook.adapters.targets import conversation
+from errorbook.adapters.targets import conversation, loading
 from errorbook.adapters.targets.conversation import Thinking, Turn, end_of_turn, frame_answer, render, write_exchange
 from errorbook.adapters.targets.transformers import completion_of, end_tokens, stops_at
 from errorbook.adapters.trainers.batches import encode_row
@@ -270,3 +270,39 @@ def test_the_turn_ends_with_the_templates_token_where_the_tokenizer_names_anothe
 
     assert end_of_turn(tiny_tokenizer) == "<|im_end|>"
     assert tiny_tokenizer.decode(row.ids[row.prompt :]) == "Hello.<|im_end|>"
+
+
+CHATML = """\
+{%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{% if message.role == 'assistant' %}{{ CONTENT }}{% else %}{{ message.content }}{% endif %}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif -%}
+"""
+
+
+def chatml(tiny_model: Path, content: str) -> Any:
+    tokenizer = loading.load_tokenizer(str(tiny_model))
+    tokenizer.chat_template = CHATML.replace("CONTENT", content)
+    return tokenizer
+
+
+@pytest.mark.parametrize("content", ["message.content | e", "message.content | replace('10', 'ten')"])
+def test_a_template_that_changes_an_answer_is_one_sentence(tiny_model: Path, content: str) -> None:
+    tokenizer = chatml(tiny_model, content)
+    with pytest.raises(ModelError, match=r"changes an answer: instead of 'If b < 11, .*; give the model the template"):
+        write_exchange(tokenizer, QUESTION, "If b < 11, b is 10.\nAnswer: 10")
+
+
+@pytest.mark.parametrize("content", ["message.content", "message.content | trim"])
+def test_white_space_around_an_answer_is_the_templates(tiny_model: Path, content: str) -> None:
+    lesson = write_lesson(chatml(tiny_model, content), QUESTION, " If b < 11: 10 ")
+    assert lesson.removesuffix("<|im_end|>").strip() == "If b < 11: 10"
+
+
+def test_a_thought_that_the_template_hides_is_taught_all_the_same(tiny_model: Path) -> None:
+    tokenizer = chatml(tiny_model, "message.content.split('</think>')[-1]")
+    completion = "<think>\nTen and one.\n</think>\nAnswer: 11"
+    assert write_lesson(tokenizer, QUESTION, completion, "auto") == f"{completion}<|im_end|>"
+    assert write_lesson(tokenizer, QUESTION, "Answer: 11", "auto") == "Answer: 11<|im_end|>"

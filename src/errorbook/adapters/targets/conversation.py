@@ -86,6 +86,9 @@ def write_exchange(
 
     The lesson begins with the close of a thought that the prompt opened, and ends with the token that ends a turn. What
     the template writes behind that token, such as a line break, is left out: no model writes on when its turn is over.
+
+    Raises:
+        ModelError: The template refuses the conversation, is broken, or writes something else than the answer.
     """
     asked = render(tokenizer, prompt, thinking, before)
     if not tokenizer.chat_template:
@@ -94,8 +97,32 @@ def write_exchange(
     if frame.direct:
         whole = write_turns(tokenizer, [*before, *turns_of(prompt), ("assistant", completion)], thinking)
         if whole.startswith(asked) and whole.endswith(f"{frame.tail}{frame.rest}"):
-            return asked, whole[len(asked) :].removesuffix(frame.rest)
+            lesson = whole[len(asked) :].removesuffix(frame.rest)
+            if _holds(tokenizer, lesson, completion):
+                return asked, lesson
     return asked, f"{frame.lead}{completion}{frame.tail}"
+
+
+def _holds(tokenizer: Any, lesson: str, completion: str) -> bool:
+    """Whether the completion stands in what the template wrote, its thought included; white space does not count.
+
+    Templates trim messages, and take thoughts out of earlier turns, some of the last one too.
+
+    Raises:
+        ModelError: Not even its answer stands there.
+    """
+    written = "".join(lesson.split())
+    if "".join(completion.split()) in written:
+        return True
+    told = tell_apart(completion)
+    if told.thought and "".join(told.answer.split()) in written:
+        return False
+    shown = " ".join(lesson.split())
+    raise ModelError(
+        f"The chat template of '{tokenizer.name_or_path}' changes an answer: instead of {completion[:60]!r} it writes "
+        f"{shown[:60]!r}; give the model the template that it was trained with (chat_template in "
+        "tokenizer_config.json)."
+    )
 
 
 def turns_of(prompt: str) -> list[Turn]:
