@@ -255,9 +255,9 @@ kind = "tutor"
 
 [[tasks]]
 name = "arithmetic"
-train = 6
-dev = 4
-test = 2
+train = 3
+dev = 2
+test = 1
 
 [strategy]
 name = "error"
