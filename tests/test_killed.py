@@ -17,26 +17,26 @@ import pytest
 
 from errorbook.ledger.file import open_ledger
 
-KILLS = int(os.environ.get("ERRORBOOK_KILLS", "4"))
+KILLS = int(os.environ.get("ERRORBOOK_KILLS", "3"))
 RUN_FILE = """
 [run]
 name = "killed"
-cycles = 2
+cycles = 1
 seed = 1
 
 [[tasks]]
 name = "arithmetic"
 role = "learn"
-train = 13
-dev = 13
-test = 13
+train = 5
+dev = 5
+test = 2
 
 [[tasks]]
 name = "retention"
 role = "guard"
-train = 8
-dev = 8
-test = 8
+train = 2
+dev = 3
+test = 2
 margin = 0.5
 
 [strategy]
@@ -66,7 +66,8 @@ def test_a_real_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path: Pa
     while kills < KILLS:
         process = _start(file, tmp_path / "killed")
         try:
-            process.wait(moments.uniform(1.0, max(12.0, whole / 2)))
+            # Not before it has loaded its libraries, nor so late that nothing is left for the next kill.
+            process.wait(moments.uniform(whole / 4, whole / 2))
             break
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
