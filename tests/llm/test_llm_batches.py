@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,22 @@ def test_the_batch_api_may_be_away_for_a_while(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("errorbook.llm.batches.compute_backoff", lambda *_: 0.005)
     with service(answer) as url, engine(url, batch=True, terms=TERMS) as llm:
         assert kinds(list(llm.ask(asks(3), READ))) == {"Accepted": 3}
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "end"),
+    [(402, "Insufficient Balance", "wants its bill paid"), (400, "API key not valid", "does not accept the key")],
+)
+def test_a_line_of_a_batch_that_speaks_of_the_account_ends_the_work(status: int, words: str, end: str) -> None:
+    whole = full_for_now(lambda *_: False, "work")
+    refused = json.dumps({"status_code": status, "body": {"error": {"message": words}}})
+
+    def answer(path: str, body: bytes) -> Answer:
+        given = whole(path, body)
+        if not path.endswith("/content"):
+            return given
+        lines = [json.loads(line) for line in given.body.splitlines()]
+        return Answer("\n".join(json.dumps({**line, "response": json.loads(refused)}) for line in lines).encode())
+
+    with service(answer) as url, engine(url, batch=True, terms=TERMS) as llm, pytest.raises(ModelError, match=end):
+        list(llm.ask(asks(4), READ))

@@ -238,6 +238,34 @@ def test_a_whole_body_may_begin_with_a_mark_or_stand_in_a_list() -> None:
     assert CHAT.read(b"[" + told({"content": "a"}) + b"]").text == "a"
 
 
+@pytest.mark.parametrize("finish", ["insufficient_system_resource", "abort", "load", "network_error", "ERROR"])
+def test_an_end_that_was_none_is_no_reply(finish: str) -> None:
+    with pytest.raises(faults.Lost):
+        CHAT.read(told({"content": "half of"}, finish))
+
+
+def test_a_refusal_may_be_a_part_and_a_prompt_may_be_filtered() -> None:
+    reply = CHAT.read(told({"content": [{"type": "refusal", "refusal": "I will not."}]}))
+    assert (reply.text, reply.ended) == ("I will not.", "refusal")
+    blocked = {"choices": [], "usage": USAGE, "promptFeedback": {"blockReason": "SAFETY"}}
+    assert CHAT.read(json.dumps(blocked).encode()).ended == "filter"
+    assert CHAT.read(json.dumps({"choices": None, "usage": USAGE}).encode()).text == ""
+    with pytest.raises(faults.Garbled):
+        CHAT.read(b'{"choices": []}')
+
+
+def test_a_price_for_each_request_counts_if_it_is_more_than_the_tokens() -> None:
+    from errorbook.llm.budget import Price
+
+    for cost, spent in ((0.005, 0.005), ({"total_cost": 0.007}, 0.007), (0.0, 16e-6), ("much", 16e-6), (-1, 16e-6)):
+        with (
+            provider(lambda _, cost=cost: Answer(chat(VERSE, {**USAGE, "cost": cost}))) as url,  # type: ignore[misc]
+            engine(url, price=Price(input=1.0, output=1.0)) as llm,
+        ):
+            (result,) = llm.ask([(0, ask("x"))], READ)
+        assert result.usage.cost_usd == pytest.approx(spent)
+
+
 # counts ---------------------------------------------------------------------------------------------------------------
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}

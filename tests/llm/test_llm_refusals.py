@@ -320,6 +320,8 @@ def test_a_wait_until_a_date_of_any_form(form: Any) -> None:
         (error("Please wait 2 minutes before retrying."), 120.0),
         (error("Retry after 90 seconds"), 90.0),
         (error("slow down, 5 requests in 10s are too many"), None),
+        (error("Daily limit reached. Resets at 2001-01-01T00:00:00Z."), 0.0),
+        (error("try again at 2001-01-01 00:00 UTC"), 0.0),
         (b"\xff<html>", None),
     ],
 )
@@ -351,3 +353,52 @@ def test_an_address_that_leads_nowhere_is_named_however_short_the_patience(monke
     terms = Terms(patience=0.05, first_wait=0.01)
     with engine("http://teacher.invalid/v1", terms=terms) as llm, pytest.raises(ModelError, match=r"^Nothing answers"):
         list(llm.ask(asks(1), READ))
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind"),
+    [
+        (498, {}, error("Flex tier capacity exceeded"), faults.Busy),
+        (420, {}, b"", faults.Busy),
+        (400, {}, error("no", code="ThrottlingException"), faults.Busy),
+        (403, {}, error("no", errors=[{"reason": "userRateLimitExceeded"}]), faults.Busy),
+        (424, {}, b"", faults.Broken),
+        (451, {}, error("not here"), faults.Refused),
+        (400, {}, error("API key not valid. Please pass a valid API key."), ModelError),
+        (400, {}, error("no", details=[{"reason": "API_KEY_INVALID"}]), ModelError),
+        (403, {}, error("This organization has been disabled."), ModelError),
+        (403, {}, error("The key question of this account of a battle is refused"), faults.Refused),
+    ],
+)
+def test_a_status_of_a_providers_own_is_taken_for_what_it_says(
+    status: int, headers: dict[str, str], body: bytes, kind: type[Exception]
+) -> None:
+    assert type(faults.classify_refusal(CHAT, status, headers, body, known_good=True)) is kind
+
+
+def test_a_reset_in_headers_is_a_wait_if_nothing_else_is() -> None:
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2h0m"}
+    found = faults.classify_refusal(CHAT, 429, headers, b"", known_good=True)
+
+    assert isinstance(found, faults.Busy)
+    assert found.wait == 7200.0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Developer instruction is not enabled for models/poet",
+        "Conversation roles must alternate user/assistant/user/assistant",
+        "'system' is not one of ['user', 'assistant'] - 'messages.0.role'",
+        "Jinja Exception: System role not supported",
+    ],
+)
+def test_a_template_without_a_system_role_says_so_in_many_words(said: str) -> None:
+    assert CHAT.adapt(Dialect(), error(said), TALK) == Dialect(system=False)
+
+
+@pytest.mark.parametrize(
+    "said", ["structured outputs are not available here", "Guided decoding is off", "no JSON mode"]
+)
+def test_a_form_that_is_not_held_is_told_in_many_words(said: str) -> None:
+    assert CHAT.adapt(Dialect(), error(said), TALK) == Dialect(mode="json")

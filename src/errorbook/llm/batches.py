@@ -16,19 +16,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from errorbook.errors import BudgetError, ErrorbookError, ModelError
+from errorbook.errors import ErrorbookError, ModelError
 from errorbook.llm.arrival import take_in
 from errorbook.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchApi, BatchReply, FinishedBatch
 from errorbook.llm.budget import NOTHING, Amount, Price, Purse, compute_spent, estimate_worst_case
-from errorbook.llm.dialects import Dialects
+from errorbook.llm.dialects import Dialects, concerns_form
 from errorbook.llm.endpoint import Dialect, Endpoint, Reply, Request
-from errorbook.llm.faults import Fault, Lost, Refused
+from errorbook.llm.faults import Fault, Lost, Refused, classify_refusal
 from errorbook.llm.http import Http, HttpLimits
 from errorbook.llm.orders import Bought, Order, OrderGroup, Outcome, Stopped, Terms, Unbought, read_outcome
 from errorbook.llm.pace import compute_backoff
 from errorbook.llm.records import Ask
 from errorbook.llm.redact import collect_secrets
-from errorbook.llm.refusals import read_message
 from errorbook.llm.store import Store
 from errorbook.records import digest
 
@@ -66,7 +65,7 @@ class BatchDesk:
         self._reserved: dict[str, Amount] = {}
         self._written: dict[str, Dialect] = {}
         self._secrets: tuple[bytes, ...] = ()
-        self._overrun: BudgetError | None = None
+        self._stopped: ErrorbookError | None = None
         self._full_since = 0.0
         self._at_once = MOST_REQUESTS
         self._runner: asyncio.Runner | None = None
@@ -219,11 +218,10 @@ class BatchDesk:
         for key, outcome in bought:
             if outcome is not _LATER:
                 _deliver(self._orders.pop(key, []), outcome)
-        if self._overrun is not None:
-            raise self._overrun
+        if self._stopped is not None:
+            raise self._stopped
 
     def _landed(self, line: BatchReply, reserved: Amount) -> Outcome:
-        orders = self._orders.get(line.key, [])
         try:
             status, body = take_in(self._endpoint, line.status, line.body, self._secrets)
         except Fault as fault:
@@ -234,14 +232,25 @@ class BatchDesk:
             except Fault as fault:
                 return self._again(line.key, reserved, fault.reason, reserved.assume())
             return self._bought(line.key, body, reply, reserved)
-        if status in {400, 422}:
+        if not status:
+            return self._again(line.key, reserved, "it was not worked on in time")
+        return self._refused(line, status, body, reserved)
+
+    def _refused(self, line: BatchReply, status: int, body: bytes, reserved: Amount) -> Outcome:
+        """A refusal of one request, or of all of them, of which the batch's other lines tell no more."""
+        orders = self._orders.get(line.key, [])
+        if concerns_form(status, body):
             used = self._written.get(line.key, self._dialects.current)
             if not orders or self._dialects.refused(used, body, orders[0].ask):
                 return self._again(line.key, reserved, "the server speaks another dialect")
+        fault = classify_refusal(self._endpoint, status, {}, body, known_good=True)
+        if isinstance(fault, ErrorbookError):  # of the account, and of no single request: nothing more is sent
+            self._stopped = self._stopped or fault
+            return self._again(line.key, reserved, str(fault), counts=False)
+        if isinstance(fault, Refused):
             self._settle(line.key, reserved)
-            return Unbought(f"The server refuses the request ({read_message(body)}).", lasting=True)
-        reason = f"it failed with status {status}" if status else "it was not worked on in time"
-        return self._again(line.key, reserved, reason)
+            return Unbought(f"{fault.reason[:1].upper()}{fault.reason[1:]}.", lasting=True)
+        return self._again(line.key, reserved, str(fault))
 
     def _bought(self, key: str, body: bytes, reply: Reply, reserved: Amount) -> Outcome:
         if key in self._written:
@@ -249,7 +258,7 @@ class BatchDesk:
         spent = compute_spent(reserved, reply, self._price, DISCOUNT)
         self._back(key, reserved, spent)
         self._store.keep(key, body, spent)
-        self._overrun = self._overrun or self._purse.overrun(reserved, spent, self._endpoint.base_url)
+        self._stopped = self._stopped or self._purse.overrun(reserved, spent, self._endpoint.base_url)
         return Bought(reply, spent.nano, cached=False)
 
     def _wait(self, reason: str) -> None:

@@ -86,7 +86,9 @@ def compute_spent(reserved: Amount, reply: Reply, price: Price | None, share: fl
     tokens_in, tokens_out = reply.input_tokens, reply.output_tokens
     if tokens_in is None or tokens_out is None:
         return reserved.assume()
-    return Amount(price.nano(tokens_in, tokens_out, share) if price else 0, tokens_in + tokens_out, 1)
+    counted = price.nano(tokens_in, tokens_out, share) if price else 0
+    # A server may bill more than its tokens, such as something for each request; then that counts.
+    return Amount(max(counted, math.ceil(reply.cost_usd * NANO)), tokens_in + tokens_out, 1)
 
 
 class Purse:

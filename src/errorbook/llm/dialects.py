@@ -7,7 +7,7 @@ import msgspec
 from errorbook.llm.endpoint import Dialect, Endpoint
 from errorbook.llm.faults import is_unlucky
 from errorbook.llm.records import Ask
-from errorbook.llm.refusals import is_unpaid, read_complaint
+from errorbook.llm.refusals import is_about_key, is_throttled, is_unpaid, read_complaint
 from errorbook.llm.store import Store
 from errorbook.records import digest
 
@@ -59,6 +59,9 @@ def concerns_form(status: int, body: bytes) -> bool:
 
     A server that fails with a chat template's own refusal (llama.cpp's does) calls it an error of the server.
     """
-    if is_unlucky(status, body) or is_unpaid(read_complaint(body)):
+    complaint = read_complaint(body)
+    if is_unlucky(status, body) or is_unpaid(complaint) or is_about_key(complaint) or is_throttled(complaint):
         return False
-    return status in {400, 422} or (status == 500 and b"system" in body.lower() and b"role" in body.lower())
+    said = body.lower()
+    of_roles = (b"system" in said and b"role" in said) or b"roles must alternate" in said
+    return status in {400, 422} or (status == 500 and of_roles)

@@ -56,7 +56,7 @@ class Reply(NamedTuple):
     """A reply out of its envelope. Token counts are None if the server gives none that can be believed.
 
     `thought` is what the server has told apart as the model's reasoning; its tokens count as output. `ended` says why
-    there is no reply, if the server does.
+    there is no reply, and `cost_usd` what it has cost, if the server does.
     """
 
     text: str
@@ -65,6 +65,7 @@ class Reply(NamedTuple):
     truncated: bool
     thought: str = ""
     ended: Ending = ""
+    cost_usd: float = 0.0
 
     @property
     def is_counted(self) -> bool:

@@ -11,6 +11,10 @@ from errorbook.llm.faults import Lost
 from errorbook.llm.refusals import read_message
 
 _FILTERED = ("content_filter", "contentfilter", "safety", "prohibited", "recitation", "blocklist", "sensitive", "spii")
+FAILED = {
+    *("error", "load", "unload", "abort", "network_error", "server_error", "insufficient_system_resource", "timeout"),
+}
+"""What servers call an end that was no end: they stopped in the middle, or were not ready."""
 _CUT = {
     *("length", "max_tokens", "max_output_tokens", "max_length", "max_new_tokens", "model_length", "token_limit"),
     *("model_context_window_exceeded", "context_length_exceeded", "context_window_exceeded", "incomplete"),
@@ -76,6 +80,17 @@ def find_usage(reply: dict[str, Any]) -> dict[str, Any]:
             if isinstance(usage, dict) and any(map(read_count, map(usage.get, (*_ASKED, *_WRITTEN, *_TOTAL)))):
                 return usage
     return reply if any(read_count(reply.get(name)) for name in ("prompt_eval_count", "eval_count")) else {}
+
+
+def find_cost(usage: dict[str, Any]) -> float:
+    """Dollars that a reply has cost, if its server says so: such as a price for each request. 0 if it does not."""
+    cost = usage.get("cost")
+    cost = cost.get("total_cost") if isinstance(cost, dict) else cost
+    return float(cost) if isinstance(cost, int | float) and 0 <= cost <= _DEAREST else 0.0
+
+
+_DEAREST = 1000.0
+"""Dollars; no single reply costs more."""
 
 
 def count_tokens(usage: dict[str, Any], *, said: bool) -> tuple[int | None, int | None]:

@@ -18,11 +18,11 @@ from collections.abc import Mapping
 
 from errorbook.errors import ModelError
 from errorbook.llm.endpoint import Endpoint
-from errorbook.llm.refusals import is_unpaid, read_complaint, read_message
-from errorbook.llm.waits import read_retry_after, read_retry_info
+from errorbook.llm.refusals import Complaint, is_about_key, is_throttled, is_unpaid, read_complaint, read_message
+from errorbook.llm.waits import LONGEST_RETRY, read_exhausted, read_retry_after, read_retry_info
 
-BUSY = frozenset({408, 425, 429, 503, 529})
-"""Statuses that ask for patience."""
+BUSY = frozenset({408, 420, 425, 429, 498, 503, 529})
+"""Statuses that ask for patience; 420 and 498 are some providers' own."""
 _TOO_LARGE = re.compile(rb"request too large|requested tokens exceed|reduce the length of", re.IGNORECASE)
 """A limit by the minute that a single request exceeds: no waiting helps."""
 _UNLUCKY = re.compile(
@@ -34,7 +34,9 @@ _UNLUCKY = re.compile(
 """A refusal that is about what the model wrote this time, not about the request."""
 _MAY_BE_UNPAID = {400, 403, 412, 429}
 """Statuses that providers give an account without money, too."""
-_REFUSED = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431}
+_REFUSED = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431, 451}
+_FAILED = {424, 499}
+"""Statuses of a server that was left alone by one behind it."""
 
 
 class Fault(Exception):  # noqa: N818 - its kinds are named for what happened
@@ -82,18 +84,28 @@ def classify_refusal(
     """
     words = read_message(body)
     said = f"status {status}" + (f": {words}" if words else "")
-    if status == 402 or (status in _MAY_BE_UNPAID and is_unpaid(read_complaint(body))):
-        return ModelError(f"{endpoint.base_url} wants its bill paid ({said}); add credit there and run again.")
-    told = read_retry_after(headers)
-    if (status in BUSY and not _TOO_LARGE.search(body[:2000])) or (status >= 500 and told is not None):
-        return Busy(f"the server is busy ({said})", read_retry_info(body) if told is None else told)
+    complaint = read_complaint(body)
+    of_account = _find_account_fault(status, complaint)
+    if of_account:
+        return ModelError(_no_use(endpoint, of_account, said))
+    waits = [wait for wait in (read_retry_after(headers), read_retry_info(body)) if wait is not None]
+    throttled = status in BUSY or (status in {400, 403} and is_throttled(complaint))
+    if (throttled and not _TOO_LARGE.search(body[:2000])) or (status >= 500 and waits):
+        return Busy(f"the server is busy ({said})", waits[0] if waits else read_exhausted(headers, LONGEST_RETRY))
     if is_unlucky(status, body):
         return Broken(f"the server could not use what the model wrote ({said})")
-    if status >= 500:
+    if status >= 500 or status in _FAILED:
         return Broken(f"the server failed ({said})")
     if status in _REFUSED or status in BUSY or (status in {403, 404} and known_good):
         return Refused(f"the server refuses the request ({said})")
     return ModelError(_no_use(endpoint, status, said))
+
+
+def _find_account_fault(status: int, complaint: Complaint) -> int:
+    """The status that a fault of the key or of the account deserves; 0 if it is none."""
+    if status == 402 or (status in _MAY_BE_UNPAID and is_unpaid(complaint)):
+        return 402
+    return 401 if status in {400, 403} and is_about_key(complaint) else 0
 
 
 def is_unlucky(status: int, body: bytes) -> bool:
@@ -102,6 +114,8 @@ def is_unlucky(status: int, body: bytes) -> bool:
 
 
 def _no_use(endpoint: Endpoint, status: int, said: str) -> str:
+    if status == 402:
+        return f"{endpoint.base_url} wants its bill paid ({said}); add credit there and run again."
     if status == 401:
         return (
             f"{endpoint.base_url} does not accept the key ({said}); set api_key_env to the variable with the right one."

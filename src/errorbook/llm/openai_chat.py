@@ -13,7 +13,9 @@ from errorbook.llm.account import Account
 from errorbook.llm.batch_api import OpenAIBatches
 from errorbook.llm.endpoint import Dialect, Mode, Reply, Request
 from errorbook.llm.envelopes import (
+    FAILED,
     count_tokens,
+    find_cost,
     find_usage,
     flatten,
     is_cut,
@@ -28,11 +30,15 @@ from errorbook.llm.streams import gather_chat
 from errorbook.llm.token_limits import read_most
 from errorbook.records import Message, fold_system
 
-_FORM = ("response_format", "json_schema", "json_object", "schema", "grammar")
+_FORM = (
+    *("response_format", "response format", "json_schema", "json_object", "json mode", "schema", "grammar"),
+    *("structured output", "structured_output", "guided"),
+)
 """Words in a refusal that is about the form of the reply."""
 _NO_SYSTEM = re.compile(
     r"system.{0,80}\brole|\brole.{0,80}system|system (?:message|prompt).{0,60}(?:not|unsupported)"
     r"|does not support.{0,20}system|only user and assistant roles|roles must alternate"
+    r"|(?:developer|system).instruction"
 )
 """A refusal by a model's chat template that takes no system message, or by a server that knows none."""
 _SOFTER: dict[Mode, Mode] = {"schema": "json", "json": "text"}
@@ -87,10 +93,11 @@ class OpenAIChat(Account):
         completion = read_object(gather_chat(body))
         choice = _open(completion, body)
         content, thought, refusal, called = _read_message(choice)
-        asked, written = count_tokens(find_usage(completion), said=bool(content or thought or refusal or called))
+        usage = find_usage(completion)
+        asked, written = count_tokens(usage, said=bool(content or thought or refusal or called))
         finish = choice.get("finish_reason")
         ended = read_ending(finish, refused=bool(refusal and not content), called=bool(called))
-        return Reply(content or refusal or called, asked, written, is_cut(finish), thought, ended)
+        return Reply(content or refusal or called, asked, written, is_cut(finish), thought, ended, find_cost(usage))
 
     def adapt(self, dialect: Dialect, body: bytes, ask: Ask) -> Dialect | None:
         """See `Endpoint`."""
@@ -154,8 +161,12 @@ def _open(completion: dict[str, Any], body: bytes) -> dict[str, Any]:
     choices = completion.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else {"error": completion.get("error")}
     choice = first if isinstance(first, dict) else {}
-    if choice.get("error") or choice.get("finish_reason") == "error":
-        raise_told(choice.get("error") or "finish_reason is 'error'")
+    finish = choice.get("finish_reason")
+    if choice.get("error") or (isinstance(finish, str) and finish.lower() in FAILED):
+        raise_told(choice.get("error") or f"finish_reason is '{finish}'")
+    if not choices and find_usage(completion):  # billed, and nothing was written: a filter of the prompt does that
+        blocked = completion.get("promptFeedback") or completion.get("prompt_feedback")
+        return {"message": {}, "finish_reason": "content_filter" if blocked else None}
     if not isinstance(choice.get("message"), dict):
         raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})")
     return choice
@@ -169,7 +180,10 @@ def _read_message(choice: dict[str, Any]) -> tuple[str, str, str, str]:
     message = choice["message"]
     content, thought = tell_parts_apart(message.get("content"))
     thought = (flatten(message.get("reasoning_content")) or flatten(message.get("reasoning"))) + thought
-    return content, thought, flatten(message.get("refusal")), "" if content else _read_call(message.get("tool_calls"))
+    parts = message.get("content")
+    refusals = [part.get("refusal") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    refusal = flatten(message.get("refusal")) or flatten(refusals)
+    return content, thought, refusal, "" if content else _read_call(message.get("tool_calls"))
 
 
 def _read_call(calls: Any) -> str:

@@ -122,7 +122,14 @@ def _list_statuses(complaint: Complaint) -> Iterator[int]:
 
 
 _NAMED = {
-    401: {"authenticationerror", "invalidapikey", "unauthenticated", "unauthorized", "invalidauthentication"},
+    401: {
+        "authenticationerror",
+        "invalidapikey",
+        "apikeyinvalid",
+        "unauthenticated",
+        "unauthorized",
+        "invalidauthentication",
+    },
     402: {"paymentrequired", "billingerror", "insufficientbalance", "insufficientcredits", "insufficientquota"},
     403: {"permissionerror", "permissiondenied", "forbidden"},
     404: {"notfounderror", "notfound", "modelnotfound"},
@@ -156,6 +163,25 @@ def is_unpaid(complaint: Complaint) -> bool:
     """Whether the account has no money left, or its owner allows no more."""
     codes = " ".join(complaint.codes)
     return bool(_UNPAID.search(complaint.words) or _UNPAID.search(codes) or _NAMED[402] & set(complaint.codes))
+
+
+def is_about_key(complaint: Complaint) -> bool:
+    """Whether the key, or the account that it stands for, is not let in, though the status says something else."""
+    codes = set(complaint.codes)
+    return bool(_OF_KEY.search(complaint.words) or codes & (_NAMED[401] | {"accountdeactivated", "apikeyexpired"}))
+
+
+_OF_KEY = re.compile(
+    r"(?i)\bapi[ _-]?key\b.{0,40}\b(?:not valid|invalid|incorrect|expired|disabled|revoked|blocked|not found)"
+    r"|\b(?:invalid|incorrect|expired|revoked|missing|unknown)\b.{0,20}\bapi[ _-]?key\b"
+    r"|\b(?:account|organi[sz]ation|project|workspace)\b.{0,40}\b(?:disabled|suspended|deactivated|blocked|banned)\b"
+)
+
+
+def is_throttled(complaint: Complaint) -> bool:
+    """Whether the server asks for fewer requests, though the status says something else."""
+    slower = _NAMED[429] | {"userratelimitexceeded", "quotaexceeded"}
+    return bool(slower & set(complaint.codes)) or any("throttl" in code for code in complaint.codes)
 
 
 def _walk(value: Any, depth: int) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,10 @@ _WORDS = re.compile(
     rf"(?i)(?:try|retry|retried|wait|again|available|resets?|come back|cool ?down)\b[^.\d]{{0,40}}?({_SPAN})"
 )
 """A sentence such as "Please try again in 6m0s"."""
+_UNTIL = re.compile(
+    r"(?i)(?:try|retry|wait|again|available|resets?|until)\b[^.\d]{0,40}?"
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)"
+)
 _IN_BODY = re.compile(
     r'(?i)"(retry-?_?(?:delay|after)|(?:x-)?rate-?limit-reset)(-?_?ms|-?_?seconds)?"\s*:\s*'
     r'(?:"([^"]{1,40})"|(-?\d{1,15}(?:\.\d{1,9})?)|\{\s*"seconds"\s*:\s*"?(\d{1,9}))'
@@ -49,17 +53,19 @@ def read_retry_info(body: bytes) -> float | None:
         seconds = read_span(found[3] or found[4] or found[5] or "", unit)
         if seconds is not None:
             return _bounded(seconds, LONGEST_RETRY)
-    spans = (read_span(found[1]) for found in _WORDS.finditer(text))
+    spans = (
+        read_span(found[1].upper().replace(" UTC", "Z")) for form in (_UNTIL, _WORDS) for found in form.finditer(text)
+    )
     said = next((seconds for seconds in spans if seconds is not None), None)
     return None if said is None else _bounded(said, LONGEST_RETRY)
 
 
-def read_exhausted(headers: Mapping[str, str]) -> float | None:
+def read_exhausted(headers: Mapping[str, str], most: float = LONGEST_WAIT) -> float | None:
     """Seconds until requests are allowed again, if rate-limit headers say that none is left now; else None."""
     told = {name.lower(): value for name, value in headers.items()}
     for remaining, reset in _ALLOWANCES:
         if told.get(remaining, "").strip() == "0":
-            return _bounded(read_span(told.get(reset, "")) or 0.0)
+            return _bounded(read_span(told.get(reset, "")) or 0.0, most)
     return None
 
 
