@@ -246,6 +246,35 @@ class Applies(Protocol):
 
 
 @runtime_checkable
+class Tied(Protocol):
+    """A target that answers only as the base and as what certain trainers leave, at full scale."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """The trainers' names."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A target or a trainer whose tokens are paid for, under the run's cap."""
+
+    def forecast_usd(self, read: int, written: int) -> float | None:
+        """What so many tokens cost: read and written by a target, read alone by a trainer. None if it is not known."""
+        ...
+
+
+@runtime_checkable
+class Billed(Protocol):
+    """A target that knows what the tokens of a run's answers and trainings have cost."""
+
+    @property
+    def spent_usd(self) -> float:
+        """Dollars since the run began, those of earlier processes included."""
+        ...
+
+
+@runtime_checkable
 class Likelihood(Protocol):
     """A target that can tell how likely it finds given continuations: multiple choice without free text."""
 

@@ -103,6 +103,12 @@ class Purse:
         self.spent = spent
         self.held = NOTHING
 
+    def notice(self, spent: Amount) -> None:
+        """Count what others have spent under the same cap, as their common store tells it between two stages."""
+        with self._lock:
+            if self.held == NOTHING:  # else what is in the air here is among what the store tells
+                self.spent = Amount(*(max(mine, told) for mine, told in zip(self.spent, spent, strict=True)))
+
     def require(self, price: Price | None, model: str) -> None:
         """Raise BudgetError if the cap is in dollars and the price is unknown."""
         if self.budget.usd is not None and price is None:

@@ -68,7 +68,8 @@ class Engine:
             self._temporary = tempfile.TemporaryDirectory(prefix="errorbook-")
             store = Path(self._temporary.name) / "calls.sqlite"
         self._store = Store(store, self._committed)
-        self.purse = budget if isinstance(budget, Purse) else Purse(budget or Budget(), self._store.spent())
+        self.purse = budget if isinstance(budget, Purse) else Purse(budget or Budget())
+        self.purse.notice(self._store.spent())
         self._exchange = Exchange(endpoint, self._store, self.purse, price, self.pace)
         self._desk = BatchDesk(endpoint, api, self._store, self.purse, price, self._terms) if api else None
         self._thread: threading.Thread | None = None

@@ -115,13 +115,13 @@ class Store:
         rows = self._read("SELECT reply, cost_nano FROM calls WHERE key = ? AND reply IS NOT NULL", (key,))
         return StoredReply(*rows[0]) if rows else None
 
-    def spent(self) -> Amount:
-        """Everything spent by all runs; what was in the air when a process died counts in full."""
+    def spent(self, prefix: str = "") -> Amount:
+        """What all runs have spent, or keys with a prefix; what was in the air when a process died counts in full."""
         total = (
             "SELECT SUM(spent_nano + held_nano), SUM(spent_tokens + held_tokens), SUM(sends),"
-            " SUM(assumed_nano + held_nano) FROM calls"
+            " SUM(assumed_nano + held_nano) FROM calls WHERE substr(key, 1, ?) = ?"
         )
-        return Amount(*(value or 0 for value in self._read(total, ())[0]))
+        return Amount(*(value or 0 for value in self._read(total, (len(prefix), prefix))[0]))
 
     def fact(self, name: str) -> str | None:
         """A remembered fact, such as an endpoint's dialect."""

@@ -28,6 +28,7 @@ from errorbook.interfaces import (
     Scorer,
     Target,
     Task,
+    Tied,
     Trainer,
 )
 from errorbook.records import Checkpoint, Evaluation, Example, Form, Role, Split, digest
@@ -135,8 +136,11 @@ def create_target(config: Config, folder: Path | None = None) -> Target:
     """
     engine = config.target.engine
     options = {"model": config.target.model, **config.target.options}
-    if folder is not None and "workspace" in plugins.list_options("targets", engine):
+    takes = plugins.list_options("targets", engine)
+    if folder is not None and "workspace" in takes:
         options.setdefault("workspace", str(folder))
+    if config.run.budget_usd is not None and "budget_usd" in takes:
+        options.setdefault("budget_usd", config.run.budget_usd)
     target: Target = plugins.create("targets", engine, options)
     if config.compute.engine == "ray" and not isinstance(target, Applies):  # one that is served is elsewhere already
         from errorbook.adapters.ray.ray_target import ray_target
@@ -183,7 +187,8 @@ def create_trainer(config: Config) -> Trainer:
 def _place_trainer(config: Config) -> Trainer:
     method, compute = config.train.method, config.compute
     takes = plugins.list_options("trainers", method)
-    shared = {"model": config.target.model, **config.target.options, "strategy": compute.strategy}
+    told = {"strategy": compute.strategy, "budget_usd": config.run.budget_usd}
+    shared = {"model": config.target.model, **config.target.options, **told}
     options = {**{key: value for key, value in shared.items() if key in takes}, **config.train.options}
     trainer: Trainer = plugins.create("trainers", method, options)
     if compute.engine == "ray" and trainer.produces(config.train.recipe(0)) != "served":
@@ -323,6 +328,12 @@ def _cluster(config: Config) -> Compute:
 def _check_form(config: Config, target: Target, trainer: Trainer) -> None:
     """Refuse a training whose result this target could not be examined with, before anything is paid for."""
     form = trainer.produces(config.train.recipe(0))
+    if isinstance(target, Tied) and (config.train.method not in target.methods or config.train.scales != (1.0,)):
+        raise ConfigError(
+            f"The engine '{config.target.engine}' answers as what the method {' or '.join(target.methods)} leaves, at"
+            f" full scale; set method = '{target.methods[0]}' and scales = [1.0] in [train], or another engine in"
+            " [target]."
+        )
     takes = target.forms if isinstance(target, Applies) else ("adapter", "weights")
     if form not in takes:
         raise ConfigError(
