@@ -159,7 +159,7 @@ def compute(machine: Machine, learner: Learner, asked: Any, rows: Any) -> bytes:
                 ratio = torch.exp(likely - torch.tensor(inputs["logprobs"].copy()))
                 loss = -(ratio * torch.tensor(inputs["advantages"].copy())).sum()
         if not asked.forward_only:
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         found.append(likely.detach().numpy().astype(np.float32))
         total += float(loss.detach())
     if not asked.forward_only:

@@ -182,7 +182,7 @@ PRICED = {"price_prefill": 1000.0, "price_sample": 2000.0, "price_train": 3000.0
 @pytest.mark.slow
 def test_tokens_are_paid_under_one_cap(server: Server, tiny_model: Path, tmp_path: Path) -> None:
     def make(usd: float) -> tuple[TinkerTarget, TinkerTrainer]:
-        told = {"base_url": server.root, "patience": 20, "budget_usd": usd, **PRICED}
+        told: dict[str, Any] = {"base_url": server.root, "patience": 20, "budget_usd": usd, **PRICED}
         return (
             TinkerTarget(str(tiny_model), workspace=str(tmp_path), concurrency=1, **told),
             TinkerTrainer(str(tiny_model), **told),
