@@ -97,18 +97,21 @@ class Account:
         return self._from_environment("$" + self._api_key_env) if self._api_key_env else ""
 
     def _from_environment(self, value: str) -> str:
-        if not value.startswith("$"):
-            return value
-        found, name = os.environ.get(value[1:], "").strip(), value[1:] if value[1:].isupper() else "that is named"
-        if not found:  # a name that is not written as usual may be the key itself: it is not shown
-            raise ModelError(f"The environment variable {name} with the key for {self._base_url} is not set; set it.")
-        note_secret(found)
-        if not (found.isascii() and found.isprintable()):
-            raise ModelError(
-                f"The environment variable {name} holds a line break or another sign that no key has; set it to the key"
-                " alone."
-            )
-        return found
+        return read_secret(value[1:], self._base_url) if value.startswith("$") else value
+
+
+def read_secret(name: str, where: str) -> str:
+    """The key for an address from an environment variable. Raises ModelError if it is not set, or can be no key."""
+    found, shown = os.environ.get(name, "").strip(), name if name.isupper() else "that is named"
+    if not found:  # a name that is not written as usual may be the key itself: it is not shown
+        raise ModelError(f"The environment variable {shown} with the key for {where} is not set; set it.")
+    note_secret(found)
+    if not (found.isascii() and found.isprintable()):
+        raise ModelError(
+            f"The environment variable {shown} holds a line break or another sign that no key has; set it to the key"
+            " alone."
+        )
+    return found
 
 
 def read_dialect(given: Mapping[str, Any]) -> dict[str, object]:

@@ -96,7 +96,10 @@ class Checkpoint(Record, frozen=True, kw_only=True):
 
 
 class Training(Record, frozen=True, kw_only=True):
-    """What one training did: counts, not times. `losses` is the mean completion-token loss of each step, in nats."""
+    """What one training did: counts, not times. `losses` is the mean completion-token loss of each step, in nats.
+
+    If it was done `elsewhere`, by a program that does not tell them, steps, tokens and losses are not known.
+    """
 
     training_set: str
     parent: str
@@ -109,3 +112,4 @@ class Training(Record, frozen=True, kw_only=True):
     losses: tuple[float, ...]
     folder: str
     weights_hash: str
+    elsewhere: bool = False

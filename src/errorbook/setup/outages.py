@@ -137,7 +137,7 @@ def require_training(parent: Checkpoint, training: Training) -> None:
     """
     lost = next((number for number, loss in enumerate(training.losses, 1) if not math.isfinite(loss)), 0)
     why = ""
-    if not training.steps:
+    if not training.steps and not training.elsewhere:
         why = "it made no step, so give it more lessons or epochs"
     elif lost:
         why = f"the loss of step {lost} is no number, so lower learning_rate"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,7 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from errorbook.errors import ConfigError, ErrorbookError, ModelError, OutageError
-from errorbook.redact import note_secret
+from errorbook.llm.account import read_secret
 
 OFFICIAL = "https://tinker.thinkingmachines.dev/services/tinker-prod"
 """The provider's own address."""
@@ -120,11 +119,7 @@ class Line:
 
 def read_key(host: Host) -> str:
     """The key from the environment. Raises ModelError if it is not there or cannot be one."""
-    found = os.environ.get(host.api_key_env, "").strip()
-    if not found:
-        shown = host.api_key_env if host.api_key_env.isupper() else "that api_key_env names"
-        raise ModelError(f"The environment variable {shown} with the key for {host.name} is not set; set it.")
-    note_secret(found)
+    found = read_secret(host.api_key_env, host.name)
     if not found.startswith(("tml-", "eyJ")):
         raise ModelError(
             f"The environment variable {host.api_key_env} holds no key of Tinker's form, which begins with 'tml-'; set"

@@ -1,4 +1,4 @@
-"""Checks an adapter that another program wrote: its form, its shapes and its numbers, before anything relies on it.
+"""Checks an adapter, or a model, that another program wrote, before it is relied on: form, shapes and numbers.
 
 What is not a LoRA adapter in PEFT's form, does not fit the base or changes nothing is refused in one sentence.
 """
@@ -42,6 +42,28 @@ def check_adapter(folder: Path, model: str) -> int:
     if not any(bool(weight.any()) for name, weight in weights.items() if ".lora_B." in name):
         raise _refuse(folder, "it changes nothing; raise the learning rate or the epochs")
     return sum(weight.numel() for weight in weights.values())
+
+
+def check_weights(folder: Path, model: str) -> int:
+    """The number of parameters of the whole model in `folder`.
+
+    Raises:
+        ModelError: Its files cannot be read, or a number in them is not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    count = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            weights = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"'{file}' cannot be read ({error}); write it anew.") from None
+        for name, weight in weights.items():
+            if not bool(weight.isfinite().all()):
+                raise ModelError(f"'{name}' in '{file}' holds numbers that are not finite; lower the learning rate.")
+            count += weight.numel()
+    return count
 
 
 def name_base(folder: Path, model: str) -> None:

@@ -75,6 +75,22 @@ def llama_factory(lessons: Sequence[Lesson], recipe: Recipe, model: str) -> dict
     }
 
 
+def write_lessons(folder: Path, lessons: Sequence[Lesson], recipe: Recipe, model: str) -> None:
+    """Write the lessons below a folder: as chats (lessons.jsonl), and for each tool in a folder of its own.
+
+    Raises:
+        StageError: As `select_usable`.
+    """
+    for tool, files in (
+        ("llama-factory", llama_factory(lessons, recipe, model)),
+        ("axolotl", axolotl(lessons, recipe, model)),
+    ):
+        write_files(folder / tool, files)
+    preference = recipe.objective == "dpo"
+    chats = (_json(_conversation(one, preference=preference)) + "\n" for one in select_usable(lessons, recipe))
+    write_files(folder, {"lessons.jsonl": "".join(chats)})
+
+
 def as_alpaca(before: Sequence[Message]) -> dict[str, Any]:
     """What stands before an instruction, in the columns that its form has for that: nothing if nothing does."""
     system = "\n\n".join(one.content for one in before if one.role == "system")

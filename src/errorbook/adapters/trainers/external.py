@@ -76,6 +76,7 @@ class ExternalTrainer:
             losses=(),
             folder=folder.as_posix(),
             weights_hash=digest("served", name),
+            elsewhere=True,
         )
 
     def _start(self, parent: Checkpoint, recipe: Recipe, root: Path) -> str:
@@ -92,11 +93,7 @@ class ExternalTrainer:
     def _export(self, folder: Path, lessons: Sequence[Lesson], recipe: Recipe, between: tuple[str, Path]) -> None:
         start, served = between
         model = public_name(start)
-        for tool, files in (
-            ("llama-factory", exports.llama_factory(lessons, recipe, model)),
-            ("axolotl", exports.axolotl(lessons, recipe, model)),
-        ):
-            exports.write_files(folder / tool, files)
+        exports.write_lessons(folder, lessons, recipe, model)
         exports.write_files(folder, {"README.md": write_readme(model, served)})
 
 
