@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from errorbook.errors import BudgetError, ConfigError
-from errorbook.llm.budget import NANO, Amount, Budget, Purse
+from errorbook.llm.budget import Amount, Budget, Purse
 from errorbook.llm.client import store_path
 from errorbook.llm.store import Store
+from errorbook.records import NANO
 
 OWN = "tinker "
 """What the keys of these purchases begin with in the store."""
