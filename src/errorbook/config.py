@@ -114,6 +114,7 @@ class ComputeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `engine = "ray"` fans evaluation and the sandbox out over `workers` (0: one for each node or GPU) of the cluster at
     `address`, and trains there. `processes` trains on so many processes of this machine, sharing each batch ("ddp") or
     the weights as well ("fsdp"). `cache` takes up answers that the same weights gave to the same requests before.
+    `store` is the folder that keeps what instructors and judges were asked, if runs are to share it.
     """
 
     engine: Literal["local", "ray"] = "local"
@@ -124,6 +125,7 @@ class ComputeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     processes: Annotated[int, Interval(ge=1, le=1024)] = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
     cache: bool = True
+    store: str = ""
 
 
 class SinkSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -379,7 +381,10 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     strategy = config.strategy
     if strategy.encoder.startswith((".", "~")):
         strategy = msgspec.structs.replace(strategy, encoder=str(find_path(strategy.encoder, folder)))
-    return msgspec.structs.replace(config, tasks=tasks, target=target, strategy=strategy)
+    compute = config.compute
+    if compute.store:
+        compute = msgspec.structs.replace(compute, store=str(find_path(compute.store, folder)))
+    return msgspec.structs.replace(config, tasks=tasks, target=target, strategy=strategy, compute=compute)
 
 
 def _make_absolute(options: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from experiment_kit import EXPERIMENT, write_files
+from experiment_kit import EXPERIMENT, RUN_FILE, write_files
 
+from errorbook.config import parse
 from errorbook.errors import ConfigError
 from errorbook.experiment.arms import READY_ARMS
 from errorbook.experiment.file import describe_changes, load, make_config
+from errorbook.setup.claim import identify, relocate
 
 HEAD = '[experiment]\nname = "t"\nrun = "base.toml"\nseeds = [1]\nsamples = 12\n'
 
@@ -123,3 +125,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_control_is_undirected_if_there_is_one(tmp_path: Path) -> None:
     assert load(write_files(tmp_path)).control == "undirected"
     assert load(write_files(tmp_path, EXPERIMENT.replace("undirected", "error"))).control == "base"
+
+
+def test_what_is_bought_may_be_kept_for_several_runs(tmp_path: Path) -> None:
+    text = RUN_FILE + '\n[compute]\nstore = "bought"\n'
+    made = parse(text, folder=tmp_path)
+    (tmp_path / "new" / "bought").mkdir(parents=True)
+    moved = relocate(made, tmp_path / "old", tmp_path / "new")
+    there = relocate(parse(text, folder=tmp_path / "old"), tmp_path / "old", tmp_path / "new")
+
+    assert made.compute.store == str(tmp_path / "bought")
+    assert identify(made) == identify(parse(RUN_FILE))
+    assert moved.compute.store == made.compute.store
+    assert there.compute.store == str(tmp_path / "new" / "bought")

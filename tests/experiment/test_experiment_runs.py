@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from experiment_kit import EXPERIMENT, RUN_FILE, write_files
 from msgspec.structs import replace
+from teacher_kit import teacher
 
 from errorbook import open_ledger
 from errorbook.errors import ConfigError, LedgerError
@@ -25,6 +26,7 @@ from errorbook.ledger.file import Ledger
 from errorbook.records import Checkpoint, Decision, Evaluation, Sample
 from errorbook.report.build import build
 from errorbook.report.compare_runs import compare, parse_side
+from errorbook.testing import server
 
 PROGRAM = str(Path(sys.executable).parent / "errorbook")
 
@@ -199,3 +201,31 @@ def test_samples_of_two_cycles_are_those_of_one(folder: Path, tmp_path: Path) ->
     assert run_of(results, "halves", 1).cost.samples == (5, 5)
     with open_ledger(tmp_path / "out" / "halves-1") as ledger:
         assert ledger.count(Sample) == 10
+
+
+def test_the_base_is_asked_once_a_seed(results: Results, folder: Path) -> None:
+    """An event is what was really asked: the arms have none for what was taken over."""
+    for arm, asked in (("base", {"train", "dev", "test"}), ("undirected", {"train", "dev", "test"})):
+        with open_ledger(folder / "out" / f"{arm}-1") as ledger:
+            cycles = {event.cycle for event in ledger.events() if event.stage == "evaluate" and event.split == "train"}
+            base = next(iter(ledger.all(Checkpoint))).hash
+            evaluations = {item.split for item in ledger.all(Evaluation, parent=base)}
+        assert evaluations == asked
+        assert cycles == ({0} if arm == "base" else {2})  # the final checkpoint's alone
+
+
+def test_equal_calls_of_arms_are_bought_once_and_counted_for_each(tmp_path: Path) -> None:
+    text = EXPERIMENT.partition("[arms")[0].replace("[1, 2]", "[1]") + "[arms.error]\n[arms.gentle]\narm = 'error'\n"
+    with server(script=teacher) as provider:
+        behind = (
+            f'kind = "openai"\nmodel = "m"\nbase_url = "{provider.base_url}"\nprice_input = 1.0\nprice_output = 1.0'
+        )
+        run_file = RUN_FILE.replace('kind = "tutor"', behind)
+        file = write_files(tmp_path, text + "train.learning_rate = 1e-5\n", run_file)
+        results = run_experiment(load(file), tmp_path / "out")
+        asked = provider.stats()
+
+    error, gentle = run_of(results, "error", 1), run_of(results, "gentle", 1)
+    assert error.cost.usd == gentle.cost.usd > 0
+    assert error.cost.calls == gentle.cost.calls > 0
+    assert asked.requests == asked.unique_prompts == error.cost.calls

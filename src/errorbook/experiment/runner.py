@@ -1,8 +1,8 @@
 """Runs every arm and seed of an experiment: each is an ordinary run in a folder of its own, below the experiment's.
 
 So the same command goes on after `kill -9`, and a second one beside it (on another machine that shares the folder)
-takes the runs that nobody works on. What arms have in common is asked once: the answers of the same weights to the same
-requests are remembered (`targets.remembered`), for all runs of this user.
+takes the runs that nobody works on. What arms of a seed have in common is asked once: the base's
+answers are taken over from the first run, and equal calls of instructors are bought once (`[compute] store`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from errorbook.config import Config
 from errorbook.errors import BusyError, DataError, UserError
+from errorbook.experiment.arms import BASE
 from errorbook.experiment.collect import Collected, collect_run
 from errorbook.experiment.file import Arm, Experiment, describe_changes, make_config
 from errorbook.experiment.page import write_page
 from errorbook.experiment.results import ArmResult, Questions, Results, write_results
+from errorbook.experiment.sharing import take_base_answers
 from errorbook.files import write_file
 from errorbook.ledger.events import Watch, quiet
 from errorbook.loop import exam, examine, run
@@ -41,12 +45,20 @@ class Work(NamedTuple):
 
 
 def list_work(experiment: Experiment, out: Path) -> list[Work]:
-    """Every arm of the first seed, then of the next: so there is something to compare early. The base comes first."""
+    """Every arm of the first seed, then of the next: so there is something to compare early. The base comes first.
+
+    Arms of a seed share what is bought of instructors and judges.
+    """
     return [
-        Work(arm, seed, make_config(experiment, arm, seed), out / f"{arm.name}-{seed}")
+        Work(arm, seed, _share(make_config(experiment, arm, seed), out / f"bought-{seed}"), out / f"{arm.name}-{seed}")
         for seed in experiment.seeds
         for arm in experiment.arms
     ]
+
+
+def _share(config: Config, folder: Path) -> Config:
+    store = config.compute.store or str(folder.resolve())
+    return replace(config, compute=replace(config.compute, store=store))
 
 
 def run_experiment(
@@ -117,6 +129,9 @@ def _do(experiment: Experiment, item: Work, watch: Watch) -> None:
     said = ", ".join(f"{key} = {value!r}" for key, value in describe_changes(item.arm).items()) or "nothing"
     head = f"# Experiment '{experiment.name}', arm '{item.arm.name}', seed {item.seed}; changed below: {said}\n"
     text = head + experiment.text
+    base = item.folder.with_name(f"{BASE}-{item.seed}")
+    if item.folder != base and not item.folder.exists() and (base / "ledger.sqlite").exists():
+        take_base_answers(base, item.config, item.folder, text)
     if item.arm.trains:
         run(item.config, item.folder, watch, text)
     else:

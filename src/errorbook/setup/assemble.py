@@ -115,8 +115,9 @@ def assemble(config: Config, folder: Path) -> RunParts:
     """
     target, trainer = create_target(config, folder), create_trainer(config)
     _check_form(config, target, trainer)
-    courses = tuple(_course(section, config, folder) for section in config.tasks)
-    instructor = create_instructor(config, folder)
+    bought = Path(config.compute.store or folder)
+    courses = tuple(_course(section, config, bought) for section in config.tasks)
+    instructor = create_instructor(config, bought)
     learnt = ((course.task, course.examples["train"]) for course in courses if course.role == "learn")
     require_possible(config, instructor, learnt)
     return RunParts(

@@ -94,7 +94,9 @@ def relocate(config: Config, old: Path, new: Path) -> Config:
         replace(task, options=moved(task.options, ("path",)), scorer_options=moved(task.scorer_options, SCORER_FILES))
         for task in config.tasks
     )
-    return replace(config, tasks=tasks, target=replace(config.target, model=_move(config.target.model, old, new)))
+    target = replace(config.target, model=_move(config.target.model, old, new))
+    compute = replace(config.compute, store=_move(config.compute.store, old, new))
+    return replace(config, tasks=tasks, target=target, compute=compute)
 
 
 def _move(path: str, old: Path, new: Path) -> str:
