@@ -136,6 +136,8 @@ def test_signs_that_end_a_line_elsewhere_are_a_part_of_a_reply() -> None:
         sse(piece(VERSE), "event: error\ndata: gone"),
         sse(piece(VERSE, "stop"), {"object": "error", "message": "worker died"}),
         sse(piece(VERSE, "error")),
+        sse("data: [DONE]"),
+        sse({"id": "x", "choices": []}, "data: [DONE]"),
     ],
 )
 def test_a_stream_without_its_end_is_no_reply(body: bytes) -> None:
@@ -264,6 +266,25 @@ def test_a_price_for_each_request_counts_if_it_is_more_than_the_tokens() -> None
         ):
             (result,) = llm.ask([(0, ask("x"))], READ)
         assert result.usage.cost_usd == pytest.approx(spent)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "thinking": VERSE},
+        {"content": "", "reasoning": None, "reasoning_details": [{"type": "reasoning.text", "text": VERSE}]},
+        {"content": "", "thinking_blocks": [{"type": "thinking", "thinking": VERSE, "signature": "s"}]},
+        {"content": None, "function_call": {"name": "reply", "arguments": VERSE}},
+    ],
+)
+def test_a_reply_is_found_in_fields_of_any_name(message: dict[str, Any]) -> None:
+    with provider(lambda _: Answer(told(message))) as url, engine(url, tries=1) as llm:
+        (result,) = llm.ask([(0, ask("x"))], READ)
+    assert isinstance(result, Accepted), result
+
+
+def test_a_text_completion_is_a_reply_too() -> None:
+    assert CHAT.read(json.dumps({"choices": [{"text": VERSE, "finish_reason": "stop"}]}).encode()).text == VERSE
 
 
 # counts ---------------------------------------------------------------------------------------------------------------

@@ -167,6 +167,8 @@ def _open(completion: dict[str, Any], body: bytes) -> dict[str, Any]:
     if not choices and find_usage(completion):  # billed, and nothing was written: a filter of the prompt does that
         blocked = completion.get("promptFeedback") or completion.get("prompt_feedback")
         return {"message": {}, "finish_reason": "content_filter" if blocked else None}
+    if isinstance(choice.get("text"), str) and not choice.get("message"):  # a text completion, from some relays
+        return {**choice, "message": {"content": choice["text"]}}
     if not isinstance(choice.get("message"), dict):
         raise Garbled(f"the server sent no chat completion ({read_message(body) or 'an empty body'})")
     return choice
@@ -175,19 +177,24 @@ def _open(completion: dict[str, Any], body: bytes) -> dict[str, Any]:
 def _read_message(choice: dict[str, Any]) -> tuple[str, str, str, str]:
     """A message's answer, what the server calls its reasoning, a refusal, and what a tool was called with.
 
-    The reasoning is in a field of one of two names, or in parts of the content.
+    The reasoning is in a field of one of several names, or in parts of the content.
     """
     message = choice["message"]
     content, thought = tell_parts_apart(message.get("content"))
-    thought = (flatten(message.get("reasoning_content")) or flatten(message.get("reasoning"))) + thought
+    thought = next(filter(None, (flatten(message.get(name)) for name in _THOUGHTS)), "") + thought
     parts = message.get("content")
     refusals = [part.get("refusal") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
     refusal = flatten(message.get("refusal")) or flatten(refusals)
-    return content, thought, refusal, "" if content else _read_call(message.get("tool_calls"))
+    return content, thought, refusal, "" if content else _read_call(message)
 
 
-def _read_call(calls: Any) -> str:
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
+"""What servers call the field with a model's reasoning; the first that holds any counts, since some fill several."""
+
+
+def _read_call(message: dict[str, Any]) -> str:
     """What a tool was called with: a server that looks for such calls may take a reply in JSON for one."""
+    calls = message.get("tool_calls") or [{"function": message.get("function_call")}]
     for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, dict) else None
         told = function.get("arguments") if isinstance(function, dict) else None

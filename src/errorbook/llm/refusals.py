@@ -22,7 +22,18 @@ _WORDS = (
     *("message", "msg", "error_message", "error_msg", "error_description", "status_msg", "description", "title"),
     *("detail", "reason", "text"),
 )
-_CODES = ("code", "type", "status", "error_code", "status_code", "error_type", "kind", "http_status", "reason")
+_CODES = (
+    "code",
+    "type",
+    "status",
+    "error_code",
+    "status_code",
+    "statusCode",
+    "error_type",
+    "kind",
+    "http_status",
+    "reason",
+)
 _INSIDE = (
     *("error", "errors", "detail", "details", "metadata", "raw", "base_resp", "innererror", "message"),
     *("fieldViolations", "upstream", "cause", "headers", "data"),
@@ -87,7 +98,7 @@ def read_status(body: bytes) -> int:
 
     An error of the server's own within a reply keeps 200: it may have been billed. Its envelope cannot be read.
     """
-    if not re.search(rb'"(?:error|errors|code|detail|base_resp|status_code|status_msg)"', body):
+    if not re.search(rb'"(?:error|errors|code|detail|base_resp|status_code|statusCode|status_msg)"', body):
         return 200
     value = read_object(body)
     choices = value.get("choices")

@@ -14,6 +14,8 @@ from errorbook.llm.faults import Lost
 
 _STREAMED = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _LINES = re.compile(r"\r\n|\n|\r")
+_BESIDE = ("reasoning_content", "reasoning", "thinking", "refusal")
+"""Texts that stand beside the content of a message."""
 _DONE = "[DONE]"
 _REPEATED = 20
 """Characters of a last piece that says all once more; a shorter one may be meant."""
@@ -98,7 +100,7 @@ class _Pieces:
     """A chat completion in the making."""
 
     def __init__(self) -> None:
-        self._texts = {"content": "", "reasoning_content": "", "reasoning": "", "refusal": ""}
+        self._texts = {"content": "", **dict.fromkeys(_BESIDE, "")}
         self._pieces = 0
         self._calls: dict[str, str] = {}
         self._usage: dict[str, Any] = {}
@@ -162,7 +164,7 @@ class _Pieces:
         """The completion, or the error that came instead. Raises Lost if it has no end."""
         if self._error:
             return json.dumps({"error": self._error}).encode()
-        if not self._done and not self._finish:
+        if not self._finish and not (self._done and any((*self._texts.values(), self._calls))):
             raise Lost("the stream of the reply broke off")
         said: dict[str, Any] = {name: mend_text(text) or None for name, text in self._texts.items()}
         said["tool_calls"] = [{"function": {"arguments": mend_text(told)}} for told in self._calls.values()]
@@ -173,7 +175,7 @@ class _Pieces:
 def _read_texts(message: dict[str, Any]) -> dict[str, str]:
     """The texts of a message or of a piece of one; what has a wrong type is none."""
     content, thought = tell_parts_apart(message.get("content"))
-    texts = {name: tell_parts_apart(message.get(name))[0] for name in ("reasoning_content", "reasoning", "refusal")}
+    texts = {name: tell_parts_apart(message.get(name))[0] for name in _BESIDE}
     texts["reasoning_content"] += thought
     return {"content": content, **texts}
 
