@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,8 +18,10 @@ from msgspec.structs import replace
 from teacher_kit import teacher
 
 from errorbook import open_ledger
+from errorbook.cli.main import run_command
 from errorbook.errors import ConfigError, LedgerError
 from errorbook.experiment.file import load
+from errorbook.experiment.page import is_page
 from errorbook.experiment.results import Cost, Results, RunResult, read_results
 from errorbook.experiment.runner import run_experiment
 from errorbook.ledger.events import Event, Watch
@@ -121,6 +124,42 @@ def test_the_same_command_changes_nothing_and_asks_nothing(folder: Path, results
     again = run_experiment(load(folder / "trial.toml"), folder / "out", show=forbid)  # type: ignore[arg-type]
 
     assert again == results == read_results(folder / "out" / "results.json")
+
+
+def test_the_command_prints_tables_or_numbers_and_writes_the_files(
+    folder: Path, results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["experiment", str(folder / "trial.toml"), "--out", str(folder / "out")]
+    committed = tmp_path / "kept.json"
+
+    assert run_command([*asked, "--results", str(committed)]) == 0
+    said = capsys.readouterr().out
+    assert "Gain on test, in points" in said
+    assert "retention, a guard" in said
+    assert read_results(committed) == results
+    assert is_page((folder / "out" / "results.md").read_bytes())
+
+    assert run_command([*asked, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert [arm["arm"] for arm in made["arms"]] == ["base", "undirected", "twice"]
+
+    assert run_command([*asked, "--plan", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == 6
+
+
+def test_the_command_writes_over_nothing_of_yours(folder: Path, results: Results, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"a": 1}')
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.md").write_text("# My results\n")
+    trial = str(folder / "trial.toml")
+
+    assert run_command(["experiment", trial, "--out", str(folder / "out"), "--results", str(mine)]) == 2
+    assert run_command(["experiment", trial, "--out", str(folder / "out"), "--results", trial]) == 2
+    assert run_command(["experiment", trial, "--out", str(out)]) == 2
+    assert mine.read_text() == '{"a": 1}'
+    assert [path.name for path in out.iterdir()] == ["results.md"]
 
 
 class Killed(BaseException):

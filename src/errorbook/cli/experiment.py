@@ -31,6 +31,7 @@ def experiment(file: Path, out: Path | None, results: Path | None, plan: bool, a
     some of them.
     """
     from errorbook.experiment.file import load
+    from errorbook.experiment.page import is_page
     from errorbook.experiment.results import is_results, write_results
     from errorbook.experiment.runner import PAGE, RESULTS, run_experiment
     from errorbook.experiment.summary import summarise
@@ -42,6 +43,9 @@ def experiment(file: Path, out: Path | None, results: Path | None, plan: bool, a
     if plan:
         return _plan(asked, folder, as_json)
     require_place(folder)
+    if folder.exists():
+        require_output(folder / PAGE, [file], is_page, "page of an experiment")
+        require_output(folder / RESULTS, [file], is_results, "result file")
     if results is not None:
         require_output(results, [file], is_results, "result file")
     found = run_experiment(asked, folder, complain, show_progress)

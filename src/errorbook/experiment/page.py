@@ -27,6 +27,11 @@ def write_page(found: Sequence[Results], title: str = "Results", about: str = ""
     return "\n\n".join(parts) + "\n"
 
 
+def is_page(content: bytes) -> bool:
+    """Whether a file's content is such a page, so that it may be written anew."""
+    return content.startswith(b"# ") and _HOW.encode() in content
+
+
 def _write_experiment(results: Results) -> list[str]:
     summary = summarise(results)
     parts = [f"## {results.name}", *make_notes(summary)]
