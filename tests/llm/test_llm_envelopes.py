@@ -119,6 +119,30 @@ def test_a_stream_of_any_make_is_one_reply(body: bytes) -> None:
     assert CHAT.read(CHAT.gather(body)).text == VERSE
 
 
+@pytest.mark.parametrize("gather", [CHAT.gather, CLAUDE.gather])
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"choices": [{"message": {"content": {"a": "\ud83d"}}, "finish_reason": "stop"}], "type": ["error"]},
+        {"choices": [{"delta": {"content": [{"x": "\ud83d"}]}, "finish_reason": "stop"}], "object": {}},
+        {"type": "message_delta", "delta": {"stop_reason": "\ud83d", "usage": [1]}, "message": 3, "usage": "x"},
+        {
+            "type": "content_block_start",
+            "index": [],
+            "content_block": {"type": 3, "text": "\ud83d"},
+            "delta": {"text": 1},
+        },
+    ],
+)
+def test_pieces_of_wrong_types_and_half_characters_stop_nobody(gather: Any, event: dict[str, Any]) -> None:
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    try:
+        body = gather(sse(event, end))
+    except faults.Lost:
+        return
+    json.loads(body)
+
+
 def test_signs_that_end_a_line_elsewhere_are_a_part_of_a_reply() -> None:
     odd = "a\u2028b\u2029c\u0085d\x0be\x1cf"
     lines = [f"data: {json.dumps(piece(letter), ensure_ascii=False)}" for letter in odd]

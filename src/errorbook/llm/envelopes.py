@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NoReturn
 
 import msgspec
@@ -37,7 +38,8 @@ def tell_parts_apart(content: Any) -> tuple[str, str]:
         return content, ""
     parts = content if isinstance(content, list) else [content]
     if any(isinstance(part, dict) and not _is_part(part) for part in parts):
-        return msgspec.json.encode(content).decode(), ""
+        # Half a character may stand in a piece, and its other half in the next one.
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")), ""
     said = thought = ""
     for part in parts:
         if isinstance(part, dict) and (str(part.get("type") or "").startswith(_THOUGHT) or part.get("thought") is True):

@@ -6,8 +6,6 @@ import json
 import re
 from typing import Any, NamedTuple
 
-import msgspec
-
 from errorbook.files import mend_text
 from errorbook.llm.envelopes import find_usage, tell_parts_apart
 from errorbook.llm.faults import Lost
@@ -78,7 +76,7 @@ def find_error(event: Event) -> Any:
     data = event.data
     if not isinstance(data, dict):
         return data if event.kind == "error" else None
-    is_error = event.kind == "error" or "error" in {data.get("object"), data.get("type")}
+    is_error = event.kind == "error" or "error" in [data.get("object"), data.get("type")]
     return data.get("error") or (data if is_error else None)
 
 
@@ -212,8 +210,8 @@ def gather_message(body: bytes) -> bytes:
             message.update(delta)
     if not message.get("stop_reason"):
         raise Lost("the stream of the reply broke off")
-    content = [{**block, "input": msgspec.Raw(block["input"].encode() or b"{}")} for block in blocks.values()]
-    return msgspec.json.encode({**message, "content": content, "usage": usage})
+    content = [{**block, "input": block["input"] or "{}"} for block in blocks.values()]
+    return json.dumps({**message, "content": content, "usage": usage}).encode()
 
 
 def _extend(block: dict[str, Any], delta: dict[str, Any]) -> None:
