@@ -135,7 +135,7 @@ def run_cycle(this: Run, cycle: int, current: Checkpoint) -> Decision:
     # Step 3: the instructor analyses each mistake and writes drafts, or what else the strategies of this cycle ask for;
     # what passes verification are the samples.
     seen = Seen(current, mistakes, books, lambda course: _load_answers(this, course, "train", current, cycle))
-    samples = generate_samples(this, cycle, list_orders(this, cycle, seen))
+    samples = generate_samples(this, cycle, list_orders(this, cycle, seen), seen.ask)
     if not samples:
         why = _explain_rejections(this.ledger, cycle)
         reason = f"no draft passed verification ({why}), so there was nothing to train on"

@@ -25,7 +25,7 @@ from errorbook.checks.quantities import find_misfit
 from errorbook.checks.taken import Protected, Refusal, Taken
 from errorbook.checks.verdicts import require_verdicts
 from errorbook.interfaces import BatchScorer, Scorer, Solver, Task
-from errorbook.records import Draft, Example, Rejection, Sample, Score
+from errorbook.records import Draft, Example, Rejection, Sample, Score, Verdict
 
 _OWN = "the solution"
 _BY_DATA = "the solution, by the data"
@@ -41,7 +41,8 @@ class VerifySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `ngram` is how many words in a row a sample may not share with a held-out question; 13 as in GPT-3's
     decontamination (Brown et al. 2020, appendix C). `votes` is how often the instructor solves a draft's question blind
     if the task cannot recompute its answer. `against` names tasks whose whole dev and test splits no sample may
-    overlap with; if it is not given, these are all benchmarks below $ERRORBOOK_DATA.
+    overlap with; if it is not given, these are all benchmarks below $ERRORBOOK_DATA. `only_missed` rejects what the
+    target answers right already: there is little to learn from that, so others are asked for.
     """
 
     answers: Literal["recompute", "trust"] = "recompute"
@@ -49,6 +50,7 @@ class VerifySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ngram: Annotated[int, Interval(ge=1, le=1000)] = 13
     votes: Annotated[int, Interval(ge=0, le=100)] = 3
     against: tuple[str, ...] | None = None
+    only_missed: bool = False
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +58,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     `votes` are blind answers (an empty one if a call failed); `wrong` is the response that the draft was written
     against; `own` is the train question whose own wording the draft keeps, which may be repeated and whose answer is
-    known; `trust_answers` skips every independent check of the answer (for ablations, and for recorded samples).
+    known; `answered` is what the target's own answers to the drafts' questions are worth, if it was asked;
+    `trust_answers` skips every independent check of the answer (for ablations, and for recorded samples).
     """
 
     votes: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     wrong: Mapping[str, str] = msgspec.field(default_factory=dict)
     own: Mapping[str, Example] = msgspec.field(default_factory=dict)
+    answered: Mapping[str, Verdict] = msgspec.field(default_factory=dict)
     trust_answers: bool = False
 
     def source(self, draft: Draft) -> Example | None:
@@ -243,7 +247,7 @@ def _check_tests(draft: Draft, known: Known) -> Refusal | None:
     """Tests must tell programs apart: they fail for one that does nothing and for the response that was wrong."""
     task, scorer = known.judges(draft)
     for name, text in _opponents(draft, task, known.evidence).items():
-        score = known.scores.get((draft.hash, name)) or scorer.score(_as_example(draft, draft.answer), text)
+        score = known.scores.get((draft.hash, name)) or scorer.score(as_example(draft, draft.answer), text)
         if score.verdict == "right":
             return Refusal("weak_tests", f"{name} passes the tests")
     return None
@@ -269,7 +273,7 @@ def _check_answer(draft: Draft, known: Known) -> Refusal | None:
     answer = task.solve(take_off_heading(draft.question))
     if answer is None:
         return Refusal("unverifiable", "the question is not one that the task understands")
-    if scorer.score(_as_example(draft, answer), task.completion("", draft.answer)).verdict != "right":
+    if scorer.score(as_example(draft, answer), task.completion("", draft.answer)).verdict != "right":
         return Refusal("wrong_answer", f"'{draft.answer}' is stated, '{answer}' recomputed")
     return None
 
@@ -291,7 +295,7 @@ def _is_doubted(draft: Draft, source: Example, evidence: Evidence) -> bool:
 
 def _check_votes(draft: Draft, task: Task, scorer: Scorer, votes: Sequence[str]) -> Refusal | None:
     """More than half of the votes must give the answer; if more than half give another, the answer is wrong."""
-    example = _as_example(draft, draft.answer)
+    example = as_example(draft, draft.answer)
     verdicts = [scorer.score(example, task.completion("", vote)).verdict if vote.strip() else "" for vote in votes]
     right, wrong = verdicts.count("right"), verdicts.count("wrong")
     if 2 * right > len(votes):
@@ -330,10 +334,11 @@ def _completion(draft: Draft, task: Task) -> str:
 def _judged_as(draft: Draft, evidence: Evidence) -> Example:
     """The question that a draft's own solution answers; if it is a train question, with all that its data accept."""
     source = evidence.source(draft)
-    return source if source and source.answer == draft.answer else _as_example(draft, draft.answer)
+    return source if source and source.answer == draft.answer else as_example(draft, draft.answer)
 
 
-def _as_example(draft: Draft, answer: str) -> Example:
+def as_example(draft: Draft, answer: str) -> Example:
+    """A draft as a question of train whose right answer is this one; its id is the draft's hash."""
     return Example(
         id=draft.hash,
         task=draft.task,
@@ -353,6 +358,11 @@ def _check_repetition(draft: Draft, known: Known) -> Refusal | None:
 def _check_contamination(draft: Draft, known: Known) -> Refusal | None:
     question = take_off_heading(draft.question)
     return known.protected.clash(question, draft.answer, draft.before) if known.protected else None
+
+
+def _check_news(draft: Draft, known: Known) -> Refusal | None:
+    answered = known.evidence.answered.get(draft.hash)
+    return Refusal("known", "the target gave the stated answer") if answered == "right" else None
 
 
 CHECKS = (
@@ -422,6 +432,12 @@ CHECKS = (
         {"contaminated": "a held-out question, or a run of its words"},
         _check_contamination,
         needs="questions",
+    ),
+    Check(
+        "",  # last, and no fault of the draft: only a run that asks for it makes it
+        {"known": "the target answers the question right already"},
+        _check_news,
+        new=True,
     ),
 )
 """Every check, in their order. The only list of them: samples, edits and imported files all go through it."""

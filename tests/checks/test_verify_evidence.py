@@ -426,3 +426,16 @@ def test_the_answers_of_calculations_are_compared_letter_by_letter() -> None:
     protected = Protected([held("1", "2 of 7: Masse?", "Masse")], [], 8)
     assert protected.clash("7, then 2: mass", "MASSE") is not None
     assert protected.clash("7, then 2: mass", "Maße") is None
+
+
+def test_what_the_target_knows_is_rejected_last_and_only_if_the_question_is_new() -> None:
+    fine, wrong, missed, kept = (draft(question=f"How many are {n} pears and {8 - n}?") for n in range(1, 5))
+    wrong = replace(wrong, solution="", answer="")
+    kept = replace(kept, writes="solution")
+    answered: dict[str, Verdict] = dict.fromkeys((one.hash for one in (fine, wrong, kept)), "right")
+    answered[missed.hash] = "unscorable"
+    own = {kept.hash: as_example(kept, kept.answer)}
+
+    found = run([fine, wrong, missed, kept], Ending(), Evidence(answered=answered, own=own, trust_answers=True))
+
+    assert [getattr(one, "reason", "sample") for one in found] == ["known", "format", "sample", "sample"]

@@ -6,7 +6,7 @@ the target. It decides nothing: what a strategy asks is in `strategies`, what is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ from errorbook.strategies.questions import (
 )
 from errorbook.strategies.shares import Part, divide
 from errorbook.supply.one_call import recall_diagnoses
-from errorbook.supply.write_and_verify import Order, keep_budget
+from errorbook.supply.write_and_verify import Ask, Order, keep_budget
 
 Answers = Mapping[str, Response]
 
@@ -56,7 +56,7 @@ class Seen(NamedTuple):
     checkpoint: Checkpoint
     mistakes: Sequence[Mistake]
     books: Mapping[str, Mapping[str, Marked]]
-    ask: Callable[[Course], Answers]
+    ask: Ask
 
 
 def list_orders(this: Run, cycle: int, seen: Seen) -> list[Order]:

@@ -1,13 +1,13 @@
 """Step 3 from assignment to sample: drafts are written, voted on and verified, and asked for again if they fail.
 
- What the ledger already holds is not asked for again. It decides nothing:
+What the ledger already holds is not asked for again. It decides nothing:
 what is written is the instructor's business, what may be trained on `verify`'s.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,12 +19,16 @@ from errorbook.instruct import retry
 from errorbook.interfaces import Checker, Scorer, Solver, Task
 from errorbook.ledger import keys
 from errorbook.ledger.file import Entry, Ledger
-from errorbook.records import Assignment, Call, Draft, Example, Failure, Sample, Vote
+from errorbook.records import Assignment, Call, Draft, Example, Failure, Response, Sample, Verdict, Vote
+from errorbook.setup.assemble import Course
 from errorbook.setup.outages import Stage, sift
 from errorbook.setup.session import Run, record_stage
 from errorbook.strategies.questions import Stock, find_parent, replace_failed, restate
 from errorbook.supply.one_call import Answered, add_diagnosis, ask, has_failed, list_entries
-from errorbook.verify import Evidence, hide_answer, verify
+from errorbook.verify import Evidence, as_example, hide_answer, verify
+
+Ask = Callable[[Course], Mapping[str, Response]]
+"""Gives the current checkpoint's responses to the train questions of a course, by example."""
 
 
 class Desk(NamedTuple):
@@ -33,6 +37,7 @@ class Desk(NamedTuple):
     tasks: dict[str, tuple[Task, Scorer]]
     taken: Taken
     protected: Protected
+    ask: Ask
 
 
 class Order(NamedTuple):
@@ -53,9 +58,9 @@ class Order(NamedTuple):
         return Order([add_diagnosis(ledger, item) for item in self.assignments], self.stock)
 
 
-def generate_samples(this: Run, cycle: int, orders: Sequence[Order]) -> list[Sample]:
+def generate_samples(this: Run, cycle: int, orders: Sequence[Order], ask: Ask) -> list[Sample]:
     """Have drafts written and verified; ask again, a bounded number of rounds, for those that were rejected."""
-    desk = _set_up_desk(this, cycle)
+    desk = _set_up_desk(this, cycle, ask)
     samples: list[Sample] = []
     for turn in range(1, this.config.strategy.rounds + 1):
         assignments = [item for order in orders for item in order.assignments]
@@ -153,7 +158,7 @@ def _read_votes(ledger: Ledger, cycle: int) -> dict[str, list[str]]:
     return {draft: sorted(answers) for draft, answers in found.items()}
 
 
-def _set_up_desk(this: Run, cycle: int) -> Desk:
+def _set_up_desk(this: Run, cycle: int, ask: Ask) -> Desk:
     """The desk of one cycle: all train questions and earlier samples are taken, all else is protected."""
     ledger, config, courses = this.ledger, this.config, this.parts.courses
     asked = [(course, split, item) for course in courses for split, part in course.examples.items() for item in part]
@@ -171,6 +176,7 @@ def _set_up_desk(this: Run, cycle: int) -> Desk:
         tasks={course.name: (course.task, course.scorer) for course in courses},
         taken=taken,
         protected=Protected([*held_out, *this.parts.protected], learnt, config.verify.ngram, sums),
+        ask=ask,
     )
 
 
@@ -178,6 +184,8 @@ def _verify_drafts(this: Run, cycle: int, desk: Desk, drafts: list[Draft], known
     """Verify the drafts in their order and record what becomes of each; `known` is what is known of them so far."""
     trusted = this.config.verify.answers == "trust"
     known = replace(known, votes=_collect_votes(this, cycle, drafts), trust_answers=trusted)
+    if this.config.verify.only_missed:
+        known = replace(known, answered=_ask_target(this, desk.ask, drafts))
     outcomes = []
     # A killed verification leaves no outcome behind. It starts anew, and the same order gives the same outcomes.
     with record_stage(this, "verify", cycle, len(drafts)) as tick:
@@ -186,6 +194,20 @@ def _verify_drafts(this: Run, cycle: int, desk: Desk, drafts: list[Draft], known
             tick(len(outcomes))
         this.ledger.extend((Entry(outcome, outcome.draft, outcome.draft) for outcome in outcomes), cycle)
     return [outcome for outcome in outcomes if isinstance(outcome, Sample)]
+
+
+def _ask_target(this: Run, ask: Ask, drafts: Sequence[Draft]) -> dict[str, Verdict]:
+    """What the target's own answers to the new questions are worth, by draft, as if the drafts' answers were right."""
+    verdicts: dict[str, Verdict] = {}
+    for course in this.parts.learnt():
+        own = [draft for draft in drafts if draft.task == course.name and draft.writes != "solution"]
+        # Without an answer there is nothing to score by, and verification rejects the draft anyway.
+        posed = tuple(
+            as_example(draft, draft.answer) for draft in own if draft.answer.strip() and draft.question.strip()
+        )
+        answers = ask(course.practising(posed)) if posed else {}
+        verdicts |= {draft: response.score.verdict for draft, response in answers.items()}
+    return verdicts
 
 
 def keep_budget(this: Run) -> None:
