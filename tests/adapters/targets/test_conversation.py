@@ -306,3 +306,12 @@ def test_a_thought_that_the_template_hides_is_taught_all_the_same(tiny_model: Pa
     completion = "<think>\nTen and one.\n</think>\nAnswer: 11"
     assert write_lesson(tokenizer, QUESTION, completion, "auto") == f"{completion}<|im_end|>"
     assert write_lesson(tokenizer, QUESTION, "Answer: 11", "auto") == "Answer: 11<|im_end|>"
+
+
+def test_a_template_that_prints_the_clock_in_any_form_prints_one_day(tiny_model: Path) -> None:
+    tokenizer = loading.load_tokenizer(str(tiny_model))
+    day = datetime.datetime(2025, 1, 1)
+    codes = "%a %A %b %B %c %C %d %D %e %f %F %g %G %h %H %I %j %k %l %m %M %p %r %R %S %T %u %U %V %w %W %x %X %y %Y"
+    codes += " %-d %-m %-H %-I %-M %-S %-j |%n|%t|%Z|%z|"
+    tokenizer.chat_template = "{% set now = strftime_now %}" + f"{{{{ now('{codes}') }}}} {{{{ messages[0].content }}}}"
+    assert render(tokenizer, "Hi") == f"{day.strftime(codes)} Hi"

@@ -72,6 +72,28 @@ def test_code_that_comes_with_a_model_is_neither_asked_about_nor_run(
     assert "y/N" not in "".join(capfd.readouterr())
 
 
+def test_weights_that_are_numbers_and_compute_none_are_told(folder: Path) -> None:
+    import torch
+
+    def weigh() -> list[Any]:
+        target = TransformersTarget(str(folder), device="cpu", dtype="float32")
+        return list(target.log_likelihoods(["1 + 1"], [["2", "3"]]))
+
+    assert ask(folder)
+    assert weigh()
+    model = loading.load_model(str(folder), "cpu", "float32")
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight.mul_(1e37)
+        model.model.layers[1].mlp.down_proj.weight.mul_(1e37)
+    model.save_pretrained(folder)
+
+    sentence = r"computes in float32 are no finite numbers; set dtype = 'float32' in \[target\], or download"
+    with pytest.raises(ModelError, match=sentence):
+        ask(folder)
+    with pytest.raises(ModelError, match=sentence):
+        weigh()
+
+
 def test_a_token_without_an_embedding_is_named(folder: Path, tmp_path: Path) -> None:
     tokenizer = add_token(folder, "<|user|>")
     (folder / "chat_template.jinja").write_text("<|user|>{{ messages[0]['content'] }}")

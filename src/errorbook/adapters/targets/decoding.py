@@ -23,6 +23,7 @@ from errorbook.adapters.targets.batching import (
     split,
 )
 from errorbook.adapters.targets.ways import find_way, pads_right
+from errorbook.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,9 @@ def decode(
     """Continue every prompt; yields (row, new token ids, the end token included) as rows finish.
 
     `seeds` gives each row its own random numbers, so that a sampled row does not depend on its neighbours.
+
+    Raises:
+        ModelError: What the model computes are no numbers, or it computes nothing by any way.
     """
     way = find_way(model)
     for group in split([len(prompt) for prompt in prompts], way):
@@ -65,6 +69,8 @@ def _write(model: Any, batch: Batch, seeds: Sequence[int], limits: RowLimits) ->
     ends = torch.tensor(sorted(limits.ends), device=batch.inputs.device)
     for step in range(limits.max_new_tokens):
         logits = go_on(model, batch)
+        if not step:
+            _require_numbers(model, logits)
         with torch.inference_mode():
             chosen = _choose(logits, noise[batch.rows, step : step + 1], limits.temperature)
         finished = torch.isin(chosen, ends)
@@ -128,6 +134,7 @@ def _weigh(model: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], sha
     # No mask: the padding, if there is any, stands behind every token that counts.
     with torch.inference_mode(), _places_only(model, row, column):
         logits = model(input_ids=inputs, **given).logits[0]
+    _require_numbers(model, logits)
     likely = logits.float().log_softmax(dim=-1).gather(1, wanted[:, None])[:, 0]
     found: list[float] = torch.zeros(len(rows), device=device).index_add_(0, row, likely).tolist()
     return found
@@ -170,6 +177,21 @@ def _places_only(model: Any, row: torch.Tensor, column: torch.Tensor) -> Abstrac
         lambda _, inputs: (inputs[0][row, column][None],)
     )
     return handle
+
+
+def _require_numbers(model: Any, logits: torch.Tensor) -> None:
+    """Check each model by itself: the way to ask it is found once for its kind, and its weights may be numbers all.
+
+    An infinite logit may be a token that is never written.
+    """
+    import torch
+
+    if bool(torch.isnan(logits).any()):
+        form = str(model.dtype).removeprefix("torch.")
+        raise ModelError(
+            f"What the model '{model.config.name_or_path}' computes in {form} are no finite numbers; set dtype = "
+            "'float32' in [target], or download or train it again."
+        )
 
 
 def _noise(seeds: Sequence[int], limits: RowLimits) -> torch.Tensor:
