@@ -154,3 +154,12 @@ def test_settings_are_part_of_the_identity_and_keys_are_not(monkeypatch: pytest.
     assert OpenAIChat("poet", base_url="http://localhost/v1/", api_key_env="ONE").identity == plain.identity
     assert OpenAIChat("poet", base_url="http://localhost/v1", sampling={"seed": 1}).identity != plain.identity
     assert OpenAIChat("bard", base_url="http://localhost/v1").identity != plain.identity
+
+
+@pytest.mark.parametrize("end", ["", "/", "/chat/completions", "/chat/completions/"])
+def test_an_address_may_be_copied_with_the_path_of_a_request(end: str) -> None:
+    endpoint = OpenAIChat("m", base_url=f"http://h/v1{end}")
+
+    assert endpoint.base_url == "http://h/v1"
+    assert endpoint.identity == OpenAIChat("m", base_url="http://h/v1").identity
+    assert Anthropic("m", base_url="http://h/v1/messages").base_url == "http://h"

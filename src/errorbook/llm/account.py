@@ -31,7 +31,8 @@ class Account:
     official: ClassVar[str]
     usual_key: ClassVar[str]
     version_path: ClassVar[str] = ""
-    """The end of an address that each request adds by itself."""
+    request_path: ClassVar[str]
+    """Ends of an address that each request adds by itself; who copies an address from a document has them, too."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class Account:
     ) -> None:
         self._model = model
         address = self.official if base_url is None else base_url
-        self._base_url = web_address(address).removesuffix(self.version_path)
+        self._base_url = web_address(address).removesuffix(self.request_path).removesuffix(self.version_path)
         if api_key_env is None:
             api_key_env = self.usual_key if self._base_url == self.official else ""
         self._api_key_env = api_key_env

@@ -27,6 +27,7 @@ class Anthropic(Account):
     official = "https://api.anthropic.com"
     usual_key = "ANTHROPIC_API_KEY"
     version_path = "/v1"
+    request_path = "/messages"
 
     def headers(self) -> dict[str, str]:
         """See `Endpoint`."""

@@ -50,6 +50,7 @@ class OpenAIChat(Account):
     protocol = "openai"
     official = "https://api.openai.com/v1"
     usual_key = "OPENAI_API_KEY"
+    request_path = "/chat/completions"
 
     def headers(self) -> dict[str, str]:
         """See `Endpoint`."""
