@@ -93,6 +93,17 @@ def test_a_question_that_is_asked_twice_in_one_group_is_no_more_evidence(values:
     assert twice.between == pytest.approx(once.between)
 
 
+def test_with_questions_of_their_own_it_is_the_t_interval_of_the_seeds() -> None:
+    random = np.random.default_rng(8)
+    shares = np.array([0.1, 0.5, 0.3, 0.7])
+    values = (random.random((4, 100)) < shares[:, None]).astype(float)
+    seeds = values.mean(axis=1)
+    found = mean_from(nested(values), draws=200)
+
+    assert found.degrees == pytest.approx(3)
+    assert found.high - found.value == pytest.approx(3.182446 * seeds.std(ddof=1) / 2)
+
+
 def test_seeds_that_agree_by_chance_do_not_hide_the_questions() -> None:
     values = np.tile(np.array([1.0, 0.0, -1.0, 0.0, 1.0]), (3, 40))  # three seeds with equal means
     found = mean_from(nested(values))

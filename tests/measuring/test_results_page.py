@@ -19,29 +19,28 @@ def test_every_cell_of_the_page_is_computed_from_the_result_files() -> None:
     assert PAGE.read_text(encoding="utf-8") == make_page(), "run 'make results'"
 
 
-def count_right(results: Results, arm: str) -> tuple[int, int]:
-    """Right answers on the learnt tasks, and all answers, counted from the letters alone."""
+def share_right(results: Results, arm: str, seed: int) -> float:
+    """The share of the learnt tasks' questions that an arm got right in a seed, counted from the letters alone."""
     learnt = {item.task for item in results.questions if item.role == "learn"}
-    based = {run.seed for run in results.runs if run.arm == "base"}
-    texts = [
-        run.examined[run.outcome].verdicts[task]
-        for run in results.runs
-        if run.arm == arm and run.seed in based
-        for task in learnt
-    ]
-    return sum(text.count("r") for text in texts), sum(map(len, texts))
+    run = next(run for run in results.runs if (run.arm, run.seed) == (arm, seed))
+    text = "".join(run.examined[run.outcome].verdicts[task] for task in learnt)
+    return text.count("r") / len(text)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_accuracies_on_the_page_are_counts_of_letters(file: Path) -> None:
+def test_accuracies_and_gains_on_the_page_are_counts_of_letters(file: Path) -> None:
     results = read_results(file)
-    section = PAGE.read_text(encoding="utf-8").partition(f"## {results.name}\n")[2]
-    shown = dict(re.findall(r"^\| (\S+) \| \d+ \| ([\d.]+)% \|", section.partition("\n## ")[0], re.M))
+    section = PAGE.read_text(encoding="utf-8").partition(f"## {results.name}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\S+) \| \d+ \| ([\d.]+)% \| ([+-]?[\d.]+|–)", section, re.M)
+    based = {run.seed for run in results.runs if run.arm == "base"}
 
-    for arm in results.arms:
-        right, n = count_right(results, arm.name)
-        if n:
-            assert float(shown[arm.name]) == pytest.approx(100 * right / n, abs=0.051)
+    assert {arm for arm, _, _ in rows} == {run.arm for run in results.runs if run.seed in based}
+    for arm, accuracy, gain in rows:
+        seeds = [run.seed for run in results.runs if run.arm == arm and run.seed in based]
+        shares = [share_right(results, arm, seed) for seed in seeds]
+        gains = [share - share_right(results, "base", seed) for share, seed in zip(shares, seeds, strict=True)]
+        assert float(accuracy) == pytest.approx(100 * sum(shares) / len(shares), abs=0.051)
+        assert (0.0 if gain == "–" else float(gain)) == pytest.approx(100 * sum(gains) / len(gains), abs=0.051)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
