@@ -104,6 +104,17 @@ def test_every_cell_of_the_tables_is_a_rounded_value(summary: Summary) -> None:
             assert numbers == pytest.approx([100 * one for one in expected], abs=0.051)
 
 
+def test_another_budget_than_the_controls_is_said() -> None:
+    from msgspec.structs import replace
+
+    arms = tuple(replace(arm, samples={"error": 200, "gentle": 1000}.get(arm.name, 100)) for arm in RESULTS.arms)
+    notes = make_notes(summarise(replace(RESULTS, arms=arms)))
+
+    assert "`error` had 102 of its 200 samples on average, so it is not at equal budget." in notes
+    assert "`gentle` has a budget of its own: 1000 samples." in notes
+    assert not any("budget" in note for note in make_notes(summarise(RESULTS)))
+
+
 def test_a_page_holds_every_cell_and_leaves_out_what_says_nothing(summary: Summary) -> None:
     page = write_page([RESULTS])
     for table in make_tables(summary):

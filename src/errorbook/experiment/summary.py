@@ -56,6 +56,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One arm: means over its runs. `learnt` is of all learnt tasks together, `tasks` of each task by name.
 
+    `budget` are the samples that it was to have, and `samples` those that it had; a strategy may find fewer.
     `kept` is the gain of what the gate kept, which is nothing for a run whose candidates it refused. The multiples are
     of the gain per sample, dollar and minute.
     """
@@ -67,6 +68,7 @@ class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
     kept: float | None
     accepted: int
     decided: int
+    budget: int
     samples: float
     rejections: float
     lessons: float
@@ -100,6 +102,7 @@ class _Runs(NamedTuple):
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     control: str
+    budgets: dict[str, int]
 
 
 class _Scope(NamedTuple):
@@ -167,7 +170,8 @@ def _sort(results: Results) -> _Runs:
         if item.seed in based:
             questions.setdefault(item.task, {})[item.seed] = item
     seeds = tuple(seed for seed in results.seeds if seed in based)
-    return _Runs(by_arm, questions, tuple(by_arm), seeds, results.control)
+    budgets = {arm.name: arm.samples for arm in results.arms}
+    return _Runs(by_arm, questions, tuple(by_arm), seeds, results.control, budgets)
 
 
 def _measure(runs: _Runs, tasks: Sequence[str]) -> _Scope:
@@ -286,6 +290,7 @@ def _summarise_arm(runs: _Runs, arm: str, whole: _Scope, learnt: Change, tasks: 
         kept=_gain_kept(runs, arm, tasks),
         accepted=outcomes.count("accept"),
         decided=len(outcomes),
+        budget=runs.budgets[arm],
         samples=_average([sum(cost.samples) for cost in costs]),
         rejections=_average([cost.rejections for cost in costs]),
         lessons=_average([cost.lessons for cost in costs]),

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from errorbook.experiment.summary import ArmSummary, Change, Estimate, Multiple, Summary
 
 _NOTHING = "–"
+_NEARLY = 0.98
+"""Of the budget: what a few rejected drafts leave is taken for it."""
 
 
 class Table(NamedTuple):
@@ -40,6 +42,16 @@ def make_notes(summary: Summary) -> list[str]:
     ]
     if summary.missing:
         notes.append(f"{summary.missing} run{'s are' if summary.missing > 1 else ' is'} not finished.")
+    notes += [
+        f"`{arm.arm}` had {arm.samples:.0f} of its {arm.budget} samples on average, so it is not at equal budget."
+        for arm in _list_trained(summary)
+        if arm.samples < _NEARLY * arm.budget
+    ]
+    notes += [
+        f"`{arm.arm}` has a budget of its own: {arm.budget} samples."
+        for arm in _list_trained(summary)
+        if arm.budget != _usual_budget(summary)
+    ]
     if any(arm.learnt.gain is not None and arm.learnt.gain.seeds == 1 for arm in summary.arms):
         notes.append(
             "An arm with one seed has an interval over questions alone: it says nothing about another training."
@@ -48,6 +60,13 @@ def make_notes(summary: Summary) -> list[str]:
     if asked and fewest < 100:
         notes.append("A task has fewer than 100 questions, for which these intervals are somewhat too narrow.")
     return notes
+
+
+def _usual_budget(summary: Summary) -> int:
+    """That of the control, or of most arms if the control trains nothing."""
+    budgets = {arm.arm: arm.budget for arm in _list_trained(summary)}
+    usual = max(budgets.values(), key=list(budgets.values()).count)
+    return budgets.get(summary.control, usual)
 
 
 def _gains(summary: Summary, wide: bool) -> Table:
