@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from teacher_kit import teacher
 
 from errorbook import open_ledger
 from errorbook.cli.main import run_command
-from errorbook.errors import ConfigError, LedgerError
+from errorbook.errors import ConfigError, UserError
 from errorbook.experiment.file import load
 from errorbook.experiment.page import is_page
 from errorbook.experiment.results import Cost, Results, RunResult, read_results
@@ -31,6 +32,8 @@ from errorbook.report.build import build
 from errorbook.report.compare_runs import compare, parse_side
 from errorbook.testing import server
 
+DEAF = 'instructor = {kind = "openai", model = "m", base_url = "http://127.0.0.1:9/v1", patience = 0.1}\n'
+"""Nobody listens there."""
 PROGRAM = str(Path(sys.executable).parent / "errorbook")
 
 
@@ -166,7 +169,7 @@ class Killed(BaseException):
     """Not an error of ours: nothing may catch it."""
 
 
-@pytest.mark.parametrize("at", [9, 30])
+@pytest.mark.parametrize("at", [9, pytest.param(30, marks=pytest.mark.slow)])
 def test_an_interrupted_experiment_ends_as_an_undisturbed_one(
     folder: Path, results: Results, tmp_path: Path, at: int
 ) -> None:
@@ -215,14 +218,34 @@ def test_a_run_that_another_process_works_on_is_left_to_it(folder: Path, tmp_pat
 
 def test_an_arm_that_changed_is_another_run(folder: Path, results: Results, tmp_path: Path) -> None:
     changed = write_files(tmp_path, EXPERIMENT.replace("[1.0, 2.0]", "[1.0, 3.0]"))
-    with pytest.raises(LedgerError, match="belongs to another run file"):
-        run_experiment(load(changed), folder / "out")
+    with pytest.raises(UserError, match="belongs to another run file"):
+        run_experiment(load(changed), shutil.copytree(folder / "out", tmp_path / "out"))
 
 
 def test_another_instructor_is_another_arm(folder: Path, results: Results, tmp_path: Path) -> None:
     changed = write_files(tmp_path, EXPERIMENT, RUN_FILE.replace('kind = "tutor"', 'kind = "scripted"'))
     with pytest.raises(ConfigError, match=r"another \[instructor\]"):
         run_experiment(load(changed), folder / "out")
+
+
+@pytest.mark.slow
+def test_a_run_that_stops_does_not_keep_the_others_from_being_made(tmp_path: Path) -> None:
+    text = EXPERIMENT.replace("[1, 2]", "[1]") + "\n[arms.deaf]\narm = 'error'\n" + DEAF
+    with pytest.raises(UserError, match=r"deaf, seed 1 .* stopped: .*patience|deaf, seed 1 .* stopped: .*127.0.0.1"):
+        run_experiment(load(write_files(tmp_path, text + "[arms.gold]\n")), tmp_path / "out")
+
+    results = read_results(tmp_path / "out" / "results.json")
+    assert [run.arm for run in results.runs] == ["base", "undirected", "twice", "gold"]
+    assert (tmp_path / "out" / "results.md").exists()
+
+
+def test_runs_that_all_stop_are_not_gone_on_with(tmp_path: Path) -> None:
+    arms = "".join(f"[arms.deaf{number}]\narm = 'error'\n{DEAF}" for number in range(5))
+    text, said = EXPERIMENT.partition("[arms")[0] + arms, list[str]()
+    with pytest.raises(UserError, match="3 runs stopped in all"):
+        run_experiment(load(write_files(tmp_path, text)), tmp_path / "out", said.append)
+
+    assert sum("stopped" in sentence for sentence in said) == 3
 
 
 def test_an_arm_that_cannot_be_run_is_refused_before_the_others_are(tmp_path: Path) -> None:

@@ -30,9 +30,10 @@ def experiment(file: Path, out: Path | None, results: Path | None, plan: bool, a
     command goes on; a second one beside it takes the runs that are left. Exits with 1 if another process still works on
     some of them.
     """
+    from errorbook.errors import ErrorbookError
     from errorbook.experiment.file import load
     from errorbook.experiment.page import is_page
-    from errorbook.experiment.results import is_results, write_results
+    from errorbook.experiment.results import is_results, read_results, write_results
     from errorbook.experiment.runner import PAGE, RESULTS, run_experiment
     from errorbook.experiment.summary import summarise
     from errorbook.files import require_output, require_place
@@ -48,7 +49,12 @@ def experiment(file: Path, out: Path | None, results: Path | None, plan: bool, a
         require_output(folder / RESULTS, [file], is_results, "result file")
     if results is not None:
         require_output(results, [file], is_results, "result file")
-    found = run_experiment(asked, folder, complain, show_progress)
+    try:
+        found = run_experiment(asked, folder, complain, show_progress)
+    except ErrorbookError:
+        if (folder / RESULTS).exists() and not as_json:
+            _show(summarise(read_results(folder / RESULTS)))
+        raise
     if results is not None:
         write_results(results, found)
     made = summarise(found)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from errorbook.config import Config
-from errorbook.errors import BusyError, DataError, UserError
+from errorbook.errors import BusyError, DataError, ErrorbookError, UserError
 from errorbook.experiment.arms import BASE
 from errorbook.experiment.collect import Collected, collect_run
 from errorbook.experiment.file import Arm, Experiment, describe_changes, make_config
@@ -33,6 +33,8 @@ RESULTS = "results.json"
 """Name of the result file in the experiment's folder."""
 PAGE = "results.md"
 """Name of the page beside it."""
+_MOST_IN_A_ROW = 3
+"""If so many runs stop one after the other, the fault is not an arm's, and the next would stop as well."""
 
 
 class Work(NamedTuple):
@@ -76,24 +78,38 @@ def run_experiment(
         show: Given a run's number of cycles; what watches the events of its stages for as long as the block lasts.
 
     Raises:
-        UserError: Something that the user must fix; what was recorded stays, and the same call goes on.
+        UserError: An arm cannot be run, or runs stopped for something that the user must fix. The others are done
+            first, unless several stop in a row. What was recorded stays, and the same call goes on.
     """
     work = list_work(experiment, out)
     _require_possible(work)
+    stopped: list[str] = []
+    in_a_row = 0
     for number, item in enumerate(work, 1):
+        if collect_run(item.folder, item.arm.name, item.config) is not None:
+            continue
         place = f"{item.arm.name}, seed {item.seed} ({number} of {len(work)})"
-        if collect_run(item.folder, item.arm.name, item.config) is None:
-            tell(f"{place} -> {item.folder}")
-            try:
-                with show(item.config.run.cycles) as watch:
-                    _do(experiment, item, watch)
-            except BusyError:
-                tell(f"{place} is left to the process that works on it")
-                continue
+        tell(f"{place} -> {item.folder}")
+        try:
+            with show(item.config.run.cycles) as watch:
+                _do(experiment, item, watch)
+        except BusyError:
+            tell(f"{place} is left to the process that works on it")
+        except ErrorbookError as error:
+            stopped.append(f"{place} stopped: {error}")
+            tell(stopped[-1])
+            in_a_row += 1
+            if in_a_row == _MOST_IN_A_ROW:
+                break
+        else:
+            in_a_row = 0
             write_results(out / RESULTS, collect_results(experiment, work))
     results = collect_results(experiment, work)
     write_results(out / RESULTS, results)
     write_file(out / PAGE, write_page([results], experiment.name))
+    if stopped:
+        more = f" ({len(stopped)} runs stopped in all)" if len(stopped) > 1 else ""
+        raise UserError(f"{stopped[0]}{more}")
     return results
 
 
