@@ -137,7 +137,6 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     own_answers = count_own_answers(train, config)
     at_most = sum(responses[task.task] * task.max_new_tokens for task in tasks)
     at_most += own_answers * max(task.max_new_tokens for task in tasks)
-    listed = instructor if isinstance(instructor, Listed) else None
     rule = config.rule()
     sizes: Counter[int] = sum((Counter(course.plan.dev_groups) for course in learnt), Counter())
     effective = int(effective_questions(sum(course.plan.dev for course in learnt), sizes))
@@ -169,13 +168,8 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
             *_say_shared(learnt),
             *_warnings(tasks, rule, detectable, config),
             *_money_warnings(instructor, price.usd, config),
-            *filter(None, [listed.warn_of_model() if listed else ""]),
         ),
-        notes=(
-            *filter(None, [listed.describe_price() if listed else ""]),
-            *(note for course in courses for note in course.notes),
-            *_say_unsolved(learnt, config),
-        ),
+        notes=_collect_notes(courses, learnt, instructor, config),
     )
 
 
@@ -300,6 +294,14 @@ def _price(instructor: Instructor, learnt: Sequence[_Course], supply: Sequence[S
     )
 
 
+def _collect_notes(
+    courses: Sequence[_Course], learnt: Sequence[_Course], instructor: Instructor, config: Config
+) -> tuple[str, ...]:
+    price = instructor.describe_price() if isinstance(instructor, Listed) else ""
+    of_courses = (note for course in courses for note in course.notes)
+    return (*([price] if price else []), *of_courses, *_say_unsolved(learnt, config))
+
+
 def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -> list[str]:
     found = []
     cap = config.run.budget_usd
@@ -309,6 +311,8 @@ def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -
             f"What the instructor costs is not known{refused}; give price_input and price_output in [instructor], in"
             " dollars per million tokens (0 for a model of your own)."
         )
+    if isinstance(instructor, Listed) and (goes := instructor.warn_of_model()):
+        found.append(goes)
     if usd != 0.0 and cap is None:
         found.append("No budget is set; add budget_usd to [run] to cap what the instructor may cost.")
     if usd is not None and cap is not None and usd > cap:
