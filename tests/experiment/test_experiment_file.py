@@ -105,7 +105,12 @@ def test_an_arm_may_have_samples_of_its_own(tmp_path: Path) -> None:
         (HEAD + "[arm.error]", "there is no section [arm]"),
         (HEAD + "[arms]\nerror = 3", "there are no arms"),
         (HEAD + "[arms.x]\nstrategy = 3", "as a whole"),
-        (HEAD + "[arms.x]\nverify = 3", "'verify' is a section"),
+        (HEAD + "[arms.x]\nverify = 3", "sets 'verify' as a whole"),
+        (HEAD + "[arms.x]\nsinks = 3", "sets 'sinks' as a whole"),
+        (HEAD + "[arms.x]\nepochs = 3", "there is no section [epochs]"),
+        (HEAD + "[arms.x]\narm = {}", "must be the name of a ready-made arm"),
+        (HEAD + "[arms.x]\ntasks.learn = [1]\n'tasks.learn.' = 3", "sets 'tasks' as a whole"),
+        (HEAD + "[arms.x]\n'' = 3", "there is no section []"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:

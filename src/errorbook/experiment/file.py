@@ -18,6 +18,7 @@ from errorbook import plugins
 from errorbook.config import Config, interpret, read_section, read_tables, read_text
 from errorbook.errors import ConfigError, UserError
 from errorbook.experiment.arms import BASE, LEARNT, READY_ARMS
+from errorbook.files import shorten
 
 _NAME = re.compile(r"[\w.-]+")
 _OTHER_BUDGETS = ("tokens", "usd", "minutes")
@@ -190,14 +191,16 @@ def _read_arm(name: str, block: Tables, samples: int) -> Arm:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"the arm '{name}' may be called by letters, digits, '.', '_' and '-' only.")
     ready = block.get("arm", name if name in READY_ARMS else "")
+    if not isinstance(ready, str):
+        raise ConfigError(f"'arm' of the arm '{name}' is {shorten(ready)}; it must be the name of a ready-made arm.")
     own = block.get("samples", samples)
     changes = _unfold({key: value for key, value in block.items() if key not in ("arm", "samples")}, name)
     if "arm" in block and ready not in READY_ARMS:
-        raise ConfigError(f"there is no ready-made arm '{ready}'; {plugins.suggest(str(ready), READY_ARMS)}")
+        raise ConfigError(f"there is no ready-made arm '{ready}'; {plugins.suggest(ready, READY_ARMS)}")
     if not (ready or changes or "samples" in block):
         raise ConfigError(f"the arm '{name}' changes nothing; {plugins.suggest(name, READY_ARMS)}")
     if not (isinstance(own, int) and not isinstance(own, bool) and own >= 1):
-        raise ConfigError(f"'samples' of the arm '{name}' is {own!r}; it must be a whole number of at least 1.")
+        raise ConfigError(f"'samples' of the arm '{name}' is {shorten(own)}; it must be a whole number of at least 1.")
     trains = READY_ARMS[ready].trains if ready else True
     return Arm(name=name, ready=ready, changes=changes, samples=own, trains=trains)
 
@@ -205,30 +208,41 @@ def _read_arm(name: str, block: Tables, samples: int) -> Arm:
 def _unfold(block: Tables, name: str) -> Tables:
     """The changes by section, whether their keys are nested or written with dots; refuses what no arm may change."""
     changes: Tables = {}
-    for key, value in block.items():
+    for key, given in block.items():
         section, _, rest = key.partition(".")
-        if rest:
-            task, _, last = rest.rpartition(".")
-            value = {task: {last: value}} if section == "tasks" and task else {rest: value}  # noqa: PLW2901
-        known = changes.get(section)
-        if isinstance(known, dict) and isinstance(value, dict):
-            changes[section] = {**known, **value} if section != "tasks" else _merge_tasks(known, value)
+        value = _nest(section, rest, given)
+        _require_tables(name, section, value)
+        known = changes.get(section, {})
+        if section == "tasks":
+            changes[section] = known | {task: {**known.get(task, {}), **keys} for task, keys in value.items()}
         else:
-            changes[section] = value
-    for section, keys in _FIXED.items():
+            changes[section] = value if isinstance(value, list) else {**known, **value}
+    for section, fixed in _FIXED.items():
         blocks = changes.get(section, {})
-        if not isinstance(blocks, dict) or (
-            section == "tasks" and not all(isinstance(one, dict) for one in blocks.values())
-        ):
-            raise ConfigError(f"the arm '{name}' sets '{section}' as a whole; name the keys, as in {section}.…")
         for one in blocks.values() if section == "tasks" else [blocks]:
-            if fixed := [key for key in keys if key in one]:
-                raise ConfigError(_say_fixed(name, section, fixed[0]))
+            if found := [key for key in fixed if key in one]:
+                raise ConfigError(_say_fixed(name, section, found[0]))
     return changes
 
 
-def _merge_tasks(known: Tables, more: Tables) -> Tables:
-    return known | {task: {**known.get(task, {}), **block} for task, block in more.items()}
+def _nest(section: str, rest: str, value: Any) -> Any:
+    """The value below the rest of a dotted key: the key of a section, or a task and its key."""
+    if not rest:
+        return value
+    task, _, key = rest.rpartition(".")
+    return {task: {key: value}} if section == "tasks" and task else {rest: value}
+
+
+def _require_tables(name: str, section: str, value: Any) -> None:
+    """Refuse what cannot be put into a section of a run file key by key."""
+    if section not in Config.__struct_fields__:
+        hint = plugins.suggest(section, Config.__struct_fields__)
+        raise ConfigError(f"the arm '{name}' sets '{section}', and there is no section [{section}]; {hint}")
+    blocks = value.values() if section == "tasks" and isinstance(value, dict) else [value]
+    if section == "sinks":
+        blocks = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, dict) for one in blocks):
+        raise ConfigError(f"the arm '{name}' sets '{section}' as a whole; name the keys, as in {section}.…")
 
 
 def _say_fixed(name: str, section: str, key: str) -> str:
