@@ -209,6 +209,8 @@ def test_a_killed_experiment_goes_on(folder: Path, results: Results, tmp_path: P
 
 def test_a_run_that_another_process_works_on_is_left_to_it(folder: Path, tmp_path: Path) -> None:
     asked, said = load(folder / "trial.toml"), list[str]()
+    (tmp_path / "out" / "base-2").mkdir(parents=True)
+    (tmp_path / "out" / "base-2" / "ledger.sqlite").touch()  # as another process leaves it for a moment
     with open_ledger(tmp_path / "out" / "undirected-2" / "ledger.sqlite", "write"):
         results = run_experiment(asked, tmp_path / "out", said.append)
 

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from errorbook.config import Config
-from errorbook.errors import ConfigError
+from errorbook.errors import ConfigError, LedgerError
 from errorbook.experiment.results import Cost, Examined, Questions, RunResult
 from errorbook.ledger import keys
 from errorbook.ledger.counts import Letters, read_spent
@@ -52,26 +52,33 @@ def collect_run(folder: Path, arm: str, config: Config) -> Collected | None:
     """
     if not (folder / "ledger.sqlite").exists():
         return None
-    with open_ledger(folder) as ledger:
-        if ledger.fact("config") is None or not is_examined(ledger):
-            return None
-        known = read_config(ledger)
-        ended = next(reversed(list(ledger.all(Decision))), None)
-        more = ended is not None and ended.outcome != "stop" and ended.cycle < config.run.cycles
-        if identify(known) != identify(config) or more:
-            return None
-        if known.instructor != config.instructor:
-            raise ConfigError(
-                f"The run '{folder}' was made with another [instructor]; restore it, or use another --out folder."
-            )
-        questions = tuple(_read_questions(ledger, config))
-        return Collected(
-            run=_read_run(ledger, arm, config, [item.task for item in questions]),
-            questions=questions,
-            model=config.target.model,
-            version=ledger.fact("version") or "",
-            run_file=ledger.fact("run_file") or "",
+    try:
+        with open_ledger(folder) as ledger:
+            return _collect(ledger, arm, config)
+    except LedgerError:  # just begun by another process; if it is damaged, going on with the run says so
+        return None
+
+
+def _collect(ledger: Ledger, arm: str, config: Config) -> Collected | None:
+    if ledger.fact("config") is None or not is_examined(ledger):
+        return None
+    known = read_config(ledger)
+    ended = next(reversed(list(ledger.all(Decision))), None)
+    more = ended is not None and ended.outcome != "stop" and ended.cycle < config.run.cycles
+    if identify(known) != identify(config) or more:
+        return None
+    if known.instructor != config.instructor:
+        raise ConfigError(
+            f"The run '{ledger.root}' was made with another [instructor]; restore it, or use another --out folder."
         )
+    questions = tuple(_read_questions(ledger, config))
+    return Collected(
+        run=_read_run(ledger, arm, config, [item.task for item in questions]),
+        questions=questions,
+        model=config.target.model,
+        version=ledger.fact("version") or "",
+        run_file=ledger.fact("run_file") or "",
+    )
 
 
 def _read_questions(ledger: Ledger, config: Config) -> Iterator[Questions]:

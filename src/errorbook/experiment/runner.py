@@ -17,7 +17,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from errorbook.config import Config
-from errorbook.errors import BusyError, DataError, ErrorbookError, UserError
+from errorbook.errors import BusyError, DataError, ErrorbookError, LedgerError, UserError
 from errorbook.experiment.arms import BASE
 from errorbook.experiment.collect import Collected, collect_run
 from errorbook.experiment.file import Arm, Experiment, describe_changes, make_config
@@ -147,7 +147,12 @@ def _do(experiment: Experiment, item: Work, watch: Watch) -> None:
     text = head + experiment.text
     base = item.folder.with_name(f"{BASE}-{item.seed}")
     if item.folder != base and not item.folder.exists() and (base / "ledger.sqlite").exists():
-        take_base_answers(base, item.config, item.folder, text)
+        try:
+            take_base_answers(base, item.config, item.folder, text)
+        except BusyError:
+            raise
+        except LedgerError:
+            pass  # the other run is just being begun, so there is nothing to take over yet
     if item.arm.trains:
         run(item.config, item.folder, watch, text)
     else:
