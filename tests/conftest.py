@@ -17,6 +17,9 @@ from errorbook.ledger.file import Ledger, open_ledger
 # Processes that a test starts find the kits as the test itself does.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(KITS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
+# How long one example takes says more of what else a machine does than of the code: no example has a limit of its own.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 # `make mutate` runs a test once for each change of the code that it reaches: a few examples each are enough there.
 settings.register_profile("mutation", max_examples=20, deadline=None)
 
