@@ -266,11 +266,10 @@ class Metered(Protocol):
 
 @runtime_checkable
 class Billed(Protocol):
-    """A target that knows what the tokens of a run's answers and trainings have cost."""
+    """A target or a trainer that knows what the tokens of a run's answers and trainings have cost."""
 
-    @property
-    def spent_usd(self) -> float:
-        """Dollars since the run began, those of earlier processes included."""
+    def spent_usd(self, folder: Path) -> float:
+        """Dollars of all of them since the run in `folder` began, those of earlier processes included."""
         ...
 
 

@@ -36,11 +36,13 @@ class Raw:
             bodies = [json.loads(row[0]) for row in sql.execute("SELECT body FROM bodies")]
             self.seconds = sql.execute("SELECT stage, seconds FROM events ORDER BY seq").fetchall()
             config = sql.execute("SELECT value FROM facts WHERE name = 'config'").fetchone()[0]
+            paid = sql.execute("SELECT name, value FROM facts WHERE name LIKE 'paid %'").fetchall()
             caps = sql.execute("SELECT name, value FROM facts WHERE name LIKE 'budget %'").fetchall()
         self.config = json.loads(config)
         self.config["tasks"] = [{"role": "learn", "margin": 0.05, **task} for task in self.config["tasks"]]
         newest = max(((int(name.split()[1]), value) for name, value in caps), default=(0, ""))[1]
         self.budget = float(newest) if newest else None
+        self.paid = max((float(value) for _, value in paid), default=0.0)
         evaluations = {row["hash"]: row["body"] for row in self.of("Evaluation")}
         self.responses: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
         for body in bodies:
@@ -366,6 +368,7 @@ def spending(raw: Raw) -> Row:
         "by_kind": sorted(by_kind, key=lambda item: (-item["usd"], item["task"], item["kind"])),
         "budget_usd": raw.budget,
         "assumed_usd": sum(call.get("assumed_usd", 0) for call in calls),
+        "host_usd": raw.paid,
     }
 
 

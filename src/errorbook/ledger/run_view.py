@@ -93,6 +93,19 @@ def note_budget(ledger: Ledger, usd: float | None) -> None:
         ledger.state(f"budget {len(caps) + 1}", now)
 
 
+def note_paid(ledger: Ledger, usd: float) -> None:
+    """Record what answers and trainings that are paid by the token have cost so far, if that has changed."""
+    known = _numbered(ledger, "paid", 1)
+    if repr(usd) != (known[-1] if known else repr(0.0)):
+        ledger.state(f"paid {len(known) + 1}", repr(usd))
+
+
+def read_paid(ledger: Ledger) -> float:
+    """Dollars for answers and trainings that are paid by the token."""
+    known = _numbered(ledger, "paid", 1)
+    return float(known[-1]) if known else 0.0
+
+
 def budget(ledger: Ledger) -> float | None:
     """The dollar cap that the run was given last, or None if it has none."""
     caps = _budgets(ledger)

@@ -91,10 +91,11 @@ def results(status: Status) -> list[tuple[str, str, str]]:
 
 def money(status: Status) -> str:
     """Dollars spent, of the cap if there is one: '$1.25 of $40.00 ($38.75 left)'."""
+    both = status.usd + status.host_usd
     if status.budget_usd is None:
-        return f"${status.usd:.2f}"
-    left = max(status.budget_usd - status.usd, 0.0)
-    return f"${status.usd:.2f} of ${status.budget_usd:.2f} (${left:.2f} left)"
+        return f"${both:.2f}"
+    left = max(status.budget_usd - both, 0.0)
+    return f"${both:.2f} of ${status.budget_usd:.2f} (${left:.2f} left)"
 
 
 def about(seconds: float) -> str:

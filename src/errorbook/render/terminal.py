@@ -255,7 +255,8 @@ def show_status(status: Status, console: Console) -> None:
         strip_controls(f"{line}, {status.rejections} rejected, {sentences.count(status.trainings, 'training')}.")
     )
     _show_costs(status.cost_by_kind, console)
-    cost = f"instructor {standing.money(status)}{each_text(status.usd, status.usd_per_sample)}"
+    paid = "run" if status.host_usd else "instructor"
+    cost = f"{paid} {standing.money(status)}{each_text(status.usd, status.usd_per_sample)}"
     console.print(strip_controls(f"Time {sentences.duration(status.seconds)}; {cost}; {status.run}"))
 
 
@@ -289,6 +290,8 @@ def show_plan(plan: Plan, console: Console) -> None:
             f"{f', {plan.dev_effective} questions that stand alone' if any(t.dev_groups for t in plan.tasks) else ''})",
         ],
     ]
+    if plan.host_usd is not None:
+        facts.insert(-1, ["cost of answers and training", f"at most ${plan.host_usd:.2f}"])
     console.print(make_table("At most this much", ["what", "how much"], facts, 2))
     for item in plan.tasks:
         if item.prompt:

@@ -116,15 +116,18 @@ def point_name(point: Point) -> str:
 
 
 def spent_text(report: Report) -> str:
-    """The instructor's dollars against the cap, and for each accepted sample."""
+    """The dollars against the cap, and the instructor's for each accepted sample."""
     spending = report.spending
     text = f"${spending.usd:.2f} for {count(spending.calls, 'instructor call')}"
     if spending.assumed_usd:
         text += f" (${spending.assumed_usd:.2f} of it assumed, for replies that the server did not count)"
+    if spending.host_usd:
+        text += f" and ${spending.host_usd:.2f} for answers and training"
+    both = spending.usd + spending.host_usd
     if spending.budget_usd is None:
-        text += ", with no cap" if spending.usd else ""
+        text += ", with no cap" if both else ""
     elif spending.budget_usd:
-        text += f", {percent(spending.usd / spending.budget_usd)} of the cap of ${spending.budget_usd:.2f}"
+        text += f", {percent(both / spending.budget_usd)} of the cap of ${spending.budget_usd:.2f}"
     else:
         text += ", with a cap of $0.00"
     each = spending.usd_per_sample

@@ -22,7 +22,7 @@ from errorbook.ledger.counts import (
     read_spent,
 )
 from errorbook.ledger.file import Ledger, SkillCount
-from errorbook.ledger.run_view import Checkpoints, budget, find_rule, list_changes, read_config
+from errorbook.ledger.run_view import Checkpoints, budget, find_rule, list_changes, read_config, read_paid
 from errorbook.records import (
     Checkpoint,
     Comparison,
@@ -318,4 +318,5 @@ def _spending(ledger: Ledger) -> Spending:
         by_kind=cost_by_kind(ledger),
         budget_usd=budget(ledger),
         assumed_usd=read_assumed(ledger),
+        host_usd=read_paid(ledger),
     )

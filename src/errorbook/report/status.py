@@ -18,7 +18,7 @@ from errorbook.errors import LedgerError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, ResponseTally
 from errorbook.ledger.liveness import changed, read_pulse
-from errorbook.ledger.run_view import Checkpoints, budget, read_config
+from errorbook.ledger.run_view import Checkpoints, budget, read_config, read_paid
 from errorbook.ledger.schema import LEDGER
 from errorbook.ledger.watch import run_folders
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
@@ -55,7 +55,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stands; `cycle` is the one in progress, or the last one, and 0 in an exam without training.
 
     `state`, `changed` (when the ledger was last written to) and the seconds left are of the moment when it was read:
-    `renew_status` renews them. What nothing tells is None. `budget_usd` is the cap that the run was given last.
+    `renew_status` renews them. What nothing tells is None. `budget_usd` is the cap that the run was given last,
+    `host_usd` what answers and trainings cost that are paid by the token: it is not in `usd`.
     """
 
     run: str
@@ -84,6 +85,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     budget_usd: float | None
     usd_per_sample: float | None
     cost_by_kind: tuple[KindCost, ...] = ()
+    host_usd: float = 0.0
 
 
 def read_status(ledger: Ledger) -> Status:
@@ -128,6 +130,7 @@ def read_status_quickly(ledger: Ledger) -> Status:
         usd=usd,
         budget_usd=budget(ledger),
         usd_per_sample=usd / samples if samples else None,
+        host_usd=read_paid(ledger),
     )
     return renew_status(read, ledger.root)
 

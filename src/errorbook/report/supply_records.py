@@ -73,7 +73,8 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     """The instructor's calls: how many, tokens in and out, and dollars, also for each accepted sample.
 
     The dollars of `by_kind` add up to `usd`; it is empty if nothing was spent. `budget_usd` is the cap, if any.
-    `assumed_usd` is the part of `usd` that is the worst case, because the server counted no tokens.
+    `assumed_usd` is the part of `usd` that is the worst case, because the server counted no tokens. `host_usd` is what
+    answers and trainings cost that are paid by the token; it is not in `usd`.
     """
 
     calls: int
@@ -84,3 +85,4 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     by_kind: tuple[KindCost, ...] = ()
     budget_usd: float | None = None
     assumed_usd: float = 0.0
+    host_usd: float = 0.0

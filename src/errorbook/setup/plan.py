@@ -21,6 +21,7 @@ from errorbook.interfaces import Checker, Foresees, Free, Instructor, Solver, Ta
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Cluster, Example, Role, Rule
 from errorbook.setup.assemble import create_instructor, create_scorer, create_task, create_trainer, select_sound
+from errorbook.setup.plan_host import Amounts, price_host
 from errorbook.setup.plan_prompts import ReadPrompt, read_prompts
 from errorbook.setup.plan_supply import Supply, count_draws, count_own_answers, count_supply
 from errorbook.setup.possible import require_possible
@@ -62,12 +63,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `generated_tokens` takes half of the cap for each response, and `read_tokens` are those of the prompts of tasks that
     put something before their questions. `calls` counts `votes` (blind answers to drafts), too.
-    The instructor's `input_tokens` and `output_tokens` are None if it forecasts none, `usd` if the price is not
-    known. `own_answers` are those that the target writes while it learns from itself (their tokens are among the
-    generated ones), and `training_bytes` the memory that this takes at least, if it is known. `detectable` is the
-    smallest gain in accuracy that dev shows with a power of 80%, None if it shows none; `dev_effective` is as many
-    questions that stand alone as the learnt tasks' dev questions say as much as. `warnings` ask for a change of the run
-    file; `notes` are only good to know.
+    The instructor's `input_tokens` and `output_tokens` are None if it forecasts none, `usd` if the price is not known.
+    `host_usd` is what answers and training cost at most if they are paid by the token, None if nobody knows.
+    `own_answers` are those that the target writes while it learns from itself (their tokens are among the generated
+    ones), and `training_bytes` the memory that this takes at least, if it is known. `detectable` is the smallest gain
+    in accuracy that dev shows with a power of 80%, None if it shows none; `dev_effective` is as many questions that
+    stand alone as the learnt tasks' dev questions say as much as. `warnings` ask for a change of the run file; `notes`
+    are only good to know.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None
     usd: float | None
     budget_usd: float | None
+    host_usd: float | None = None
     alpha_each: float
     detectable: float | None
     dev_effective: int
@@ -120,6 +123,15 @@ def make_plan(config: Config, tell: Callable[[str], None] = lambda _: None) -> P
     Raises:
         UserError: A plugin, an option or a dataset is wrong.
     """
+    plan = _count_work(config, tell)
+    responses = {task.task: _responses(task, config) for task in plan.tasks}
+    amounts = Amounts(responses, plan.generated_tokens_at_most, plan.own_answers, plan.drafts, plan.usd)
+    host = price_host(config, amounts)
+    return msgspec.structs.replace(plan, host_usd=host.usd, warnings=(*plan.warnings, *host.warnings))
+
+
+def _count_work(config: Config, tell: Callable[[str], None]) -> Plan:
+    """All of the plan but the price of a target and a training that are paid by the token."""
     courses = []
     for section in config.tasks:
         wanted = section.train + section.dev + section.test

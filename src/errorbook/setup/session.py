@@ -15,11 +15,11 @@ from errorbook.adapters.ray.ray_cluster import disconnect
 from errorbook.checks.groups import count_shared, find_groups
 from errorbook.config import Config
 from errorbook.errors import LedgerError
-from errorbook.interfaces import Sourced, Target
+from errorbook.interfaces import Billed, Sourced, Target
 from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
-from errorbook.ledger.run_view import note_place
+from errorbook.ledger.run_view import note_paid, note_place
 from errorbook.records import Checkpoint, Groups, Split, digest
 from errorbook.setup.assemble import SPLITS, Course, RunParts, assemble, plugin_origins
 from errorbook.setup.claim import claim
@@ -154,6 +154,9 @@ def record_stage(
         tick(total)
     finally:
         note()
+        payer = next((one for one in (this.parts.target, this.parts.trainer) if isinstance(one, Billed)), None)
+        if payer is not None:
+            note_paid(this.ledger, payer.spent_usd(this.ledger.root))
 
 
 def _plugins(config: Config) -> str:

@@ -20,8 +20,11 @@ from errorbook.adapters.tinker.tinker_trainer import TinkerTrainer
 from errorbook.config import parse
 from errorbook.errors import BudgetError, ConfigError, ModelError, OutageError
 from errorbook.interfaces import Metered, Target, Tied, Trainer
+from errorbook.ledger.file import Ledger
+from errorbook.ledger.run_view import note_paid, read_paid
 from errorbook.records import Checkpoint, Generation, Lesson, Recipe, Training
 from errorbook.setup.assemble import assemble
+from errorbook.setup.plan import make_plan
 
 # The SDK leaves sockets to the garbage collector; see also `running`.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -192,14 +195,14 @@ def test_tokens_are_paid_under_one_cap(server: Server, tiny_model: Path, tmp_pat
     read = 50  # a token is a byte: 50 of them are read, and 8 written at most, for less than 7 cents
     with pytest.raises(BudgetError, match="used up"):
         list(target.generate([*PROMPTS, *(f"{prompt} Now." for prompt in PROMPTS), *"abcdefghijklmnop"], GREEDY))
-    assert 0.9 < target.spent_usd <= 1.0
+    assert 0.9 < target.spent_usd(tmp_path) <= 1.0
     with pytest.raises(BudgetError, match="the next request may need"):
         trained(trainer, tmp_path)
     target.close()
     target, trainer = make(20.0)
-    spent = target.spent_usd
+    spent = target.spent_usd(tmp_path)
     training = trained(trainer, tmp_path)
-    assert target.spent_usd - spent == pytest.approx(training.tokens * 3000 / 1e6)
+    assert target.spent_usd(tmp_path) - spent == pytest.approx(training.tokens * 3000 / 1e6)
     assert target.forecast_usd(read, 8) == pytest.approx(0.066)
     assert trainer.forecast_usd(1000, 0) == 3.0
     target.close()
@@ -330,3 +333,25 @@ def test_the_engine_takes_what_its_own_trainer_leaves(tmp_path: Path) -> None:
     for method, more in (("lora", ""), ("tinker", "scales = [0.5]")):
         with pytest.raises(ConfigError, match="set method = 'tinker' and scales"):
             assemble(parse(RUN.format(method=method, more=more)), tmp_path)
+
+
+def test_a_plan_says_what_answers_and_training_may_cost(tmp_path: Path) -> None:
+    plan = make_plan(parse(RUN.format(method="tinker", more="")))
+    assert plan.host_usd
+    assert plan.host_usd > 0
+    dear = make_plan(parse(RUN.format(method="tinker", more="epochs = 4")))
+    assert dear.host_usd
+    assert dear.host_usd > plan.host_usd
+    assert any("No budget is set" in warning for warning in plan.warnings)
+    tight = parse(
+        RUN.replace('name = "elsewhere"', 'name = "elsewhere"\nbudget_usd = 0.001').format(method="tinker", more="")
+    )
+    assert any("the run stops at its budget of" in warning for warning in make_plan(tight).warnings)
+    unknown = parse(RUN.replace("Qwen3-8B", "Qwen3-32B").format(method="tinker", more=""))
+    assert any("price_train in [target]" in warning for warning in make_plan(unknown).warnings)
+
+
+def test_what_was_paid_is_in_the_ledger(ledger: Ledger) -> None:
+    for usd in (0.0, 0.5, 0.5, 0.75):
+        note_paid(ledger, usd)
+    assert read_paid(ledger) == 0.75

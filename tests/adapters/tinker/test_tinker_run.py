@@ -19,6 +19,7 @@ from stand_in_tinker import KEY, Server, stand_in
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.embedded import EMBEDDED, resolve
 from errorbook.ledger.file import open_ledger
+from errorbook.ledger.run_view import read_paid
 from errorbook.records import Checkpoint, Comparison, Decision, Training
 
 MODEL = "smollm2-135m-instruct"
@@ -91,6 +92,7 @@ def test_a_run_with_tinker_on_both_sides_survives_two_kills(tmp_path: Path) -> N
         [training], [decision] = ledger.all(Training), ledger.all(Decision)
         [candidate] = (one for one in ledger.all(Checkpoint) if one.form == "adapter")
         assert list(ledger.all(Comparison))
+        assert 0 < read_paid(ledger) < 50
     # Of the training at most the steps since the last saved state were done twice, and of the answers those in the air.
     assert training.steps <= steps <= training.steps + 2
     assert decision.outcome in {"accept", "reject"}

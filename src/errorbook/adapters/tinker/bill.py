@@ -159,3 +159,9 @@ class Bill:
         self._store.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+
+def read_spent(folder: Path) -> float:
+    """Dollars that all such purchases below a run's folder took."""
+    with Bill(folder, Cap(None, None), "") as bill:
+        return bill.spent_usd

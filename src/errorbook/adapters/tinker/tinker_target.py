@@ -20,7 +20,7 @@ from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking, render
 from errorbook.adapters.targets.served import Afresh, PromptPlace
 from errorbook.adapters.targets.transformers import completion_of, end_tokens
-from errorbook.adapters.tinker.bill import Bill, Cap
+from errorbook.adapters.tinker.bill import Bill, Cap, read_spent
 from errorbook.adapters.tinker.keys import read_access
 from errorbook.adapters.tinker.line import KEY, GoneError, Line
 from errorbook.adapters.tinker.remote import read_place
@@ -119,11 +119,9 @@ class TinkerTarget:
         """The same target, asked past what it keeps."""
         return Afresh(self)
 
-    @property
-    def spent_usd(self) -> float:
-        """Dollars for tokens at this server in the run's folder, those of the trainer included."""
-        with self._bill() as bill:
-            return bill.spent_usd
+    def spent_usd(self, folder: Path) -> float:
+        """Dollars for tokens at such servers in the run's folder, those of the trainer included."""
+        return read_spent(folder)
 
     def forecast_usd(self, read: int, written: int) -> float | None:
         """What so many tokens cost; None if the price is not known."""

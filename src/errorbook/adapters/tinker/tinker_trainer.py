@@ -20,7 +20,7 @@ from annotated_types import Interval
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking
 from errorbook.adapters.targets.transformers import end_tokens
-from errorbook.adapters.tinker.bill import Bill, Cap
+from errorbook.adapters.tinker.bill import Bill, Cap, read_spent
 from errorbook.adapters.tinker.distilling import Distilling, Work, prepare
 from errorbook.adapters.tinker.download import fetch_adapter
 from errorbook.adapters.tinker.keys import read_access
@@ -116,6 +116,10 @@ class TinkerTrainer:
     def forecast_usd(self, read: int, written: int) -> float | None:
         """What training on so many tokens costs; None if the price is not known."""
         return None if self._cap.prices is None else self._cap.prices.amount(trained=read, written=written).usd
+
+    def spent_usd(self, folder: Path) -> float:
+        """As the target's."""
+        return read_spent(folder)
 
     def train(
         self, parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, root: Path, progress: Progress
