@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from numpy.typing import NDArray
 
@@ -21,10 +21,12 @@ from errorbook.stats.seeds_needed import (
     seeds_needed,
 )
 
+CALM = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The machine may be busy with other tests."""
 P_VALUES = some.lists(some.floats(0, 1), min_size=1, max_size=8)
 
 
-@settings(max_examples=30)
+@CALM
 @given(P_VALUES)
 def test_holm_is_never_below_the_p_value_and_keeps_the_order(p_values: list[float]) -> None:
     adjusted = holm(p_values)
@@ -68,7 +70,7 @@ def tables(draw: Any) -> NDArray[np.float64]:
     return np.array(cells, dtype=float).reshape(seeds, n)
 
 
-@settings(max_examples=10, deadline=None)
+@CALM
 @given(tables(), some.sampled_from([crossed, nested]))
 def test_what_holds_for_any_verdicts(values: NDArray[np.float64], design: Any) -> None:
     found = mean_from(design(values), draws=200)
@@ -83,7 +85,7 @@ def test_what_holds_for_any_verdicts(values: NDArray[np.float64], design: Any) -
     assert mean_from(design(values), draws=200) == found
 
 
-@settings(max_examples=10, deadline=None)
+@CALM
 @given(tables())
 def test_a_question_that_is_asked_twice_in_one_group_is_no_more_evidence(values: NDArray[np.float64]) -> None:
     sums, counts = crossed(values)

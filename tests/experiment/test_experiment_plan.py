@@ -14,11 +14,11 @@ from errorbook.stats.seeds_needed import find_power
 
 
 def test_a_plan_runs_nothing_and_says_what_is_needed(tmp_path: Path) -> None:
-    run_file = RUN_FILE.replace("test = 26", "test = 390")
+    run_file = RUN_FILE.replace("test = 26", "test = 130")
     plan = make_plan(load(write_files(tmp_path, EXPERIMENT, run_file)), tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
-    assert (plan.arms, plan.seeds, plan.runs, plan.comparisons, plan.questions) == (3, 2, 6, 1, 390)
+    assert (plan.arms, plan.seeds, plan.runs, plan.comparisons, plan.questions) == (3, 2, 6, 1, 130)
     assert (plan.discordant, plan.between, plan.measured) == (ASSUMED.discordant, ASSUMED.between, False)
     assert plan.seeds_needed is not None
     noise = ASSUMED._replace(shared=plan.shared)
