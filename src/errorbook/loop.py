@@ -107,10 +107,11 @@ def examine(config: Config, folder: Path, watch: Watch = quiet, run_file: str = 
     """
     with open_run(config, folder, watch, run_file) as this:
         tested = [course for course in this.parts.courses if course.examples["test"]]
+        cycle = config.run.cycles + 1 if this.ledger.count(Decision) else 0  # a book without training has no final exam
         for checkpoint in (this.base, *list_candidates(this.ledger)):
             for course in tested:
                 if not is_complete(this.ledger, course.evaluation(this.parts.target, checkpoint, "test")):
-                    _evaluate(this, course.examining(), "test", checkpoint, config.run.cycles + 1)
+                    _evaluate(this, course.examining(), "test", checkpoint, cycle)
         note_examined(this.ledger)
 
 

@@ -112,12 +112,16 @@ def test_arms_of_a_seed_answer_the_same_questions_from_the_same_base(results: Re
     assert {len(item.ids) for item in results.questions if item.task == "arithmetic"} == {26}
 
 
-def test_a_run_of_an_experiment_is_an_ordinary_run(folder: Path, results: Results) -> None:
+def test_a_run_of_an_experiment_is_an_ordinary_run(
+    folder: Path, results: Results, capsys: pytest.CaptureFixture[str]
+) -> None:
     a, b = (parse_side(str(folder / "out" / f"{arm}-1")) for arm in ("undirected", "twice"))
-    reply = subprocess.run([PROGRAM, "status", a.folder], check=False, capture_output=True, text=True, timeout=60)
 
     assert {row.split for row in compare(a, b).tasks} >= {"train", "test"}
-    assert reply.returncode == 0
+    assert run_command(["status", a.folder]) == 0
+    assert "goes on with" not in capsys.readouterr().out
+    assert run_command(["status", str(folder / "out" / "base-1")]) == 0
+    assert "an exam of the base model" in capsys.readouterr().out
 
 
 def test_the_same_command_changes_nothing_and_asks_nothing(folder: Path, results: Results) -> None:
