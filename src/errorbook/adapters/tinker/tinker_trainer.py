@@ -192,14 +192,11 @@ class TinkerTrainer:
             ModelError: They are gone from the server; the next command begins this training anew.
         """
         line, remote = job.line, job.remote
-        service = line.service
         try:
             if remote.state:
-                return line.wait(
-                    lambda: service.create_training_client_from_state_with_optimizer(remote.state), "going on"
-                )
+                return self._load(job, remote.state, "_with_optimizer")
             if start:
-                return line.wait(lambda: service.create_training_client_from_state(start), "loading the parent")
+                return self._load(job, start, "")
         except GoneError as error:
             job.file.unlink(missing_ok=True)
             lost = f"the state after step {len(remote.losses)}" if remote.state else "the parent's weights"
@@ -209,12 +206,24 @@ class TinkerTrainer:
                 else "set start = 'restart' in [train] with another --out folder"
             )
             raise ModelError(f"{line.host.name} has lost {lost} ({error}); {fix}.") from error
-        return line.wait(
-            lambda: service.create_lora_training_client(
-                base_model=line.host.model, rank=job.recipe.rank, seed=job.recipe.seed, train_unembed=False
-            ),
-            "beginning a training",
-        )
+        return self._create(job)
+
+    def _create(self, job: _Job) -> Any:
+        """A new adapter on the base, for the layers that our own trainer takes: not on the head."""
+        line, recipe = job.line, job.recipe
+        wanted = {"base_model": line.host.model, "rank": recipe.rank, "seed": recipe.seed, "train_unembed": False}
+        return line.wait(lambda: line.service.create_lora_training_client(**wanted), "beginning a training")
+
+    def _load(self, job: _Job, path: str, how: str) -> Any:
+        """What is saved at the server; `how` is the end of the SDK's names, which says what of it."""
+        line = job.line
+        if hasattr(line.service, "close"):
+            begin = getattr(line.service, f"create_training_client_from_state{how}")
+            return line.wait(lambda: begin(path), "going on from a saved state")
+        # Older SDKs make an adapter of all layers for it, which what we have saved does not fit.
+        client = self._create(job)
+        line.wait(lambda: getattr(client, f"load_state{how}")(path), "going on from a saved state")
+        return client
 
     def _bring_home(self, job: _Job, client: Any, place: Place, training: Training, root: Path) -> Training:
         """Write adapter, place and record as one whole folder, and delete what is not needed at the server any more."""
