@@ -334,6 +334,15 @@ class Free(Protocol):
 
 
 @runtime_checkable
+class Narrow(Protocol):
+    """An instructor, or its factory, that understands some questions only."""
+
+    def find_lack(self, example: Example) -> str:
+        """Why it could not teach against a mistake on the example, as a sentence; empty if it could."""
+        ...
+
+
+@runtime_checkable
 class Checker(Protocol):
     """An instructor that can answer questions blind, so that a draft's answer need not be taken on trust."""
 

@@ -11,9 +11,9 @@ from places import ROOT
 from synthetic_run import write_run
 
 from errorbook.cli.main import cli
-from errorbook.cli.report import build_report
+from errorbook.cli.report import build_report, is_report
 from errorbook.errors import ConfigError
-from errorbook.render.against_paper import render
+from errorbook.render.against_paper import render, render_for_terminal
 from errorbook.report.paper import LLAMA, MISTRAL, PAPER, TASKS, lay_beside
 from errorbook.report.records import Report
 
@@ -48,6 +48,14 @@ def test_the_table_has_a_line_for_each_row(report: Report) -> None:
     assert text.count("\n| ") == 14
     assert "| paper | Mistral-7B-Instruct-v0.2 | LE | 56.2 |" in text
     assert "this run is LE, then LEC" in text
+
+
+def test_a_narrow_terminal_shows_every_score(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = render_for_terminal(lay_beside(report))
+    assert text.count("paper  Mistral-7B-Instruct-v0.2  LE\n  gsm8k: 56.2") == 1
+    assert max(map(len, text.splitlines())) <= 60
+    assert is_report(text.encode()), "another report may replace it"
 
 
 def test_a_run_without_the_papers_tasks_is_told_in_one_sentence(report: Report) -> None:

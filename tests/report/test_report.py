@@ -37,7 +37,8 @@ from errorbook.render import markdown as report_markdown
 from errorbook.render import words as sentences
 from errorbook.render.charts import thin_out
 from errorbook.render.pages import html as report_html
-from errorbook.render.terminal import report_text, show_progress, strip_controls
+from errorbook.render.tables import strip_controls
+from errorbook.render.terminal import report_text, show_progress
 from errorbook.report.build import build
 from errorbook.report.records import Accuracy, Report
 from errorbook.report.status import find_latest_run, read_status

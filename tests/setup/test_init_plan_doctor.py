@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +29,7 @@ from errorbook.strategies.section import StrategySection
 from errorbook.strategies.table import Name as Strategy
 from errorbook.train import TrainSection
 from errorbook.verify import VerifySection
+from tests.kits.command_kit import call
 
 PLANNED = Config(
     run=RunSection(name="planned", cycles=2),
@@ -69,6 +72,54 @@ def test_init_writes_a_run_file_for_an_instructor_at_an_endpoint(kind: str, tmp_
     assert config.instructor.kind == kind
     assert config.instructor.options == {"model": "m-1", "base_url": "http://127.0.0.1:9/v1"}
     assert config.verify.answers == "recompute", "it can vote blind, so nothing has to be trusted"
+
+
+def test_init_takes_every_key_that_an_instructor_cannot_do_without(tmp_path: Path) -> None:
+    command = ["init", str(tmp_path / "own.toml"), "--instructor", "custom", "--yes"]
+    refused = CliRunner().invoke(cli, command)
+    assert "give --instructor-option function=VALUE" in str(refused.exception)
+
+    options = ["--instructor-option", "function=json:dumps", "--instructor-option", "concurrency=2"]
+    assert CliRunner().invoke(cli, [*command, *options]).exit_code == 0
+    assert load(tmp_path / "own.toml").instructor.options == {"function": "json:dumps", "concurrency": 2}
+
+    asked = CliRunner().invoke(cli, ["init", str(tmp_path)], input="arithmetic\n\ncustom\nerror\n2\n1\njson:dumps\n")
+    assert asked.exit_code == 0
+    assert load(tmp_path / "run.toml").instructor.options == {"function": "json:dumps"}
+
+    wrong = CliRunner().invoke(cli, [*command, "--force", "--instructor-option", "function"])
+    assert "--instructor-option function is not a new KEY=VALUE" in str(wrong.exception)
+
+
+def test_own_data_that_the_tutor_cannot_teach_are_named_before_anything_runs(tmp_path: Path) -> None:
+    data = write_questions(tmp_path / "questions.jsonl")
+    made = CliRunner().invoke(cli, ["init", str(tmp_path), "--data", str(data), "--yes"])
+    assert made.exit_code == 0
+    assert "The instructor 'tutor' knows its own tasks only" in made.stderr
+    warned = " ".join(make_plan(load(tmp_path / "run.toml")).warnings)
+    assert re.search(r"can teach no question of the \d+ train questions of 'questions'", warned)
+    assert "use an instructor that runs a model" in warned
+
+    for options in ([], ["--data", str(data), "--instructor", "openai", "--instructor-model", "m"]):
+        quiet = CliRunner().invoke(cli, ["init", str(tmp_path / "other.toml"), "--yes", "--force", *options])
+        assert "tutor" not in quiet.stderr, options
+        assert "can teach" not in " ".join(make_plan(load(tmp_path / "other.toml")).warnings)
+
+
+def test_a_function_beside_the_run_file_is_found_by_the_command_that_pip_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gate_way.py").write_text("def reply(messages):\n    return ''\n")
+    instructor = '[instructor]\nkind = "custom"\nfunction = "gate_way:reply"\n'
+    text = f'[run]\nname = "g"\n\n{instructor}\n[[tasks]]\nname = "arithmetic"\n'
+    (tmp_path / "run.toml").write_text(text)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder not in {"", str(tmp_path)}])
+    planned = call(tmp_path, "plan", "run.toml")
+    assert planned.returncode == 0, planned.stderr
+    (tmp_path / "run.toml").write_text(text.replace("gate_way:", "gone_way:"))
+    refused = call(tmp_path, "plan", "run.toml")
+    assert refused.returncode == 2
+    assert "start the command in the folder that holds it" in refused.stderr
 
 
 def test_init_asks_for_the_model_of_an_instructor_at_an_endpoint(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def compare(a: str, b: str, as_json: bool, **given: Any) -> None:
 
 def _show(made: Compared, listed: list[ComparedQuestion], options: CompareOptions) -> None:
     from errorbook.render.compare_words import comparison_notes, list_remarks
-    from errorbook.render.terminal import make_table, out, strip_controls
+    from errorbook.render.tables import make_table, strip_controls
+    from errorbook.render.terminal import out
     from errorbook.render.words import noise_text
 
     console = out()
@@ -132,6 +133,11 @@ def _title(row: Paired, shown: int, options: CompareOptions) -> str:
 
 def _item(item: ComparedQuestion) -> list[object]:
     question = " ".join(item.question.split())
-    shown = question if len(question) <= _WIDEST else f"{question[: _WIDEST - 1]}…"
-    said = [item.extracted_before[:_NARROW] or "–", item.extracted_after[:_NARROW] or "–"]
+    shown = _shorten(question, _WIDEST)
+    said = [_shorten(text, _NARROW) or "–" for text in (item.extracted_before, item.extracted_after)]
     return [f"{item.example}: {shown}" if shown else item.example, item.before, item.after, *said]
+
+
+def _shorten(text: str, most: int) -> str:
+    """A text of at most so many characters, which says that it goes on."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

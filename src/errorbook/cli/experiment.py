@@ -84,7 +84,8 @@ def _show(summary: Summary) -> None:
 
 
 def _print(tables: Sequence[Table], notes: Sequence[str]) -> None:
-    from errorbook.render.terminal import make_table, out, strip_controls
+    from errorbook.render.tables import make_table, strip_controls
+    from errorbook.render.terminal import out
 
     console = out()
     for table in tables:

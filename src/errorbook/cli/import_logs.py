@@ -99,7 +99,8 @@ def _default_out(file: Path, options: ImportOptions) -> Path:
 
 def _show_import(models: dict[str, list[Judged]], books: Sequence[Path]) -> None:
     from errorbook.importing.book import tally
-    from errorbook.render.terminal import make_table, out, strip_controls
+    from errorbook.render.tables import make_table, strip_controls
+    from errorbook.render.terminal import out
 
     console = out()
     tallies = {model: tally(items) for model, items in models.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from errorbook.cli.options import StrategyName
+from errorbook.cli.options import StrategyName, parse_options
 from errorbook.errors import UserError
 
 
@@ -19,6 +19,13 @@ from errorbook.errors import UserError
 @click.option("--instructor", help="Name of the instructor plugin.")
 @click.option("--instructor-model", help="The model that an instructor at an endpoint asks.")
 @click.option("--instructor-url", help="Where that endpoint is, if not where its provider has it.")
+@click.option(
+    "--instructor-option",
+    "instructor_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another key of [instructor], such as function=gateway:reply.",
+)
 @click.option("--strategy", type=StrategyName())
 @click.option("--cycles", type=click.IntRange(min=1))
 @click.option("--budget", type=click.FloatRange(min=0), help="Dollar cap for the instructor.")
@@ -30,7 +37,10 @@ def init(target: Path, yes: bool, force: bool, **given: Any) -> None:
 
     path = scaffold.choose_path(target)
     scaffold.require_free(path, force)  # before anything is asked
-    scaffold.write_run_file(path, scaffold.InitAnswers(**_collect_answers(given, yes)), force)
+    answers = scaffold.InitAnswers(**_collect_answers(given, yes))
+    scaffold.write_run_file(path, answers, force)
+    if untaught := scaffold.find_untaught(answers):
+        click.echo(f"! {untaught}", err=True)
     click.echo(f"Wrote {path}. Next:\n  errorbook plan {path}\n  errorbook run {path}")
 
 
@@ -51,13 +61,28 @@ def _collect_answers(given: dict[str, Any], yes: bool) -> dict[str, Any]:
             value = default if yes else _prompt(question, default, kind)
         answers[name] = value
     budget, data = answers.pop("budget"), answers.pop("data")
+    asked = parse_options(given["instructor_options"], "--instructor-option")
     told = {
         "budget_usd": budget or None,
         "data": None if data == "arithmetic" else Path(data),
         "instructor_model": given["instructor_model"] or _ask_for_model(answers["instructor"], yes),
         "instructor_url": given["instructor_url"] or "",
+        "instructor_options": tuple(_ask_for_options(answers["instructor"], asked, yes).items()),
     }
     return answers | told
+
+
+def _ask_for_options(instructor: str, known: dict[str, Any], yes: bool) -> dict[str, Any]:
+    """The options without which the instructor cannot be made, and those that were given."""
+    from errorbook import plugins
+
+    for key, parameter in plugins.list_options("instructors", instructor).items():
+        needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if needed and key != "model" and key not in known:
+            if yes:
+                raise UserError(f"The instructor '{instructor}' needs '{key}'; give --instructor-option {key}=VALUE.")
+            known[key] = _prompt(f"'{key}' of the instructor '{instructor}'", None, str)
+    return known
 
 
 def _ask_for_model(instructor: str, yes: bool) -> str:

@@ -58,8 +58,8 @@ def complain(sentence: str) -> None:
     click.echo(f"errorbook: {_BREAKS.sub(' ', sentence)}", err=True)
 
 
-def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Options given as KEY=VALUE; a value is read as in a run file, and is text if it is nothing else there.
+def parse_options(pairs: Sequence[str], flag: str = "--option") -> dict[str, Any]:
+    """Options given as KEY=VALUE by `flag`; a value is read as in a run file, and is text if it is nothing else there.
 
     Raises:
         ConfigError: A pair has no '=', or a key comes twice.
@@ -70,11 +70,11 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, mark, value = pair.partition("=")
         if not mark or not key or key in found:
-            raise ConfigError(f"--option {pair} is not a new KEY=VALUE; write each option once, such as path=my.jsonl.")
+            raise ConfigError(f"{flag} {pair} is not a new KEY=VALUE; write each option once, such as path=my.jsonl.")
         try:
             found[key] = parse_toml(f"value = {value}")["value"]
         except ValueError:
             found[key] = value
         if fault := find_unfit(found[key], key):
-            raise ConfigError(f"--option: {fault}")
+            raise ConfigError(f"{flag}: {fault}")
     return found

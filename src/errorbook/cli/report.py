@@ -17,7 +17,7 @@ FORMATS = ("terminal", "html", "md", "json")
 _MARK = re.compile(  # of a page, now and earlier, JSON, Markdown, a terminal's text, and a run beside the paper
     rb'<meta name="generator" content="Errorbook">|The paper, ink and type of the report'
     rb'|\A\{\n  "run": .*\n  "(name|method)": '
-    rb"|\n## About this run\n\n- Target: |\nFrom drafts to training|which the paper does not give"
+    rb"|\n## About this run\n\n- Target: |\nFrom drafts to training|which\s+the\s+paper\s+does\s+not\s+give"
 )
 
 
@@ -86,13 +86,15 @@ def build_report(folder: Path, control: Path | None = None) -> Report:
 def render_against(made: Report, form: str) -> str:
     """The run beside the paper, as a table or as JSON."""
     from errorbook.files import format_json
-    from errorbook.render.against_paper import render
+    from errorbook.render.against_paper import render, render_for_terminal
     from errorbook.report.paper import lay_beside
 
     if form == "html":
         raise click.UsageError("--against has no HTML; give --format terminal, md or json.")
     found = lay_beside(made)
-    return format_json(found) if form == "json" else render(found)
+    if form == "json":
+        return format_json(found)
+    return render(found) if form == "md" else render_for_terminal(found)
 
 
 def render_report(made: Report, form: str, to_file: bool) -> str:

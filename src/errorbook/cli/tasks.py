@@ -33,7 +33,8 @@ def tasks(context: click.Context, as_json: bool) -> None:
 
 
 def _show_tasks(found: Sequence[TaskInfo]) -> None:
-    from errorbook.render.terminal import make_table, out, strip_controls
+    from errorbook.render.tables import make_table, strip_controls
+    from errorbook.render.terminal import out
 
     rows = [[item.name, item.scorer or "–", item.about, f"{item.package} {item.version}"] for item in found]
     out().print(make_table("", ["task", "scorer", "about", "package"], rows, 0))
@@ -70,7 +71,8 @@ def show(name: str, split: Split | None, pairs: tuple[str, ...], as_json: bool, 
     if as_json:
         print_json(shown)
     elif shown.score is not None:
-        from errorbook.render.terminal import out, strip_controls
+        from errorbook.render.tables import strip_controls
+        from errorbook.render.terminal import out
 
         score = shown.score
         out().print(
@@ -88,7 +90,7 @@ def _read_stdin() -> str:
 
 
 def _show_prompts(shown: Shown) -> None:
-    from errorbook.render.terminal import strip_controls
+    from errorbook.render.tables import strip_controls
 
     for number, item in enumerate(shown.examples, 1):
         click.echo(f"--- {shown.name}, {shown.split}, example {number}: {strip_controls(item.id)}")

@@ -1,8 +1,10 @@
-"""A run beside the paper as a table in Markdown, which a terminal shows as well as a page."""
+"""A run beside the paper as a table: in Markdown, and as wide as a terminal is."""
 
 from __future__ import annotations
 
 from errorbook.render.markdown import list_rows
+from errorbook.render.tables import make_table, strip_controls
+from errorbook.render.terminal import out
 from errorbook.report.paper import AgainstPaper, PaperRow
 
 _READ = (
@@ -12,11 +14,29 @@ _READ = (
 
 
 def render(found: AgainstPaper) -> str:
-    """The table, the run's rows last, and what may be compared in it."""
+    """The table in Markdown, the run's rows last, and what may be compared in it."""
+    return "\n".join([*list_rows(*_make_rows(found)), _read_text(found), ""])
+
+
+def render_for_terminal(found: AgainstPaper) -> str:
+    """The same as the terminal shows it."""
+    console = out()
+    with console.capture() as captured:
+        console.print(make_table("", *_make_rows(found), 3))
+        console.print(strip_controls(_read_text(found)))
+    return captured.get()
+
+
+def _make_rows(found: AgainstPaper) -> tuple[list[str], list[list[object]]]:
     head = ["source", "target", "what was done", *found.tasks]
-    rows = [[row.source, row.model, row.method, *(_score(row, task) for task in found.tasks)] for row in found.rows]
+    return head, [
+        [row.source, row.model, row.method, *(_score(row, task) for task in found.tasks)] for row in found.rows
+    ]
+
+
+def _read_text(found: AgainstPaper) -> str:
     same = f"In the paper's words this run is {found.method}. " if found.method else ""
-    return "\n".join([*list_rows(head, rows), f"{same}{_READ}", ""])
+    return f"{same}{_READ}"
 
 
 def _score(row: PaperRow, task: str) -> str:

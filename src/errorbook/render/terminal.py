@@ -1,4 +1,4 @@
-"""What the terminal shows: progress on stderr, tables on stdout. Model texts lose their control characters here.
+"""What the terminal shows: progress on stderr, tables on stdout. Its tables are `tables`'.
 
 A terminal gets a bar with the time left; a log gets one plain line every few seconds. NO_COLOR is honoured by rich.
 It decides nothing and computes nothing.
@@ -9,17 +9,16 @@ from __future__ import annotations
 import io
 import os
 import time
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from errorbook.render import status_words as standing
 from errorbook.render import words as sentences
+from errorbook.render.tables import make_table, strip_controls
 from errorbook.render.words import cost_row, each_text
 from errorbook.report.fates import FATES
 from errorbook.report.records import Difference
@@ -88,12 +87,6 @@ def _plain_lines(console: Console, cycles: int) -> Watch:
 def _named(event: Event, cycles: int) -> str:
     when = "" if not event.cycle else "final exam: " if event.cycle > cycles else f"cycle {event.cycle}: "
     return strip_controls(when + standing.stage_name(event)).plain
-
-
-def strip_controls(text: object) -> Text:
-    """Text without markup and without the control characters that could drive a terminal."""
-    kept = "".join(c if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"} else "�" for c in str(text))
-    return Text(kept)
 
 
 def report_text(report: Report, plain_text: bool) -> str:
@@ -335,25 +328,3 @@ def _change(difference: Difference) -> str:
 
 def _p(p_value: float) -> str:
     return sentences.p_text(p_value).removeprefix("p ").removeprefix("= ").replace("< ", "<")
-
-
-def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> Table:
-    """A table whose first `left` columns are texts, the rest numbers (all are texts if `left` is 0).
-
-    A column that has nothing to say in any row is left out.
-    """
-    kept = [index for index in range(len(columns)) if not rows or any(str(row[index]) != "–" for row in rows)]
-    table = Table(
-        title=f"\n{title}" if title else None, title_justify="left", title_style="bold", box=None, pad_edge=False
-    )
-    for index in kept:
-        numeric = bool(left) and index >= left
-        table.add_column(
-            columns[index],
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=numeric or columns[index] == "split",
-        )
-    for row in rows:
-        table.add_row(*(strip_controls(row[index]) for index in kept))
-    return table

@@ -11,11 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from errorbook import plugins
 from errorbook.adapters.tasks.file_table import READERS, choose_kind
 from errorbook.config import Config, RunSection, parse
 from errorbook.errors import ConfigError, DataError
 from errorbook.files import find_path, parse_toml, require_output, write_file
 from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, MESSAGES, QUESTION, RESPONSE, find_columns
+from errorbook.interfaces import Narrow
 from errorbook.records import looks_like_messages
 
 DEFAULT_NAME = "run.toml"
@@ -36,6 +38,7 @@ class InitAnswers(NamedTuple):
     budget_usd: float | None
     instructor_model: str = ""
     instructor_url: str = ""
+    instructor_options: Sequence[tuple[str, Any]] = ()
 
 
 class Layout(NamedTuple):
@@ -103,8 +106,12 @@ def render(answers: InitAnswers, folder: Path) -> str:
         instructor=_quoted(answers.instructor),
         asked="".join(
             f"{key} = {_quoted(value)}\n"
-            for key, value in (("model", answers.instructor_model), ("base_url", answers.instructor_url))
-            if value
+            for key, value in (
+                ("model", answers.instructor_model),
+                ("base_url", answers.instructor_url),
+                *answers.instructor_options,
+            )
+            if value != ""
         ),
         tasks=tasks.strip(),
         strategy=_quoted(answers.strategy),
@@ -114,6 +121,17 @@ def render(answers: InitAnswers, folder: Path) -> str:
         gate=defaults.gate,
     )
     return "\n".join(_aligned(line) for line in text.splitlines()) + "\n"
+
+
+def find_untaught(answers: InitAnswers) -> str:
+    """One sentence if the instructor understands some questions only, and these are not among them; else empty."""
+    if not answers.data or not plugins.implements("instructors", answers.instructor, Narrow):
+        return ""
+    return (
+        f"The instructor '{answers.instructor}' knows its own tasks only: it can analyse no mistake on"
+        f" '{answers.data}', and nobody would check a sample's answer; name a model, such as with --instructor openai"
+        " --instructor-model NAME."
+    )
 
 
 def inspect_data(data: Path) -> Layout:
@@ -204,7 +222,8 @@ def _aligned(line: str) -> str:
     return f"{found['value'].rstrip().ljust(_COMMENT_COLUMN)}# {found['comment']}" if found else line
 
 
-def _quoted(text: str) -> str:
+def _quoted(text: object) -> str:
+    """A text, a number or a truth value as TOML writes it."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -8,7 +8,7 @@ instructor; it does read the data, to count it and to measure prompts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from errorbook import plugins
 from errorbook.adapters.instructors.forecast import Listed, Priced, Work
 from errorbook.checks.groups import count_shared, find_groups
 from errorbook.config import Config, TaskSection
-from errorbook.interfaces import Checker, Foresees, Free, Instructor, Solver, Task
+from errorbook.interfaces import Checker, Foresees, Free, Instructor, Narrow, Solver, Task
 from errorbook.noise_floor import AT_MOST
 from errorbook.records import Cluster, Example, Role, Rule
 from errorbook.setup.assemble import create_instructor, create_scorer, create_task, create_trainer, select_sound
@@ -179,6 +179,7 @@ def _count_work(config: Config, tell: Callable[[str], None]) -> Plan:
             *(warning for course in courses for warning in course.warnings),
             *_say_shared(learnt),
             *_warnings(tasks, rule, detectable, config),
+            *_say_untaught(learnt, instructor, config),
             *_money_warnings(instructor, price.usd, config),
         ),
         notes=_collect_notes(courses, learnt, instructor, config),
@@ -312,6 +313,22 @@ def _collect_notes(
     price = instructor.describe_price() if isinstance(instructor, Listed) else ""
     of_courses = (note for course in courses for note in course.notes)
     return (*([price] if price else []), *of_courses, *_say_unsolved(learnt, config))
+
+
+def _say_untaught(learnt: Sequence[_Course], instructor: Instructor, config: Config) -> Iterator[str]:
+    """Tasks with mistakes that the instructor would leave without a diagnosis, whatever they are."""
+    strategies = config.strategy.used(config.run.cycles)
+    if not isinstance(instructor, Narrow) or not any(strategy.diagnoses for strategy in strategies):
+        return
+    for course in learnt:
+        lacks = list(filter(None, map(instructor.find_lack, course.train)))
+        if lacks:
+            n, kind = len(course.train), config.instructor.kind
+            count = "no question" if len(lacks) == n else f"{n - len(lacks)} questions"
+            yield (
+                f"The instructor '{kind}' can teach {count} of the {n} train questions of '{course.plan.task}'."
+                f" {lacks[0]}"
+            )
 
 
 def _money_warnings(instructor: Instructor, usd: float | None, config: Config) -> list[str]:

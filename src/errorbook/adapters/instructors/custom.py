@@ -12,9 +12,12 @@ and cost; finished diagnoses and drafts are in the ledger all the same, so a res
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from errorbook.adapters.instructors.asking import AskingSettings
@@ -127,13 +130,32 @@ def custom(
 def _find(function: str) -> Callable[..., Any]:
     module, _, name = function.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name, None) if module and name else None
+        found = getattr(_import(module), name, None) if module and name else None
     except ImportError as error:
-        raise PluginError(f"The module '{module}' of '{function}' cannot be imported ({error}).") from error
+        raise PluginError(
+            f"The module '{module}' of '{function}' cannot be imported ({error}); start the command in the folder that"
+            " holds it, or install it."
+        ) from error
     if not callable(found):
         raise PluginError(f"There is no function '{function}'; give it as \"module:function\".")
     checked: Callable[..., Any] = found
     return checked
+
+
+def _import(module: str) -> ModuleType:
+    """A module that is installed, or that lies in the folder in which the command was started.
+
+    A command that pip installed does not look there as `python -m` does.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        here = str(Path.cwd())
+        if error.name != module.partition(".")[0] or here in sys.path:
+            raise
+        sys.path.append(here)
+        importlib.invalidate_caches()
+        return importlib.import_module(module)
 
 
 def _plain(ask: Ask) -> Messages:

@@ -15,7 +15,7 @@ from errorbook.adapters.instructors.tutor_border import Border, find_border
 from errorbook.adapters.instructors.tutor_faults import spot_mistake
 from errorbook.adapters.instructors.tutor_writing import write_drafts
 from errorbook.plugins import Seed
-from errorbook.records import Assignment, Call, Diagnosis, Draft, Failure, Mistake, Writing, digest
+from errorbook.records import Assignment, Call, Diagnosis, Draft, Example, Failure, Mistake, Writing, digest
 
 
 class Tutor:
@@ -31,6 +31,10 @@ class Tutor:
     def name(self) -> str:
         """The plugin's name."""
         return "tutor"
+
+    def find_lack(self, example: Example) -> str:
+        """Why it could not teach against a mistake on the example; empty if it could."""
+        return _unknown(example.skill)
 
     def diagnose(self, mistakes: Iterable[Mistake]) -> Iterator[tuple[Mistake, Diagnosis | Failure, Call]]:
         """One diagnosis a mistake; a Failure if the example has no skill that the tutor knows."""
