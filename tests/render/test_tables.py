@@ -6,11 +6,11 @@ import io
 from pathlib import Path
 
 import pytest
+from command_kit import call
 from rich.console import Console
+from synthetic_run import write_run
 
 from errorbook.render.tables import make_table
-from tests.kits.command_kit import call
-from tests.kits.synthetic_run import write_run
 
 COLUMNS = ["task", "split", "n", "base (95%)", "final (95%)", "points (95%)", "p"]
 ROWS = [

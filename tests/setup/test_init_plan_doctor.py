@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from command_kit import call
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -29,7 +30,6 @@ from errorbook.strategies.section import StrategySection
 from errorbook.strategies.table import Name as Strategy
 from errorbook.train import TrainSection
 from errorbook.verify import VerifySection
-from tests.kits.command_kit import call
 
 PLANNED = Config(
     run=RunSection(name="planned", cycles=2),
