@@ -22,9 +22,18 @@ from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Change, budget, find_rule, note_budget, note_change, note_config, read_config
 from errorbook.records import Checkpoint, Decision, Evaluation, Example, Groups, Rule
 
-_WAYS = ("timeout", "stream", "proxies", "certificates", "concurrency", "dialect")
-"""Options of a target behind a server that say how it is reached, not what answers there."""
-_FREE = ("run.name", "run.cycles", "gate.alpha", "instructor.", "compute.", *(f"target.options.{way}" for way in _WAYS))
+_WAYS = {
+    "openai": ("timeout", "stream", "proxies", "certificates", "concurrency", "dialect"),
+    "tinker": ("api_key_env", "concurrency", "patience", "price_prefill", "price_sample", "price_train"),
+}
+"""Options of a target behind a server, by engine, that say how it is reached and paid, not what answers there."""
+_LINES = {"command": ("command", "wait")}
+"""Options of a trainer, by method, that say how another program is started: a line that failed has to be mended."""
+_FREE = (
+    *("run.name", "run.cycles", "gate.alpha", "instructor.", "compute."),
+    *(f"target.options.{way}" for ways in _WAYS.values() for way in ways),
+    *(f"train.options.{way}" for ways in _LINES.values() for way in ways),
+)
 """What is shown if it was changed; the rest of what may change (paths, sinks) changes nothing that is measured."""
 _PRIVATE = ("header", "key", "token", "secret", "password")
 
@@ -59,8 +68,15 @@ def claim(ledger: Ledger, config: Config) -> None:
 
 
 def _target_options(target: TargetSection) -> dict[str, Any]:
-    told = {name: value for name, value in target.options.items() if target.engine != "openai" or name not in _WAYS}
+    ways = _WAYS.get(target.engine, ())
+    told = {name: value for name, value in target.options.items() if name not in ways}
     return _telling("targets", target.engine, told)
+
+
+def _train_options(config: Config) -> dict[str, Any]:
+    method, options = config.train.method, config.train.options
+    told = {name: value for name, value in options.items() if name not in _LINES.get(method, ())}
+    return _telling("trainers", method, told)
 
 
 def identify(config: Config) -> Config:
@@ -73,7 +89,7 @@ def identify(config: Config) -> Config:
         target=replace(target, model=model, options=_target_options(target)),
         instructor=InstructorSection(),
         tasks=tuple(map(_identify_task, config.tasks)),
-        train=replace(config.train, options=_telling("trainers", config.train.method, config.train.options)),
+        train=replace(config.train, options=_train_options(config)),
         gate=replace(config.gate, alpha=0.05),
         compute=ComputeSection(),
         sinks=(),

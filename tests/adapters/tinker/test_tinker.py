@@ -19,7 +19,7 @@ from errorbook.adapters.tinker.tinker_target import TinkerTarget
 from errorbook.adapters.tinker.tinker_trainer import TinkerTrainer
 from errorbook.config import parse
 from errorbook.errors import BudgetError, ConfigError, ModelError, OutageError
-from errorbook.interfaces import Metered, Target, Tied, Trainer
+from errorbook.interfaces import Metered, Target, Tied, Trainer, Weightless
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import note_paid, read_paid
 from errorbook.records import Checkpoint, Generation, Lesson, Recipe, Training
@@ -329,6 +329,7 @@ method = "{method}"
 def test_the_engine_takes_what_its_own_trainer_leaves(tmp_path: Path) -> None:
     parts = assemble(parse(RUN.format(method="tinker", more="save_every = 5")), tmp_path)
     assert isinstance(parts.target, Tied)
+    assert not isinstance(parts.target, Weightless)  # what was trained there is in files here, to be exported
     assert isinstance(parts.trainer, Metered)
     for method, more in (("lora", ""), ("tinker", "scales = [0.5]")):
         with pytest.raises(ConfigError, match="set method = 'tinker' and scales"):

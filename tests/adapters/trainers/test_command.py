@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from loop_kit import RUN_FILE
 from msgspec.structs import replace
 from recipe_kit import child_of, recipe_of
 
@@ -22,8 +23,10 @@ from errorbook.adapters.targets.transformers import TransformersTarget
 from errorbook.adapters.trainers.command import CommandTrainer
 from errorbook.adapters.trainers.external import ExternalTrainer
 from errorbook.adapters.trainers.transformers import TransformersTrainer
+from errorbook.config import parse
 from errorbook.errors import ConfigError, ErrorbookError, ModelError, OutageError
 from errorbook.records import Checkpoint, Generation, Lesson, Recipe, Training
+from errorbook.setup.claim import identify
 from errorbook.setup.outages import require_training
 
 BASE = Checkpoint(base="tiny", base_fingerprint="f")
@@ -232,3 +235,13 @@ def test_a_training_that_people_did_is_a_result(tmp_path: Path) -> None:
     place = next((tmp_path / "checkpoints").iterdir()) / "served.json"
     place.write_text('{"model": "mine"}')
     require_training(BASE, trainer.train(BASE, LESSONS, recipe, tmp_path, silent))
+
+
+def test_a_command_line_that_failed_may_be_mended_between_two_starts() -> None:
+    train = f"{RUN_FILE[: RUN_FILE.index('[train]')]}[train]\nmethod = 'command'\nstart = 'restart'\ncommand = "
+    first, second = (parse(f"{train}'{line} {{out}}'\nwait = {wait}\n") for line, wait in (("one", 1), ("two", 2)))
+    assert identify(first) == identify(second) != identify(parse(RUN_FILE))
+    told = 'engine = "tinker"\nmodel = "Qwen/Qwen3-8B"\npatience = '
+    text = RUN_FILE.replace('engine = "scripted"\naccuracy = 0.3\ngain = 0.25', told + "{}")
+    text = text.replace('method = "scripted"', 'method = "tinker"')
+    assert identify(parse(text.format(9))) == identify(parse(text.format(99)))

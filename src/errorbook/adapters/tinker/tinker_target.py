@@ -48,7 +48,6 @@ class TinkerTarget:
     `budget_usd`, the cap that holds for all that it buys.
     """
 
-    is_script: ClassVar[bool] = False
     methods: ClassVar[tuple[str, ...]] = ("tinker",)
 
     def __init__(  # noqa: PLR0913 - the keys of the run file
