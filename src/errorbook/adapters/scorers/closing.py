@@ -22,6 +22,7 @@ from errorbook.adapters.scorers.circumstances import (
     opens_with_circumstance,
 )
 from errorbook.adapters.scorers.doubles import asked_units, join_doubles, read_unit
+from errorbook.adapters.scorers.expressions import is_part
 from errorbook.adapters.scorers.numbers import Reading, find_ordinals, find_readings
 
 _WINDOW = 20_000
@@ -92,12 +93,21 @@ def read_opening(place: str, near: int | None = None, question: str = "") -> Rea
     for before, after in pairwise(found):
         link = _link(place, before, after)
         if link == "equals" or _RESTATED.fullmatch(place, before.end, after.start):
-            answer, complete = after, True
+            answer, complete = _with_exact(answer, after) if complete else after, True
         elif link == "open":
             complete = False
         else:
             break
     return answer if complete else answer._replace(quantity=None)
+
+
+def _with_exact(exact: Reading, rounded: Reading) -> Reading:
+    """The second of two equal numbers, with the first as the same amount if it is a fraction: "2/3 = 0.667"."""
+    if exact.quantity is None or rounded.quantity is None or "/" not in exact.text:
+        return rounded
+    places = len(rounded.text.partition(".")[2].rstrip("% "))
+    same = abs(exact.quantity.value - rounded.quantity.value) * 2 * 10**places <= 1
+    return rounded._replace(also=(*rounded.also, exact.quantity)) if same and places < _LAST else rounded
 
 
 class Closing(NamedTuple):
@@ -139,7 +149,7 @@ def _closing(window: str, numbered: set[int], shift: int, question: str) -> Clos
     line = window[start : answer.end][-_SHOWN:]
     if _PLANNED.search(window, start) or "open" in _links(window, kept, last):
         return Closing(ordinal, window[: ordinal.end][-_SHOWN:]) if ordinal else Closing(None, line)
-    return Closing(answer, line)
+    return Closing(None if is_part(window, answer) else answer, line)
 
 
 def _links(window: str, found: list[Reading], at: int) -> list[str]:

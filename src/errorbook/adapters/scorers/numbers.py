@@ -26,6 +26,8 @@ SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**
 SCALES |= {"lakh": 10**5, "crore": 10**7}
 _LETTERS = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
+_FINER = {"fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "twelfth": 12}
+_PARTS |= _FINER | {f"{part}s": size for part, size in _FINER.items()}
 
 _CURRENCY = r"(?:US\$|[$\u20ac\u00a3\u00a5\u20b9]|\b(?:USD|EUR|GBP|INR|Rs\.?|Rp\.?))"
 _SIGN = r"(?<![\w)\]}%.])(?<![0-9)%] )[-+]"
@@ -48,7 +50,11 @@ _LETTER = re.compile(r"(?P<letter>k|mn?|bn?)\b", re.IGNORECASE)
 _PERCENT = re.compile(r" ?(?:%|per ?cent\b)", re.IGNORECASE)
 _HOUR = re.compile(r"([0-9]{1,2}):00")
 _AND_PART = re.compile(r" and (?:a|one)[ -](?P<part>half|third|quarter)\b", re.IGNORECASE)
-_PARTS_OF = re.compile(r"[ -](?P<part>half|halves|thirds?|quarters?)\b", re.IGNORECASE)
+_PARTS_OF = re.compile(
+    rf"[ -](?P<part>half|halves|thirds?|quarters?|(?:{'|'.join(_FINER)})s|(?<=\bone.)(?:{'|'.join(_FINER)}))\b"
+    r"(?! (?:graders?|grade|floor|place|year|row)\b)",
+    re.IGNORECASE,
+)
 _REMAINDER = re.compile(
     r"(?: ?[a-z]{1,15})?(?: [a-z]{1,15})?[.,;\n]? ?\(?(?:and |with )?(?:a |the )?"
     r"(?:remainder|rem\.?)(?: of| is| ?[=:])* ?"
@@ -56,6 +62,7 @@ _REMAINDER = re.compile(
     re.IGNORECASE,
 )
 _POWER = re.compile(r" ?\^")
+_POWER_OF_TEN = re.compile(r"10 ?\^ ?(?:\{ ?(?P<braced>[-+]?[0-9]{1,3}) ?\}|(?P<bare>[-+]?[0-9]{1,3}))(?!\w|\.[0-9])")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _RANK = re.compile(r"(?:st|nd|rd|th) (?:place|position)\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
@@ -63,13 +70,36 @@ _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9
 
 _POINTED = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}")
 
+
+def _write_fraction(said: re.Match[str]) -> str:
+    r"""\frac{1}{2} as "1/2", apart from a whole number before it but not from its sign."""
+    return f"{_space(said)}{said[1]}/{said[2]} "
+
+
+def _write_part(said: re.Match[str]) -> str:
+    """A fraction that is one letter, such as U+00BD, likewise."""
+    return _space(said) + unicodedata.normalize("NFKC", said["part"]).replace("\u2044", "/")
+
+
+def _space(said: re.Match[str]) -> str:
+    return "" if said.string[said.start() - 1 : said.start()] in {"-", "+", "\u2212", "\u2013"} else " "
+
+
+_FRAC = r"\\[dtc]?frac ?"
+_FRACTIONS = [
+    re.compile(form)
+    for form in (
+        r"\{ ?([0-9]{1,9}) ?\\over ?([0-9]{1,9}) ?\}",
+        rf"{_FRAC}([0-9]) ?([0-9])(?![0-9])",
+        rf"{_FRAC}\{{([0-9]{{1,9}})\}} ?([0-9])(?![0-9])",
+        rf"{_FRAC}\{{([^{{}}]{{1,60}})\}} ?\{{([^{{}}]{{1,60}})\}}",
+    )
+]
 _LATEX = [
-    (re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])(?![0-9])"), r" \1/\2 "),
-    (re.compile(r"\\[dt]?frac ?\{([^{}]{1,60})\} ?\{([^{}]{1,60})\}"), r" \1/\2 "),
     (re.compile(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]{0,60})\}"), r" \1 "),
     (re.compile(r"\^ ?\{? ?\\circ ?\}?"), " degrees "),
-    (re.compile(r"\\(?:times|cdot)\b"), "*"),
-    (re.compile(r"\\div\b"), "/"),
+    (re.compile(r"\\(?:times|cdot)(?![a-z])"), "*"),
+    (re.compile(r"\\div(?![a-z])"), "/"),
     (re.compile(r"\\!"), ""),
     (re.compile(r"\{,\}|(?<=[0-9])\\,(?=[0-9]{3})"), ","),
     (re.compile(r"\\([$%#&])"), r"\1"),
@@ -86,11 +116,13 @@ _THIN_SPACE = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3})")
 _APOSTROPHE = re.compile(r"(?<=[0-9])['\u2019](?=[0-9]{3}(?![0-9]))")
 _RAISED = re.compile("[\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
 _LOWERED = str.maketrans("\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "+-0123456789")
+_VULGAR = re.compile("(?P<part>[\u00bc-\u00be\u2150-\u215e])")
 _TYPOGRAPHIC = str.maketrans(
     {"\u2212": "-", "\u2013": "-", "\ufe63": "-", "\uff0d": "-", "\u2044": "/", "\u00f7": "/", "\uff04": "$"}
     | {"\u066c": ",", "\uff0c": ",", "\uff0e": ".", "\uff05": "%", "\u00d7": "*", "\u00b7": "*"}
-    | {"\u00bd": " 1/2", "\u00bc": " 1/4", "\u00be": " 3/4", "\u2153": " 1/3", "\u2154": " 2/3"}
 )
+_SIGN_APART = re.compile(r"(?:(?<=[={(\[$])|(?<=[={(\[$] )|(?<=\bequals ))- (?=\.?[0-9])")
+"""A sign that stands apart from its number: "x = - 7", "{- 7}"."""
 
 
 class Quantity(NamedTuple):
@@ -123,13 +155,16 @@ def normalize_numbers(text: str) -> str:
     if not text.isascii():
         text = _THIN_SPACE.sub("", write_plainly(text))
         text = _RAISED.sub(lambda power: f"^{power[0].translate(_LOWERED)}", text)
-        text = text.translate(_TYPOGRAPHIC)
+        text = _VULGAR.sub(_write_part, text).translate(_TYPOGRAPHIC)
         text = "".join(_digit(letter) for letter in text)
     text = _APOSTROPHE.sub(",", text)
     if "\\" in text or "{,}" in text:
+        for fraction in _FRACTIONS:
+            text = fraction.sub(_write_fraction, text)
         for pattern, replacement in _LATEX:
             text = pattern.sub(replacement, text)
     text = re.sub(r" {2,}", " ", text)
+    text = _SIGN_APART.sub("-", text) if "- " in text else text
     return _SPACED.sub(_joined, text) if _MAYBE_SPACED.search(text) else text
 
 
@@ -199,7 +234,8 @@ def _reading(match: re.Match[str]) -> Reading:
     spelt = match.re is _WORDS
     value = _spelt(match["words"].lower()) if spelt else _value(match)
     if _POWER.match(text, end):
-        value = None
+        power = _POWER_OF_TEN.match(text, start) if match.re is _DIGITS and match["run"] == "10" else None
+        value, end = (Fraction(10) ** int(power["braced"] or power["bare"]), power.end()) if power else (None, end)
     scale, end = _scale(match)
     value = value * scale if value and scale > 1 else value
     if part := _AND_PART.match(text, end):

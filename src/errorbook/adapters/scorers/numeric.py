@@ -31,6 +31,7 @@ from errorbook.adapters.scorers.abstaining import find_abstention, find_decline
 from errorbook.adapters.scorers.accepted import score_accepted
 from errorbook.adapters.scorers.announcements import translate
 from errorbook.adapters.scorers.closing import Closing, read_closing, read_opening
+from errorbook.adapters.scorers.expressions import is_bound, is_part
 from errorbook.adapters.scorers.markers import cut_next_question, find_boxed, find_marked, find_regions, tidy
 from errorbook.adapters.scorers.notations import write_numbers
 from errorbook.adapters.scorers.numbers import SCALES, Quantity, Reading, normalize_numbers, read_single
@@ -45,11 +46,7 @@ _NONE = {"none", "n/a", "no answer", "unknown", "undetermined", "cannot be deter
 _ASKED_SCALE = re.compile(
     rf"\b(?:how many|how much|in|number of)\b[^.?]{{0,40}}?\b({'|'.join(SCALES)})s?\b", re.IGNORECASE
 )
-_PART_AFTER = re.compile(
-    r"[})]* ?(?:[-+*] ?)?(?:\\(?:sqrt|pi|binom)\b|[\u221a\u03c0])|[})]*!(?=[\s}$.]|\Z)|[xyzn](?![\w-])|_\{?[0-9]"
-)
-_PART_BEFORE = re.compile(r"(?:\\pm|\u00b1|\\binom ?\{|\\sqrt ?\{?|\u221a|\b[a-z] ?[<>\u2264\u2265]=?) ?\$?\Z")
-_PAIR = re.compile(r" ?, ?-?[0-9.]+ ?\)")
+_EQUALS = re.compile(r"[^=,;\n]{1,80}= ?")
 
 
 class Numeric:
@@ -142,13 +139,10 @@ def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -
         if reading is not None and reading.quantity is None:
             return _found(read_closing(region.partition(place)[2], question), "marker", place)
         if reading is not None:
-            expression = _is_expression(place, reading)
-            return Extraction(None if expression else reading, "marker", place[:_SHOWN])
+            return Extraction(_whole(place, reading), "marker", place[:_SHOWN])
     for box in boxes:
         if (reading := read_opening(box)) is not None:
-            if _is_expression(box, reading):
-                return Extraction(None, "boxed", f"Not one number: {box[:_SHOWN]}")
-            return _found(Closing(reading, box), "boxed", box)
+            return _found(Closing(_whole(box, reading), box), "boxed", box)
     for _, region in places:
         closing = read_closing(region, question)
         if closing.evidence:
@@ -157,12 +151,15 @@ def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -
     return Extraction(None, method, "An answer is announced but none can be read.")
 
 
-def _is_expression(place: str, number: Reading) -> bool:
-    r"""Whether a number that is announced is only a part of what is: "4\sqrt{2}", "\pm 5", "3x", "x > 4", "(4, 5)"."""
-    before, after = place[: number.start], place[number.end :]
-    return bool(_PART_AFTER.match(after) or _PART_BEFORE.search(before)) or (
-        before.rstrip(" $") == "(" and _PAIR.match(after) is not None
-    )
+def _whole(place: str, number: Reading) -> Reading | None:
+    """The number that is announced; of an expression with one in it what it equals ("2 * x + 20 = 36"), or None."""
+    if is_bound(place, number):
+        return None
+    if not is_part(place, number):
+        return number
+    equals = _EQUALS.match(place, number.end)
+    result = read_opening(place[equals.end() :], 1) if equals else None
+    return None if equals is None or result is None or is_part(place[equals.end() :], result) else result
 
 
 def _found(closing: Closing, method: str, otherwise: str) -> Extraction:
