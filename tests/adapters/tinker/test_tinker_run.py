@@ -37,7 +37,7 @@ base_url = "{root}"
 price_prefill = 1.0
 price_sample = 2.0
 price_train = 3.0
-patience = 120
+patience = 900
 
 [[tasks]]
 name = "arithmetic"
