@@ -114,21 +114,24 @@ def _p(p_value: float) -> str:
 
 
 def _lost(row: Paired) -> Iterator[list[object]]:
+    from errorbook.render.task_words import task_words
+
     counts = (
         ("A", row.unscorable_before, row.truncated_before),
         ("B", row.unscorable_after, row.truncated_after),
     )
     for side, unscorable, truncated in counts:
         if unscorable or truncated:
-            yield [row.task, row.split, side, row.n, unscorable, truncated]
+            yield [task_words(row.task), row.split, side, row.n, unscorable, truncated]
 
 
 def _title(row: Paired, shown: int, options: CompareOptions) -> str:
+    from errorbook.render.task_words import task_words
     from errorbook.report.compare_runs import SHOWN
 
     total = sum(row.changes[change] for change in SHOWN[options.change])
     what = {"regressions": "Regressions", "gains": "Gains", "all": "Questions, regressions first"}[options.change]
-    return f"{what} of {row.task} ({row.split}): {shown} of {total}"
+    return f"{what} of {task_words(row.task)} ({row.split}): {shown} of {total}"
 
 
 def _item(item: ComparedQuestion) -> list[object]:

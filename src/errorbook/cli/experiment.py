@@ -33,8 +33,8 @@ def experiment(file: Path, out: Path | None, results: Path | None, plan: bool, a
     from errorbook.errors import ErrorbookError
     from errorbook.experiment.file import load
     from errorbook.experiment.page import is_page
-    from errorbook.experiment.results import is_results, read_results, write_results
-    from errorbook.experiment.runner import PAGE, RESULTS, run_experiment
+    from errorbook.experiment.results import PAGE, RESULTS, is_results, read_results, write_results
+    from errorbook.experiment.runner import run_experiment
     from errorbook.experiment.summary import summarise
     from errorbook.files import require_output, require_place
     from errorbook.render.terminal import show_progress

@@ -14,8 +14,7 @@ import msgspec
 from errorbook.checks.groups import find_groups
 from errorbook.experiment.arms import BASE
 from errorbook.experiment.file import Experiment, make_config
-from errorbook.experiment.results import read_results
-from errorbook.experiment.runner import RESULTS
+from errorbook.experiment.results import RESULTS, read_results
 from errorbook.experiment.summary import Estimate, summarise
 from errorbook.experiment.tables import Table
 from errorbook.records import Example

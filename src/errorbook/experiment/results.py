@@ -15,6 +15,10 @@ from errorbook.errors import DataError
 from errorbook.files import write_file
 from errorbook.records import Role
 
+RESULTS = "results.json"
+"""Name of the result file in the experiment's folder."""
+PAGE = "results.md"
+"""Name of the page beside it."""
 FORMAT = 1
 """Raised if older files can no longer be read."""
 
@@ -104,6 +108,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     def missing(self) -> int:
         """How many runs are not there yet."""
         return len(self.arms) * len(self.seeds) - len(self.runs)
+
+
+def name_run(arm: str, seed: int) -> str:
+    """The folder of one arm and seed in the experiment's folder."""
+    return f"{arm}-{seed}"
 
 
 def write_results(path: Path, results: Results) -> None:

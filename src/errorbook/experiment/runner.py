@@ -22,17 +22,13 @@ from errorbook.experiment.arms import BASE
 from errorbook.experiment.collect import Collected, collect_run
 from errorbook.experiment.file import Arm, Experiment, describe_changes, make_config
 from errorbook.experiment.page import write_page
-from errorbook.experiment.results import ArmResult, Questions, Results, write_results
+from errorbook.experiment.results import PAGE, RESULTS, ArmResult, Questions, Results, name_run, write_results
 from errorbook.experiment.sharing import take_base_answers
 from errorbook.files import write_file
 from errorbook.ledger.events import Watch, quiet
 from errorbook.loop import exam, examine, run
 from errorbook.setup.assemble import assemble
 
-RESULTS = "results.json"
-"""Name of the result file in the experiment's folder."""
-PAGE = "results.md"
-"""Name of the page beside it."""
 _MOST_IN_A_ROW = 3
 """If so many runs stop one after the other, the fault is not an arm's, and the next would stop as well."""
 
@@ -52,7 +48,12 @@ def list_work(experiment: Experiment, out: Path) -> list[Work]:
     Arms of a seed share what is bought of instructors and judges.
     """
     return [
-        Work(arm, seed, _share(make_config(experiment, arm, seed), out / f"bought-{seed}"), out / f"{arm.name}-{seed}")
+        Work(
+            arm,
+            seed,
+            _share(make_config(experiment, arm, seed), out / f"bought-{seed}"),
+            out / name_run(arm.name, seed),
+        )
         for seed in experiment.seeds
         for arm in experiment.arms
     ]
@@ -145,7 +146,7 @@ def _do(experiment: Experiment, item: Work, watch: Watch) -> None:
     said = ", ".join(f"{key} = {value!r}" for key, value in describe_changes(item.arm).items()) or "nothing"
     head = f"# Experiment '{experiment.name}', arm '{item.arm.name}', seed {item.seed}; changed below: {said}\n"
     text = head + experiment.text
-    base = item.folder.with_name(f"{BASE}-{item.seed}")
+    base = item.folder.with_name(name_run(BASE, item.seed))
     if item.folder != base and not item.folder.exists() and (base / "ledger.sqlite").exists():
         try:
             take_base_answers(base, item.config, item.folder, text)

@@ -6,7 +6,7 @@ minus that of the base arm, on the same questions of the same seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -53,6 +53,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     p_holm: float | None = None
 
 
+class SeedSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: accuracy on all learnt tasks together after its last training, and the gain over its seed's base."""
+
+    seed: int
+    accuracy: float
+    gain: float
+
+
 class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One arm: means over its runs. `learnt` is of all learnt tasks together, `tasks` of each task by name.
 
@@ -63,6 +71,7 @@ class ArmSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     arm: str
     seeds: int
+    by_seed: tuple[SeedSummary, ...] = ()
     learnt: Change
     tasks: dict[str, Change]
     kept: float | None
@@ -285,6 +294,7 @@ def _summarise_arm(runs: _Runs, arm: str, whole: _Scope, learnt: Change, tasks: 
     return ArmSummary(
         arm=arm,
         seeds=len(own),
+        by_seed=tuple(_summarise_run(runs, arm, seed, list(_learnt(runs, tasks))) for seed in own),
         learnt=learnt,
         tasks=tasks,
         kept=_gain_kept(runs, arm, tasks),
@@ -303,13 +313,24 @@ def _summarise_arm(runs: _Runs, arm: str, whole: _Scope, learnt: Change, tasks: 
     )
 
 
+def _learnt(runs: _Runs, tasks: Iterable[str]) -> Iterator[str]:
+    return (task for task in tasks if next(iter(runs.questions[task].values())).role == "learn")
+
+
+def _summarise_run(runs: _Runs, arm: str, seed: int, tasks: Sequence[str]) -> SeedSummary:
+    after, before = _right(runs, arm, seed, tasks), _right(runs, BASE, seed, tasks)
+    assert after is not None  # noqa: S101 - `_sort` keeps no other runs
+    assert before is not None  # noqa: S101
+    return SeedSummary(seed=seed, accuracy=float(after.mean()), gain=float(after.mean() - before.mean()))
+
+
 def _average(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
 def _gain_kept(runs: _Runs, arm: str, tasks: dict[str, Change]) -> float | None:
     """The mean gain of what the gate kept on the learnt tasks."""
-    learnt = [task for task in tasks if next(iter(runs.questions[task].values())).role == "learn"]
+    learnt = list(_learnt(runs, tasks))
     gains = []
     for seed, run in runs.by_arm[arm].items():
         before = "".join(runs.by_arm[BASE][seed].examined[0].verdicts[task] for task in learnt)

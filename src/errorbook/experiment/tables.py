@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from errorbook.experiment.summary import ArmSummary, Change, Estimate, Multiple, Summary
+from errorbook.experiment.arms import BASE
+from errorbook.experiment.summary import ArmSummary, Change, Estimate, Multiple, SeedSummary, Summary
 
-_NOTHING = "–"
+NOTHING = "–"
+"""What a cell shows that has nothing to say."""
 _NEARLY = 0.98
 """Of the budget: what a few rejected drafts leave is taken for it."""
 
@@ -27,6 +29,31 @@ def make_tables(summary: Summary, *, wide: bool = True) -> list[Table]:
     several = learnt if len(learnt) > 1 else []
     tasks = [_task(summary, task) for task in (*several, *summary.guards)]
     return [_gains(summary, wide), *tasks, _costs(summary), _multiples(summary)]
+
+
+def make_run_table(summary: Summary) -> Table:
+    """Every run's accuracy with its gain: one row an arm, one column a seed, in the order of `summary.seeds`."""
+    found = {(arm.arm, run.seed): run for arm in summary.arms for run in arm.by_seed}
+    rows = (
+        (arm.arm, *(_run_cell(arm.arm == BASE, found.get((arm.arm, seed))) for seed in summary.seeds))
+        for arm in summary.arms
+    )
+    columns = ("arm", *(f"seed {seed}" for seed in summary.seeds))
+    return Table("Each run: accuracy (gain)", columns, tuple(rows))
+
+
+def _run_cell(is_base: bool, run: SeedSummary | None) -> str:
+    if run is None:
+        return NOTHING
+    return _percent(run.accuracy) + ("" if is_base else f" ({_signed(run.gain)})")
+
+
+def drop_empty(table: Table) -> Table:
+    """The table without the columns that have nothing to say in any row."""
+    kept = [place for place in range(len(table.columns)) if any(row[place] != NOTHING for row in table.rows)]
+    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
+    left = sum(place < table.left for place in kept)
+    return Table(table.title, tuple(table.columns[place] for place in kept), rows, left)
 
 
 def make_notes(summary: Summary) -> list[str]:
@@ -81,8 +108,8 @@ def _gains(summary: Summary, wide: bool) -> Table:
             _percent(arm.learnt.accuracy),
             *_compared(arm.learnt),
             *(_points(arm.tasks[task].gain) for task in beside),
-            f"{arm.accepted} of {arm.decided}" if arm.decided else _NOTHING,
-            _NOTHING if arm.kept is None or not arm.decided else _signed(arm.kept),
+            f"{arm.accepted} of {arm.decided}" if arm.decided else NOTHING,
+            NOTHING if arm.kept is None or not arm.decided else _signed(arm.kept),
         )
         for arm in summary.arms
     ]
@@ -110,9 +137,9 @@ def _cost_cells(arm: ArmSummary) -> tuple[str, ...]:
         f"{arm.rejections:.0f}",
         f"{arm.lessons:.0f}",
         f"{arm.tokens:,.0f}",
-        f"{arm.usd:.2f}" if arm.usd else _NOTHING,
+        f"{arm.usd:.2f}" if arm.usd else NOTHING,
         f"{arm.minutes:.1f}",
-        _NOTHING if each is None else f"{each:+.1f}",
+        NOTHING if each is None else f"{each:+.1f}",
     )
 
 
@@ -134,18 +161,18 @@ def _compared(change: Change) -> Iterable[str]:
     p_value = change.p_holm
     yield _points(change.gain)
     yield _points(change.against)
-    yield _NOTHING if p_value is None else "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
+    yield NOTHING if p_value is None else "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
 
 
 def _points(estimate: Estimate | None) -> str:
     if estimate is None:
-        return _NOTHING
+        return NOTHING
     return f"{_signed(estimate.value)} ({_signed(estimate.low)} to {_signed(estimate.high)})"
 
 
 def _times(multiple: Multiple | None) -> str:
     if multiple is None or multiple.value is None:
-        return _NOTHING
+        return NOTHING
     if multiple.low is None or multiple.high is None:
         return f"{multiple.value:.1f} (not bounded)"
     return f"{multiple.value:.1f} ({multiple.low:.1f} to {multiple.high:.1f})"

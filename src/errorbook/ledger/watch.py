@@ -41,11 +41,12 @@ class Signature(NamedTuple):
 
 def signature(folder: Path) -> Signature | None:
     """The signature of a run's ledger, or None if there is no such file."""
-    file = _stat(folder / LEDGER)
-    return None if file is None else Signature(file, _stat(folder / f"{LEDGER}-wal") or (0, 0, 0))
+    file = stat(folder / LEDGER)
+    return None if file is None else Signature(file, stat(folder / f"{LEDGER}-wal") or (0, 0, 0))
 
 
-def _stat(path: Path) -> tuple[int, int, int] | None:
+def stat(path: Path) -> tuple[int, int, int] | None:
+    """What the file system says of one file, or None if there is none: it differs after every write."""
     try:
         found = path.stat()
     except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from errorbook.render.task_words import task_words
 from errorbook.render.words import PAIRED, count, form_text, groups_text
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def choice_text(choice: CheckpointChoice) -> str:
 
 def list_remarks(row: Paired) -> Iterator[str]:
     """What the difference of one task and split is made of, and why it is not the training's alone."""
-    where = f"{row.task} ({row.split})"
+    where = f"{task_words(row.task)} ({row.split})"
     if row.form is not None:
         yield f"{where}: {form_text(row.fixed, row.broken, row.form)}"
     if row.groups < row.n:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from errorbook.render.task_words import task_words
 from errorbook.render.words import count, percent
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def results(status: Status) -> list[tuple[str, str, str]]:
         split = next((name for name in ("test", "dev", "train") if (task, name, "base") in shares), None)
         if split is not None:
             sides = (shares.get((task, split, side)) for side in ("base", "final"))
-            found.append((task, split, " → ".join(side for side in sides if side)))
+            found.append((task_words(task), split, " → ".join(side for side in sides if side)))
     return found
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 from errorbook.render import status_words as standing
 from errorbook.render import words as sentences
 from errorbook.render.tables import make_table, strip_controls
+from errorbook.render.task_words import task_words
 from errorbook.render.words import cost_row, each_text
 from errorbook.report.fates import FATES
 from errorbook.report.records import Difference
@@ -238,7 +239,13 @@ def show_status(status: Status, console: Console) -> None:
     for item in status.decisions:
         console.print(strip_controls(f"Cycle {item.cycle}: {item.decision}. {sentences.sentence(item.reason)}"))
     rows = [
-        [item.task, item.split, item.checkpoint, f"{item.done}/{item.total}", f"{item.right} right"]
+        [
+            task_words(item.task),
+            item.split,
+            item.checkpoint,
+            f"{item.done}/{item.total}",
+            f"{item.right} right",
+        ]
         for item in status.evaluations
     ]
     console.print(make_table("Evaluations", ["task", "split", "checkpoint", "answered", "so far"], rows, 3))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from errorbook.records import Noise, Role
+from errorbook.render.task_words import task_words
 from errorbook.report.fates import Fate
 from errorbook.report.records import (
     Accuracy,
@@ -61,7 +62,8 @@ def words(kind: str) -> str:
 
 def task_name(task: str, role: Role) -> str:
     """A task in a table; a guard is marked as one."""
-    return f"{task} (guard)" if role == "guard" else task
+    name = task_words(task)
+    return f"{name} (guard)" if role == "guard" else name
 
 
 def for_readers(report: Report) -> Report:

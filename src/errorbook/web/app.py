@@ -20,12 +20,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from errorbook.errors import LedgerError, UserError
-from errorbook.web import book_pages, compare_pages, correcting, live, run_pages
+from errorbook.web import book_pages, compare_pages, correcting, experiment_pages, live, run_pages
 from errorbook.web.answering import address, not_found, show
 from errorbook.web.security import HEADERS, Guard, RefusedRequest, show_refusal
 from errorbook.web.shelf import Shelf
 
-PAGES = (live, run_pages, book_pages, compare_pages, correcting)
+PAGES = (live, run_pages, experiment_pages, book_pages, compare_pages, correcting)
 HOSTS = ("127.0.0.1:8321", "localhost:8321", "[::1]:8321")
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
 STATIC = ("render/pages/static", "web/static")

@@ -21,7 +21,8 @@ from errorbook.render import status_words as standing
 from errorbook.render.pages import html as report_html
 from errorbook.report.status import Status
 from errorbook.web.answering import book_of, encode_query, path, shelf_of, show
-from errorbook.web.shelf import Book
+from errorbook.web.experiments import Experiment, experiment_of, list_experiments
+from errorbook.web.shelf import Book, Shelf
 
 MOST = 200
 """Runs on the first page, the newest ones: more are reached by opening a folder further down."""
@@ -58,8 +59,20 @@ class Card(NamedTuple):
         return path("runs", self.book.slug)
 
 
+class Group(NamedTuple):
+    """One experiment on the shelf, with the cards of its runs."""
+
+    experiment: Experiment
+    cards: list[Card]
+
+    @property
+    def address(self) -> str:
+        """Of the experiment's page."""
+        return path("experiments", self.experiment.slug)
+
+
 def runs(request: Request) -> Response:
-    """Every run below the folder, newest first."""
+    """Every run below the folder, newest first; the runs of an experiment are one entry."""
     shelf = shelf_of(request)
     stamp = shelf.stamp()
     books = shelf.books()
@@ -71,7 +84,8 @@ def runs(request: Request) -> Response:
         section="runs",
         stamp=stamp,
         root=str(shelf.root),
-        cards=cards,
+        entries=_group(shelf, cards),
+        shown=len(cards),
         total=len(books),
         standing=standing,
         begin=f"errorbook demo --out {quote_for_shell(str(shelf.root / 'demo'))}",
@@ -83,7 +97,9 @@ def run(request: Request) -> Response:
     """One run: where it stands, and all that its report says."""
     book = book_of(request)
     stamp, here = book.stamp(), path("runs", book.slug)
-    page = {"book": book, "section": "run", "crumbs": (("Runs", "/"), (book.slug, "")), "stamp": stamp}
+    above = experiment_of(shelf_of(request), book)
+    way = ((above.name, path("experiments", above.slug)),) if above else ()
+    page = {"book": book, "section": "run", "crumbs": (("Runs", "/"), *way, (book.slug, "")), "stamp": stamp}
     try:
         now = book.status(PATIENCE)
         report = book.report(patience=PATIENCE) if now else None
@@ -124,6 +140,24 @@ def _card(book: Book, until: float) -> Card:
         return Card(book, status, "", changed(book.folder))
     except UserError as error:
         return Card(book, None, str(error), changed(book.folder))
+
+
+def _group(shelf: Shelf, cards: list[Card]) -> list[Card | Group]:
+    """The cards in their order; those of an experiment stand together, in the place of the first."""
+    groups = {
+        book.slug: group
+        for found in list_experiments(shelf, [card.book for card in cards])
+        for group in [Group(found, [])]
+        for book in found.books.values()
+    }
+    entries: list[Card | Group] = []
+    for card in cards:
+        group = groups.get(card.book.slug)
+        if group is None or not group.cards:
+            entries.append(group or card)
+        if group is not None:
+            group.cards.append(card)
+    return entries
 
 
 def _again(answer: Response, soon: bool) -> Response:

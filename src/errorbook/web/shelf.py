@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from errorbook.errors import LedgerError, UserError
+from errorbook.experiment.results import RESULTS
 from errorbook.ledger.liveness import changed, read_pulse
 from errorbook.ledger.schema import LEDGER
-from errorbook.ledger.watch import Signature, run_folders, signature, snapshot, version
+from errorbook.ledger.watch import Signature, run_folders, signature, snapshot, stat, version
 from errorbook.report.build import build
 from errorbook.report.status import Status, read_status_quickly, renew_status
 from errorbook.web.freshness import Kept, Renewal
@@ -168,9 +169,12 @@ class Shelf:
         return book
 
     def stamp(self) -> str:
-        """As of a book, for all of them: it changes when one is written to, begun or deleted."""
-        seen = [(slug, signature(book.folder)) for slug, book in self._scan().items()]
-        return blake2b(repr(sorted(seen)).encode(), digest_size=8).hexdigest()
+        """As of a book, for all: it changes when one, or the results of some, is written to, begun or deleted."""
+        books = self._scan()
+        seen = [(slug, signature(book.folder)) for slug, book in books.items()]
+        results = {book.folder.parent / RESULTS for book in books.values()}
+        made = [(str(file), stat(file)) for file in results]
+        return blake2b(repr((sorted(seen), sorted(made, key=str))).encode(), digest_size=8).hexdigest()
 
     def close(self) -> None:
         """Stop the thread and close what is open."""
@@ -207,9 +211,14 @@ def find_runs(root: Path) -> dict[str, Path]:
     """
     named: dict[str, Path] = {}
     for folder in run_folders(root):
-        parts = folder.relative_to(root).parts or (folder.resolve().name,)
-        named["~".join(_plain_name(part) for part in parts)] = folder
+        named[name_folder(root, folder)] = folder
     return named
+
+
+def name_folder(root: Path, folder: Path) -> str:
+    """What a folder is called in addresses: see `find_runs`."""
+    parts = folder.relative_to(root).parts or (folder.resolve().name,)
+    return "~".join(_plain_name(part) for part in parts)
 
 
 def _plain_name(part: str) -> str:

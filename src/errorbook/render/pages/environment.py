@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from errorbook.render import compare_words
 from errorbook.render import words as sentences
+from errorbook.render.task_words import task_words
 from errorbook.render.words import cost_row
 from errorbook.report.fates import FATES, Fate
 
@@ -67,7 +68,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update({name: getattr(sentences, name) for name in _FILTERS}, cost_row=cost_row)
-    made.filters.update(grouped=group_digits, moment=format_time, instant=format_timestamp)
+    made.filters.update(task_words=task_words, grouped=group_digits, moment=format_time, instant=format_timestamp)
     made.globals.update({name: getattr(sentences, name) for name in _FUNCTIONS})
     made.globals.update(remarks=compare_words.list_remarks, comparison_notes=compare_words.comparison_notes)
     made.globals.update(FATES=FATES, FATE_MEANING=sentences.FATE_MEANING, FATE_SIGNS=FATE_SIGNS, KEYS=KEYS)
