@@ -97,9 +97,7 @@ def run(request: Request) -> Response:
     """One run: where it stands, and all that its report says."""
     book = book_of(request)
     stamp, here = book.stamp(), path("runs", book.slug)
-    above = experiment_of(shelf_of(request), book)
-    way = ((above.name, path("experiments", above.slug)),) if above else ()
-    page = {"book": book, "section": "run", "crumbs": (("Runs", "/"), *way, (book.slug, "")), "stamp": stamp}
+    page = {"book": book, "section": "run", "crumbs": _list_crumbs(request, book), "stamp": stamp}
     try:
         now = book.status(PATIENCE)
         report = book.report(patience=PATIENCE) if now else None
@@ -117,11 +115,15 @@ def run(request: Request) -> Response:
 
 def show_soon(request: Request, book: Book, section: str, now: Status | None = None) -> Response:
     """A page for numbers that are not made yet, which asks for itself again; `now` is where the run stands."""
-    crumbs = (("Runs", "/"), (book.slug, ""))
-    return _again(
-        show(request, "web/run_soon.html.j2", book=book, section=section, crumbs=crumbs, now=now, standing=standing),
-        True,
-    )
+    page = {"book": book, "section": section, "crumbs": _list_crumbs(request, book)}
+    return _again(show(request, "web/run_soon.html.j2", now=now, standing=standing, **page), True)
+
+
+def _list_crumbs(request: Request, book: Book) -> tuple[tuple[str, str], ...]:
+    """The way to a run's page, by its experiment if it is part of one."""
+    above = experiment_of(shelf_of(request), book)
+    between = ((above.name, path("experiments", above.slug)),) if above else ()
+    return (("Runs", "/"), *between, (book.slug, ""))
 
 
 def keys(request: Request) -> Response:
