@@ -6,7 +6,7 @@ import pytest
 
 from errorbook.importing.logs.columns import ANSWER, QUESTION, find_columns, first_value
 from errorbook.importing.logs.plain import read
-from errorbook.setup.new_run_file import inspect_data
+from errorbook.setup.data_layout import inspect_data
 
 
 def test_the_order_of_the_names_decides_and_case_does_not() -> None:

@@ -57,20 +57,25 @@ def options(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_few_bad_rows_are_named_and_left_out_of_plan_and_run(tmp_path: Path) -> None:
-    rows = [*numbers(100), {"question": "And this one?", "answer": "the colour of rain"}]
-    made = config(tmp_path, rows, "numeric")
-    plan = make_plan(made)
-    parts = assemble(made, tmp_path / "out")
-
-    [note] = [note for note in plan.notes if "left out" in note]
-    assert note.startswith("1 of 101 examples of 'mine' are left out")
-    assert "line 101 of" in note
-    assert "The gold answer is not one number" in note
-    [course] = parts.courses
-    assert course.left_out == note
-    assert sum(len(part) for part in course.examples.values()) == 100
-    assert (plan.tasks[0].train, plan.tasks[0].dev) == tuple(len(course.examples[part]) for part in ("train", "dev"))
+@pytest.mark.parametrize(
+    ("answer", "scorer", "why"),
+    [("the colour of rain", "numeric", "not one number"), ("E", "choice", "none of its 3 options")],
+)
+def test_one_gold_answer_that_cannot_be_read_is_an_error_of_plan_and_run(
+    answer: str, scorer: str, why: str, tmp_path: Path
+) -> None:
+    rows = numbers(100) if scorer == "numeric" else options(100)
+    rows.append({**rows[0], "question": "And this one?", "answer": answer})
+    more = "choices = 'choices'" if scorer == "choice" else ""
+    made = config(tmp_path, rows, scorer, more)
+    for step in (make_plan, lambda given: assemble(given, tmp_path / "out")):
+        with pytest.raises(DataError) as caught:
+            step(made)
+        said = str(caught.value)
+        assert said.startswith("1 of 101 examples of 'mine' cannot be answered rightly")
+        assert "line 101 of 'data.jsonl'" in said
+        assert why in said
+        assert "correct these rows or delete them, or set another scorer" in said
 
 
 @pytest.mark.parametrize(
@@ -336,10 +341,8 @@ def test_every_accepted_answer_must_be_right_by_itself(tmp_path: Path) -> None:
         {"question": "Which two?", "answer": ["5", "soon"]},
         {"question": "Which one?", "answer": [5, 7]},
     ]
-    note = assemble(config(tmp_path, rows, "numeric"), tmp_path / "out").courses[0].left_out
-
-    assert "1 of 42 examples" in note
-    assert "its answer 'soon' is not right" in note
+    with pytest.raises(DataError, match=r"1 of 42 examples .*line 41 of .*its answer 'soon' is not right"):
+        assemble(config(tmp_path, rows, "numeric"), tmp_path / "out")
 
 
 def test_letters_that_are_all_required_must_be_options(tmp_path: Path) -> None:
@@ -348,8 +351,8 @@ def test_letters_that_are_all_required_must_be_options(tmp_path: Path) -> None:
     assert assemble(config(tmp_path, rows, "choice", more), tmp_path / "out").courses[0].left_out == ""
 
     rows[-1]["answer"] = ["A", "D"]
-    note = assemble(config(tmp_path, rows, "choice", more), tmp_path / "out").courses[0].left_out
-    assert "its answer 'A, D' is none of its 3 options" in note
+    with pytest.raises(DataError, match=r"line 41 of .*its answer 'A, D' is none of its 3 options"):
+        assemble(config(tmp_path, rows, "choice", more), tmp_path / "out")
 
 
 def test_words_that_announce_are_a_key_of_the_task(tmp_path: Path) -> None:

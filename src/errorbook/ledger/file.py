@@ -23,6 +23,7 @@ from errorbook.ledger.events import Event
 from errorbook.ledger.health import SEAL
 from errorbook.ledger.opening import opened
 from errorbook.ledger.schema import LEDGER, explain
+from errorbook.ledger.tables import Tables
 from errorbook.records import Evaluation, Record, Response, Score, Unjudged, Verdict, content_hash, digest, encode
 from errorbook.redact import mask_run_file
 
@@ -62,7 +63,7 @@ class SkillCount(NamedTuple):
     n: int
 
 
-class Ledger:
+class Ledger(Tables):
     """An open ledger. Made by `open_ledger`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:

@@ -71,6 +71,11 @@ def show_progress(cycles: int) -> Iterator[Watch]:
         yield watch
 
 
+def plain_progress(cycles: int) -> Watch:
+    """Progress in plain lines on stderr, wherever that goes: a notebook shows them below the cell."""
+    return _plain_lines(Console(stderr=True, highlight=False, force_terminal=False, force_jupyter=False), cycles)
+
+
 def _plain_lines(console: Console, cycles: int) -> Watch:
     """One line at a stage's begin and end, and every few seconds between."""
     last: dict[str, tuple[float, int]] = {}

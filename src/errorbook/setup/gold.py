@@ -1,8 +1,9 @@
 """Can the task's scorer judge the task's own examples? The gold answer, given as a response, must be right.
 
 An example that fails can never be answered rightly: an answer out of the options' range, a text for a scorer of
-numbers, tests that do not parse. Few of them are left out, with the reason; many mean that the run file or the data are
-wrong. It judges no response of a model.
+numbers, tests that do not parse. A gold answer in the user's own file that cannot be read is theirs to mend, so it is
+an error. Of other data few are left out, with the reason; many mean that the run file or the data are wrong. It judges
+no response of a model.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def keep_sound(
     """Leave out the examples whose gold answer the scorer does not find right; see `find_flaws`.
 
     Raises:
-        DataError: More than `MOST_FLAWED` of them fail.
+        DataError: More than `MOST_FLAWED` of them fail, or the answer in a row of the user's own cannot be read.
         UserError: What must be run cannot be run here, and it is not `lenient`.
     """
     every = [example for part in examples.values() for example in part]
@@ -72,9 +73,11 @@ def keep_sound(
     named = "; ".join(f"{_place(task, flaw.example)}: {flaw.reason}" for flaw in flaws[:SHOWN])
     counted = f"{len(flaws):,} of {len(every):,} examples of '{task.name}'"
     more = f"; and {len(flaws) - SHOWN:,} more" if len(flaws) > SHOWN else ""
-    if len(flaws) > MOST_FLAWED * len(every):
+    unread = not isinstance(scorer, FlawFinder) and any(_is_own(task, flaw.example) for flaw in flaws)
+    if unread or len(flaws) > MOST_FLAWED * len(every):
+        mend = "correct these rows or delete them" if unread else "correct them"
         raise DataError(
-            f"{counted} cannot be answered rightly for the scorer '{task.scorer}' ({named}{more}); correct them, or set"
+            f"{counted} cannot be answered rightly for the scorer '{task.scorer}' ({named}{more}); {mend}, or set"
             " another scorer."
         )
     out = {id(flaw.example) for flaw in flaws}
@@ -219,6 +222,11 @@ def _read_tried(path: Path) -> Iterator[tuple[str, str]]:
         for line in path.read_bytes().splitlines():
             with suppress(msgspec.DecodeError, UnicodeDecodeError):
                 yield decoder.decode(line)
+
+
+def _is_own(task: Task, example: Example) -> bool:
+    """Whether it stands in a file of the user's own."""
+    return isinstance(task, Placed) and bool(task.place(example))
 
 
 def _place(task: Task, example: Example) -> str:

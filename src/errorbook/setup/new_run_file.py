@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from errorbook import plugins
-from errorbook.adapters.tasks.file_table import READERS, choose_kind
+from errorbook.adapters.tasks.file_table import choose_kind
 from errorbook.config import Config, RunSection, parse
-from errorbook.errors import ConfigError, DataError
+from errorbook.errors import ConfigError
 from errorbook.files import find_path, parse_toml, require_output, write_file
-from errorbook.importing.logs.columns import ANSWER_OR_LABEL, CHOICES, MESSAGES, QUESTION, RESPONSE, find_columns
 from errorbook.interfaces import Narrow
-from errorbook.records import looks_like_messages
+from errorbook.setup.data_layout import Layout, inspect_data
 
 DEFAULT_NAME = "run.toml"
-_SAMPLED_LINES = 200
 _COMMENT_COLUMN = 34
 _COMMENTED = re.compile(r'(?P<value>(?:# )?(?=\S)(?:[^"#]|"(?:[^"\\]|\\.)*")*?)  # (?P<comment>.*)')
 """A line with a comment behind its value; what stands in a string is no comment."""
 
 
+class Sizes(NamedTuple):
+    """Questions of the user's own task by split, at most."""
+
+    train: int = 1000
+    dev: int = 1000
+    test: int = 1000
+
+
 class InitAnswers(NamedTuple):
-    """What `init` needs to know; `data` is None for the built-in arithmetic."""
+    """What `init` needs to know; `data` is None for the built-in arithmetic.
+
+    `instructor_options` are more keys of its section. `question` and `answer` are columns, empty to find them.
+    """
 
     data: Path | None
     model: str
@@ -39,19 +47,10 @@ class InitAnswers(NamedTuple):
     instructor_model: str = ""
     instructor_url: str = ""
     instructor_options: Sequence[tuple[str, Any]] = ()
-
-
-class Layout(NamedTuple):
-    """Which columns of a file hold what, and how its answers are compared.
-
-    `messages` is the one with a conversation in place of a question; it may hold the answer as well.
-    """
-
-    question: str
-    answer: str
-    choices: str
-    scorer: str
-    messages: str = ""
+    question: str = ""
+    answer: str = ""
+    shots: int = 0
+    sizes: Sizes = Sizes()
 
 
 def choose_path(target: Path) -> Path:
@@ -97,22 +96,14 @@ def render(answers: InitAnswers, folder: Path) -> str:
     defaults = Config(run=RunSection(name="defaults"))
     budget = f"budget_usd = {answers.budget_usd:g}" if answers.budget_usd is not None else "# budget_usd = 10.0"
     name = _slug(answers.data.stem) if answers.data else "arithmetic"
-    tasks = _own_task(answers.data, name, folder) if answers.data else "\n".join(_demo_tasks().values())
+    tasks = _own_task(answers, answers.data, name, folder) if answers.data else "\n".join(_demo_tasks().values())
     text = _TEMPLATE.format(
         name=_quoted(name),
         cycles=answers.cycles,
         budget=budget,
         model=_quoted(answers.model),
         instructor=_quoted(answers.instructor),
-        asked="".join(
-            f"{key} = {_quoted(value)}\n"
-            for key, value in (
-                ("model", answers.instructor_model),
-                ("base_url", answers.instructor_url),
-                *answers.instructor_options,
-            )
-            if value != ""
-        ),
+        asked="".join(f"{line}\n" for line in _say_instructor(answers)),
         tasks=tasks.strip(),
         strategy=_quoted(answers.strategy),
         answers=_say_answers(answers),
@@ -134,28 +125,6 @@ def find_untaught(answers: InitAnswers) -> str:
     )
 
 
-def inspect_data(data: Path) -> Layout:
-    """Guess the columns of a JSON Lines, CSV or Parquet file from its names and first lines.
-
-    Raises:
-        DataError: The file is missing, empty, none of these, or has no column that looks like question or answer.
-    """
-    rows = [row.values for row in itertools.islice(READERS[choose_kind(data)](data), _SAMPLED_LINES)]
-    question, answer, choices = (
-        next(iter(find_columns(rows[0], names)), "") for names in (QUESTION, (*ANSWER_OR_LABEL, *RESPONSE), CHOICES)
-    )
-    if not question and (talks := _find_talks(rows)):
-        return talks._replace(answer=answer, choices=choices)
-    if not question or not answer:
-        raise DataError(
-            f"'{data}' has no columns that look like a question and an answer (it has: {', '.join(rows[0])}); rename"
-            " them to 'question' and 'answer'."
-        )
-    answers = [str(row.get(answer, "")) for row in rows]
-    scorer = "numeric" if all(_is_number(text) for text in answers) else "exact"
-    return Layout(question=question, answer=answer, choices=choices, scorer=scorer)
-
-
 def _say_answers(answers: InitAnswers) -> str:
     """Whose word a draft's answer is taken on: the task's, that of blind votes, or that of whoever wrote it."""
     if not answers.data:
@@ -163,36 +132,44 @@ def _say_answers(answers: InitAnswers) -> str:
     return _VOTE if answers.instructor_model else _TRUST  # a model can solve a question that it has not seen
 
 
-def _find_talks(rows: Sequence[Mapping[str, Any]]) -> Layout | None:
-    """The layout of rows that hold conversations, if they all do."""
-    for column in find_columns(rows[0], MESSAGES):
-        if all(looks_like_messages(row.get(column)) for row in rows):
-            return Layout(question="", answer="", choices="", scorer="exact", messages=column)
-    return None
+def _say_instructor(answers: InitAnswers) -> Iterator[str]:
+    """The lines of an instructor at an endpoint."""
+    told = (("model", answers.instructor_model), ("base_url", answers.instructor_url), *answers.instructor_options)
+    for key, value in told:
+        if value != "":
+            comment = f"  # {_MEANINGS[key]}" if key in _MEANINGS else ""
+            yield f"{key} = {_quoted(value)}{comment}"
 
 
-def _own_task(data: Path, name: str, folder: Path) -> str:
-    layout = inspect_data(data)
+def _own_task(answers: InitAnswers, data: Path, name: str, folder: Path) -> str:
+    layout = inspect_data(data, answers.question, answers.answer)
     resolved, base = find_path(str(data)), find_path(str(folder))
     path = str(resolved.relative_to(base)) if resolved.is_relative_to(base) else str(resolved)
-    choices = f"\nchoices = {_quoted(layout.choices)}" if layout.choices else ""
     return _OWN.format(
         name=_quoted(name),
         kind=_quoted(choose_kind(data)),
         path=_quoted(path),
-        columns="\n".join(
-            f"{name} = {_quoted(column)}"
-            for name, column in (
-                ("messages", layout.messages),
-                ("question", layout.question),
-                ("answer", layout.answer),
-            )
-            if column
-        ),
+        columns="\n".join(_say_columns(layout)),
         scorer=_quoted(layout.scorer),
-        choices=choices,
+        shots=answers.shots,
+        sizes=answers.sizes,
         guard=_demo_tasks()["retention"],
     )
+
+
+def _say_columns(layout: Layout) -> Iterator[str]:
+    """The lines that say which column holds what, and how its question is put."""
+    told = ("messages", "question", "answer", "after", "solution", "skill", "tests")
+    yield from (f"{key} = {_quoted(getattr(layout, key))}" for key in told if getattr(layout, key))
+    if layout.choices:
+        each = layout.choices if isinstance(layout.choices, str) else list(layout.choices)
+        yield f"choices = {json.dumps(each, ensure_ascii=False)}"
+    if layout.count_from is not None:
+        yield f"count_from = {layout.count_from}  # the number of the first option"
+    if layout.asked:
+        options = "\n{choices}" if layout.choices else ""
+        yield f"prompt = {_quoted(f'{{question}}{options}' + chr(10) * 2 + layout.asked)}"
+        yield f"max_new_tokens = {layout.max_new_tokens}"
 
 
 def _demo_tasks() -> dict[str, str]:
@@ -201,14 +178,6 @@ def _demo_tasks() -> dict[str, str]:
     tasks = demo[demo.index("[[tasks]]") :].split("\n[strategy]")[0]
     blocks = [f"[[tasks]]{block.rstrip()}\n" for block in tasks.split("[[tasks]]")[1:]]
     return {tomllib.loads(block)["tasks"][0]["name"]: block for block in blocks}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "").strip("$% "))
-    except ValueError:
-        return False
-    return True
 
 
 def _slug(text: str) -> str:
@@ -227,6 +196,10 @@ def _quoted(text: object) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+_MEANINGS = {
+    "api_key_env": "the variable with the key; the key itself is never written down",
+    "price_input": "dollars per million tokens",
+}
 _RECOMPUTE = 'answers = "recompute"  # every answer is worked out again, independently of the instructor'
 _TRUST = 'answers = "trust"  # your data cannot recompute answers: read some of the samples yourself'
 
@@ -237,12 +210,13 @@ _OWN = """
 name = {name}
 kind = {kind}
 path = {path}
-{columns}{choices}
+{columns}
 scorer = {scorer}  # or "numeric", "exact", "contains"
 role = "learn"
-train = 1000  # at most: fewer are used if the file has fewer
-dev = 1000  # the gate decides on these
-test = 1000  # read once, for the report
+shots = {shots}  # solved questions shown before each: with some, a gain is not one of form alone
+train = {sizes.train}  # at most: fewer are used if the file has fewer
+dev = {sizes.dev}  # the gate decides on these
+test = {sizes.test}  # read once, for the report
 
 {guard}"""
 

@@ -19,7 +19,7 @@ from errorbook.importing.sample_rows import read_samples
 from errorbook.interfaces import Task
 from errorbook.records import Example, Message, read_messages, read_talk
 from errorbook.select import refuse_shared
-from errorbook.setup.new_run_file import inspect_data
+from errorbook.setup.data_layout import inspect_data
 
 SYSTEM = {"role": "system", "content": "Answer in one word."}
 FIRST = [{"role": "user", "content": "I keep bees in Ghent."}, {"role": "assistant", "content": "How nice."}]

@@ -56,7 +56,7 @@ def config(keys: str) -> Config:
 
 
 def test_its_options_reach_it_and_its_name_is_recorded(tmp_path: Path) -> None:
-    final = run(config("stages = 3\ndecay = 0.25\nrank = 4"), tmp_path / "run")
+    final = run(config("stages = 3\ndecay = 0.25\nrank = 4"), tmp_path / "run").checkpoint
 
     assert (final.method, final.form) == ("stepwise", "adapter")
     with open_ledger(tmp_path / "run") as ledger:
