@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from errorbook.cli.notebook import run
     from errorbook.ledger.file import open_ledger
-    from errorbook.notebook import run
     from errorbook.version import __version__
 
 __all__ = ["__version__", "open_ledger", "run"]
 
-_LAZY = {"run": "errorbook.notebook", "open_ledger": "errorbook.ledger.file", "__version__": "errorbook.version"}
+_LAZY = {"run": "errorbook.cli.notebook", "open_ledger": "errorbook.ledger.file", "__version__": "errorbook.version"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, get_args
@@ -155,6 +156,29 @@ def test_the_page_of_commands_has_every_option_and_nothing_of_the_librarys_own(s
     options = {spelling for command in cli.commands.values() for param in command.params for spelling in param.opts}
     assert [option for option in options if option.startswith("--") and option not in page] == []
     assert "UNSET" not in page
+
+
+@pytest.mark.slow
+def test_programs_find_every_page_in_one_list(site: Path) -> None:
+    text = (site / "llms.txt").read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): \S", text, re.M)
+
+    assert {str(path.relative_to(site)) for path in site.rglob("*.html")} - {"404.html"} == set(listed)
+    assert text.startswith("# Errorbook\n\n> ")
+
+
+def test_every_command_prints_json_and_its_schema_is_in_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    from errorbook.cli.main import cli
+
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "hooks"))
+    outputs = import_module("outputs")
+    page = outputs.on_page_markdown(outputs.MARK)
+    told = {name for title in outputs.OUTPUTS for name in re.sub(r" [A-Z-].*| show", "", title).split(", ")}
+    commands = {name for name, command in cli.commands.items() if any("--json" in each.opts for each in command.params)}
+
+    assert set(cli.commands) - commands == {"ui"}, "which is a server"
+    assert told == commands
+    assert page.count('"$ref"') >= len(outputs.OUTPUTS)
 
 
 @pytest.mark.slow

@@ -81,7 +81,10 @@ def test_own_data_that_the_tutor_cannot_teach_are_named_before_anything_runs(tmp
     assert re.search(r"can teach no question of the \d+ train questions of 'questions'", warned)
     assert "use an instructor that runs a model" in warned
 
-    for options in ([], ["--data", str(data), "--instructor", "openai", "--instructor-model", "m"]):
+    for options in (
+        ["--data", "arithmetic"],
+        ["--data", str(data), "--instructor", "openai", "--instructor-model", "m"],
+    ):
         quiet = CliRunner().invoke(cli, ["init", str(tmp_path / "other.toml"), "--yes", "--force", *options])
         assert "tutor" not in quiet.stderr, options
         assert "can teach" not in " ".join(make_plan(load(tmp_path / "other.toml")).warnings)

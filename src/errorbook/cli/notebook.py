@@ -1,4 +1,4 @@
-"""`errorbook.run`: a run for people in Python, with the progress, the sinks and the report of the command.
+"""`errorbook.run`: the command `run` for people in Python, with its progress, its sinks and its report.
 
 It adds nothing to a run: `loop.run` is the run, and the ledger holds all that it comes to.
 """
