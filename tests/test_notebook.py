@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 import errorbook
 from errorbook.cli import notebook
@@ -64,3 +66,17 @@ def test_outside_a_notebook_nothing_is_printed(tmp_path: Path, capfd: pytest.Cap
 
     assert capfd.readouterr() == ("", "")
     assert (tmp_path / "elsewhere" / "ledger.sqlite").exists()
+
+
+@pytest.mark.slow
+def test_the_example_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    for name in ("notebook.ipynb", "scripted.toml"):
+        shutil.copy(ROOT / "examples" / name, tmp_path)
+    shown = nbformat.read(tmp_path / "notebook.ipynb", as_version=4)
+    nbclient.NotebookClient(shown, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [out for cell in shown.cells if cell.cell_type == "code" for out in cell.outputs]
+
+    assert "cycle 1" in "".join(out.text for out in outputs if out.get("name") == "stderr"), "progress is shown"
+    assert len([out for out in outputs if out.output_type == "execute_result"]) == 5

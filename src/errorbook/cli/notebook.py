@@ -5,6 +5,7 @@ It adds nothing to a run: `loop.run` is the run, and the ledger holds all that i
 
 from __future__ import annotations
 
+import html
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,10 @@ class Finished(NamedTuple):
             UserError: pandas is not installed.
         """
         return {name: make_frame(rows) for name, rows in _list_tables(self.report)}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         """The report as the command shows it."""
