@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import string
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
-from errorbook.config import parse
+from errorbook.config import Config, parse
 from errorbook.errors import ConfigError, DataError, ErrorbookError, ModelError
 from errorbook.ledger.file import open_ledger
 from errorbook.llm.openai_chat import OpenAIChat
 from errorbook.llm.redact import redact
-from errorbook.redact import MASK, find_misplaced, mask, mask_run_file, mask_secret
+from errorbook.redact import MASK, PUBLIC, find_misplaced, mask, mask_run_file, mask_secret, publish_run_file
 
 LETTERS = string.ascii_letters + string.digits
 
@@ -182,3 +185,122 @@ def test_a_traceback_tells_no_secret() -> None:
 
 def test_nothing_misplaced_is_an_empty_text() -> None:
     assert find_misplaced({"run": {"name": "x"}, "tasks": [{"name": "a", "stop": ["\n"]}]}) == ""
+
+
+# What strangers may read of a run file -------------------------------------------------------------------------------
+
+HELD = {
+    "target": {"options"},
+    "instructor": {"options"},
+    "tasks": {"stop", "system", "markers", "scorer_options", "options"},
+    "strategy": {"encoder"},
+    "train": {"options"},
+    "compute": {"address", "store"},
+    "sinks": {"options"},
+}
+"""Keys of our own sections that are never shown: texts of people, places, and the tables of options."""
+
+
+def test_every_key_of_the_run_file_is_decided() -> None:
+    for field in msgspec.structs.fields(Config):
+        section = next((part for part in (field.type, *get_args(field.type)) if isinstance(part, type(Config))), None)
+        assert section is not None, field.name
+        keys = {key.name for key in msgspec.structs.fields(section)}
+        assert keys - PUBLIC[field.name] == HELD.get(field.name, set()), field.name
+
+
+CANARY = "canary-7f3a"
+LEAKS = f"""
+# {CANARY} in a comment, ask ops@corp.internal
+[run]
+name = "plain"  # {CANARY}
+cycles = 2
+
+[target]
+engine = "openai"
+model = "/srv/{CANARY}/model"
+base_url = "https://gpu.{CANARY}.internal:8443/v1?api-key={CANARY}"
+headers = {{ Cookie = "session={CANARY}", X-Team = "{CANARY}" }}
+certificates = "/etc/{CANARY}.pem"
+proxies = {{ https = "http://proxy.{CANARY}.lan:3128" }}
+
+[instructor]
+kind = "openai"
+model = "gpt-4.1"
+api_key_env = "CANARY_7F3A"
+"x-{CANARY}" = 1
+price_input = 2.5
+
+[[tasks]]
+name = "mine"
+kind = "jsonl"
+path = "//share/{CANARY}/q.jsonl"
+system = "You work for {CANARY}."
+train = 10
+scorer_options = {{ rubric = "{CANARY}" }}
+
+[strategy]
+name = {{ error = 0.5, contrast = 0.5 }}
+
+[compute]
+engine = "ray"
+address = "ray://{CANARY}:10001"
+
+[[sinks]]
+kind = "wandb"
+entity = "{CANARY}"
+
+[{CANARY}]
+key = "{CANARY}"
+"""
+
+
+def test_a_published_run_file_holds_what_is_known_to_be_harmless() -> None:
+    text = publish_run_file(LEAKS)
+    assert CANARY not in text.lower()
+    assert not re.search(r"internal|lan\b|corp|canary|https?:|@|srv|share", text, re.IGNORECASE)
+    shown = tomllib.loads(text)
+    assert shown["run"] == {"name": "plain", "cycles": 2}
+    assert shown["instructor"] == {"kind": "openai", "model": "gpt-4.1", "price_input": 2.5}
+    assert shown["tasks"] == [{"name": "mine", "kind": "jsonl", "train": 10}]
+    assert shown["strategy"] == {"name": {"error": 0.5, "contrast": 0.5}}
+    assert "# Left out: model, base_url, headers, certificates, proxies" in text
+    assert "# Left out: api_key_env, a key" in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://host/v1?api-key=abc",
+        "host.internal:8000/model",
+        "localhost:8000",
+        "10.0.0.7/llama",
+        "gpu7.corp.example.com",
+        "/home/ada/models/x",
+        "~/models",
+        "..\\\\models\\\\x",
+        "C:/models/x",
+        "sk-abcdefghijklmnopqrstuvwxyz",
+        "Basic dXNlcjpwYXNzd29yZA==",
+        "ada@example.org",
+        "two\\nlines",
+        "a\\u202eb",
+        "d41d8cd98f00b204e9800998ecf8427e",
+    ],
+)
+def test_a_shown_key_with_a_place_or_a_key_in_it_is_left_out(value: str) -> None:
+    for line in (f'model = "{value}"', f'kind = ["{value}"]'):
+        assert publish_run_file(f"[instructor]\n{line}\n").startswith("[instructor]\n# Left out:"), line
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Qwen/Qwen2.5-1.5B-Instruct", "llama3:8b", "anthropic.claude-3-5-sonnet-20241022-v2:0", "gpt-4.1-mini", "Frage 2"],
+)
+def test_names_of_models_and_columns_are_shown(value: str) -> None:
+    assert tomllib.loads(publish_run_file(f'[instructor]\nmodel = "{value}"\n'))["instructor"] == {"model": value}
+
+
+def test_what_is_no_run_file_is_not_published() -> None:
+    for text in ("", "not toml [", "run = 3", f"# {CANARY}\n", 'tasks = ["x"]'):
+        assert publish_run_file(text) == "", text

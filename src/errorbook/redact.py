@@ -2,7 +2,8 @@
 
 A secret is the value of an environment variable that the run names or whose name says so, and whatever has the shape of
 a key. Sentences are masked when an error is made, tracebacks and logs when they are printed, replies before they are
-kept (`llm/redact`), a run file before it is stored; a run file that holds a secret itself is refused.
+kept (`llm/redact`), a run file before it is stored; a run file that holds a secret itself is refused. What strangers
+may read of a run file is not what is left without the secrets: it is what `PUBLIC` names.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from itertools import pairwise
 from typing import Any
 
 MASK = "[key]"
+LEFT_OUT = "Left out:"
+"""Begins the comment of a published run file on the keys of a section that it does not show."""
 SHORTEST = 6
 """Characters; a shorter value is no secret, and taking it out would garble texts."""
 _SHORTEST_UNNAMED = 8
@@ -43,6 +46,32 @@ _SECRET_NAME = re.compile(r"(?i)(?:^|[_-])(?:(?:api|access)?_?key|token|secret|p
 _SECRET_HEADER = re.compile(r"(?i)auth|key|token|secret|cookie|passw|credential")
 _TOLD_ELSEWHERE = re.compile(r"(?i)^(?:model|base_url|address|uri|project|entity|name)$")
 """Keys of a run file that say what is asked and where: the places at which a key is pasted by mistake."""
+PUBLIC: dict[str, frozenset[str]] = {
+    section: frozenset(keys.split())
+    for section, keys in {
+        "run": "name cycles seed budget_usd",
+        "target": "model engine device dtype batch_size thinking",
+        "instructor": "kind calls model seed temperature max_tokens concurrency batch stream dialect timeout"
+        " price_input price_output budget_usd max_calls max_total_tokens",
+        "tasks": "name kind role train dev test margin shots dataset subset revision train_split dev_split test_split"
+        " question messages answer several accepted choices tests entry_point solution id skill group count_from scorer"
+        " max_new_tokens size seed",
+        "strategy": "name k samples_per_error max_samples max_samples_per show_gold rounds retriever draws temperature",
+        "verify": "answers near_duplicate ngram votes against only_missed",
+        "train": "method rank alpha learning_rate epochs batch_size warmup warmup_steps schedule weight_decay"
+        " max_tokens replay start objective beta divergence context scales device dtype strategy thinking",
+        "gate": "alpha noise_floor counts guards_against",
+        "compute": "engine workers cpus_per_worker gpus_per_worker processes strategy cache",
+        "sinks": "kind",
+    }.items()
+}
+"""Keys of a run file, by section, that say how a run was made and never where, by whom or with what access."""
+_PLAIN = re.compile(r"\w[\w .,+:/()%-]{0,99}")
+_PLACE = re.compile(
+    r"(?i)^[a-z]:|\\|//|\b(?:\d{1,3}\.){3}\d|\blocalhost\b|:\d{2,5}(?:/|$)"
+    r"|\.(?:internal|intranet|intra|local|lan|corp|home|private|test|example|com|org|net|io|dev|ai|cloud|app)(?:[:/]|$)"
+)
+"""What makes a value a path or the name of a machine."""
 _NOTED: set[str] = set()
 
 
@@ -109,6 +138,60 @@ def mask_run_file(text: str) -> str:
         lines.append(head + sign + comment)
     text = _HEX.sub(lambda found: found[0] if keep(found[0]) else MASK, "".join(lines))
     return _TOKEN.sub(lambda found: MASK if _is_random(found[0]) and not keep(found[0]) else found[0], text)
+
+
+def publish_run_file(text: str) -> str:
+    """What strangers may read of a run file: the keys of `PUBLIC` with plain values, and the names of the others.
+
+    No comment is kept. The text is TOML; it is empty if the run file cannot be read.
+    """
+    parts = []
+    for section, found in _read(text).items():
+        tables = found if isinstance(found, list) else [found]
+        head = f"[[{section}]]" if isinstance(found, list) else f"[{section}]"
+        if section in PUBLIC:
+            parts += [_publish_table(head, table, PUBLIC[section]) for table in tables if isinstance(table, dict)]
+    return "\n".join(parts)
+
+
+def publish_change(place: str, *values: str) -> tuple[str, ...]:
+    """The place of a value in a run file and what it was and is, for strangers: "…" for what they may not read."""
+    section, *inner = re.sub(r"\[\d+\]", "", place).split(".")
+    keys = [key for key in inner if key != "options"]
+    if len(keys) == 1 and keys[0] in PUBLIC.get(section, ()):
+        return place, *(value if _is_plain(value) else "…" for value in values)
+    named = [key for key in inner if re.fullmatch(r"[a-z_]{1,30}", key) and mask(key) == key]
+    return ".".join([section, *(named[:2] if named else ["…"])]), *("…" for _ in values)
+
+
+def _publish_table(head: str, table: Mapping[str, Any], public: frozenset[str]) -> str:
+    lines = [f"{key} = {_write_value(value)}" for key, value in table.items() if key in public and _is_plain(value)]
+    held = [key for key, value in table.items() if key not in public or not _is_plain(value)]
+    named = [key if re.fullmatch(r"[a-z_]{1,30}", key) and mask(key) == key else "a key" for key in held]
+    told = [f"# {LEFT_OUT} {', '.join(named)}"] if named else []
+    return "\n".join([head, *lines, *told, ""])
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number, a word or a name, or holds only such: no path, address, key or sentence."""
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())
+    if not isinstance(value, str):
+        return isinstance(value, bool | int | float)
+    plain = _PLAIN.fullmatch(value) and not _PLACE.search(value)
+    return value == "" or (bool(plain) and not _looks_like_key(value) and mask(value) == value)
+
+
+def _write_value(value: Any) -> str:
+    import json
+
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_write_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_write_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)
 
 
 def find_misplaced(data: Mapping[str, Any]) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from errorbook.web.app import create_app
 from errorbook.web.security import hosts_of
+from errorbook.web.serving import PATIENCE, make_server
 
 # No connection is kept, so that none is left open; no certificates are read, since there is nothing to check.
 WEB = httpx.Client(verify=False, trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
@@ -21,11 +21,11 @@ WEB = httpx.Client(verify=False, trust_env=False, timeout=30, limits=httpx.Limit
 class serving:  # noqa: N801 - a context manager, used as a function
     """A real server of a folder, into which the test can look; gives its address, without a slash at the end."""
 
-    def __init__(self, root: Path, token: str | None = None) -> None:
+    def __init__(self, root: Path, token: str | None = None, patience: float = PATIENCE) -> None:
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
         self.app = create_app(root, token, hosts=hosts_of("127.0.0.1", self.port))
-        self.server = uvicorn.Server(uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=1))
+        self.server = make_server(self.app, patience=patience, closing=1)
         self.thread = threading.Thread(target=self.server.run, args=([self.listening],), daemon=True)
 
     def __enter__(self) -> str:

@@ -9,8 +9,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -82,6 +83,13 @@ def guarded(finished: Path) -> Iterator[str]:
         yield place
 
 
+@pytest.fixture(scope="module")
+def hasty(finished: Path) -> Iterator[str]:
+    """Of a server that waits for the rest of a request for less than half a second."""
+    with serving(finished, patience=0.4) as place:
+        yield place
+
+
 def sentence(answer: httpx.Response) -> str:
     return answer.text.partition("<main")[2]
 
@@ -137,6 +145,52 @@ def test_a_write_from_another_site_is_refused(address: str, headers: dict[str, s
     assert "Another site" in sentence(answer)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "none"}, {"Referer": "http://127.0.0.1/"}])
+def test_a_write_that_does_not_say_where_it_comes_from_is_refused(address: str, headers: dict[str, str]) -> None:
+    answer = WEB.post(f"{address}/runs/done/samples/x/strike", data={"reason": "no"}, headers=headers)
+
+    assert answer.status_code == 403
+    assert f"Origin: {address}" in sentence(answer)
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"",
+        b"GE",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        b"POST /runs/done HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nContent-Length: 9\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nOrigin: http://HOST\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ],
+)
+def test_a_request_that_never_ends_is_hung_up_on(hasty: str, half: bytes) -> None:
+    host = hasty.removeprefix("http://")
+    with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), timeout=10) as connection:
+        connection.sendall(half.replace(b"HOST", host.encode()))
+        began = time.monotonic()
+        with connection.makefile("rb") as answer:
+            answer.read()  # returns when the server hangs up
+    assert time.monotonic() - began < 8
+
+
+def test_bytes_that_drip_in_win_no_time(hasty: str) -> None:
+    with socket.create_connection(("127.0.0.1", int(hasty.rpartition(":")[2])), timeout=10) as connection:
+        began = time.monotonic()
+        with suppress(OSError):
+            for letter in b"GET / HTTP/1.1\r\nX: " + b"a" * 100:
+                connection.sendall(bytes([letter]))
+                time.sleep(0.05)
+    assert time.monotonic() - began < 4
+
+
+def test_a_connection_is_kept_between_whole_requests(hasty: str) -> None:
+    with httpx.Client(base_url=hasty, verify=False, trust_env=False) as client:
+        assert client.get("/static/style.css").status_code == 200
+        time.sleep(0.5)
+        assert client.get("/static/style.css").status_code == 200
+    assert WEB.get(f"{hasty}/").status_code == 200
+
+
 def test_a_write_from_the_own_page_reaches_its_handler(address: str) -> None:
     headers = {"Origin": address, "Sec-Fetch-Site": "same-origin"}
 
@@ -177,7 +231,7 @@ def test_head_is_answered_without_a_body(address: str) -> None:
 
 def test_a_large_form_is_refused_however_it_is_sent(address: str) -> None:
     place, chunk = f"{address}/runs/done/samples/x/strike", b"a" * 100_000
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": address}
 
     whole = WEB.post(place, content=chunk * 11, headers=kind)
     pieces = WEB.post(place, content=(chunk for _ in range(LARGEST // len(chunk) + 1)), headers=kind)
@@ -663,6 +717,7 @@ def test_the_command_says_where_the_book_is_and_ends_with_ctrl_c_while_pages_are
     [
         (["nowhere"], "There is no folder 'nowhere'"),
         (["--host", "0.0.0.0"], "--token auto"),
+        (["--host", "0.0.0.0"], "a tunnel ('ssh -L')"),
         (["--token", "short"], "at least 12"),
     ],
 )
@@ -680,6 +735,17 @@ def test_a_taken_port_is_a_sentence_and_the_next_is_taken_if_none_was_asked_for(
             ui.main([str(finished), "--no-browser", "--port", str(port)], standalone_mode=False)
     with cli_ui.listen("127.0.0.1", None) as first, cli_ui.listen("127.0.0.1", None) as second:
         assert first.getsockname()[1] < second.getsockname()[1]
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_a_book_for_others_says_that_a_tunnel_is_safer(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, host: str, warned: bool
+) -> None:
+    monkeypatch.setattr(cli_ui, "_serve", lambda _, listening: listening.close())
+    result = CliRunner().invoke(ui, [str(finished), "--no-browser", "--host", host, "--token", "auto"])
+
+    assert result.exit_code == 0
+    assert ("unencrypted" in result.stderr and "ssh -L" in result.stderr) is warned
 
 
 def test_no_browser_is_opened_where_nobody_would_see_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,12 @@ from hostile_texts import DEEP, HOSTILE
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from errorbook.render.charts import BarRow, IntervalRow, bar_chart, interval_chart
+from errorbook.render.pages.environment import environment
 from errorbook.render.pages.model_markup import ATTRIBUTES, MATH, TEXT
 from errorbook.render.pages.model_texts import changes, formatted, plain
+from errorbook.render.pages.unseen import spell
+from errorbook.report.records import Accuracy
 
 MARKERS = st.sampled_from(
     [
@@ -241,3 +245,26 @@ def test_no_hostile_text_becomes_an_element_that_acts(name: str) -> None:
 def test_clipping_counts_characters() -> None:
     assert plain("x" * 100, limit=10) == "x" * 10
     assert "y" not in formatted("x" * 10 + "y", limit=10)
+
+
+# labels -----------------------------------------------------------------------------------------------------------
+
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+TURNING = "a\u202eb\x1b[31mc\u200bd\u2066e\x00f\u0085g\ufeffh\U000e0041i"
+
+
+def test_no_label_of_a_chart_or_a_page_holds_a_character_that_would_not_be_seen() -> None:
+    accuracy = Accuracy(n=4, right=2, planned=4, accuracy=0.5, low=0.1, high=0.9, unscorable=0, truncated=0)
+    interval = interval_chart(TURNING, [IntervalRow(TURNING, TURNING, accuracy, None)])
+    bars = bar_chart(TURNING, [BarRow(TURNING, TURNING, ((0.5, "fixed"),))], "x")
+    page = environment().from_string("<p title='{{ text }}'>{{ text }}</p>{{ text | e }}").render(text=TURNING)
+    for drawn in (interval, bars, page.rpartition("</p>")[0]):
+        assert "[RLO]" in drawn
+        assert "[ESC]" in drawn
+        assert not UNSEEN.search(drawn)
+    assert page.endswith(TURNING), "what a form sends back is as it was"
+
+
+def test_joiners_and_letters_of_other_scripts_stay_in_labels() -> None:
+    for text in ("می‌خواهم", "क्‍ष", "👩‍🔬", "שלום", "line\nend\ttab"):
+        assert spell(text) == text

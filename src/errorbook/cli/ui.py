@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,12 +26,15 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only with a token
 @FOLDER
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; another needs --token.")
 @click.option("--port", type=click.IntRange(1, 65535), help=f"Port to listen on.  [default: {PORT}, or the next free]")
-@click.option("--token", help="What readers must know; 'auto' makes one and prints it.")
+@click.option(
+    "--token",
+    help="What readers must know; 'auto' makes one. It is sent unencrypted: a tunnel (ssh -L) is safer.",
+)
 @click.option("--browser/--no-browser", default=True, help="Open a browser if there is a screen.  [default: yes]")
 def ui(folder: Path | None, host: str, port: int | None, token: str | None, browser: bool) -> int:
     """The book in a browser: every run below a folder, by default ./runs, live while it goes on."""
     from errorbook.web.app import create_app
-    from errorbook.web.security import hosts_of
+    from errorbook.web.security import hosts_of, is_loopback
 
     root, token = _find_root(folder), _choose_token(token, host)
     listening = listen(host, port)
@@ -40,6 +43,8 @@ def ui(folder: Path | None, host: str, port: int | None, token: str | None, brow
     address = _find_address(app, host, number) + (f"?token={token}" if token else "")
     click.echo(address)
     click.echo("The book is open there until Ctrl-C.", err=True)
+    if not is_loopback(host):
+        click.echo(_say_tunnel(number), err=True)
     if browser and has_screen():
         import webbrowser
 
@@ -68,10 +73,21 @@ def _choose_token(token: str | None, host: str) -> str | None:
         return secrets.token_urlsafe(24)
     if token is None:
         if not is_loopback(host):
-            raise UserError(f"At {host} others can reach the book; add '--token auto' so that only you can read it.")
+            raise UserError(
+                f"At {host} others can reach the book; add '--token auto' so that only you can read it, or leave"
+                " out --host and reach it through a tunnel ('ssh -L'), which encrypts what is sent."
+            )
     elif len(token) < SHORTEST:
         raise UserError(f"A token of {len(token)} characters is soon guessed; give at least {SHORTEST}, or 'auto'.")
     return token
+
+
+def _say_tunnel(port: int) -> str:
+    """A token keeps others out who only know the address; whoever carries the traffic can read it all the same."""
+    return (
+        "Pages and the token are sent unencrypted. On a network that is not yours alone, leave out --host and open a"
+        f" tunnel on the reader's machine: ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}"
+    )
 
 
 def listen(host: str, port: int | None) -> socket.socket:
@@ -118,11 +134,10 @@ def has_screen() -> bool:
 
 
 def _serve(app: Starlette, listening: socket.socket) -> None:
-    import uvicorn
+    from errorbook.web.serving import make_server
 
-    settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
     try:
-        uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=3, **settings)).run([listening])
+        make_server(app).run([listening])
     except KeyboardInterrupt:
         return
     finally:

@@ -15,7 +15,7 @@ from errorbook.experiment.results import Cost, Examined, Questions, RunResult
 from errorbook.ledger import keys
 from errorbook.ledger.counts import Letters, read_spent
 from errorbook.ledger.file import Ledger, open_ledger
-from errorbook.ledger.run_view import is_complete, is_examined, list_candidates, read_config
+from errorbook.ledger.run_view import is_complete, is_examined, list_candidates, read_config, read_public_run_file
 from errorbook.records import (
     Checkpoint,
     Decision,
@@ -77,7 +77,7 @@ def _collect(ledger: Ledger, arm: str, config: Config) -> Collected | None:
         questions=questions,
         model=config.target.model,
         version=ledger.fact("version") or "",
-        run_file=ledger.fact("run_file") or "",
+        run_file=read_public_run_file(ledger).text,
     )
 
 

@@ -89,7 +89,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole experiment so far. `run_file` is the base run file's text without its secrets."""
+    """A whole experiment so far. `run_file` is what strangers may read of the base run file."""
 
     format: int = FORMAT
     name: str

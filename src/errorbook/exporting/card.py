@@ -19,7 +19,7 @@ from errorbook.config import Config
 from errorbook.exporting.chosen import Chosen
 from errorbook.interfaces import Free, Weightless
 from errorbook.ledger.file import Ledger
-from errorbook.ledger.run_view import read_config
+from errorbook.ledger.run_view import read_config, read_public_run_file
 from errorbook.records import Role, Split
 from errorbook.render import words as sentences
 from errorbook.report.records import Accuracy, Difference, Form, Point, Report
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["adapter", "merged", "gguf", "card"]
 _LICENSES = {"HuggingFaceTB/SmolLM2-135M-Instruct": "apache-2.0"}
-_SECRET = re.compile(
-    r"""(?ix) ( [\w-]*(?:key|token|secret|password|authorization)[\w-]*(?<!_env) ["']? \s*=\s* )
-    ( "{3}.*?"{3} | '{3}.*?'{3} | "(?:[^"\\]|\\.)*" | '[^']*' )""",
-)
-_URL_SECRET = re.compile(r"(://)[^/\s@\"']+@")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -104,7 +99,7 @@ def _shared(ledger: Ledger, report: Report, config: Config) -> dict[str, Any]:
         "headline": sentences.headline(report),
         "notes": sentences.notes(report),
         "origins": origins,
-        "run_file": _without_secrets(ledger.fact("run_file") or ""),
+        "run_file": read_public_run_file(ledger),
         "plugins": ledger.fact("plugins") or "",
         "asks_a_provider": not plugins.implements("instructors", config.instructor.kind, Free),
     }
@@ -190,11 +185,6 @@ def _rendered(template: str, values: dict[str, Any]) -> str:
     text = _environment().get_template(template).render(values)
     parts = re.split(r"(?s)(```.*)", text, maxsplit=1)  # what follows the first fence is nobody's to change
     return re.sub(r"\n{3,}", "\n\n", parts[0]) + "".join(parts[1:]).rstrip() + "\n"
-
-
-def _without_secrets(run_file: str) -> str:
-    """The run file's text; the value of a key that sounds like a secret is left out, whatever it is."""
-    return _URL_SECRET.sub(r"\1", _SECRET.sub(r'\1"(left out)"', run_file))
 
 
 @cache

@@ -5,8 +5,10 @@ Shared by everything that reads a ledger for people. It computes no statistics, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count, takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +17,7 @@ from errorbook.errors import LedgerError
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.records import Checkpoint, Decision, Evaluation, Rule, Split, Verdict
+from errorbook.redact import LEFT_OUT, publish_change, publish_run_file
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +44,19 @@ def read_config(ledger: Ledger) -> Config:
         raise LedgerError(
             f"The ledger '{ledger.path}' was begun by another version of Errorbook ({error}); read it with that one."
         ) from None
+
+
+class PublicRunFile(NamedTuple):
+    """What strangers may read of a run file, and whether that is all of it."""
+
+    text: str
+    is_whole: bool
+
+
+def read_public_run_file(ledger: Ledger) -> PublicRunFile:
+    """The run file for cards and results: `redact` says which keys they show. The text is empty if there is none."""
+    text = publish_run_file(ledger.fact("run_file") or "")
+    return PublicRunFile(text, LEFT_OUT not in text)
 
 
 def is_imported(ledger: Ledger) -> bool:
@@ -77,8 +93,18 @@ def note_change(ledger: Ledger, change: Change) -> None:
 
 
 def list_changes(ledger: Ledger) -> tuple[Change, ...]:
-    """What was changed in the run file since the run was begun, in order."""
-    return tuple(msgspec.json.decode(text, type=Change) for text in _numbered(ledger, "change", 1))
+    """What was changed in the run file since the run was begun, in order, as far as strangers may read it."""
+    return tuple(map(_publish, _list_all_changes(ledger)))
+
+
+def _list_all_changes(ledger: Ledger) -> Iterator[Change]:
+    for text in _numbered(ledger, "change", 1):
+        yield msgspec.json.decode(text, type=Change)
+
+
+def _publish(change: Change) -> Change:
+    key, before, after = publish_change(change.key, change.before, change.after)
+    return msgspec.structs.replace(change, key=key, before=before, after=after)
 
 
 def find_rule(ledger: Ledger) -> Rule | None:

@@ -1,7 +1,8 @@
 """Small charts as inline SVG text: intervals, bars and a loss curve. No scripts, no files, no fonts.
 
 Positions are percentages, so a chart is as wide as its page while its text keeps its size; colours are the page's
-CSS classes, and every distinction is also one of shape or hatching. All labels are escaped here.
+CSS classes, and every distinction is also one of shape or hatching. All labels are escaped here, and characters that
+would not be seen, or would turn others round, are shown by name.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from errorbook.render.pages.unseen import spell
 from errorbook.report.records import Accuracy, Point
 
 _ROW = 54
@@ -201,14 +203,16 @@ def _x(share: float) -> str:
 
 
 def _labels(top: int, label: str, value: str) -> str:
+    label = spell(label)
     short = label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
     return (
         f'<text class="label" x="0" y="{top + 14}">{escape(short)}</text>'
-        f'<text class="value" x="100%" y="{top + 14}" text-anchor="end">{escape(value)}</text>'
+        f'<text class="value" x="100%" y="{top + 14}" text-anchor="end">{escape(spell(value))}</text>'
     )
 
 
 def _svg(title: str, height: int, body: str) -> str:
+    title = spell(title)
     return (
         f'<svg class="chart" role="img" aria-label="{escape(title)}" width="100%" height="{height}">'
         f"<title>{escape(title)}</title>{body}</svg>"

@@ -149,12 +149,15 @@ def show_refusal(refusal: RefusedRequest, headers: dict[str, str] | None = None)
 def _cross_site(scope: Scope, headers: Headers) -> RefusedRequest | None:
     """Refuse what another site makes a browser send, but for following a link to a page.
 
-    Programs that are no browsers send neither header, and have no cookie that could be misused.
+    A write says where it comes from: every browser does, and so must a program.
     """
     site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin")
     if scope["method"] == "POST":
-        if site not in OURS or (origin is not None and origin != f"http://{headers['host']}"):
+        own = f"http://{headers['host']}"
+        if site not in OURS or (origin is not None and origin != own):
             return RefusedRequest(403, "Another site asked for this change; make it on the book's own page.")
+        if origin is None and site != "same-origin":
+            return RefusedRequest(403, f"A change must say where it comes from; send the header 'Origin: {own}'.")
         return None
     followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     if site in OURS or followed:

@@ -1,6 +1,7 @@
 """The one template environment of the report and the browser's pages, and the one style sheet that both carry.
 
-Every text in a template may come from a model: autoescaping is on, and only what is made safe elsewhere is `Markup`.
+Every text in a template may come from a model: autoescaping is on, characters that would not be seen are spelt out, and
+only what is made safe elsewhere is `Markup`. A value that a form sends back is escaped alone (`| e`), so it comes back.
 It answers no request: what a page needs of one (`link`, say) is given to it with its values.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from errorbook.render import compare_words
 from errorbook.render import words as sentences
+from errorbook.render.pages.unseen import spell
 from errorbook.render.task_words import task_words
 from errorbook.render.words import cost_row
 from errorbook.report.fates import FATES, Fate
@@ -63,6 +65,7 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("errorbook", "render/pages/templates"),
         autoescape=True,
+        finalize=_show_unseen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -73,6 +76,11 @@ def environment() -> Environment:
     made.globals.update(remarks=compare_words.list_remarks, comparison_notes=compare_words.comparison_notes)
     made.globals.update(FATES=FATES, FATE_MEANING=sentences.FATE_MEANING, FATE_SIGNS=FATE_SIGNS, KEYS=KEYS)
     return made
+
+
+def _show_unseen(value: object) -> object:
+    """A text of a template without characters that would not be seen, or would turn others round."""
+    return spell(value) if type(value) is str and not value.isprintable() else value
 
 
 def style() -> str:

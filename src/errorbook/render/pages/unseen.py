@@ -87,6 +87,11 @@ def reveal(html: str) -> str:
     return _ANY.sub(_mark, html)
 
 
+def spell(text: str) -> str:
+    """The text with each character that would not be seen as its name in brackets, where no markup can stand."""
+    return _ANY.sub(lambda found: f"[{_NAMES[_MEANT[found[0]]]}]" if found[0] in _MEANT else found[0], hide(text))
+
+
 def _mark(found: re.Match[str]) -> str:
     if found[0] in _SHOWN:
         return _SHOWN[found[0]]
