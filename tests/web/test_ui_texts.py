@@ -15,7 +15,7 @@ from errorbook.render.charts import BarRow, IntervalRow, bar_chart, interval_cha
 from errorbook.render.pages.environment import environment
 from errorbook.render.pages.model_markup import ATTRIBUTES, MATH, TEXT
 from errorbook.render.pages.model_texts import changes, formatted, plain
-from errorbook.render.pages.unseen import spell
+from errorbook.render.unseen import spell
 from errorbook.report.records import Accuracy
 
 MARKERS = st.sampled_from(

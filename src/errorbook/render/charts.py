@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from errorbook.render.pages.unseen import spell
+from errorbook.render.unseen import spell
 from errorbook.report.records import Accuracy, Point
 
 _ROW = 54

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from errorbook.render import compare_words
 from errorbook.render import words as sentences
-from errorbook.render.pages.unseen import spell
 from errorbook.render.task_words import task_words
+from errorbook.render.unseen import spell
 from errorbook.render.words import cost_row
 from errorbook.report.fates import FATES, Fate
 

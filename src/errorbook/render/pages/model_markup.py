@@ -11,7 +11,7 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from errorbook.render.pages.unseen import literal
+from errorbook.render.unseen import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

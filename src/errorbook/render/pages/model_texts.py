@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from errorbook.render.pages.unseen import hide, reveal
+from errorbook.render.unseen import hide, reveal
 
 LIMIT = 20_000
 MOST_PAIRS = 60_000
