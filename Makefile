@@ -53,8 +53,9 @@ format: setup ## mend what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-results: setup ## docs/results.md from the committed result files
+results: setup ## docs/results.md and docs/gate.md from the committed result files
 	@$(BIN)/python -m benchmarks.proof --page
+	@$(BIN)/python -m benchmarks.gate --page
 
 docs: setup ## the documentation as a site in build/site; any broken link stops it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site

@@ -168,6 +168,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             guards=tuple((section.name, section.margin) for section in guarding),
             counts=self.gate.counts,
             guards_against=self.gate.guards_against,
+            sequential=self.gate.sequential,
         )
 
 

@@ -20,13 +20,14 @@ from errorbook.corrections.inbox import collect, mark_responses
 from errorbook.diagnose import find_mistakes
 from errorbook.evaluate import Recorded, evaluate, judge_texts
 from errorbook.interfaces import BatchScorer
-from errorbook.judge import Judgement, best, compare, judge, require_same_prompts
+from errorbook.judge import Blockwise, Judgement, best, compare, judge, look, require_same_prompts
 from errorbook.ledger import keys
 from errorbook.ledger.events import Watch, quiet
 from errorbook.ledger.file import Entry, Ledger
 from errorbook.ledger.run_view import find_rule, is_complete, list_candidates, note_examined
 from errorbook.noise_floor import measure_noise_floor
 from errorbook.records import (
+    Blocks,
     Checkpoint,
     Comparison,
     Decision,
@@ -39,6 +40,7 @@ from errorbook.records import (
     Noise,
     Rejection,
     Response,
+    Rule,
     Sample,
     Split,
     Training,
@@ -166,7 +168,7 @@ def final_exam(this: Run, final: Checkpoint) -> None:
         for course in tested:
             _evaluate(this, course, "test", checkpoint, this.config.run.cycles + 1)
     for course in tested:
-        comparison = _compare(this, course, "test", this.base, final, this.config.run.cycles + 1)
+        comparison = _compare(this, course, "test", (this.base, final), this.config.run.cycles + 1)
         read = this.ledger.find(Comparison, keys.final_comparison(course.name))
         again = "" if read is None or read.after == comparison.after else final.hash
         this.ledger.append(comparison, key=keys.final_comparison(course.name, again), parent=final.hash)
@@ -175,17 +177,20 @@ def final_exam(this: Run, final: Checkpoint) -> None:
 # The steps, each one stage with its records -----------------------------------------------------------------------
 
 
-def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> Evaluation:
-    """Evaluate one checkpoint on one split, as far as that is not done yet."""
-    examples, ledger = course.examples[split], this.ledger
+def _evaluate(
+    this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int, blocks: int | None = None
+) -> Evaluation:
+    """Evaluate one checkpoint on one split, as far as that is not done yet; only so many blocks of it if told."""
+    ledger, parts = this.ledger, _cut(this, course, split)[:blocks]
+    examples = [example for part in parts for example in part]
     evaluation = course.evaluation(this.parts.target, checkpoint, split)
     ledger.open_evaluation(evaluation, cycle)
     answered = ledger.answered(evaluation)
-    incomplete = len(answered) < len(examples)
+    incomplete = any(example.id not in answered for example in examples)
     if incomplete:
         with record_stage(this, "evaluate", cycle, len(examples), course.name, split) as tick:
             tick(len(answered))
-            for block in _answer(this, course, evaluation, checkpoint, answered):
+            for block in _answer(this, course, evaluation, checkpoint, parts, answered):
                 ledger.append_responses(block)
                 answered.update(response.example for response in block)
                 tick(len(answered))
@@ -197,18 +202,33 @@ def _evaluate(this: Run, course: Course, split: Split, checkpoint: Checkpoint, c
     return evaluation
 
 
+def _cut(this: Run, course: Course, split: Split) -> list[list[Example]]:
+    """A split as it is asked: all together, or in the blocks of a sequential gate, whoever answers."""
+    drawn = this.ledger.find(Blocks, keys.blocks(course.name)) if split == "dev" else None
+    if drawn is None:
+        return [list(course.examples[split])]
+    by_id = {example.id: example for example in course.examples[split]}
+    return [[by_id[one] for one in block] for block in drawn.blocks]
+
+
 def _answer(
-    this: Run, course: Course, evaluation: Evaluation, checkpoint: Checkpoint, answered: set[str]
+    this: Run,
+    course: Course,
+    evaluation: Evaluation,
+    checkpoint: Checkpoint,
+    parts: list[list[Example]],
+    answered: set[str],
 ) -> Iterator[list[Response]]:
     """The missing responses: texts without a verdict are judged first, then the target is asked for the rest."""
-    ledger, target, examples = this.ledger, this.parts.target, course.examples[evaluation.split]
+    ledger, target = this.ledger, this.parts.target
     recorded = Recorded(answered, partial(ledger.recall, evaluation), ledger.keep_unjudged)
-    by_id = {example.id: example for example in examples}
+    by_id = {example.id: example for example in course.examples[evaluation.split]}
     waiting = [(by_id[item.example], item) for item in ledger.unjudged(evaluation)]
     yield from judge_texts(course.scorer, waiting, recorded)
-    if len(answered) < len(examples):
-        target.use(checkpoint, ledger.root)
-        yield from evaluate(target, course.task, course.scorer, evaluation, examples, recorded)
+    for part in parts:
+        if any(example.id not in answered for example in part):
+            target.use(checkpoint, ledger.root)
+            yield from evaluate(target, course.task, course.scorer, evaluation, part, recorded)
 
 
 def _load_answers(this: Run, course: Course, split: Split, checkpoint: Checkpoint, cycle: int) -> dict[str, Response]:
@@ -329,20 +349,9 @@ def _collect_rehearsal(this: Run, cycle: int, books: dict[str, dict[str, Marked]
 def _decide(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpoint]) -> Decision:
     """Examine the candidates on dev and let the gate decide; a rejected cycle goes back to the current checkpoint."""
     rule = find_rule(this.ledger) or this.config.rule()
-    judged: list[Judgement] = []
-    for candidate in candidates:
-        comparisons = [
-            _compare(this, course, "dev", current, candidate, cycle)
-            for course in this.parts.courses
-            if course.examples["dev"]
-        ]
-        guards = [course for course in this.parts.courses if course.name in dict(rule.guards)]
-        against_base = [
-            _compare(this, course, "dev", this.base, candidate, cycle) for course in guards if current != this.base
-        ]
-        judged.append(judge(rule, comparisons, against_base))
+    judged = [_judge_candidate(this, cycle, current, candidate, rule) for candidate in candidates]
     chosen = best([(one.outcome, one.comparisons) for one in judged], rule.counts)
-    outcome, reason, marked, marked_base, form = judged[chosen]
+    outcome, reason, marked, marked_base, form, looks = judged[chosen]
     return Decision(
         cycle=cycle,
         outcome=outcome,
@@ -352,7 +361,40 @@ def _decide(this: Run, cycle: int, current: Checkpoint, candidates: list[Checkpo
         comparisons=marked,
         against_base=marked_base,
         form=form,
+        looks=looks,
     )
+
+
+def _judge_candidate(this: Run, cycle: int, current: Checkpoint, candidate: Checkpoint, rule: Rule) -> Judgement:
+    """Examine one candidate on dev, as far as the rule asks for it, and apply the rule."""
+    asked = _ask_in_blocks(this, cycle, (current, candidate), rule) if rule.sequential else None
+    seen = range(len(asked.blocks)) if asked else None
+    # Without a gain nothing more is asked. With one the guards are, in full.
+    hopeless = asked is not None and look(rule, asked)[-1].said != "gain"
+    full = set() if hopeless else {name for name, _ in rule.guards}
+    comparisons = [
+        _compare(this, course, "dev", (current, candidate), cycle, None if course.name in full else seen)
+        for course in this.parts.courses
+        if course.examples["dev"] and (course.role == "learn" or course.name in full)
+    ]
+    against_base = [
+        _compare(this, course, "dev", (this.base, candidate), cycle)
+        for course in this.parts.courses
+        if course.name in full and current != this.base
+    ]
+    return judge(rule, comparisons, against_base, asked)
+
+
+def _ask_in_blocks(this: Run, cycle: int, sides: tuple[Checkpoint, Checkpoint], rule: Rule) -> Blockwise:
+    """Ask a candidate the dev questions of what is learnt, block by block, until a sequential gate has seen enough."""
+    drawn = [(course, _cut(this, course, "dev")) for course in this.parts.learnt() if course.examples["dev"]]
+    blocks: list[list[Comparison]] = []
+    asked = Blockwise(blocks, [sum(map(len, parts)) for parts in zip(*(cut for _, cut in drawn), strict=True)])
+    while not blocks or look(rule, asked)[-1].said == "go on":
+        number = len(blocks)
+        one = range(number, number + 1)
+        blocks.append([_compare(this, course, "dev", sides, cycle, one) for course, cut in drawn if cut[number]])
+    return asked
 
 
 def _list_dev(this: Run, checkpoint: Checkpoint) -> list[Evaluation]:
@@ -361,14 +403,24 @@ def _list_dev(this: Run, checkpoint: Checkpoint) -> list[Evaluation]:
     return [course.evaluation(this.parts.target, checkpoint, "dev") for course in learnt]
 
 
-def _compare(this: Run, course: Course, split: Split, before: Checkpoint, after: Checkpoint, cycle: int) -> Comparison:
-    """Examine two checkpoints on one split and pair their responses."""
+def _compare(
+    this: Run,
+    course: Course,
+    split: Split,
+    sides: tuple[Checkpoint, Checkpoint],
+    cycle: int,
+    blocks: range | None = None,
+) -> Comparison:
+    """Examine two checkpoints, before and after, on one split, or on some blocks of it, and pair their responses."""
     ledger = this.ledger
-    old, new = (_evaluate(this, course, split, checkpoint, cycle) for checkpoint in (before, after))
+    old, new = (_evaluate(this, course, split, one, cycle, blocks.stop if blocks else None) for one in sides)
     require_same_prompts(course.name, ledger.reworded(old, new), old.n)
     groups = ledger.find(Groups, keys.groups(course.name, split)) or Groups(task=course.name, split=split)
-    sides = (old, ledger.verdicts(old)), (new, ledger.verdicts(new))
-    return compare(*sides, course.role, course.margin, groups.together)
+    among = (
+        [one.id for part in _cut(this, course, split)[blocks.start : blocks.stop] for one in part] if blocks else None
+    )
+    pairs = (old, ledger.verdicts(old)), (new, ledger.verdicts(new))
+    return compare(*pairs, course.role, course.margin, groups.together, among)
 
 
 def _explain_no_mistakes(books: dict[str, dict[str, Marked]]) -> str:

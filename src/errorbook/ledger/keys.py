@@ -36,6 +36,11 @@ def groups(task: str, split: str) -> str:
     return f"{task}:{split}"
 
 
+def blocks(task: str) -> str:
+    """The key of the order in which a task's dev questions are asked in blocks."""
+    return f"blocks:{task}"
+
+
 def decision(cycle: int) -> str:
     """The key of what the gate said about a cycle."""
     return f"cycle:{cycle}"

@@ -51,14 +51,17 @@ from errorbook.records.conversing import (
 )
 from errorbook.records.deciding import (
     Against,
+    Blocks,
     Cluster,
     Comparison,
     Counts,
     Decision,
     Groups,
+    Look,
     Outcome,
     Role,
     Rule,
+    Said,
     count_groups,
 )
 from errorbook.records.training import (
@@ -92,6 +95,7 @@ __all__ = [
     "NANO",
     "Against",
     "Assignment",
+    "Blocks",
     "Call",
     "Cause",
     "Checkpoint",
@@ -113,6 +117,7 @@ __all__ = [
     "Generation",
     "Groups",
     "Lesson",
+    "Look",
     "Marked",
     "Message",
     "Mistake",
@@ -127,6 +132,7 @@ __all__ = [
     "Response",
     "Role",
     "Rule",
+    "Said",
     "Sample",
     "Schedule",
     "Score",

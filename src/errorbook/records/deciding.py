@@ -16,6 +16,9 @@ Counts = Literal["all", "read_twice"]
 Against = Literal["both", "base"]
 """What a guard must not be worse than: the base, or the checkpoint that the cycle began with as well."""
 
+Said = Literal["go on", "gain", "hopeless", "no gain"]
+"""What a look at a part of dev comes to; all but the first end the asking."""
+
 
 class Groups(Record, frozen=True, kw_only=True):
     """Which questions of one split belong together, by id; a question that is not named stands alone.
@@ -27,6 +30,13 @@ class Groups(Record, frozen=True, kw_only=True):
     task: str
     split: Split
     together: tuple[tuple[str, ...], ...] = ()
+
+
+class Blocks(Record, frozen=True, kw_only=True):
+    """The order in which a sequential gate asks a task's dev questions: blocks of ids, drawn before the first cycle."""
+
+    task: str
+    blocks: tuple[tuple[str, ...], ...]
 
 
 class Cluster(Record, frozen=True, kw_only=True):
@@ -48,10 +58,12 @@ def count_groups(n: int, clusters: Iterable[Cluster]) -> int:
 class Comparison(Record, frozen=True, kw_only=True):
     """Two evaluations of the same examples, paired. Bounds are of the difference in accuracy (after - before).
 
-    `p_value` is of the test that decides: for a task to learn the exact one-sided McNemar test, over sums of groups if
-    questions belong together, of the changes that count by the rule; for a guard non-inferiority. Of the fixed,
-    `newly_readable` could not be scored before; of the broken, `no_longer_readable` cannot be scored now. `clusters`
-    are the groups of questions that belong together, by what became of them; all other questions stand alone.
+    `n` is how many questions were asked: fewer than there are if a sequential gate ended early. `low` and `high` are a
+    95% interval; of what is learnt at a sequential gate it holds at all looks together. `p_value` is of the test that
+    decides: for a task to learn the exact one-sided McNemar test, over sums of groups if questions belong together, of
+    the changes that count by the rule (of all learnt tasks in looks, if it is sequential); for a guard non-inferiority.
+    Of the fixed, `newly_readable` could not be scored before; of the broken, `no_longer_readable` cannot be scored now.
+    `clusters` are the groups of questions that belong together, by what became of them; all others stand alone.
     """
 
     task: str
@@ -86,7 +98,8 @@ class Rule(Record, frozen=True, kw_only=True):
     """The gate's rule, recorded before the first cycle: the run's error rate, and how often it is applied at most.
 
     If cycles are added to a run, another rule holds from `first_cycle` on, and `spent` is what the looks before it took
-    of the error rate: the levels of all looks together never exceed `alpha`.
+    of the error rate: the levels of all looks together never exceed `alpha`. A `sequential` one asks candidates
+    the dev questions of what is learnt in blocks (`Blocks`), and the test of a gain may end after any of them.
 
     Raises:
         ValueError: A number is not finite or out of its range, so the rule would accept anything or nothing.
@@ -100,6 +113,7 @@ class Rule(Record, frozen=True, kw_only=True):
     guards_against: Against = "both"
     spent: float = 0.0
     first_cycle: int = 1
+    sequential: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.alpha) and 0 < self.alpha < 1):
@@ -118,11 +132,30 @@ class Rule(Record, frozen=True, kw_only=True):
         return (self.alpha - self.spent) / self.tests
 
 
+class Look(Record, frozen=True, kw_only=True):
+    """What a sequential gate saw of a candidate after a block of dev questions: of all learnt tasks, by what counts.
+
+    `p_value` is the chance of an earlier gain or of as much by now if the training did nothing; at most `allowed` of it
+    is a gain. `chance` is that of a gain at the end if there is one of a size that the test finds in 80%.
+    """
+
+    number: int
+    of: int
+    asked: int
+    fixed: int
+    broken: int
+    p_value: float
+    allowed: float
+    chance: float
+    said: Said
+
+
 class Decision(Record, frozen=True, kw_only=True):
     """What the gate said about one cycle and why; `checkpoint` is the one that the next cycle starts from.
 
     `against_base` compares the guards with the base if the cycle began with another checkpoint. `form` says that the
-    gain is not shown among answers that could be scored before and after: answers became readable.
+    gain is not shown among answers that could be scored before and after: answers became readable. `looks` has the path
+    of a sequential gate. It asked the guards only if it saw a gain.
     """
 
     cycle: int
@@ -133,3 +166,4 @@ class Decision(Record, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
     against_base: tuple[Comparison, ...] = ()
     form: bool = False
+    looks: tuple[Look, ...] = ()

@@ -94,6 +94,8 @@ def _decisions(report: Report) -> Iterator[str]:
     yield from ["## Decisions", ""]
     for cycle in report.cycles:
         yield from [f"**{sentences.decision_title(cycle)}.** {_cell(sentences.sentence(cycle.reason))}", ""]
+        if cycle.looks:
+            yield from [sentences.looks_text(cycle), ""]
         rows = [
             [
                 f"{item.task} ({item.role}{since})",

@@ -192,6 +192,8 @@ def _show_decisions(report: Report, console: Console) -> None:
     for cycle in report.cycles:
         title = (f"\n{sentences.decision_title(cycle)}. ", "bold")
         console.print(Text.assemble(title, strip_controls(sentences.sentence(cycle.reason))))
+        if cycle.looks:
+            console.print(sentences.looks_text(cycle))
         rows = [
             [
                 f"{item.task} ({item.role}{since})",

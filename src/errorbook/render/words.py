@@ -261,6 +261,18 @@ def decision_title(cycle: CycleResult) -> str:
     return f"Cycle {cycle.cycle}: {_DECIDED[cycle.decision]}"
 
 
+def looks_text(cycle: CycleResult) -> str:
+    """How far a sequential gate asked, and what its interval is good for; empty if dev was asked in full."""
+    if not cycle.looks:
+        return ""
+    last = cycle.looks[-1]
+    early = " A gain that ends the asking is seen a little too large." * (last.said == "gain" and last.number < last.of)
+    return (
+        f"The gate asked dev in blocks and ended after {last.number} of {last.of} ({last.asked} questions);"
+        f" the intervals hold at all {last.of} looks together (each at {100 - 5 / last.of:.1f}%).{early}"
+    )
+
+
 def again_text(item: Relearnt) -> str:
     """What asking the train questions again showed, gains and losses alike."""
     return (

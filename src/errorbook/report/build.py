@@ -91,7 +91,9 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         spending=spending,
         alpha=rule.alpha,
         alpha_each=rule.alpha_each,
-        detectable=detectable_gain(int(_count_effective(ledger, config, points)), rule.alpha_each),
+        detectable=detectable_gain(
+            int(_count_effective(ledger, config, points)), rule.alpha_each, in_looks=rule.sequential
+        ),
         cycles=tuple(_cycle(ledger, decision) for decision in decisions),
         tasks=_tasks(ledger, config, points, letters),
         skills=tuple(_skills(ledger, config, points)),
@@ -280,6 +282,7 @@ def _cycle(ledger: Ledger, decision: Decision) -> CycleResult:
         comparisons=decision.comparisons,
         against_base=decision.against_base,
         form=decision.form,
+        looks=decision.looks,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Change
-from errorbook.records import Comparison, Evaluation, Noise, Outcome, Role, Split, Verdict
+from errorbook.records import Comparison, Evaluation, Look, Noise, Outcome, Role, Split, Verdict
 from errorbook.report.fates import Fate
 from errorbook.report.supply_records import Funnel, Spending, StrategyResult
 from errorbook.stats import Pairing, mcnemar_gain, paired_interval, read_twice, wilson
@@ -215,6 +215,7 @@ class CycleResult(ReportPart, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     against_base: tuple[Comparison, ...] = ()
     form: bool = False
+    looks: tuple[Look, ...] = ()
 
 
 class TrainingResult(ReportPart, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from errorbook.errors import ConfigError, LedgerError, PluginError
 from errorbook.ledger import keys
 from errorbook.ledger.file import Ledger
 from errorbook.ledger.run_view import Change, budget, find_rule, note_budget, note_change, note_config, read_config
-from errorbook.records import Checkpoint, Decision, Evaluation, Example, Groups, Rule
+from errorbook.records import Blocks, Checkpoint, Decision, Evaluation, Example, Groups, Rule
 
 _WAYS = {
     "openai": ("timeout", "stream", "proxies", "certificates", "concurrency", "dialect"),
@@ -139,7 +139,7 @@ def _telling(kind: plugins.Kind, name: str, options: Mapping[str, Any]) -> dict[
 
 def _is_untouched(ledger: Ledger) -> bool:
     """Whether the ledger holds nothing but what a start writes down."""
-    begun = sum(ledger.count(kind) for kind in (Checkpoint, Rule, Example, Groups, Evaluation))
+    begun = sum(ledger.count(kind) for kind in (Checkpoint, Rule, Example, Groups, Blocks, Evaluation))
     return ledger.is_without_responses() and ledger.count_all() == begun
 
 

@@ -151,8 +151,12 @@ def require_training(parent: Checkpoint, training: Training) -> None:
 
 def explain_sameness(ledger: Ledger, before: Sequence[Evaluation], after: Sequence[Evaluation]) -> str:
     """What a reader of a decision must know if no answer has changed by a letter: the lessons showed nothing."""
-    told = [[item.text for one in side for item in ledger.responses(one)] for side in (before, after)]
-    why = find_parrot(*told)
+    told = [
+        {(one.task, item.example): item.text for one in side for item in ledger.responses(one)}
+        for side in (before, after)
+    ]
+    asked = told[1]  # less than all, if a sequential gate ended early
+    why = find_parrot([told[0].get(key, "") for key in asked], list(asked.values()))
     return f"; {why}" if why else ""
 
 

@@ -152,7 +152,7 @@ def _count_work(config: Config, tell: Callable[[str], None]) -> Plan:
     rule = config.rule()
     sizes: Counter[int] = sum((Counter(course.plan.dev_groups) for course in learnt), Counter())
     effective = int(effective_questions(sum(course.plan.dev for course in learnt), sizes))
-    detectable = detectable_gain(effective, rule.alpha_each)
+    detectable = detectable_gain(effective, rule.alpha_each, in_looks=rule.sequential)
     return Plan(
         name=config.run.name,
         cycles=config.run.cycles,

@@ -20,9 +20,10 @@ from errorbook.ledger import keys
 from errorbook.ledger.events import Event, StageName, Watch
 from errorbook.ledger.file import Entry, Ledger, open_ledger
 from errorbook.ledger.run_view import note_paid, note_place
-from errorbook.records import Checkpoint, Groups, Split, digest
+from errorbook.records import Blocks, Checkpoint, Groups, Split, digest
 from errorbook.setup.assemble import SPLITS, Course, RunParts, assemble, plugin_origins
 from errorbook.setup.claim import claim
+from errorbook.stats import count_looks, draw_blocks
 from errorbook.version import __version__
 
 _NOTED_EVERY = 2.0
@@ -62,6 +63,8 @@ def _begin(ledger: Ledger, config: Config, parts: RunParts, run_file: str) -> Ch
     ledger.append(base, key=keys.BASE)
     for course in parts.courses:
         _shelve(ledger, course)
+    if config.gate.sequential:
+        _draw_blocks(ledger, parts, config.run.seed)
     _protect(ledger, parts)
     if ledger.fact("shared") is None:  # the gate adds learnt tasks up, so its reader must know
         ledger.state("shared", str(count_shared([course.examples["dev"] for course in parts.learnt()])))
@@ -110,6 +113,18 @@ def _shelve(ledger: Ledger, course: Course) -> None:
         ) from None
     if isinstance(course.task, Sourced) and ledger.fact(f"origin {course.name}") is None:
         ledger.state(f"origin {course.name}", course.task.origin)
+
+
+def _draw_blocks(ledger: Ledger, parts: RunParts, seed: int) -> None:
+    """Draw the order in which a sequential gate asks what is learnt, before anything is known of any answer."""
+    found = {course.name: ledger.find(Groups, keys.groups(course.name, "dev")) for course in parts.learnt()}
+    together = {name: groups.together if groups else () for name, groups in found.items()}
+    asked = {course.name: [example.id for example in course.examples["dev"]] for course in parts.learnt()}
+    groups = sum(len(asked[name]) - sum(len(group) - 1 for group in together[name]) for name in asked)
+    for name, ids in asked.items():
+        if ids and ledger.find(Blocks, keys.blocks(name)) is None:
+            drawn = draw_blocks(ids, together[name], count_looks(groups), seed)
+            ledger.append(Blocks(task=name, blocks=drawn), key=keys.blocks(name))
 
 
 def _protect(ledger: Ledger, parts: RunParts) -> None:

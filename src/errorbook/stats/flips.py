@@ -34,13 +34,16 @@ def sign_flip(sums: Mapping[int, int]) -> float:
     if reach * (times.total() - times[common]) > _MOST_STEPS:
         squares = sum(size * size * n for size, n in times.items())
         return min(1.0, _RADEMACHER * _tail_of_normal(total / math.sqrt(squares)) if total > 0 else 1.0)
-    return _flip_exactly(times, common, (reach - total) // 2)
+    return min(1.0, float(flip_chances(times)[: (reach - total) // 2 + 1].sum()))
 
 
-def _flip_exactly(times: Mapping[int, int], common: int, most: int) -> float:
-    """The chance that the sizes whose coin falls on tails add up to `most` or less; `times` counts the sizes."""
+def flip_chances(times: Mapping[int, int]) -> NDArray[np.float64]:
+    """The chance of each total, from 0 on, of the sizes whose coin falls on tails; `times` counts the sizes."""
     import numpy as np
 
+    if not times:
+        return np.ones(1)
+    common = max(times, key=times.__getitem__)
     chances = np.zeros(common * times[common] + 1)
     chances[::common] = _coin_chances(times[common])
     for size, n in times.items():
@@ -49,7 +52,7 @@ def _flip_exactly(times: Mapping[int, int], common: int, most: int) -> float:
             for tails, chance in enumerate(_coin_chances(n)):
                 wider[tails * size : tails * size + len(chances)] += chance * chances
             chances = wider
-    return min(1.0, float(chances[: most + 1].sum()))
+    return chances
 
 
 def _coin_chances(n: int) -> NDArray[np.float64]:

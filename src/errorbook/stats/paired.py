@@ -44,14 +44,14 @@ def mcnemar_gain(fixed: int, broken: int, clusters: Sequence[Cluster] = ()) -> f
     any dependence inside the groups; past some billion steps, the bound of Bentkus and Dzindzalieta (Bernoulli
     21:1231-1237, 2015) is given instead, which is never below the p-value.
     """
-    return sign_flip(_sums(fixed, broken, clusters))
+    return sign_flip(sum_groups(fixed, broken, clusters))
 
 
 def mcnemar(fixed: int, broken: int, clusters: Sequence[Cluster] = ()) -> float:
     """Two-sided exact p-value of no difference: McNemar's, or of the sign-flip test over the sums of groups."""
     if not clusters:
         return min(1.0, 2 * tail(min(fixed, broken), fixed + broken))
-    sums = _sums(fixed, broken, clusters)
+    sums = sum_groups(fixed, broken, clusters)
     if sum(net * times for net, times in sums.items()) < 0:
         sums = {-net: times for net, times in sums.items()}
     return min(1.0, 2 * sign_flip(sums))
@@ -108,8 +108,8 @@ def not_worse(fixed: int, broken: int, n: int, margin: float, clusters: Sequence
     return float(stdtr(spread.effective - 1, -score)) if math.isfinite(score) else float(score < 0)
 
 
-def _sums(fixed: int, broken: int, clusters: Sequence[Cluster]) -> dict[int, int]:
-    """How many groups have which sum of changes; a question in no group is a group of one."""
+def sum_groups(fixed: int, broken: int, clusters: Sequence[Cluster]) -> dict[int, int]:
+    """How many groups have which sum of changes, as the tests of a gain take them; a question alone is a group."""
     sums: Counter[int] = Counter()
     for one in clusters:
         sums[one.fixed - one.broken] += one.times

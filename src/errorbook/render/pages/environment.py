@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _FILTERS = ("percent", "signed", "with_interval", "difference_text", "p_text", "words", "duration", "sentence")
-_FUNCTIONS = ("decision_title", "again_text", "guard_text", "noise_text", "form_text", "count")
+_FUNCTIONS = ("decision_title", "looks_text", "again_text", "guard_text", "noise_text", "form_text", "count")
 
 FATE_SIGNS: dict[Fate, str] = {
     "fixed": "↑",
