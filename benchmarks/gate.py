@@ -205,10 +205,8 @@ def _tell_power(found: Found) -> Iterator[str]:
 
 
 def _tell_guards(found: Found) -> Iterator[str]:
-    at, beyond = (
-        [row for row in found.guards if test(row.told["loss"])]
-        for test in (lambda loss: loss == MARGIN, lambda loss: loss > MARGIN)
-    )
+    at = [row for row in found.guards if row.told["loss"] == MARGIN]
+    beyond = [row for row in found.guards if row.told["loss"] > MARGIN]
     (most, of), (least, fewest) = _most_accepted(at), _most_accepted(beyond)
     yield "## What a guard lets pass"
     yield (

@@ -129,9 +129,9 @@ def _ask_candidates(setting: Setting, runs: int, seed: int) -> Iterator[Row]:
             after = change(lot, fixed, DISCORDANT - fixed, generator)
             guards = [_draw_guard(name, margin, generator) for name, margin in setting.rule.guards]
             for sequential, counts in found.items():
-                accepted, answers = decide(replace(setting.rule, sequential=sequential), lot, after, guards)
-                counts[0] += accepted
-                counts[1] += answers
+                kept, asked = decide(replace(setting.rule, sequential=sequential), lot, after, guards)
+                counts[0] += kept
+                counts[1] += asked
         for sequential, (accepted, answers) in found.items():
             told = {"sequential": float(sequential), "kind": float(list(KINDS).index(kind)), "answers": answers / runs}
             yield Row(setting, runs, accepted, told)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from errorbook.render import words as sentences
+from errorbook.render.decision_words import decision_title, looks_text
 from errorbook.render.words import cost_row
 from errorbook.report.fates import FATES
 from errorbook.report.records import Accuracy, Band, Case, Difference, ErrorKind, Report
@@ -93,9 +94,9 @@ def _band(band: Band) -> str:
 def _decisions(report: Report) -> Iterator[str]:
     yield from ["## Decisions", ""]
     for cycle in report.cycles:
-        yield from [f"**{sentences.decision_title(cycle)}.** {_cell(sentences.sentence(cycle.reason))}", ""]
+        yield from [f"**{decision_title(cycle)}.** {_cell(sentences.sentence(cycle.reason))}", ""]
         if cycle.looks:
-            yield from [sentences.looks_text(cycle), ""]
+            yield from [looks_text(cycle), ""]
         rows = [
             [
                 f"{item.task} ({item.role}{since})",

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from errorbook.render import status_words as standing
 from errorbook.render import words as sentences
+from errorbook.render.decision_words import decision_title, looks_text
 from errorbook.render.tables import make_table, strip_controls
 from errorbook.render.task_words import task_words
 from errorbook.render.words import cost_row, each_text
@@ -190,10 +191,10 @@ def _show_kinds(report: Report, console: Console) -> None:
 
 def _show_decisions(report: Report, console: Console) -> None:
     for cycle in report.cycles:
-        title = (f"\n{sentences.decision_title(cycle)}. ", "bold")
+        title = (f"\n{decision_title(cycle)}. ", "bold")
         console.print(Text.assemble(title, strip_controls(sentences.sentence(cycle.reason))))
         if cycle.looks:
-            console.print(sentences.looks_text(cycle))
+            console.print(looks_text(cycle))
         rows = [
             [
                 f"{item.task} ({item.role}{since})",

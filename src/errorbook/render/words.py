@@ -15,7 +15,6 @@ from errorbook.render.task_words import task_words
 from errorbook.report.fates import Fate
 from errorbook.report.records import (
     Accuracy,
-    CycleResult,
     Difference,
     Form,
     Point,
@@ -25,9 +24,6 @@ from errorbook.report.records import (
     Versus,
 )
 from errorbook.report.supply_records import KindCost, StrategyResult
-
-_DECIDED = {"accept": "accepted", "reject": "rejected", "stop": "stopped"}
-
 
 FATE_MEANING: dict[Fate, str] = {
     "fixed": "not right at first, right at the end",
@@ -254,23 +250,6 @@ def headline(report: Report) -> Headline:
     if not any(cycle.comparisons for cycle in report.cycles):
         return Headline("No candidate was examined; the base model stays", _nothing_compared(report))
     return Headline("No gain was shown; the base model stays", _no_gain(report))
-
-
-def decision_title(cycle: CycleResult) -> str:
-    """One cycle's decision: 'Cycle 1: accepted'."""
-    return f"Cycle {cycle.cycle}: {_DECIDED[cycle.decision]}"
-
-
-def looks_text(cycle: CycleResult) -> str:
-    """How far a sequential gate asked, and what its interval is good for; empty if dev was asked in full."""
-    if not cycle.looks:
-        return ""
-    last = cycle.looks[-1]
-    early = " A gain that ends the asking is seen a little too large." * (last.said == "gain" and last.number < last.of)
-    return (
-        f"The gate asked dev in blocks and ended after {last.number} of {last.of} ({last.asked} questions);"
-        f" the intervals hold at all {last.of} looks together (each at {100 - 5 / last.of:.1f}%).{early}"
-    )
 
 
 def again_text(item: Relearnt) -> str:

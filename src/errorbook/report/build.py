@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from msgspec import UNSET
+
 from errorbook.config import Config, TaskSection
 from errorbook.corrections.inbox import list_left_out
 from errorbook.ledger import keys
@@ -282,7 +284,7 @@ def _cycle(ledger: Ledger, decision: Decision) -> CycleResult:
         comparisons=decision.comparisons,
         against_base=decision.against_base,
         form=decision.form,
-        looks=decision.looks,
+        looks=decision.looks or UNSET,
     )
 
 

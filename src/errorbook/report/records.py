@@ -206,7 +206,10 @@ class Relearnt(ReportPart, frozen=True, kw_only=True):
 
 
 class CycleResult(ReportPart, frozen=True, kw_only=True):
-    """What the gate said about one cycle, and the dev comparisons that it judged; see `Decision`."""
+    """What the gate said about one cycle, and the dev comparisons that it judged; see `Decision`.
+
+    `looks` is left out unless the gate was sequential.
+    """
 
     cycle: int
     decision: Outcome
@@ -215,7 +218,7 @@ class CycleResult(ReportPart, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     against_base: tuple[Comparison, ...] = ()
     form: bool = False
-    looks: tuple[Look, ...] = ()
+    looks: tuple[Look, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TrainingResult(ReportPart, frozen=True, kw_only=True):

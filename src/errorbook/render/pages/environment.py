@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from errorbook.render import compare_words
 from errorbook.render import words as sentences
+from errorbook.render.decision_words import decision_title, looks_text
 from errorbook.render.task_words import task_words
 from errorbook.render.unseen import spell
 from errorbook.render.words import cost_row
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _FILTERS = ("percent", "signed", "with_interval", "difference_text", "p_text", "words", "duration", "sentence")
-_FUNCTIONS = ("decision_title", "looks_text", "again_text", "guard_text", "noise_text", "form_text", "count")
+_FUNCTIONS = ("again_text", "guard_text", "noise_text", "form_text", "count")
 
 FATE_SIGNS: dict[Fate, str] = {
     "fixed": "↑",
@@ -73,6 +74,7 @@ def environment() -> Environment:
     made.filters.update({name: getattr(sentences, name) for name in _FILTERS}, cost_row=cost_row)
     made.filters.update(task_words=task_words, grouped=group_digits, moment=format_time, instant=format_timestamp)
     made.globals.update({name: getattr(sentences, name) for name in _FUNCTIONS})
+    made.globals.update(decision_title=decision_title, looks_text=looks_text)
     made.globals.update(remarks=compare_words.list_remarks, comparison_notes=compare_words.comparison_notes)
     made.globals.update(FATES=FATES, FATE_MEANING=sentences.FATE_MEANING, FATE_SIGNS=FATE_SIGNS, KEYS=KEYS)
     return made
