@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loop_kit import config
+from loop_kit import RUN_FILE, config
 from msgspec.structs import replace
 
 import errorbook
-from errorbook.config import Config
+from errorbook.config import Config, parse
 from errorbook.errors import StageError
 from errorbook.judge import Blockwise, best, judge, look
 from errorbook.ledger import keys
@@ -175,3 +176,27 @@ def test_candidates_that_were_asked_less_are_compared_by_their_share() -> None:
     few, many = compared("sums", 50, 20, 0), compared("sums", 100, 30, 0)
 
     assert best([("accept", (many,)), ("accept", (few,))]) == 1
+
+
+def test_learnt_tasks_that_guard_each_other_are_asked_in_full_after_a_gain(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"Calculate {n} + {n + 7}.", "answer": 2 * n + 7, "solution": f"{n} + {n + 7} = {2 * n + 7}"}
+        for n in range(100, 310)
+    ]
+    (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    second = f'name = "sums"\nkind = "jsonl"\npath = "{tmp_path / "sums.jsonl"}"\nsolution = "solution"\ntrain = 30'
+    text = RUN_FILE.replace('name = "retention"\nrole = "guard"\ntrain = 14', second).replace(
+        "gain = 0.25", "gain = 0.6"
+    )
+    given = parse(text + '\n[verify]\nanswers = "trust"\n')
+    errorbook.run(replace(given, gate=replace(given.gate, sequential=True)), tmp_path / "run")
+
+    with open_ledger(tmp_path / "run") as ledger:
+        first = ledger.find(Decision, keys.decision(1))
+        assert first is not None
+        assert first.outcome == "accept", first.reason
+        assert first.comparisons[1].n == answers(ledger, "sums", first.candidate)
+        assert first.looks[-1].asked < sum(item.n for item in first.comparisons)
+        sizes = {item.task: [len(block) for block in item.blocks] for item in ledger.all(Blocks)}
+        assert {item.task: item.n for item in first.comparisons} == {task: sum(of) for task, of in sizes.items()}
+        assert first.looks[-1].asked == sum(sum(of[: len(first.looks)]) for of in sizes.values())
