@@ -140,16 +140,22 @@ def _measure_guards(runs: int, seed: int) -> Iterator[Row]:
 def make_page() -> str:
     """What was found, in words and tables; every number comes from the result files."""
     found = msgspec.json.decode(RESULT.read_bytes(), type=Found)
-    told = gate_sequential.tell(msgspec.json.decode(SEQUENTIAL.read_bytes(), type=gate_sequential.Found))
-    return "\n\n".join((_ABOUT, *_tell_useless(found), *_tell_power(found), *_tell_guards(found), *told)) + "\n"
+    looks = msgspec.json.decode(SEQUENTIAL.read_bytes(), type=gate_sequential.Found)
+    about = _ABOUT.format(found.useless[0].runs, looks.useless[0].runs)
+    return (
+        "\n\n".join(
+            (about, *_tell_useless(found), *_tell_power(found), *_tell_guards(found), *gate_sequential.tell(looks))
+        )
+        + "\n"
+    )
 
 
 _ABOUT = """# Error rates of the gate
 
 Made by `python -m benchmarks.gate --page` from `gate.json` and `gate-sequential.json` in `benchmarks/results`, which
-the same command writes in some minutes without `--page` and with `--sequential`. Verdicts are drawn, and the product's
-own `judge` decides on them; [the method](method.md#how-the-gate-decides) tells its rule. Alpha is 5% for the whole run
-everywhere, and intervals are Wilson's at 95%."""
+the same command writes in some minutes with `--runs {}`, and with `--sequential --runs {}`. Verdicts are drawn, and the
+product's own `judge` decides on them; [the method](method.md#how-the-gate-decides) tells its rule. Alpha is 5% for the
+whole run everywhere, and intervals are Wilson's at 95%."""
 
 
 def _tell_useless(found: Found) -> Iterator[str]:
@@ -214,8 +220,8 @@ def _tell_guards(found: Found) -> Iterator[str]:
         f" refused in {share(sum(row.runs - row.accepted for row in at), sum(row.runs for row in at))} of all runs,"
         f" and in {share(of - most, of)} in the worst setting. A loss of one and a half margins or more was refused"
         f" in {share(fewest - least, fewest)} or more. That is what a margin promises, however many questions the"
-        " guard asks: the test is one of a score and not exact, so at the margin itself, on few questions, the rate"
-        " may miss 95% by a point or two. A loss below the margin has no such promise. It is tolerable by the rule,"
+        " guard asks: 95% at the margin itself (by a score test, so to about a point), and more beyond it. A loss below"
+        " the margin has no such promise. It is tolerable by the rule,"
         " and passes the more often, the more questions there are: set the margin to the smallest loss that must be"
         " refused. What questions buy is the other side: a candidate that costs nothing (the column of no loss; three"
         " answers in a hundred are fixed and three broken) is held back by a guard that asks too few."

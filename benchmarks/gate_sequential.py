@@ -177,7 +177,7 @@ def tell(found: Found) -> Iterator[str]:
         " 400 questions, of which two in a hundred are fixed and two broken. The sequential gate asked"
         f" {sum(saved.values()) / len(saved):.0%} fewer answers of them, and {sum(alone) / len(alone):.0%} fewer in"
         " settings without a guard (means over the settings of the table). What the model before them is asked is not"
-        " saved."
+        " saved, and an accepted candidate is asked the rest of dev if another cycle begins with it."
     )
     yield table(
         ("looks", "dev questions", "guards", "groups", *(f"asked: {kind}" for kind in KINDS), "saved"),
