@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ALL = 1 - 1e-9
 """All items change: just below 1, which has no logarithm of its complement."""
 _FOUND_IN_FULL = 0.88
-"""The power in full of what a test in looks finds in 80%: of a Brownian motion at eight looks it finds 81 to 82%."""
+"""The power in full of what a test in looks finds in 80% or a little more (simulated: docs/gate.md)."""
 _NEGLIGIBLE = 1e-9
 """Of the chance, what numbers of changed items that are left out may add up to."""
 
