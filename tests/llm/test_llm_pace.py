@@ -136,6 +136,8 @@ def test_anthropics_reset_is_a_date() -> None:
         (408, True, faults.Busy),
         (429, False, faults.Busy),
         (500, False, faults.Broken),
+        (501, False, ModelError),
+        (501, True, faults.Refused),
         (503, False, faults.Busy),
         (529, False, faults.Busy),
     ],

@@ -35,6 +35,8 @@ _UNLUCKY = re.compile(
 _MAY_BE_UNPAID = {400, 403, 412, 429}
 """Statuses that providers give an account without money, too."""
 _REFUSED = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431, 451}
+_NEVER = 501
+"""What a server cannot do at all, however often it is asked: llama.cpp answers so if it was started without it."""
 _FAILED = {424, 499}
 """Statuses of a server that was left alone by one behind it."""
 
@@ -94,9 +96,9 @@ def classify_refusal(
         return Busy(f"the server is busy ({said})", waits[0] if waits else read_exhausted(headers, LONGEST_RETRY))
     if is_unlucky(status, body):
         return Broken(f"the server could not use what the model wrote ({said})")
-    if status >= 500 or status in _FAILED:
+    if (status >= 500 and status != _NEVER) or status in _FAILED:
         return Broken(f"the server failed ({said})")
-    if status in _REFUSED or status in BUSY or (status in {403, 404} and known_good):
+    if status in _REFUSED or status in BUSY or (status in {403, 404, _NEVER} and known_good):
         return Refused(f"the server refuses the request ({said})")
     return ModelError(_no_use(endpoint, status, said))
 

@@ -24,12 +24,13 @@ from places import KITS
 from errorbook.adapters.targets import canary, loading
 from errorbook.adapters.targets.embedded import quiet_transformers
 from errorbook.adapters.targets.openai import OpenAITarget
-from errorbook.adapters.targets.served import FAILURES_AT_MOST, Chat
+from errorbook.adapters.targets.served import FAILURES_AT_MOST, Api, Chat
 from errorbook.adapters.targets.serving import ServedCommand, free_port
 from errorbook.adapters.targets.vllm import VLLMTarget, scale_adapter
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import BlockTarget, Likelihood, Remembers, Target
 from errorbook.llm.endpoint import Dialect
+from errorbook.llm.http import ServerAnswer
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
 from errorbook.testing import Faults, Settings, Turn, server
 
@@ -265,6 +266,29 @@ def test_texts_are_embedded_at_unit_length_where_the_endpoint_serves_it() -> Non
 def test_an_endpoint_without_embeddings_names_the_retriever_that_needs_none() -> None:
     with server() as provider, pytest.raises(ConfigError, match=r"embeds no texts .* set retriever = 'tfidf'"):
         OpenAITarget("m", base_url=provider.base_url).embed(["a"])
+
+
+def test_a_server_that_was_started_without_embeddings_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def send(self: Api, method: str, url: str, value: object = None) -> ServerAnswer:
+        asked.append(url)
+        return ServerAnswer(501, {}, b'{"error":{"code":501,"message":"Start it with `--embeddings`"}}')
+
+    monkeypatch.setattr(Api, "send", send)
+    with pytest.raises(ConfigError, match=r"Start it with `--embeddings`\); set retriever = 'tfidf'"):
+        OpenAITarget("m", base_url="http://127.0.0.1:1/v1").embed(["a"])
+    assert len(asked) == 1
+
+
+def test_a_model_is_the_same_if_its_server_was_started_with_more_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fingerprint(**meta: int) -> str:
+        listed = json.dumps({"data": [{"id": "m", "created": len(meta), "meta": meta}]}).encode()
+        monkeypatch.setattr(Api, "send", lambda *_: ServerAnswer(200, {}, listed))
+        return OpenAITarget("m", base_url="http://127.0.0.1:1/v1").fingerprint
+
+    assert fingerprint(n_params=7, n_ctx=512) == fingerprint(n_params=7, n_ctx=4096) == fingerprint(n_params=7)
+    assert fingerprint(n_params=7) != fingerprint(n_params=8)
 
 
 def test_a_checkpoint_trained_elsewhere_answers_under_its_served_name(tmp_path: Path) -> None:

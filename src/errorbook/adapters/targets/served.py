@@ -41,6 +41,8 @@ SERVED = "served.json"
 FAILURES_AT_MOST = 16
 """Failed requests after which no more are sent: whatever is wrong is not about single prompts."""
 _NOT_SERVED = {400, 403, 404, 405, 501}
+_OF_THE_START = {"n_ctx"}
+"""What llama.cpp tells of the server and not of the model: the context that it was started with."""
 _ATTEMPTS = 4
 _LEAST_ANSWER = 16
 
@@ -108,7 +110,7 @@ class Api:
                     raise ModelError(
                         f"{base} does not accept the key; set api_key_env to the variable with the right one."
                     )
-                if answer.status < 500 and answer.status not in {408, 425, 429}:
+                if (answer.status < 500 and answer.status not in {408, 425, 429}) or answer.status == 501:
                     return answer
                 reason = describe_refusal(answer)
             if attempt < _ATTEMPTS:
@@ -125,7 +127,7 @@ class Api:
             return {}
         for entry in _list_models(answer):
             if entry.get("id") == model:
-                return {key: entry[key] for key in ("id", "root", "parent", "owned_by", "meta") if entry.get(key)}
+                return _keep_identity(entry)
         return {}
 
 
@@ -133,6 +135,15 @@ def describe_refusal(answer: ServerAnswer) -> str:
     """A refusal in a few words."""
     words = read_message(answer.body)
     return f"status {answer.status}" + (f": {words}" if words else "")
+
+
+def _keep_identity(entry: dict[str, Any]) -> dict[str, Any]:
+    """What an entry of a list of models says of the model itself, and not of how its server was started."""
+    told = {key: entry[key] for key in ("id", "root", "parent", "owned_by", "meta") if entry.get(key)}
+    meta = told.get("meta")
+    if isinstance(meta, dict):
+        told["meta"] = {key: value for key, value in meta.items() if key not in _OF_THE_START}
+    return told
 
 
 def _list_models(answer: ServerAnswer) -> list[dict[str, Any]]:
