@@ -35,7 +35,6 @@ from errorbook.records import Checkpoint, Generation
 
 MODEL = "smollm2-135m-instruct"
 SLOTS = 4
-GREEDY = Generation(max_new_tokens=48)
 
 
 class Parting(NamedTuple):
@@ -65,9 +64,9 @@ def export(folder: Path) -> Path:
     return gguf.write_gguf(weights.Source(config, folder, Chosen(base, "base")), folder)
 
 
-def answers(target: Target, prompts: Sequence[str]) -> list[str]:
-    """Greedy answers in the order of the questions."""
-    said = {item.index: item.text for item in target.generate(prompts, GREEDY)}
+def answers(target: Target, prompts: Sequence[str], tokens: int = 48) -> list[str]:
+    """Greedy answers of at most so many tokens, in the order of the questions."""
+    said = {item.index: item.text for item in target.generate(prompts, Generation(max_new_tokens=tokens))}
     return [said[index] for index in range(len(prompts))]
 
 
