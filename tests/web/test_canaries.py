@@ -17,7 +17,7 @@ from errorbook.cli.main import run_command
 from errorbook.cli.report import FORMATS, build_report, render_report
 from errorbook.config import ComputeSection, InstructorSection, SinkSection
 from errorbook.ledger.file import open_ledger
-from errorbook.ledger.run_view import Change, list_changes, note_change
+from errorbook.ledger.run_view import Change, list_changes, name_instructor, note_change
 
 CANARY = "canary9c1e"
 WAYS = {
@@ -56,6 +56,23 @@ def test_no_report_holds_one(root: Path) -> None:
     made = build_report(root / "run")
     for form in FORMATS:
         assert CANARY not in render_report(made, form, to_file=True).lower(), form
+    assert made.instructor == "openai (gpt-4.1)"
+    assert "openai (gpt-4.1)" in render_report(made, "md", to_file=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "custom"),
+        ({"model": 3}, "custom"),
+        ({"model": "llama3:8b"}, "custom (llama3:8b)"),
+        ({"model": "/srv/models/x"}, "custom"),
+        ({"model": "http://gpu.internal/x"}, "custom"),
+    ],
+)
+def test_an_instructor_is_named_with_its_model_and_never_with_a_place(options: dict[str, object], name: str) -> None:
+    config = replace(synthetic_run.CONFIG, instructor=InstructorSection(kind="custom", options=options))
+    assert name_instructor(config) == name
 
 
 def test_no_card_holds_one(root: Path, tmp_path: Path) -> None:

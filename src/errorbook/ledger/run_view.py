@@ -59,6 +59,15 @@ def read_public_run_file(ledger: Ledger) -> PublicRunFile:
     return PublicRunFile(text, LEFT_OUT not in text)
 
 
+def name_instructor(config: Config) -> str:
+    """The instructor's plugin, and the model that it asks unless its name is a place: "openai (gpt-4.1)"."""
+    kind, model = config.instructor.kind, config.instructor.options.get("model")
+    if not isinstance(model, str) or not model:
+        return kind
+    _, shown = publish_change("instructor.model", model)
+    return kind if shown == "…" else f"{kind} ({shown})"
+
+
 def is_imported(ledger: Ledger) -> bool:
     """Whether it is an error book out of logs, whose responses were given elsewhere."""
     return read_config(ledger).target.engine == IMPORTED

@@ -24,7 +24,15 @@ from errorbook.ledger.counts import (
     read_spent,
 )
 from errorbook.ledger.file import Ledger, SkillCount
-from errorbook.ledger.run_view import Checkpoints, budget, find_rule, list_changes, read_config, read_paid
+from errorbook.ledger.run_view import (
+    Checkpoints,
+    budget,
+    find_rule,
+    list_changes,
+    name_instructor,
+    read_config,
+    read_paid,
+)
 from errorbook.records import (
     Checkpoint,
     Comparison,
@@ -81,7 +89,7 @@ def build(ledger: Ledger, control: Ledger | None = None) -> Report:
         name=config.run.name,
         version=ledger.fact("version") or "",
         model=config.target.model,
-        instructor=config.instructor.kind,
+        instructor=name_instructor(config),
         strategy=config.strategy.describe(config.run.cycles),
         directed=any(one.diagnoses for one in config.strategy.used(config.run.cycles)),
         strategies=count_strategies(ledger, config, points),

@@ -18,7 +18,7 @@ from errorbook.errors import LedgerError
 from errorbook.ledger.events import Event
 from errorbook.ledger.file import Ledger, ResponseTally
 from errorbook.ledger.liveness import changed, read_pulse
-from errorbook.ledger.run_view import Checkpoints, budget, read_config, read_paid
+from errorbook.ledger.run_view import Checkpoints, budget, name_instructor, read_config, read_paid
 from errorbook.ledger.schema import LEDGER
 from errorbook.ledger.watch import run_folders
 from errorbook.records import Call, Diagnosis, Draft, Evaluation, Outcome, Rejection, Sample, Split, Training
@@ -111,7 +111,7 @@ def read_status_quickly(ledger: Ledger) -> Status:
         name=config.run.name,
         kind=kind,
         model=config.target.model,
-        instructor=config.instructor.kind,
+        instructor=name_instructor(config),
         strategy=config.strategy.describe(config.run.cycles),
         finished=finished,
         cycle=0 if not started else len(points.decisions) + (not over),
