@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -140,6 +141,24 @@ def form(before: Verdicts, after: Verdicts) -> Row | None:
     }
 
 
+def otherwise(raw: Raw, task: str, split: str) -> int:
+    """The base's missed answers that hold the gold answer (unreadable ones) or end with it (the others)."""
+    golds = {e["id"]: e for e in (row["body"] for row in raw.of("Example")) if (e["task"], e["split"]) == (task, split)}
+    count = 0
+    for id, body in raw.responses[raw.base, task, split].items():
+        verdict = body["score"]["verdict"]
+        if verdict == "right":
+            continue
+        said = " ".join(re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[+\-*/=%]", body["text"].lower())).replace(",", "")
+        for gold in (golds[id]["answer"], *golds[id].get("accepted", ())):
+            wanted = " ".join(re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[+\-*/=%]", gold.lower())).replace(",", "")
+            long = len(wanted) > 1 or wanted.isdigit()
+            if long and (f" {said}".endswith(f" {wanted}") if verdict == "wrong" else f" {wanted} " in f" {said} "):
+                count += 1
+                break
+    return count
+
+
 def fate(path: Sequence[str]) -> str:
     if len(path) == 1:
         return "waiting"
@@ -167,6 +186,7 @@ def results(raw: Raw) -> Row:
             "worse_p": worse,
             "groups": len(before),
             "form": form(before, after),
+            "otherwise": otherwise(raw, name, split),
         }
     return found
 

@@ -352,6 +352,11 @@ def _doubts(report: Report) -> list[str]:
                     f"{base.unscorable} of {base.n} {split} answers of {name} could not be scored: form is measured"
                     " more than knowledge; have the prompt ask for the form that the scorer reads."
                 )
+            if 10 * result.otherwise > base.n:
+                told.append(
+                    f"{result.otherwise} of the {base.n - base.right} {split} answers of {name} that are not right give"
+                    " the gold answer in another form; show the form with shots, or a gain will be of form."
+                )
     return told
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET
 
+from errorbook.checks.other_reader import gives_answer
 from errorbook.config import Config, TaskSection
 from errorbook.corrections.inbox import list_left_out
 from errorbook.ledger import keys
@@ -40,6 +41,7 @@ from errorbook.records import (
     Diagnosis,
     Draft,
     Evaluation,
+    Example,
     Failure,
     Groups,
     Noise,
@@ -162,7 +164,7 @@ def _result(
 ) -> TaskResult:
     accuracy = accuracy_of(ledger, base)
     if final is None or accuracy.n < accuracy.planned:
-        return TaskResult(role=task.role, base=accuracy)
+        return TaskResult(role=task.role, base=accuracy, otherwise=_count_otherwise(ledger, base))
     pairing = letters.pairing(base, final)
     fixed, broken = pairing.fixed, pairing.broken
     guards = task.role == "guard"
@@ -178,7 +180,20 @@ def _result(
         worse_p=not_worse(fixed, broken, accuracy.n, task.margin, pairing.clusters) if guards else None,
         groups=pairing.groups,
         form=form_of(pairing),
+        otherwise=_count_otherwise(ledger, base),
     )
+
+
+def _count_otherwise(ledger: Ledger, base: Evaluation) -> int:
+    """The base's answers that are not right and give the gold answer in another form."""
+    found = 0
+    missed: tuple[Verdict, ...] = ("wrong", "unscorable")
+    for verdict in missed:
+        for response in ledger.responses(base, verdict):
+            example = ledger.find(Example, keys.example(base.task, base.split, response.example))
+            golds = (example.answer, *example.accepted) if example else ()
+            found += any(gives_answer(response.text, gold, readable=verdict == "wrong") for gold in golds)
+    return found
 
 
 def _skills(ledger: Ledger, config: Config, points: Checkpoints) -> Iterator[SkillResult]:

@@ -66,7 +66,8 @@ class TaskResult(ReportPart, frozen=True, kw_only=True):
     """One task and split, base against final; `p_value` is of the exact two-sided McNemar test, over sums of groups.
 
     Questions that belong together are one of `groups`; so is a question that stands alone. `form` is None if no answer
-    became readable or unreadable.
+    became readable or unreadable. `otherwise` counts the base's answers that are not right and give the gold answer all
+    the same, if read another way (`checks.other_reader`): mistakes of form, most likely.
 
     For guards `worse_p` is of the test against "worse by `margin` or more": small means shown to be not worse.
     """
@@ -82,6 +83,7 @@ class TaskResult(ReportPart, frozen=True, kw_only=True):
     worse_p: float | None = None
     groups: int = 0
     form: Form | None = None
+    otherwise: int = 0
 
 
 class SkillResult(ReportPart, frozen=True, kw_only=True):
