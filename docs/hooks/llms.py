@@ -12,7 +12,7 @@ from typing import Any
 
 _KEPT: dict[str, Any] = {}
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_NO_TEXT = re.compile(r"[#<|!:`\-*>]|[0-9]+\. ")
+_NO_TEXT = re.compile(r"[#<|!:`]|[-*>] |---|\d+\. ")
 
 
 def on_nav(nav: Any, **_: Any) -> None:
