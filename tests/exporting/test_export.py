@@ -238,6 +238,18 @@ def test_the_card_says_what_its_run_file_leaves_out(run: Path) -> None:
     assert not re.search("gpu01|Ada|10\\.1", said)
 
 
+@pytest.mark.parametrize(
+    ("engine", "said"), [("auto", "(`auto`). Other engines"), ("openvino", "`openvino`. Other"), ("transformers", "")]
+)
+def test_the_card_names_the_engine_that_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, said: str
+) -> None:
+    monkeypatch.setattr("synthetic_run.CONFIG", msgspec.structs.replace(CONFIG, target=TargetSection(engine=engine)))
+    text = card(write_run(tmp_path / "run"))
+    assert said in text
+    assert ("The results were measured with the engine" in text) is bool(said)
+
+
 # Which checkpoint -------------------------------------------------------------------------------------------------
 
 
