@@ -54,11 +54,14 @@ _NUMBER_IS_NOT = re.compile(
     r"\b(?:(?:cannot|can ?not|could not|can't|couldn't) (?:really |possibly |actually )?be|(?:is|was|are"
     r"|were) (?:clearly "
     r"|certainly |obviously )?not|isn't|wasn't|aren't) (?:the answer|right|correct|exactly )?(?:equal to )?"
-    r"(?:just |only |simply )?\$?\Z",
+    r"(?:just |only |simply )?\$?\Z"
+    r"|\b(?:reject|discard|exclude|dismiss|rule out)(?:s|ed|ing)? (?:the )?(?:(?:solution|value|root|case) )?"
+    r"(?:\$?[a-z] ?= ?)?\$?\Z",
     re.IGNORECASE,
 )
 _IS_REJECTED = re.compile(
-    r"[^.!?\n,;]{0,40}?(?:\b(?:is|was|are|would be|seems|must be) (?:clearly |obviously |therefore |also |an? )?"
+    r"(?:[^.!?\n,;]{0,40}?|,? (?:but|yet|which|and) [^.!?\n,;]{0,20}?)"
+    r"(?:\b(?:is|was|are|would be|seems|must be) (?:clearly |obviously |therefore |also |an? )?"
     r"(?:impossible|wrong|incorrect|nonsens\w*|absurd|not possible|not (?:a )?(?:correct|right|valid|sensible"
     r"|realistic)"
     r"|inconsistent|invalid|unreasonable|contradict\w*)"

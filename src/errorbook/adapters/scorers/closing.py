@@ -40,6 +40,7 @@ _OPERATION = re.compile(
 _CHOICE = re.compile(
     rf"(?P<unit>{_UNIT}),? \(?or (?:about |approximately |around |roughly |just )?[($]*", re.IGNORECASE
 )
+_OTHER = re.compile(r"\$?,? ?(?:and|or)(?: \$?[a-z] ?=)? ?\$?", re.IGNORECASE)
 _LIST = re.compile(r" ?,? ")
 _LIST_END = re.compile(rf"{_UNIT} ?(?:[.!](?:\s|\Z)|\n|\Z)", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r" ?,? \$?[0-9]")
@@ -147,6 +148,8 @@ def _closing(window: str, numbered: set[int], shift: int, question: str) -> Clos
     last = _answer(window, start, kept, question)
     answer = kept[last]
     line = window[start : answer.end][-_SHOWN:]
+    if is_rejected(window, answer):
+        return Closing(None, line, rejected=True)
     if _PLANNED.search(window, start) or "open" in _links(window, kept, last):
         return Closing(ordinal, window[: ordinal.end][-_SHOWN:]) if ordinal else Closing(None, line)
     return Closing(None if is_part(window, answer) else answer, line)
@@ -172,7 +175,9 @@ def _without_rejected(window: str, found: list[Reading]) -> list[Reading]:
     while kept and is_rejected(window, kept[-1]):
         rejected = kept.pop()
         if kept and kept[-1].quantity == rejected.quantity:
-            return []
+            if len(kept) < 2 or not _OTHER.fullmatch(window, kept[-2].end, kept[-1].start):
+                return []
+            kept.pop()  # one of two solutions, of which the other is kept: "n = 6 or n = -2. We discard n = -2"
     return kept
 
 

@@ -10,7 +10,7 @@ if a sentence around the answer is fine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from errorbook.adapters.scorers.accepted import score_accepted
@@ -32,7 +32,7 @@ from errorbook.records import Example, Score, Verdict
 _PAIRS = (("yes", "no"), ("true", "false"), ("valid", "invalid"))
 _MARKER = re.compile(
     r"####|\\(?:boxed|fbox) ?\{|<answer>|\bfinal answer\b(?: ?(?:is\b|[:=]))*"
-    r"|\banswers?\b(?: ?\([^()\n]{0,40}\))?(?:[:=]| [^.\n:=]{0,80}?\b(?:is|are|was|would be)\b ?:?)[ :]*",
+    r"|\banswers?\b[\"']?(?: ?\([^()\n]{0,40}\))?(?:[:=]| [^.\n:=]{0,80}?\b(?:is|are|was|would be)\b ?:?)[ :]*",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[-+\u2212]?[0-9][0-9,]*(?:\.[0-9]+)?(?:/[0-9]+)?")
@@ -133,6 +133,8 @@ def _forms(place: AnswerPlace) -> Iterator[str]:
     yield place.line
     for cut in _CUTS:
         yield cut.split(place.line, maxsplit=1)[0]
+    if "\n" in place.line:
+        yield _BULLET.sub("", place.line)
     if place.rest:
         yield _BULLET.sub("", f"{place.line}\n{place.rest}")
 
@@ -181,7 +183,7 @@ def _either(gold: str, pair: tuple[str, str], text: str) -> Score:
         said = words(place.line)
         if place.method == "whole" and len(said) > 1:
             continue
-        if said and said[0] in pair and not (said[1:2] == ("or",) and len(said) > 2 and said[2] in pair):
+        if said and said[0] in pair and not _names_both(said, pair):
             return _score("right" if said[0] == gold else "wrong", said[0], place)
         if place.announced and (word := _only(_CUTS[0].split(place.line, maxsplit=1)[0], pair)):
             return _score("right" if word == gold else "wrong", word, place)
@@ -189,6 +191,12 @@ def _either(gold: str, pair: tuple[str, str], text: str) -> Score:
     if last.endswith((".", "!")) and "=" not in last and (word := _only(last, pair)):
         return _score("right" if word == gold else "wrong", word, AnswerPlace("last sentence", last))
     return Score(verdict="unscorable", method="none", evidence=f"Neither {pair[0]} nor {pair[1]} is announced.")
+
+
+def _names_both(said: Sequence[str], pair: tuple[str, str]) -> bool:
+    """Whether words begin with both of a pair: "yes or no", "yes and no", "Yes/No" and nothing behind."""
+    joined = len(said) > 2 and said[1] in {"or", "and"} and said[2] in pair
+    return joined or (len(said) == 2 and set(said) == set(pair))
 
 
 def _only(sentence: str, pair: tuple[str, str]) -> str:

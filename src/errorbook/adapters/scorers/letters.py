@@ -43,7 +43,9 @@ _ARTICLE = frozenset({"a", "an", "the"})
 _FILLER = frozenset({"both", "and", "or", "option", "options", "only", "either", "neither", "nor"})
 _ALL = re.compile(r"\ball (?:of )?(?:the|these|of|them|above)\b", re.IGNORECASE)
 _DENIES = re.compile(r"\b(?:not|except|least|never|cannot|false|incorrect|untrue|isn't|doesn't)\b", re.IGNORECASE)
-_SIGN_OR_WORD = re.compile(r"(?:(?<!\w)-)?[0-9]+(?:[.,:/][0-9]+)*%?(?!\w)|\w+|[^\w\s.,;:!?\"'\u2018\u2019\u201c\u201d]")
+_SIGN_OR_WORD = re.compile(
+    r"(?:(?<!\w)-)?[0-9]+(?:[.,:/][0-9]+)*%?(?!\w)|\w+|[^\w\s.,;:!?$\"'\u2018\u2019\u201c\u201d]"
+)
 _STOP = re.compile(r"[.!?](?=\s|$)|\n")
 
 
@@ -220,3 +222,18 @@ def find_mentioned(text: str, known: Options) -> tuple[int, ...]:
         for spot in spots:
             taken.update((place, max(size, taken.get(place, 0))) for place in spot)
     return tuple(sorted(found))
+
+
+def lists_options(lines: list[str], known: Options) -> bool:
+    """Whether a response is nothing but lines with a letter or an option each, and not always the same."""
+    if not 1 < len(lines) <= len(known.texts):
+        return False
+    seen = [read_named(line, known) for line in lines]
+    places = {named.only for named in seen if named is not None and named.only is not None}
+    bare = all(
+        named is not None
+        and named.by == "letter"
+        and (not any(map(str.isalnum, line[named.end :])) or known.read(line[named.end :]) in known.words)
+        for line, named in zip(lines, seen, strict=True)
+    )
+    return bare and len(places) == len(lines)

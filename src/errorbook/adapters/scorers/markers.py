@@ -19,20 +19,21 @@ _MARKER = re.compile(
     r"|\banswer[\"']?(?: ?\([^()\n]{0,40}\))? ?[:=]"
     r"|\b(?:the|my|our|your|correct) answer\b(?: (?:to|for|of)\b[^.\n:=]{0,80}?)? ?(?:(?:is|was|equals)\b|[:=]) ?:?"
     r"|^answer is\b ?:?"
+    r"|\bthe (?:correct|corrected) (?:total|result|value|number|amount|sum) (?:is|was|should be)\b ?:?"
     r"|\bans ?[.:=]"
     r"|^(?-i:A): ?(?=[^\n]*\s*\Z)",
     re.IGNORECASE | re.MULTILINE,
 )
 _NEXT_QUESTION = re.compile(r"^(?:#+ ?)?(?:Q|Question|Problem|Human|User|Instruction)(?: [0-9]{1,3})? ?:", re.MULTILINE)
 _SHORT_ANSWER = re.compile(
-    r"\s*(?P<said>\S[^\n]{0,40})\n\s*\n(?:#+ ?)?(?:Passage|Context|Article|Text|Q|Question|Problem"
-    r"|Exercise)(?: [0-9]{1,3})? ?:"
+    r"\s*(?P<said>\S[^\n]{0,40})\n(?:\s*\n(?:#+ ?)?|#+ ?)(?:Passage|Context|Article|Text|Q|Question|Problem"
+    r"|Exercise|Human|User|Instruction|Input)(?: [0-9]{1,3})? ?:"
 )
 _BOXED = re.compile(r"\\(?:boxed|fbox) ?\{")
 _REACH = 400
 _MOST = 50
 _SPACE = re.compile(r"[^\S\n]+")
-_BOLD = re.compile(r"(?<![0-9*])\*{2,3}|\*{2,3}(?![0-9*])|(?<!\w)__|__(?!\w)|`")
+_BOLD = re.compile(r"(?<![0-9*])\*{2,3}|\*{2,3}(?![0-9*])|(?<!\w)__|__(?!\w)|`|</?(?:b|strong|i|em|u)>", re.IGNORECASE)
 
 
 def tidy(text: str) -> str:

@@ -241,6 +241,9 @@ def _reading(match: re.Match[str]) -> Reading:
     if part := _AND_PART.match(text, end):
         end = part.end()
         value = value and value + Fraction(1 if value > 0 else -1, _PARTS[part["part"].lower()])
+        if scale == 1 and (large := _SCALE.match(text, end)):
+            scale, end = SCALES[large["scale"].lower()], large.end()
+            value = value and value * scale
     elif spelt and (part := _PARTS_OF.match(text, end)):
         end = part.end()
         value = value and value / _PARTS[part["part"].lower()]
@@ -301,7 +304,7 @@ def _spelt(phrase: str) -> Fraction | None:
                 return None
             total, group, last = group * 1000, 0, 10**9
         elif word == "hundred":
-            if not 0 < group < 10:
+            if not 0 < group < 20 or group == 10:
                 return None
             group, last = group * 100, 100
         else:

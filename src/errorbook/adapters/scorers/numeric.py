@@ -46,6 +46,7 @@ _NONE = {"none", "n/a", "no answer", "unknown", "undetermined", "cannot be deter
 _ASKED_SCALE = re.compile(
     rf"\b(?:how many|how much|in|number of)\b[^.?]{{0,40}}?\b({'|'.join(SCALES)})s?\b", re.IGNORECASE
 )
+_DENIED = re.compile(r"(?:not|definitely not|certainly not|clearly not)\b", re.IGNORECASE)
 _EQUALS = re.compile(r"[^=,;\n]{1,80}= ?")
 
 
@@ -134,7 +135,8 @@ def _clean(text: str) -> str:
 
 def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -> Extraction:
     """The number at a marker or in a box, with the regions that follow the markers as a second chance."""
-    for place, region in places:
+    said = [(place, region) for place, region in places if not _DENIED.match(place)]
+    for place, region in said:
         reading = read_opening(place, _NEAR, question)
         if reading is not None and reading.quantity is None:
             return _found(read_closing(region.partition(place)[2], question), "marker", place)
@@ -143,7 +145,7 @@ def _announced(places: list[tuple[str, str]], boxes: list[str], question: str) -
     for box in boxes:
         if (reading := read_opening(box)) is not None:
             return _found(Closing(_whole(box, reading), box), "boxed", box)
-    for _, region in places:
+    for _, region in said:
         closing = read_closing(region, question)
         if closing.evidence:
             return _found(closing, "marker", closing.evidence)

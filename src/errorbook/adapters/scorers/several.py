@@ -41,9 +41,11 @@ _NEXT = re.compile(
 _LATER = re.compile(r"(?:[,;.\n]|\band\b)\s*(?:[-*\u2022] ?)?(?=\(?[A-Z][).:])")
 _STOPS = re.compile(r"\b(?:not|n't|but|because|since|whereas|while|except|unlike|incorrect|wrong)\b", re.IGNORECASE)
 _NUMBERS_JOIN = re.compile(
-    r"\$?(?:\s?[a-z%\u00b0]{1,12})?\s*(?:[,;&/]|,?\s*\b(?:and|or)\b)\s*\$?(?:[a-z]\w?\s*=\s*)?[$\u20ac\u00a3]?",
+    r"\$?(?:\s?[a-z%\u00b0]{1,12})?\s*(?:[,;&/]|,?\s*\b(?:and|or)\b)\s*\$?(?:[a-z](?:_?\{?\w\}?)?\s*=\s*)?[$\u20ac\u00a3]?",
     re.IGNORECASE,
 )
+_GLUED = re.compile(r"(?<=[0-9}]),(?=-?[0-9]{1,2}(?![0-9]))")
+"""The commas of "3,5,7" where several numbers are asked for; "1,234" is one."""
 _DENIED = re.compile(r"\b(?:not|n't|but|whereas|while|except|unlike|incorrect|wrong)\b", re.IGNORECASE)
 _REJECTED = re.compile(r"[^.;\n]{0,60}\b(?:not|wrong|incorrect|false|no)\b", re.IGNORECASE)
 _FIRST = re.compile(r"\W*(?:[a-z]\w?\s*=\s*)?\W*", re.IGNORECASE)
@@ -171,7 +173,8 @@ def gold_numbers(answer: str) -> tuple[Quantity, ...]:
 
 def score_numbers(wanted: tuple[Quantity, ...], text: str) -> Score:
     """Judge a response by the numbers that are asked for, in any order."""
-    clean = cut_next_question(tidy(normalize_numbers(text)))
+    spread = _GLUED.sub(", ", text.replace("\\{", "(").replace("\\}", ")"))
+    clean = cut_next_question(tidy(normalize_numbers(spread)))
     for method, line in _number_places(clean):
         runs = list(_runs(_UNBOXED.sub(r" \1 ", line)))
         if not runs:

@@ -16,6 +16,7 @@ from errorbook.adapters.scorers.letters import (
     Options,
     find_contradiction,
     find_mentioned,
+    lists_options,
     read_item,
     read_leading,
     read_named,
@@ -24,13 +25,14 @@ from errorbook.checks.endings import is_unfinished, is_waiting, last_piece
 
 _IS = r"(?:is|are|was|would be|will be|should be|must be|could be|can be|has to be|seems to be|appears to be|being)\b"
 _GAP = r"(?:[^.\n:=]|\.(?=[0-9]))"
-_GOOD = r"(?:correct|right|best|closest|(?:most|least) \w+(?: \w+)?|only \w+)"
+_GOOD = r"(?:correct|right|best|closest|(?:most|least) \w+(?: \w+)?|only(?: \w+)?)"
 _THING = r"(?:answer|option|choice|statement|alternative|response|one|match|fit)s?"
 _ANNOUNCED = re.compile(
     rf"####|\\(?:boxed|fbox) ?\{{|\[\[|<answer>|\bfinal answer\b(?: ?(?:{_IS}|[:=])+)?"
-    rf"|\banswers?\b[\"')]*{_GAP}{{0,160}}?(?:\b{_IS}(?: thus| therefore| clearly)?[ :]*|[:=])"
+    rf"|\banswers?\b[\"')]*{_GAP}{{0,160}}?(?:\b{_IS}(?: thus| therefore| clearly)?[ :]*|[:=\u2192]|->)"
     rf"|\b(?:the|my|final) answer(?= \(?[A-Z]\)?[.,]?(?:\s|\Z))"
-    rf"|\b{_GOOD} {_THING}\b{_GAP}{{0,160}}?\b{_IS}[ :]*"
+    rf"|\b{_GOOD} {_THING}\b(?:{_GAP}{{0,160}}?\b{_IS}[ :]*| ?(?:[:=\u2192]|->))"
+    r"|\b(?:my|the) (?:final )?(?:choice|pick|selection|letter)\b ?(?:is\b|:)"
     r"|\b(?:I|we)(?: would| will|'d|'ll| must| should)? (?:choose|select|pick|go with|answer|suggest|guess|say)\b:?",
     re.IGNORECASE,
 )
@@ -89,7 +91,21 @@ _EITHER = re.compile(r"\b(?:or|either|nor)\b", re.IGNORECASE)
 _HEAD = re.compile(rf"\s*{ITEM}", re.IGNORECASE)
 _MENTION = re.compile(ITEM, re.IGNORECASE)
 _PREDICATE = re.compile(r"(?:\b(?:is|are|be|was|as|being|with)|:)(?: likely| probably)?\s*\Z", re.I)
-_NOT_BEFORE = re.compile(r"\b(?:not|n't|nor|neither|never|unlike|than|eliminate|rule out)\s*(?:the )?\Z", re.I)
+_NOT_BEFORE = re.compile(
+    r"(?:\b(?:not|cannot|nor|neither|never|unlike|than|eliminate|rule out)|n['\u2019]t)(?: possibly| really)?(?: be)?"
+    r"\s*(?:the )?\Z",
+    re.IGNORECASE,
+)
+_CONCLUDED = re.compile(
+    r"\b(?:it|this|that)(?:['\u2019]s| is| must be| should be| has to be| would be) "
+    r"|\b(?:so|hence|thus|therefore|leaving|leaves(?: us with)?),? ",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(r"\(?[A-HJ-Z]\)?(?=[.,;!]|\s*(?:\Z|\n)| (?:because|since|as)\b)(?!, (?:[A-Z]|and|or)\b)")
+_REASON = re.compile(r",? (?:because|since|as)\b")
+_YES_OR_NO = frozenset({"yes", "no", "true", "false"})
+_STOPS = re.compile(r"\W*\w+ ?[,.!;:\u2014](?! (?:and|or|yes|no)\b)")
+_TICKS = "\u2705\u2714\u2611\ufe0f\u27a1\u2192\U0001f449 "
 _REJECTED = re.compile(
     r"[^.\n]{0,120}?\b(?:is|are|was|would be)(?: \w+)? (?:incorrect|wrong|not (?:\w+ )?(?:correct|right|true|the))"
     r"|[^.\n]{0,40}\b(?:incorrect|wrong)\b",
@@ -107,7 +123,9 @@ _UNDECIDED = re.compile(
 )
 _CONCLUDES = re.compile(r"\b(?:therefore|thus|hence|so|in conclusion|in summary|consequently|overall)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"\u201d)]))(?<!\b[A-Za-z]\.)\s+|\n+")
-_RUN_ON = re.compile(r"^ ?(?:Q:|Question:|Question [0-9]+:|Human:|User:)", re.MULTILINE)
+_RUN_ON = re.compile(
+    r"^ ?(?:Q:|Question:|Question [0-9]+:|Human:|User:|#+ ?(?:Instruction|Question|Input|Problem)\b)", re.MULTILINE
+)
 _MOST = 50
 _WINDOW = 8_000
 _REACH = 300
@@ -131,7 +149,7 @@ class Statement(NamedTuple):
 def find_statement(text: str, known: Options) -> Statement | None:
     """The last of a cleaned response's plainest statements; None if it commits itself to nothing."""
     text = cut_relevant(text)
-    for find in (_announced, _opening, _not_offered):
+    for find in (_announced, _opening, _concluded, _not_offered):
         if found := find(text, known):
             return found
     return _no_option(text, known) if _undecided(text, known) else _settled(text, known)
@@ -141,9 +159,20 @@ def _settled(text: str, known: Options) -> Statement | None:
     """What a response comes to that announces nothing, unless it is cut off before it comes to anything."""
     if found := _predicated(text, known):
         return found
-    if is_unfinished(text) and (is_waiting(text) or not _ends_with_option(last_piece(text), known)):
+    last = last_piece(text)
+    if is_unfinished(text) and (is_waiting(text) or last.endswith(":") or not _ends_with_option(last, known)):
         return None
     return _by_mention(text, known) or _by_text(text, known) or _no_option(text, known)
+
+
+def _concluded(text: str, known: Options) -> Statement | None:
+    """The letter that a response comes to: "so C", "that leaves C", "it must be C, since ..."."""
+    for lead in reversed(list(_CONCLUDED.finditer(text))[-_MOST:]):
+        alone = _ALONE.match(text, lead.end())
+        option = known.place(alone[0].strip("()")) if alone else None
+        if option is not None and not _is_hypothetical(text, lead.start(), lead[0]):
+            return Statement(option, "stated", _line(text, lead.start()))
+    return None
 
 
 def _not_offered(text: str, known: Options) -> Statement | None:
@@ -269,6 +298,8 @@ def _subject(subject: str, known: Options, thing: bool) -> Statement | None:
 def _last_line(text: str, known: Options) -> Statement | None:
     """A last line that is a letter and nothing else."""
     lines = [line for line in text.split("\n") if line]
+    if lists_options(lines, known):
+        return Statement(None, "two options", text[:_SHOWN], refused=True)
     seen = read_named(lines[-1], known) if len(lines) > 1 else None
     if seen is None or seen.by != "letter" or any(map(str.isalnum, lines[-1][seen.end :])):
         return None
@@ -282,12 +313,15 @@ def _opening(text: str, known: Options) -> Statement | None:
     lines = [line for line in text.split("\n") if line]
     if not lines:
         return None
+    lines[0] = lines[0].lstrip(_TICKS)
     head = _HEAD.match(lines[0])
     if head is not None and read_item(head, known) is not None:
         return _opening_letter(text, lines, head, known)
     for part in (lines[0], *lines[1:][-1:]):
         if (said := known.read(part)) and known.words.count(said) == 1:
             return Statement(known.words.index(said), "opening text", part[:_SHOWN])
+    if (said := known.read(lines[0])[:1]) and said in known.words and said[0] in _YES_OR_NO and _STOPS.match(lines[0]):
+        return Statement(known.words.index(said), "opening text", lines[0][:_SHOWN])
     whole = find_mentioned(lines[0], known)
     if len(whole) == 1 and len(lines[0]) < len(known.texts[whole[0]]) + 12 and not _NEGATED.match(lines[0]):
         return Statement(whole[0], "opening text", lines[0][:_SHOWN])
@@ -299,7 +333,7 @@ def _opening_letter(text: str, lines: list[str], head: re.Match[str], known: Opt
     if seen is None or _is_list(lines, read_item(head, known) or 0, known) or _TAKEN_BACK.match(lines[0], seen.end):
         return None
     rest = lines[0][seen.end :]
-    if head["dot"] or head["close"] or head["word"] or not any(map(str.isalnum, rest)):
+    if head["dot"] or head["close"] or head["word"] or _REASON.match(rest) or not any(map(str.isalnum, rest)):
         found = _judge(text, 0, (rest, seen.indices), known)
         return found if found.refused else found._replace(method="opening")
     return None
