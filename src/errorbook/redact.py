@@ -60,7 +60,7 @@ PUBLIC: dict[str, frozenset[str]] = {
         "verify": "answers near_duplicate ngram votes against only_missed",
         "train": "method rank alpha learning_rate epochs batch_size warmup warmup_steps schedule weight_decay"
         " max_tokens replay start objective beta divergence context scales device dtype strategy thinking",
-        "gate": "alpha noise_floor counts guards_against",
+        "gate": "alpha noise_floor counts guards_against sequential",
         "compute": "engine workers cpus_per_worker gpus_per_worker processes strategy cache",
         "sinks": "kind",
     }.items()

@@ -60,7 +60,7 @@ def read_public_run_file(ledger: Ledger) -> PublicRunFile:
 
 
 def name_instructor(config: Config) -> str:
-    """The instructor's plugin, and the model that it asks unless its name is a place: "openai (gpt-4.1)"."""
+    """The instructor's plugin, and the model that it asks unless its name is a place: "openai (gpt-6.1-terra)"."""
     kind, model = config.instructor.kind, config.instructor.options.get("model")
     if not isinstance(model, str) or not model:
         return kind

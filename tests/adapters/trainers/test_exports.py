@@ -237,6 +237,7 @@ def test_the_first_call_writes_everything_down_and_says_what_to_do(tmp_path: Pat
         "README.md",
         "axolotl/lessons.jsonl",
         "axolotl/train.yaml",
+        "lessons.jsonl",
         "llama-factory/dataset_info.json",
         "llama-factory/lessons.json",
         "llama-factory/train.yaml",
