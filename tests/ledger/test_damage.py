@@ -18,7 +18,7 @@ from errorbook.cli.main import cli
 from errorbook.errors import LedgerError
 from errorbook.ledger import opening
 from errorbook.ledger.file import open_ledger
-from errorbook.ledger.health import check_ledger
+from errorbook.ledger.health import check_ledger, list_damage
 from errorbook.ledger.salvage import salvage
 from errorbook.ledger.sqlite_pages import read_rows
 from errorbook.loop import run
@@ -248,3 +248,16 @@ def test_the_doctor_tells_the_way_out(copy: Path, tmp_path: Path) -> None:
     assert saved.return_value == 0
     assert "Lost: " in saved.output
     assert (tmp_path / "new" / "checkpoints").is_dir()
+
+
+@pytest.mark.parametrize("column", ["kind", "hash", "body", "cycle"])
+def test_a_column_that_became_nothing_is_a_damaged_record(column: str) -> None:
+    """A flipped bit of a row's header can do that to a column that the table wants filled."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE records (seq, kind, hash, body, cycle)")
+        connection.execute("INSERT INTO records VALUES (7, 'Draft', 'h', '{}', 1)")
+        connection.execute(f"UPDATE records SET {column} = NULL")
+
+        found = [damage for damage in list_damage(connection) if damage.table == "records"]
+
+    assert [str(damage.what) for damage in found] == ["record 7 is not what was written"]

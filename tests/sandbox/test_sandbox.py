@@ -305,6 +305,30 @@ def test_an_endless_iterator_runs_out_of_time() -> None:
 
 
 @needs_cells
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert all(r == x + 1 for r, x in zip(list(map(f, [1, 2])), [1, 2]))",
+        "for r in map(f, [1, 2]):\n    assert r == 7",
+        "assert sum(map(f, [1, 2])) == 0",
+        "assert not [r for r in map(f, [1, 2]) if r > 5]",
+        "assert list(filter(f, [1, 2])) == []",
+    ],
+)
+@pytest.mark.parametrize("raised", ["StopIteration", "StopIteration(3)", "next(iter([]))", "End()"])
+def test_a_call_that_stops_an_iteration_ends_no_comparison(tests: str, raised: str) -> None:
+    how = "return next(iter([]))" if raised.startswith("next") else f"raise {raised}"
+    assert outcome(f"class End(StopIteration):\n    pass\ndef f(*x):\n    {how}", tests).status == "failed"
+
+
+@needs_cells
+def test_iterators_of_a_program_end_as_they_do_elsewhere() -> None:
+    program = "def f(n):\n    yield from range(n)"
+    tests = "it = f(1)\nassert next(it) == 0\nassert next(it, 5) == 5\nassert list(f(3)) == [0, 1, 2]"
+    assert outcome(program, tests).status == "passed"
+
+
+@needs_cells
 def test_the_same_program_gets_the_same_outcome() -> None:
     program = "def f(x): return list({'a', 'b', 'c', 'd', 'e', 'f'})"
     tests = "import random\nassert f(1) == random.sample('abcdef', 6)"

@@ -66,7 +66,17 @@ class Link:
         return value
 
     def call(self, handle: int, args: Any, keywords: dict[str, Any], places: list[Any]) -> Any:
-        """Call one of the program's objects; what it did to the arguments at `places` is done here as well."""
+        """Call one of the program's objects; what it did to the arguments at `places` is done here as well.
+
+        A StopIteration that leaves a call is a RuntimeError, as one that leaves a generator is (PEP 479): tests that
+        consume `map(f, values)` would else end early, compare nothing and pass.
+        """
+        try:
+            return self._call(handle, args, keywords, places)
+        except StopIteration as error:
+            raise RuntimeError("the call raised StopIteration") from error
+
+    def _call(self, handle: int, args: Any, keywords: dict[str, Any], places: list[Any]) -> Any:
         self.calls += 1
         request = ["call", ["o", handle], self.encode(list(args)), self.encode(keywords), places]
         if not places:
