@@ -223,21 +223,15 @@ def _group(runs: _Runs, tasks: Sequence[str]) -> tuple[int, dict[int, NDArray[np
     A question that several seeds ask is one, and what belongs together in one seed does so in all.
     """
     import numpy as np
+    from scipy.cluster.hierarchy import DisjointSet
 
-    leader: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def find(one: tuple[str, str]) -> tuple[str, str]:
-        while leader.setdefault(one, one) != one:
-            leader[one] = leader[leader[one]]
-            one = leader[one]
-        return one
-
-    for task in tasks:
-        for item in runs.questions[task].values():
-            for group in item.together:
-                for place in group[1:]:
-                    leader[find((task, item.ids[place]))] = find((task, item.ids[group[0]]))
-    asked = {seed: [find((task, id)) for task in tasks for id in runs.questions[task][seed].ids] for seed in runs.seeds}
+    given = [item for task in tasks for item in runs.questions[task].values()]
+    groups = DisjointSet((item.task, id) for item in given for id in item.ids)
+    for item in given:
+        for first, *others in item.together:
+            for place in others:
+                groups.merge((item.task, item.ids[first]), (item.task, item.ids[place]))
+    asked = {seed: [groups[task, id] for task in tasks for id in runs.questions[task][seed].ids] for seed in runs.seeds}
     number = {one: place for place, one in enumerate(dict.fromkeys(one for seed in runs.seeds for one in asked[seed]))}
     return len(number), {seed: np.array([number[one] for one in asked[seed]], dtype=np.int64) for seed in runs.seeds}
 
