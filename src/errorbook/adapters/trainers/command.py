@@ -26,12 +26,11 @@ from errorbook.adapters.targets.embedded import public_name
 from errorbook.adapters.trainers import exports
 from errorbook.adapters.trainers.adapter_check import CONFIG, WEIGHTS, check_adapter, check_weights, name_base
 from errorbook.adapters.trainers.left_running import finish_command, read_tail
-from errorbook.adapters.trainers.result import RECORD, read_record, training_folder
+from errorbook.adapters.trainers.result import RECORD, read_record, record_elsewhere, training_folder
 from errorbook.errors import ConfigError, OutageError
 from errorbook.files import create_folder, write_file
 from errorbook.interfaces import Progress
 from errorbook.records import Checkpoint, Form, Lesson, Recipe, Training
-from errorbook.train import training_set_hash
 
 PLACES = ("data", "recipe", "out", "model", "parent")
 _LISTED = ", ".join(f"{{{name}}}" for name in PLACES)
@@ -94,7 +93,6 @@ class CommandTrainer:
         done = read_record(root / folder)
         if done is not None:
             return done
-        kept = exports.select_usable(lessons, recipe)
         files = (root / "exports" / folder.name).resolve()
         goes_on = parent.form != "base" and recipe.start == "continue"
         start = str((root / parent.folder).resolve()) if goes_on else ""
@@ -109,21 +107,7 @@ class CommandTrainer:
         }
         finish_command([part.format(**told) for part in self._command], files)
         self._wait_for(out, files)
-        training = Training(
-            training_set=training_set_hash(lessons),
-            parent=parent.hash,
-            lessons=len(kept),
-            replayed=sum(lesson.replay for lesson in kept),
-            trainable_parameters=0,
-            steps=0,
-            tokens=0,
-            truncated=0,
-            losses=(),
-            folder=folder.as_posix(),
-            weights_hash="",
-            elsewhere=True,
-        )
-        taken = self._take(out, training, root)
+        taken = self._take(out, record_elsewhere(parent, lessons, recipe), root)
         progress(1, 1)
         return taken
 

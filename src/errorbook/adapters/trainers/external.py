@@ -15,11 +15,10 @@ from pathlib import Path
 from errorbook.adapters.targets.embedded import public_name
 from errorbook.adapters.targets.served import SERVED, served_model
 from errorbook.adapters.trainers import exports
-from errorbook.adapters.trainers.result import training_folder
+from errorbook.adapters.trainers.result import record_elsewhere, training_folder
 from errorbook.errors import ConfigError, ModelError
 from errorbook.interfaces import Progress
 from errorbook.records import Checkpoint, Form, Lesson, Recipe, Training, digest
-from errorbook.train import training_set_hash
 
 
 class ExternalTrainer:
@@ -44,10 +43,8 @@ class ExternalTrainer:
             ConfigError: The parent was trained here.
             StageError: There is nothing to train on.
         """
-        taught = training_set_hash(lessons)
         folder = training_folder(parent, lessons, recipe)
         files = root / "exports" / folder.name
-        kept = exports.select_usable(lessons, recipe)
         starts_from = self._start(parent, recipe, root)
         if not (root / folder / SERVED).is_file():
             self._export(files, lessons, recipe, (starts_from, root / folder / SERVED))
@@ -64,20 +61,7 @@ class ExternalTrainer:
                 "which the trained one is served."
             )
         progress(1, 1)
-        return Training(
-            training_set=taught,
-            parent=parent.hash,
-            lessons=len(kept),
-            replayed=sum(lesson.replay for lesson in kept),
-            trainable_parameters=0,
-            steps=0,
-            tokens=0,
-            truncated=0,
-            losses=(),
-            folder=folder.as_posix(),
-            weights_hash=digest("served", name),
-            elsewhere=True,
-        )
+        return record_elsewhere(parent, lessons, recipe, digest("served", name))
 
     def _start(self, parent: Checkpoint, recipe: Recipe, root: Path) -> str:
         """The name of the model whose weights the training starts from."""

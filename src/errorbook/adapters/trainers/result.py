@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from errorbook.adapters.targets import loading
+from errorbook.adapters.trainers import exports
 from errorbook.errors import StageError
 from errorbook.records import Checkpoint, Lesson, Recipe, Training, digest
 from errorbook.train import training_set_hash
@@ -37,3 +38,26 @@ def read_record(folder: Path) -> Training | None:
     if loading.weights_hash(folder) != training.weights_hash:
         raise StageError(f"The weights in '{folder}' were changed after training; delete that folder and resume.")
     return training
+
+
+def record_elsewhere(parent: Checkpoint, lessons: Sequence[Lesson], recipe: Recipe, weights_hash: str = "") -> Training:
+    """The record of a training that another program did: steps, tokens and losses are its own to tell.
+
+    Raises:
+        StageError: There is nothing to train on.
+    """
+    kept = exports.select_usable(lessons, recipe)
+    return Training(
+        training_set=training_set_hash(lessons),
+        parent=parent.hash,
+        lessons=len(kept),
+        replayed=sum(lesson.replay for lesson in kept),
+        trainable_parameters=0,
+        steps=0,
+        tokens=0,
+        truncated=0,
+        losses=(),
+        folder=training_folder(parent, lessons, recipe).as_posix(),
+        weights_hash=weights_hash,
+        elsewhere=True,
+    )
