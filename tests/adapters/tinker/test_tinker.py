@@ -14,7 +14,7 @@ from recipe_kit import Interruption, child_of, recipe_of
 from stand_in_tinker import KEY, Server, stand_in
 
 from errorbook.adapters.targets.transformers import TransformersTarget
-from errorbook.adapters.tinker.bill import Bill, Cap, Prices
+from errorbook.adapters.tinker.spending import Bill, Cap, Prices
 from errorbook.adapters.tinker.tinker_target import TinkerTarget
 from errorbook.adapters.tinker.tinker_trainer import TinkerTrainer
 from errorbook.config import parse

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from errorbook.adapters.targets.conversation import Thinking
-from errorbook.adapters.tinker.bill import Bill
-from errorbook.adapters.tinker.line import Line
+from errorbook.adapters.tinker.connection import Connection
 from errorbook.adapters.tinker.sampling import Wanted, Written, write
+from errorbook.adapters.tinker.spending import Bill
 from errorbook.adapters.tinker.teaching import pull
 from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.distilling import STEPS_AHEAD, OwnText, encode_own
@@ -29,7 +29,7 @@ _AT_ONCE = 64
 class Work(NamedTuple):
     """What one step needs: the session, who learns there, the path of the teacher (empty for the base), the steps."""
 
-    line: Line
+    connection: Connection
     client: Any
     bill: Bill
     teacher: str
@@ -67,7 +67,7 @@ class Distilling:
         read = sum(len(row.ids) for row in rows)
 
         def learn() -> bytes:
-            pull(work.line, work.client, rows, gains, work.recipe, (step, len(work.steps)))
+            pull(work.connection, work.client, rows, gains, work.recipe, (step, len(work.steps)))
             return b"done"
 
         work.bill.buy(f"{work.name} step {step}", work.bill.prices.amount(trained=read), learn)
@@ -79,10 +79,10 @@ class Distilling:
         """Have the student write the answers of this step and those after it."""
         ahead = range(step, min(step + STEPS_AHEAD, len(work.steps)))
         asked = [(place, number) for place in ahead for number in work.steps[place]]
-        line, client = work.line, work.client
+        connection, client = work.connection, work.client
 
         def open_sampler() -> Any:
-            return line.wait(client.save_weights_and_get_sampling_client, "taking the weights to sample from")
+            return connection.wait(client.save_weights_and_get_sampling_client, "taking the weights to sample from")
 
         sampler = open_sampler()
         wanted = (
@@ -97,7 +97,7 @@ class Distilling:
             )
             for index, (place, number) in enumerate(asked)
         )
-        found = dict(write(line, lambda: sampler, work.bill, wanted, _AT_ONCE))
+        found = dict(write(connection, lambda: sampler, work.bill, wanted, _AT_ONCE))
         if any(len(text.likely) != len(text.tokens) for text in found.values()):
             raise OutageError(
                 "The server does not tell how likely its own words were; set objective = 'sft' in [train]."
@@ -110,15 +110,17 @@ class Distilling:
         self, work: Work, step: int, shown: Sequence[Sequence[int]], lengths: Sequence[int]
     ) -> list[list[float]]:
         """The teacher's log-probability of every token of every answer."""
-        line = work.line
-        where = {"model_path": work.teacher} if work.teacher else {"base_model": line.host.model}
+        connection = work.connection
+        where = {"model_path": work.teacher} if work.teacher else {"base_model": connection.host.model}
 
         def ask() -> bytes:
             from tinker import types
 
-            teacher = line.wait(lambda: line.service.create_sampling_client(**where), "opening the teacher")
+            teacher = connection.wait(lambda: connection.service.create_sampling_client(**where), "opening the teacher")
             asked = [teacher.compute_logprobs(types.ModelInput.from_ints(list(ids))) for ids in shown]
-            found = [line.wait(partial(one.result, line.host.patience), "asking the teacher") for one in asked]
+            found = [
+                connection.wait(partial(one.result, connection.host.patience), "asking the teacher") for one in asked
+            ]
             return msgspec.json.encode([one[-length:] for one, length in zip(found, lengths, strict=True)])
 
         amount = work.bill.prices.amount(read=sum(map(len, shown)), written=len(shown))

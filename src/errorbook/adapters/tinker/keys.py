@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from errorbook.adapters.targets.embedded import public_name
-from errorbook.adapters.tinker.bill import Cap, read_prices
-from errorbook.adapters.tinker.line import OFFICIAL, Host
+from errorbook.adapters.tinker.connection import OFFICIAL, Host
+from errorbook.adapters.tinker.spending import Cap, read_prices
 from errorbook.llm.endpoint import web_address
 
 

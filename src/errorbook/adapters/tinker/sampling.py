@@ -12,8 +12,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from errorbook.adapters.tinker.bill import Bill
-from errorbook.adapters.tinker.line import Line, explain
+from errorbook.adapters.tinker.connection import Connection, explain
+from errorbook.adapters.tinker.spending import Bill
 from errorbook.errors import ErrorbookError
 from errorbook.llm.budget import Amount
 from errorbook.records import digest
@@ -48,7 +48,13 @@ class _InAir(NamedTuple, Generic[K]):
 
 
 def write(
-    line: Line, sampler: Callable[[], Any], bill: Bill, wanted: Iterable[Wanted[K]], at_once: int, *, kept: bool = True
+    connection: Connection,
+    sampler: Callable[[], Any],
+    bill: Bill,
+    wanted: Iterable[Wanted[K]],
+    at_once: int,
+    *,
+    kept: bool = True,
 ) -> Iterator[tuple[K, Written]]:
     """Answers in the order in which they finish; if not `kept`, none is taken from the store.
 
@@ -56,7 +62,7 @@ def write(
         BudgetError: The cap has no room for the next one; what was in the air was given before.
         UserError: The server refuses or fails; likewise.
     """
-    desk = _Desk(line, sampler, bill, iter(wanted), at_once, kept)
+    desk = _Desk(connection, sampler, bill, iter(wanted), at_once, kept)
     while desk.flying or (desk.more and desk.failed is None):
         yield from desk.take()
         desk.send()
@@ -69,7 +75,7 @@ def write(
 class _Desk(Generic[K]):
     """What is asked for and not answered yet. After a failure no more is sent; what is in the air is waited for."""
 
-    line: Line
+    connection: Connection
     sampler: Callable[[], Any]
     bill: Bill
     coming: Iterator[Wanted[K]]
@@ -121,15 +127,15 @@ class _Desk(Generic[K]):
         """Wait for the next answers and keep them. Raises OutageError if none comes."""
         if not self.flying:
             return
-        done, _ = wait(self.flying, timeout=self.line.host.patience, return_when=FIRST_COMPLETED)
+        done, _ = wait(self.flying, timeout=self.connection.host.patience, return_when=FIRST_COMPLETED)
         if not done:
-            raise explain(TimeoutError(), self.line.host, "answering")
+            raise explain(TimeoutError(), self.connection.host, "answering")
         for future in done:
             item = self.flying.pop(future)
             try:
                 answer = _read(future.result())
             except Exception as error:
-                self.failed = self.failed or explain(error, self.line.host, "answering")
+                self.failed = self.failed or explain(error, self.connection.host, "answering")
                 continue
             spent = self.bill.prices.amount(read=len(item.wanted.ids), written=len(answer.tokens))
             self.bill.keep(item.key, item.worst, spent, msgspec.json.encode(answer))

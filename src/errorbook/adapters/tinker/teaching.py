@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from errorbook.adapters.tinker.line import Line
+from errorbook.adapters.tinker.connection import Connection
 from errorbook.adapters.trainers.batches import TokenRow
 from errorbook.adapters.trainers.preference import preference_loss
 from errorbook.adapters.trainers.stepping import learning_rate
@@ -34,16 +34,18 @@ def make_datum(row: TokenRow, weight: float) -> Any:
     )
 
 
-def imitate(line: Line, client: Any, rows: Sequence[TokenRow], recipe: Recipe, place: tuple[int, int]) -> float:
+def imitate(
+    connection: Connection, client: Any, rows: Sequence[TokenRow], recipe: Recipe, place: tuple[int, int]
+) -> float:
     """One supervised step; returns the mean loss of its completion tokens, in nats."""
     weight = 1 / sum(len(row.ids) - row.prompt for row in rows)
     data = [make_datum(row, weight) for row in rows]
-    out = _step(line, client, lambda: client.forward_backward(data, "cross_entropy"), recipe, place)
+    out = _step(connection, client, lambda: client.forward_backward(data, "cross_entropy"), recipe, place)
     return -weight * sum(_likelihood(one, row) for one, row in zip(out.loss_fn_outputs, rows, strict=True))
 
 
 def prefer(
-    line: Line,
+    connection: Connection,
     client: Any,
     sides: tuple[Sequence[TokenRow], Sequence[TokenRow | None]],
     reference: Sequence[tuple[float, float]],
@@ -66,19 +68,19 @@ def prefer(
         return total, {}
 
     data = [make_datum(row, 1.0) for row in both]
-    _step(line, client, lambda: client.forward_backward_custom(data, loss), recipe, place)
+    _step(connection, client, lambda: client.forward_backward_custom(data, loss), recipe, place)
     return found[0]
 
 
-def measure_likelihoods(line: Line, client: Any, rows: Sequence[TokenRow]) -> list[float]:
+def measure_likelihoods(connection: Connection, client: Any, rows: Sequence[TokenRow]) -> list[float]:
     """The log-probability of each row's completion under the weights as they are, in nats."""
     data = [make_datum(row, 1.0) for row in rows]
-    out = line.wait(lambda: client.forward(data, "cross_entropy"), "measuring the reference")
+    out = connection.wait(lambda: client.forward(data, "cross_entropy"), "measuring the reference")
     return [_likelihood(one, row) for one, row in zip(out.loss_fn_outputs, rows, strict=True)]
 
 
 def pull(
-    line: Line,
+    connection: Connection,
     client: Any,
     rows: Sequence[TokenRow],
     gains: Sequence[tuple[Sequence[float], Sequence[float]]],
@@ -107,10 +109,10 @@ def pull(
                 },
             )
         )
-    _step(line, client, lambda: client.forward_backward(data, "importance_sampling"), recipe, place)
+    _step(connection, client, lambda: client.forward_backward(data, "importance_sampling"), recipe, place)
 
 
-def _step(line: Line, client: Any, start: Callable[[], Any], recipe: Recipe, place: tuple[int, int]) -> Any:
+def _step(connection: Connection, client: Any, start: Callable[[], Any], recipe: Recipe, place: tuple[int, int]) -> Any:
     """Gradients, and the update by them, asked for together so that the server loses no time between the two."""
     from tinker import types
 
@@ -126,11 +128,11 @@ def _step(line: Line, client: Any, start: Callable[[], Any], recipe: Recipe, pla
     def both() -> Any:
         first = start()
         second = client.optim_step(params)
-        out = first.result(line.host.patience)
-        second.result(line.host.patience)
+        out = first.result(connection.host.patience)
+        second.result(connection.host.patience)
         return out
 
-    return line.wait(both, f"step {place[0] + 1}")
+    return connection.wait(both, f"step {place[0] + 1}")
 
 
 def _preference(

@@ -20,12 +20,12 @@ from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking, render
 from errorbook.adapters.targets.served import Afresh, PromptPlace
 from errorbook.adapters.targets.transformers import completion_of, end_tokens
-from errorbook.adapters.tinker.bill import Bill, Cap, read_spent
+from errorbook.adapters.tinker.connection import KEY, Connection, GoneError
 from errorbook.adapters.tinker.keys import read_access
-from errorbook.adapters.tinker.line import KEY, GoneError, Line
 from errorbook.adapters.tinker.remote import read_place
 from errorbook.adapters.tinker.sampling import Wanted, Written, write
-from errorbook.adapters.tinker.words import load_words
+from errorbook.adapters.tinker.spending import Bill, Cap, read_spent
+from errorbook.adapters.tinker.tokenizer import load_tokenizer
 from errorbook.errors import ConfigError, ModelError
 from errorbook.plugins import AtOnce, Dollars
 from errorbook.records import Checkpoint, Completion, Form, Generation, digest
@@ -77,7 +77,7 @@ class TinkerTarget:
             raise ConfigError(refused)
         self._words_of = access.tokenizer
         self._words: tuple[Path, Any] | None = None
-        self._line: Line | None = None
+        self._connection: Connection | None = None
         self._sampler: Any = None
         self._path = ""
         self._fingerprint = ""
@@ -111,7 +111,7 @@ class TinkerTarget:
     @property
     def tokenizer(self) -> Any:
         """The model's own tokenizer, loaded once. Raises ModelError."""
-        return self._load_words()[1]
+        return self._load_tokenizer()[1]
 
     @property
     def uncached(self) -> Afresh:
@@ -197,30 +197,32 @@ class TinkerTarget:
 
     def close(self) -> None:
         """End the session at the server; using the target again opens another."""
-        line, self._line, self._sampler = self._line, None, None
-        if line is not None:
-            line.close()
+        connection, self._connection, self._sampler = self._connection, None, None
+        if connection is not None:
+            connection.close()
 
     def _bill(self) -> Bill:
         return Bill(self._folder, Cap(self._cap.prices, self._cap.usd if self._folder else None), self._host.model)
 
-    def _load_words(self) -> tuple[Path, Any]:
+    def _load_tokenizer(self) -> tuple[Path, Any]:
         if self._words is None:
-            self._words = load_words(self._words_of)
+            self._words = load_tokenizer(self._words_of)
         return self._words
 
-    def _open(self) -> Line:
-        if self._line is None:
-            self._line = Line(self._host)
-        return self._line
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = Connection(self._host)
+        return self._connection
 
     def _asked(self) -> Any:
         """The SDK's client that samples from the weights in use. Raises ModelError if they are gone."""
         if self._sampler is None:
-            line, path = self._open(), self._path
+            connection, path = self._open(), self._path
             where = {"model_path": path} if path else {"base_model": self._host.model}
             try:
-                self._sampler = line.wait(lambda: line.service.create_sampling_client(**where), "opening a sampler")
+                self._sampler = connection.wait(
+                    lambda: connection.service.create_sampling_client(**where), "opening a sampler"
+                )
             except GoneError as error:
                 raise ModelError(
                     f"{self._host.name} has '{path or self._host.model}' no more. The adapter of a checkpoint is in the"
@@ -232,7 +234,7 @@ class TinkerTarget:
     def _answers(
         self, prompts: Iterable[tuple[PromptPlace, str]], settings: Generation, *, kept: bool
     ) -> Iterator[tuple[PromptPlace, Completion]]:
-        folder, tokenizer = self._load_words()
+        folder, tokenizer = self._load_tokenizer()
         ends = end_tokens(str(folder), tokenizer)
         name = f"{self.fingerprint} {self._path}"
         shown: dict[PromptPlace, str] = {}
@@ -255,9 +257,9 @@ class TinkerTarget:
         from tinker import types
 
         def ask() -> bytes:
-            sampler, line = self._asked(), self._open()
+            sampler, connection = self._asked(), self._open()
             prompt = types.ModelInput.from_ints(list(ids))
-            return msgspec.json.encode(line.wait(lambda: sampler.compute_logprobs(prompt), "weighing options"))
+            return msgspec.json.encode(connection.wait(lambda: sampler.compute_logprobs(prompt), "weighing options"))
 
         key = digest("weigh", bill.round, self.fingerprint, self._path, *map(str, ids))
         found = bill.find(key) or bill.buy(key, bill.prices.amount(read=len(ids), written=1), ask)

@@ -20,15 +20,15 @@ from annotated_types import Interval
 from errorbook.adapters.targets import loading
 from errorbook.adapters.targets.conversation import Thinking
 from errorbook.adapters.targets.transformers import end_tokens
-from errorbook.adapters.tinker.bill import Bill, Cap, read_spent
+from errorbook.adapters.tinker.connection import KEY, Connection, GoneError, Host
 from errorbook.adapters.tinker.distilling import Distilling, Work, prepare
 from errorbook.adapters.tinker.download import fetch_adapter
 from errorbook.adapters.tinker.keys import read_access
-from errorbook.adapters.tinker.line import KEY, GoneError, Host, Line
 from errorbook.adapters.tinker.remote import PLACE, Place, Remote, read_place, read_remote, write_remote
+from errorbook.adapters.tinker.spending import Bill, Cap, read_spent
 from errorbook.adapters.tinker.teaching import imitate, measure_likelihoods, prefer
 from errorbook.adapters.tinker.tinker_target import Patience
-from errorbook.adapters.tinker.words import load_words
+from errorbook.adapters.tinker.tokenizer import load_tokenizer
 from errorbook.adapters.trainers.adapter_check import check_adapter, name_base
 from errorbook.adapters.trainers.batches import TokenRow, encode, plan_steps
 from errorbook.adapters.trainers.preference import encode_pairs
@@ -49,7 +49,7 @@ _STATE_SECONDS = 7 * 86_400
 class _Job(NamedTuple):
     """One training: its rows, what they are preferred over, its steps, and where its own progress is kept."""
 
-    line: Line
+    connection: Connection
     bill: Bill
     recipe: Recipe
     rows: list[TokenRow]
@@ -136,9 +136,9 @@ class TinkerTrainer:
         done = read_record(root / folder)
         if done is not None:
             return done
-        with Bill(root, self._cap, self._host.model) as bill, Line(self._host) as line:
-            line.require_model()
-            job, kept = self._job(line, bill, lessons, recipe, root / folder)
+        with Bill(root, self._cap, self._host.model) as bill, Connection(self._host) as connection:
+            connection.require_model()
+            job, kept = self._job(connection, bill, lessons, recipe, root / folder)
             start = self._start(parent, recipe, root)
             client = self._begin(job, start)
             teacher = read_place(root / parent.folder, self._host.base_url).sampler if parent.form != "base" else ""
@@ -160,10 +160,10 @@ class TinkerTrainer:
             return self._bring_home(job, client, place, training, root)
 
     def _job(
-        self, line: Line, bill: Bill, lessons: Sequence[Lesson], recipe: Recipe, folder: Path
+        self, connection: Connection, bill: Bill, lessons: Sequence[Lesson], recipe: Recipe, folder: Path
     ) -> tuple[_Job, list[Lesson]]:
         """The training as far as it is, and the lessons that it takes."""
-        place, tokenizer = load_words(self._words_of)
+        place, tokenizer = load_tokenizer(self._words_of)
         rejected: list[TokenRow | None]
         own = None
         if recipe.objective == "dpo":
@@ -177,7 +177,7 @@ class TinkerTrainer:
             rejected = [None] * len(rows)
         file = folder.with_suffix(".remote.json")
         steps = plan_steps(rows, recipe)
-        return _Job(line, bill, recipe, rows, rejected, steps, read_remote(file), file, folder.name, own), kept
+        return _Job(connection, bill, recipe, rows, rejected, steps, read_remote(file), file, folder.name, own), kept
 
     def _start(self, parent: Checkpoint, recipe: Recipe, root: Path) -> str:
         """The path of the state to go out from; empty for the base."""
@@ -191,7 +191,7 @@ class TinkerTrainer:
         Raises:
             ModelError: They are gone from the server; the next command begins this training anew.
         """
-        line, remote = job.line, job.remote
+        connection, remote = job.connection, job.remote
         try:
             if remote.state:
                 return self._load(job, remote.state, "_with_optimizer")
@@ -205,31 +205,31 @@ class TinkerTrainer:
                 if remote.state
                 else "set start = 'restart' in [train] with another --out folder"
             )
-            raise ModelError(f"{line.host.name} has lost {lost} ({error}); {fix}.") from error
+            raise ModelError(f"{connection.host.name} has lost {lost} ({error}); {fix}.") from error
         return self._create(job)
 
     def _create(self, job: _Job) -> Any:
         """A new adapter on the base, for the layers that our own trainer takes: not on the head."""
-        line, recipe = job.line, job.recipe
-        wanted = {"base_model": line.host.model, "rank": recipe.rank, "seed": recipe.seed, "train_unembed": False}
-        return line.wait(lambda: line.service.create_lora_training_client(**wanted), "beginning a training")
+        connection, recipe = job.connection, job.recipe
+        wanted = {"base_model": connection.host.model, "rank": recipe.rank, "seed": recipe.seed, "train_unembed": False}
+        return connection.wait(lambda: connection.service.create_lora_training_client(**wanted), "beginning a training")
 
     def _load(self, job: _Job, path: str, how: str) -> Any:
         """What is saved at the server; `how` is the end of the SDK's names, which says what of it."""
-        line = job.line
-        if hasattr(line.service, "close"):
-            begin = getattr(line.service, f"create_training_client_from_state{how}")
-            return line.wait(lambda: begin(path), "going on from a saved state")
+        connection = job.connection
+        if hasattr(connection.service, "close"):
+            begin = getattr(connection.service, f"create_training_client_from_state{how}")
+            return connection.wait(lambda: begin(path), "going on from a saved state")
         # Older SDKs make an adapter of all layers for it, which what we have saved does not fit.
         client = self._create(job)
-        line.wait(lambda: getattr(client, f"load_state{how}")(path), "going on from a saved state")
+        connection.wait(lambda: getattr(client, f"load_state{how}")(path), "going on from a saved state")
         return client
 
     def _bring_home(self, job: _Job, client: Any, place: Place, training: Training, root: Path) -> Training:
         """Write adapter, place and record as one whole folder, and delete what is not needed at the server any more."""
         folder = root / training.folder
         with create_folder(folder) as making:
-            fetch_adapter(job.line, place.sampler, lambda: client, making)
+            fetch_adapter(job.connection, place.sampler, lambda: client, making)
             name_base(making, self._name)
             parameters = check_adapter(making, self._name)
             training = msgspec.structs.replace(
@@ -238,7 +238,7 @@ class TinkerTrainer:
             (making / PLACE).write_bytes(msgspec.json.encode(place))
             (making / RECORD).write_bytes(msgspec.json.encode(training))
         for path in job.remote.stale:
-            job.line.delete(path)
+            job.connection.delete(path)
         job.file.unlink(missing_ok=True)
         return training
 
@@ -249,7 +249,7 @@ def _run(job: _Job, client: Any, teacher: str, save_every: int, progress: Progre
     if any(job.rejected) and not remote.reference:
         _measure_reference(job, client)
     saved = len(remote.losses)
-    work = Work(job.line, client, job.bill, teacher, job.recipe, job.steps, job.name)
+    work = Work(job.connection, client, job.bill, teacher, job.recipe, job.steps, job.name)
     while len(remote.losses) < len(job.steps):
         step = len(remote.losses)
         try:
@@ -280,8 +280,8 @@ def _buy_step(job: _Job, client: Any, step: int) -> tuple[float, int]:
     def do() -> bytes:
         if job.recipe.objective == "dpo":
             pairs = [job.remote.reference[one] for one in numbers if job.rejected[one] is not None]
-            return repr(prefer(job.line, client, (rows, rejected), pairs, job.recipe, place)).encode()
-        return repr(imitate(job.line, client, rows, job.recipe, place)).encode()
+            return repr(prefer(job.connection, client, (rows, rejected), pairs, job.recipe, place)).encode()
+        return repr(imitate(job.connection, client, rows, job.recipe, place)).encode()
 
     # A loss of one's own is computed here from one pass, and its slope goes back in another.
     passes = 2 if job.recipe.objective == "dpo" else 1
@@ -300,7 +300,7 @@ def _measure_reference(job: _Job, client: Any) -> None:
         key = f"{job.name} reference {start}"
 
         def ask(both: list[TokenRow] = both) -> bytes:
-            return msgspec.json.encode(measure_likelihoods(job.line, client, both))
+            return msgspec.json.encode(measure_likelihoods(job.connection, client, both))
 
         found = msgspec.json.decode(job.bill.find(key) or job.bill.buy(key, amount, ask), type=list[float])
         sums |= zip(part, zip(found[: len(part)], found[len(part) :], strict=True), strict=True)
@@ -311,23 +311,25 @@ def _measure_reference(job: _Job, client: Any) -> None:
 def _save(job: _Job, client: Any) -> None:
     """Save weights and optimiser at the server, write down where, and delete the state before."""
     remote, step = job.remote, len(job.remote.losses)
-    saved = job.line.wait(
+    saved = job.connection.wait(
         lambda: client.save_state(f"step-{step}", ttl_seconds=_STATE_SECONDS), f"saving the state after step {step}"
     )
     stale, remote.stale = [*remote.stale, *([remote.state] if remote.state else [])], []
     remote.state = str(saved.path)
     write_remote(job.file, remote)
     for path in stale:
-        job.line.delete(path)
+        job.connection.delete(path)
 
 
 def _save_last(job: _Job, client: Any) -> Place:
     """Save what later cycles train on and what exams sample from; both are kept. Done once."""
-    remote, line = job.remote, job.line
+    remote, connection = job.remote, job.connection
     if not remote.sampler:
-        saved = line.wait(lambda: client.save_state("last"), "saving the last state")
-        sampler = line.wait(lambda: client.save_weights_for_sampler("last"), "saving the weights to sample from")
+        saved = connection.wait(lambda: client.save_state("last"), "saving the last state")
+        sampler = connection.wait(lambda: client.save_weights_for_sampler("last"), "saving the weights to sample from")
         remote.stale, remote.state = [*remote.stale, *([remote.state] if remote.state else [])], str(saved.path)
         remote.sampler = str(sampler.path)
         write_remote(job.file, remote)
-    return Place(address=line.host.base_url, model=line.host.model, state=remote.state, sampler=remote.sampler)
+    return Place(
+        address=connection.host.base_url, model=connection.host.model, state=remote.state, sampler=remote.sampler
+    )

@@ -35,7 +35,7 @@ def find_tokenizer(model: str) -> str:
         ) from None
 
 
-def load_words(model: str) -> tuple[Path, Any]:
+def load_tokenizer(model: str) -> tuple[Path, Any]:
     """The folder of a model's tokenizer, and the tokenizer. Raises ModelError."""
     folder = find_tokenizer(model)
     return Path(folder), loading.load_tokenizer(folder)

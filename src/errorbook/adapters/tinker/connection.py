@@ -1,4 +1,4 @@
-"""The line to a server that speaks Tinker's protocol: opened with a key, waited on with patience, and always ended.
+"""The connection to a server that speaks Tinker's protocol: opened with a key, waited on with patience, always ended.
 
 Everything that the SDK can raise leaves here as one sentence. A session that is closed holds nothing at the server; one
 whose process was killed is ended there as soon as its heartbeat is missed. What is asked for is not known here.
@@ -44,7 +44,7 @@ class GoneError(ModelError):
     """Something that was at the server is not there any more."""
 
 
-class Line:
+class Connection:
     """One session at the server. Leaving its block ends it there."""
 
     def __init__(self, host: Host) -> None:
